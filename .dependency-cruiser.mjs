@@ -1,0 +1,67 @@
+/** The dependency rules of docs/ARCHITECTURE.md: dependencies point one way, capabilities meet only on the log. */
+export default {
+  forbidden: [
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
+    {
+      name: 'only-the-log-talks-to-kafka',
+      comment: '@omium/log is the only importer of kafkajs and the schema-registry client',
+      severity: 'error',
+      from: { pathNot: '^(producers/log/|dev/)' },
+      to: { path: 'node_modules/(kafkajs|@kafkajs/)' },
+    },
+    {
+      name: 'schemas-depend-on-nothing',
+      severity: 'error',
+      from: { path: '^schemas/src/' },
+      to: { path: '^(producers|consumers|projections|gateway|sdk|dev|migrations)/' },
+    },
+    {
+      name: 'the-log-knows-only-schemas',
+      severity: 'error',
+      from: { path: '^producers/log/src/', pathNot: '\\.spec\\.ts$' },
+      to: { path: '^(consumers|projections|gateway|sdk|dev|migrations|producers/(?!log/))' },
+    },
+    {
+      name: 'domain-is-pure',
+      comment: 'domain/ imports only schemas and its own domain',
+      severity: 'error',
+      from: { path: '^consumers/[^/]+/src/domain/', pathNot: '\\.spec\\.ts$' },
+      to: { pathNot: '^(consumers/[^/]+/src/domain/|schemas/)' },
+    },
+    {
+      name: 'capabilities-meet-on-the-log',
+      severity: 'error',
+      from: { path: '^consumers/((?!kit/)[^/]+)/' },
+      to: { path: '^(consumers/(?!kit/|$1/)|projections/|gateway/|sdk/)', pathNot: '^sdk/typescript/' },
+    },
+    {
+      name: 'the-gateway-never-imports-a-consumer',
+      severity: 'error',
+      from: { path: '^gateway/src/' },
+      to: { path: '^consumers/' },
+    },
+    {
+      name: 'sdks-know-only-the-contract',
+      severity: 'error',
+      from: { path: '^sdk/typescript/src/' },
+      to: { path: '^(producers|consumers|projections|gateway|migrations|dev)/' },
+    },
+    {
+      name: 'no-reaching-into-another-package',
+      comment: "a package's public face is its index.ts, imported by package name",
+      severity: 'error',
+      from: { path: '^((?:producers|consumers|projections|sdk|examples)/[^/]+|schemas|gateway|migrations|dev|bench)/' },
+      to: {
+        path: '^((?:producers|consumers|projections|sdk)/[^/]+|schemas|gateway|migrations|dev)/src/',
+        pathNot: ['^$1/', '/src/(index|testing)\\.ts$', '^dev/'],
+      },
+    },
+  ],
+  options: {
+    parser: 'swc',
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '(^|/)(dist|\\.omium)/' },
+    moduleSystems: ['es6'],
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node'], extensions: ['.ts', '.js', '.mjs'] },
+  },
+}

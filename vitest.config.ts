@@ -1,0 +1,34 @@
+import { defineConfig } from 'vitest/config'
+
+const common = { root: '.', environment: 'node' as const, exclude: ['**/node_modules/**', '**/dist/**', '.omium/**'] }
+
+/** Three kinds of specs; the suffix tells the cost. `int` and `e2e` run against the real, isolated stack. */
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { ...common, name: 'unit', include: ['**/*.spec.ts'], exclude: [...common.exclude, '**/*.{int,e2e}.spec.ts'] } },
+      {
+        test: {
+          ...common,
+          name: 'int',
+          include: ['**/*.int.spec.ts'],
+          globalSetup: ['dev/src/testing/global-setup.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          maxWorkers: 2,
+        },
+      },
+      {
+        test: {
+          ...common,
+          name: 'e2e',
+          include: ['**/*.e2e.spec.ts'],
+          globalSetup: ['dev/src/testing/global-setup.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 180_000,
+          maxWorkers: 1,
+        },
+      },
+    ],
+  },
+})
