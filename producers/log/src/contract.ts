@@ -1,0 +1,159 @@
+import type { CommandEnvelope, ErrorCode, EventEnvelope } from '@omium/schemas'
+import type { StoredRecord } from './transport.ts'
+
+/** The public face of the log core towards capabilities: what they give it and what they get. */
+
+export interface Command<D = unknown> {
+  readonly envelope: CommandEnvelope
+  readonly type: string
+  readonly data: D
+  readonly partition: number
+  readonly offset: number
+}
+
+/** An accepted record of an events topic, decoded and lifted to its current version. */
+export interface AcceptedEvent<D = unknown> {
+  readonly envelope: EventEnvelope
+  readonly type: string
+  readonly data: D
+  readonly partition: number
+  readonly offset: number
+}
+
+/** Why the shared fold refuses a record. */
+export type RejectionReason =
+  | 'stale_epoch'
+  | 'future_epoch'
+  | 'claim_out_of_order'
+  | 'version_mismatch'
+  | 'command_already_decided'
+  | 'malformed'
+  | 'parked'
+
+/** An event that an owner wants to append. The core adds id, aggregate version, epoch and time. */
+export interface EventDraft {
+  readonly type: string
+  readonly data: unknown
+  readonly aggregate: string
+  readonly tenant: string
+  readonly actor: string
+  readonly correlationId: string
+  readonly commandId?: string
+  readonly traceparent?: string
+  /** after this event nothing can happen to the aggregate any more: its state may be forgotten, its version is kept for a window */
+  readonly closes?: boolean
+}
+
+/**
+ * The live state of one partition, folded from accepted events. `apply` mutates and is deterministic; it never throws for
+ * an event that `decide` functions of the same version can produce. `encode` gives plain JSON for snapshots.
+ */
+export interface StateMachine<S> {
+  /** changes whenever `apply` or the encoding changes; snapshots of another version are ignored */
+  readonly version: number
+  empty(): S
+  apply(state: S, event: AcceptedEvent): void
+  encode(state: S): unknown
+  decode(encoded: unknown): S
+}
+
+export interface Appended {
+  /** offset of the first and last record of this append */
+  readonly firstOffset: number
+  readonly lastOffset: number
+}
+
+export type CommandOutcome =
+  | { readonly status: 'accepted' }
+  | { readonly status: 'rejected'; readonly code: ErrorCode; readonly detail: string }
+
+/**
+ * A partition that this process owns: claimed, folded to its end, fencing every older owner.
+ *
+ * 1. `state` already includes what `append` was given, accepted or not; so whatever leaves the process (a reply, a
+ *    dispatch, a side effect) must wait for the append's promise.
+ * 2. Appends are accepted in the order of the calls, all or none of a prefix: if one fails, every later one fails too.
+ * 3. A failure means that the partition is lost (`log_fenced`); doubt is resolved inside and only delays.
+ */
+export interface OwnedPartition<S> {
+  readonly partition: number
+  readonly epoch: number
+  readonly state: S
+  /** version of an aggregate, 0 when unknown */
+  versionOf(aggregate: string): number
+  /** false after the partition was lost; appends then reject with OmiumError `log_fenced` */
+  readonly live: boolean
+  /** puts the drafts on the log contiguously; resolves when every record is accepted */
+  append(drafts: readonly EventDraft[]): Promise<Appended>
+  /** sends a command to any aggregate of this context; at least once, so give it a deterministic id */
+  send(command: {
+    id: string
+    type: string
+    data: unknown
+    aggregate: string
+    tenant: string
+    actor: string
+    correlationId: string
+  }): Promise<void>
+  /** answers a command that changes nothing with a recorded `CommandRejected` */
+  reject(command: Command, code: ErrorCode, detail: string): Promise<Appended>
+}
+
+/** What a capability does with its partitions. */
+export interface ContextHandler<S> {
+  /** the partition is owned and `state` is current; start what the state asks for (timers, outgoing commands, dispatch) */
+  owned(partition: OwnedPartition<S>): void
+  /**
+   * Decide a command that was never decided before. Must call `append` (with `commandId`) or `reject`, synchronously
+   * within the call, and return that promise; the command's offset is committed after it resolves, in order.
+   */
+  command(partition: OwnedPartition<S>, command: Command): Promise<unknown>
+  /** the partition is gone; drop everything of it */
+  lost(partition: number): void
+}
+
+/** Where snapshots and dead letters go; adapters live outside of the log core. */
+export interface SnapshotStore {
+  /** newest first; keys sort by offset */
+  list(topic: string, partition: number): Promise<readonly { key: string; nextOffset: number }[]>
+  load(key: string): Promise<Buffer>
+  save(topic: string, partition: number, nextOffset: number, body: Buffer): Promise<void>
+  remove(key: string): Promise<void>
+}
+
+export interface DeadLetter {
+  readonly source: Pick<StoredRecord, 'topic' | 'partition' | 'offset' | 'key' | 'headers' | 'value'>
+  readonly code: ErrorCode
+  readonly detail: string
+  readonly reportedBy: string
+}
+
+/** Serialisable state of the shared acceptance fold of one events partition, so that a reader can start in the middle. */
+export interface AcceptanceCheckpoint {
+  readonly nextOffset: number
+  readonly body: Buffer
+}
+
+/** Reads accepted events in log order, as projections, gateways, replay tools and live streams do. */
+export interface TailBatch {
+  readonly partition: number
+  readonly events: readonly AcceptedEvent[]
+  readonly rejected: readonly { offset: number; reason: RejectionReason; record: StoredRecord }[]
+  readonly deadLetters: readonly DeadLetter[]
+  readonly nextOffset: number
+  readonly endOffset: number
+}
+
+export interface TailRequest {
+  readonly partition: number
+  /** first offset to deliver; acceptance is folded silently from the checkpoint (or from 0) up to it */
+  readonly fromOffset: number
+  readonly checkpoint?: AcceptanceCheckpoint
+}
+
+export interface Tail {
+  next(): Promise<TailBatch | null>
+  /** the fold's state after the last delivered batch of that partition */
+  checkpoint(partition: number): AcceptanceCheckpoint
+  close(): Promise<void>
+}

@@ -1,0 +1,135 @@
+import { z } from 'zod'
+import { jsonValue } from './json.ts'
+
+/**
+ * Every error that Omium can tell anyone, over HTTP, on the log, in the SDKs and the CLI. Closed: a new failure gets a
+ * new line here and a paragraph in docs/errors.md (a spec holds the two together). `retryable` says whether the same
+ * request may succeed later unchanged; `status` is the HTTP status of RFC 9457 problem details.
+ */
+export const errorCatalogue = {
+  // requests
+  invalid_json: { status: 400, retryable: false, title: 'The body is not valid JSON' },
+  invalid_request: { status: 422, retryable: false, title: 'The request does not fit the schema' },
+  payload_too_large: { status: 413, retryable: false, title: 'The payload is larger than allowed' },
+  unauthenticated: { status: 401, retryable: false, title: 'No valid API key was given' },
+  forbidden: { status: 403, retryable: false, title: 'The API key does not permit this' },
+  not_found: { status: 404, retryable: false, title: 'There is no such resource' },
+  rate_limited: { status: 429, retryable: true, title: 'Too many requests' },
+  offset_not_reached: { status: 412, retryable: true, title: 'The read model has not reached the requested offset' },
+  unavailable: { status: 503, retryable: true, title: 'A part of the platform is unavailable' },
+  timeout: { status: 504, retryable: true, title: 'No outcome was recorded in time; it may still be' },
+  internal: { status: 500, retryable: false, title: 'Omium failed to handle this' },
+  // executions
+  agent_unknown: { status: 404, retryable: false, title: 'No worker has registered this agent' },
+  input_invalid: { status: 422, retryable: false, title: "The input does not fit the agent's schema" },
+  execution_unknown: { status: 404, retryable: false, title: 'There is no such execution' },
+  execution_conflict: { status: 409, retryable: false, title: 'This execution id exists with another input' },
+  execution_finished: { status: 409, retryable: false, title: 'The execution has already finished' },
+  execution_not_paused: { status: 409, retryable: false, title: 'The execution is not paused' },
+  execution_paused: { status: 409, retryable: false, title: 'The execution is already paused' },
+  execution_cancelled: { status: 409, retryable: false, title: 'The execution was cancelled' },
+  execution_timeout: { status: 504, retryable: false, title: 'The execution exceeded its time limit' },
+  execution_parked: {
+    status: 500,
+    retryable: false,
+    title: 'The execution is parked on a record that cannot be applied',
+  },
+  approval_unknown: { status: 404, retryable: false, title: 'The execution awaits no such approval' },
+  approval_rejected: { status: 409, retryable: false, title: 'The approval was refused' },
+  outcome_not_unknown: { status: 409, retryable: false, title: "This step's outcome is not in doubt" },
+  attempts_exhausted: { status: 500, retryable: false, title: 'Every allowed attempt failed' },
+  // steps
+  step_failed: { status: 500, retryable: true, title: 'A step threw' },
+  step_timeout: { status: 504, retryable: true, title: 'A step exceeded its time limit' },
+  step_outcome_unknown: { status: 409, retryable: false, title: 'It is unknown whether the effect of a step happened' },
+  child_failed: { status: 500, retryable: false, title: 'A child execution failed' },
+  wait_timeout: { status: 504, retryable: false, title: 'The awaited signal did not arrive in time' },
+  agent_threw: { status: 500, retryable: false, title: 'The agent code threw outside of a step' },
+  output_invalid: { status: 422, retryable: false, title: 'A result is not serialisable as JSON' },
+  budget_exceeded: { status: 402, retryable: false, title: 'The call would exceed the budget' },
+  replay_mismatch: { status: 409, retryable: false, title: 'The code does not fit the recorded history' },
+  // models
+  model_rate_limited: { status: 429, retryable: true, title: 'The model provider limits the rate' },
+  model_overloaded: { status: 503, retryable: true, title: 'The model provider is overloaded or failing' },
+  model_auth: { status: 401, retryable: false, title: 'The model provider refused the credentials' },
+  model_context_length: { status: 413, retryable: false, title: "The request exceeds the model's context" },
+  model_content_filter: { status: 422, retryable: false, title: 'The model provider filtered the content' },
+  model_malformed: { status: 502, retryable: true, title: 'The model provider sent an unreadable answer' },
+  // workers
+  protocol_unsupported: { status: 426, retryable: false, title: 'The worker protocol version is not supported' },
+  protocol_violation: { status: 400, retryable: false, title: 'The worker sent a message that the protocol forbids' },
+  attempt_fenced: { status: 409, retryable: false, title: 'A newer attempt owns this execution' },
+  worker_lost: { status: 503, retryable: true, title: 'The worker stopped answering' },
+  // log
+  log_unreachable: { status: 503, retryable: true, title: 'The brokers cannot be reached' },
+  log_fenced: { status: 503, retryable: true, title: 'Another owner has claimed the partition' },
+  log_in_doubt: { status: 503, retryable: true, title: 'The outcome of an append is not known yet' },
+  record_undecodable: { status: 400, retryable: false, title: 'A record cannot be decoded' },
+  record_unfoldable: { status: 500, retryable: false, title: 'A record cannot be applied to its aggregate' },
+  schema_incompatible: { status: 409, retryable: false, title: 'The registry refuses the schema as incompatible' },
+  snapshot_corrupt: { status: 500, retryable: false, title: 'A snapshot does not match its checksum' },
+  object_corrupt: { status: 500, retryable: false, title: 'A stored object does not match its checksum' },
+  object_missing: { status: 500, retryable: true, title: 'A stored object is missing' },
+  settings_invalid: { status: 500, retryable: false, title: 'The settings are invalid' },
+} as const satisfies Record<string, { status: number; retryable: boolean; title: string }>
+
+export type ErrorCode = keyof typeof errorCatalogue
+export const errorCodes = Object.keys(errorCatalogue) as [ErrorCode, ...ErrorCode[]]
+export const errorCode = z.enum(errorCodes)
+
+/** How a failure travels on the log and the wire. `detail` says what happened, to what, and what to do. */
+export const failure = z.object({
+  code: errorCode,
+  detail: z.string().max(8192),
+  retryable: z.boolean(),
+  /** the class and stack of user code, when it threw */
+  cause: z.object({ name: z.string(), message: z.string(), stack: z.string().optional() }).optional(),
+  data: jsonValue.optional(),
+})
+export type Failure = z.infer<typeof failure>
+
+export interface OmiumErrorOptions {
+  cause?: unknown
+  data?: Failure['data']
+  retryable?: boolean
+}
+
+/** The one error class of the platform. `message` is the detail: what happened, to what, and what to do. */
+export class OmiumError extends Error {
+  readonly code: ErrorCode
+  readonly retryable: boolean
+  readonly data: Failure['data'] | undefined
+
+  constructor(code: ErrorCode, detail: string, options: OmiumErrorOptions = {}) {
+    super(detail, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'OmiumError'
+    this.code = code
+    this.retryable = options.retryable ?? errorCatalogue[code].retryable
+    this.data = options.data
+  }
+
+  get status(): number {
+    return errorCatalogue[this.code].status
+  }
+
+  toFailure(): Failure {
+    const { cause } = this
+    return {
+      code: this.code,
+      detail: this.message,
+      retryable: this.retryable,
+      ...(cause instanceof Error && {
+        cause: { name: cause.name, message: cause.message, ...(cause.stack && { stack: cause.stack }) },
+      }),
+      ...(this.data !== undefined && { data: this.data }),
+    }
+  }
+
+  static fromFailure(f: Failure): OmiumError {
+    return new OmiumError(f.code, f.detail, {
+      retryable: f.retryable,
+      ...(f.data !== undefined && { data: f.data }),
+      ...(f.cause && { cause: Object.assign(new Error(f.cause.message), { name: f.cause.name }) }),
+    })
+  }
+}

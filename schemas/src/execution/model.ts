@@ -1,0 +1,122 @@
+import { z } from 'zod'
+import { failure } from '../errors.ts'
+import { callerId, name } from '../ids.ts'
+import { jsonValue, payload } from '../json.ts'
+
+export const executionStatuses = [
+  'awaiting_permit', // its concurrency key is at its limit
+  'queued', // waits for a worker
+  'running', // a worker has it
+  'suspended', // waits for a timer, signal, approval or child without holding a worker
+  'paused',
+  'completed',
+  'failed',
+  'cancelled',
+] as const
+export const executionStatus = z.enum(executionStatuses)
+export type ExecutionStatus = z.infer<typeof executionStatus>
+
+export const terminalStatuses = ['completed', 'failed', 'cancelled'] as const
+export const isTerminal = (status: ExecutionStatus): boolean => (terminalStatuses as readonly string[]).includes(status)
+
+/** Exponential backoff with full determinism: jitter is derived from execution, path and attempt. */
+export const retryPolicy = z.object({
+  maxAttempts: z.number().int().min(1).max(1000),
+  initialDelayMs: z.number().int().min(0).max(86_400_000),
+  backoff: z.number().min(1).max(10),
+  maxDelayMs: z
+    .number()
+    .int()
+    .min(0)
+    .max(7 * 86_400_000),
+  /** share of the delay that is random, 0..1 */
+  jitter: z.number().min(0).max(1),
+  /** codes or names of user errors that are not retried */
+  nonRetryable: z.array(z.string().max(200)).max(100),
+})
+export type RetryPolicy = z.infer<typeof retryPolicy>
+
+export const defaultStepRetry: RetryPolicy = {
+  maxAttempts: 3,
+  initialDelayMs: 100,
+  backoff: 2,
+  maxDelayMs: 30_000,
+  jitter: 0.2,
+  nonRetryable: [],
+}
+export const noRetry: RetryPolicy = { ...defaultStepRetry, maxAttempts: 1 }
+
+export const executionOptions = z.object({
+  /** larger goes first, among the runs that wait for a worker in one partition */
+  priority: z.number().int().min(-100).max(100).default(0),
+  /** limit for the whole run, from its request, ms */
+  timeoutMs: z
+    .number()
+    .int()
+    .min(1)
+    .max(366 * 86_400_000)
+    .optional(),
+  /** what happens when the agent function itself throws */
+  retry: retryPolicy.optional(),
+  /** at most `limit` runs of one key of a tenant hold a permit at once */
+  concurrency: z.object({ key: name, limit: z.number().int().min(1).max(100_000) }).optional(),
+  /** cap on recorded usage cost, in millionths of a credit (1 credit = 1 USD) */
+  budgetMicroCredits: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+})
+export type ExecutionOptions = z.infer<typeof executionOptions>
+
+/** Path of a step in its run: names, explicit keys and occurrences, `/` between levels: `plan#1/search:kafka#2`. */
+export const stepPath = z.string().min(1).max(1024)
+export const stepKind = z.enum(['step', 'llm', 'tool', 'value'])
+export type StepKind = z.infer<typeof stepKind>
+
+export const usage = z.object({
+  model: z.string().optional(),
+  inputTokens: z.number().int().nonnegative().optional(),
+  outputTokens: z.number().int().nonnegative().optional(),
+  /** millionths of a credit */
+  costMicroCredits: z.number().int().nonnegative().optional(),
+})
+export type Usage = z.infer<typeof usage>
+
+export const parentRef = z.object({ executionId: callerId, path: stepPath })
+
+/** What every record about one step carries. */
+export const stepRef = z.object({
+  /** attempt of the execution that ran it, from 1 */
+  attempt: z.number().int().positive(),
+  path: stepPath,
+  name: z.string().min(1).max(200),
+  kind: stepKind,
+  /** try of this step, from 1 */
+  stepAttempt: z.number().int().positive(),
+  requestHash: z.string().max(64),
+})
+
+/** How a terminal execution ended, as its parent and its callers see it. */
+export const executionOutcome = z.discriminatedUnion('status', [
+  z.object({ status: z.literal('completed'), output: payload }),
+  z.object({ status: z.literal('failed'), error: failure }),
+  z.object({ status: z.literal('cancelled'), reason: z.string().max(2000).optional() }),
+])
+export type ExecutionOutcome = z.infer<typeof executionOutcome>
+
+/** How the unknown outcome of an effect was settled. `retry` allows the effect to be tried again. */
+export const outcomeResolution = z.discriminatedUnion('status', [
+  z.object({ status: z.literal('completed'), output: payload }),
+  z.object({ status: z.literal('failed'), error: failure }),
+  z.object({ status: z.literal('retry') }),
+])
+export type OutcomeResolution = z.infer<typeof outcomeResolution>
+
+/** An agent as its worker describes it. */
+export const agentDefinition = z.object({
+  agentId: name,
+  description: z.string().max(2000).optional(),
+  /** JSON Schema of the input; absent accepts anything */
+  inputSchema: z.record(z.string(), jsonValue).optional(),
+  /** options used when a start names none */
+  defaults: executionOptions.partial().optional(),
+  runtime: z.string().max(200).optional(),
+})
+export type AgentDefinition = z.infer<typeof agentDefinition>

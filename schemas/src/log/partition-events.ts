@@ -1,0 +1,26 @@
+import { z } from 'zod'
+import { v1 } from '../catalogue.ts'
+import { errorCode } from '../errors.ts'
+
+/**
+ * Records that every events topic may carry, whatever its context. They belong to the log itself: `PartitionClaimed`
+ * moves the epoch, the other two tell the sender of a command what became of it when no event of an aggregate does.
+ */
+export const partitionEvents = {
+  PartitionClaimed: v1(
+    z.object({
+      owner: z.string().min(1),
+      /** where workers reach this owner, for contexts that serve workers: ws:// or wss:// URL */
+      endpoint: z.string().optional(),
+    }),
+  ),
+  /** the command changed nothing, and why */
+  CommandRejected: v1(z.object({ commandType: z.string(), code: errorCode, detail: z.string() })),
+  /** the command was decided before (`outcome` as it was then), or asks for what is already so */
+  CommandDeduplicated: v1(
+    z.object({
+      commandType: z.string(),
+      outcome: z.union([z.literal('accepted'), z.object({ code: errorCode, detail: z.string() })]),
+    }),
+  ),
+} as const

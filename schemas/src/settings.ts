@@ -1,0 +1,79 @@
+import { z } from 'zod'
+import { OmiumError } from './errors.ts'
+import { defaultTopicPrefix } from './log/topics.ts'
+
+/** Every setting of the platform, by the environment variable that carries it. A service picks the ones it needs. */
+export const settings = {
+  OMIUM_KAFKA_BROKERS: z
+    .string()
+    .min(1)
+    .transform((list) =>
+      list
+        .split(',')
+        .map((broker) => broker.trim())
+        .filter(Boolean),
+    )
+    .pipe(z.array(z.string().regex(/^[^:\s]+:\d+$|^\[[^\]]+\]:\d+$/, 'expected host:port')).min(1)),
+  OMIUM_SCHEMA_REGISTRY_URL: z.url(),
+  OMIUM_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+  OMIUM_REDIS_URL: z.url({ protocol: /^rediss?$/ }),
+  OMIUM_S3_ENDPOINT: z.url().optional(),
+  OMIUM_S3_REGION: z.string().default('us-east-1'),
+  OMIUM_S3_BUCKET: z.string().min(3).default('omium'),
+  OMIUM_S3_ACCESS_KEY_ID: z.string().optional(),
+  OMIUM_S3_SECRET_ACCESS_KEY: z.string().optional(),
+  OMIUM_TOPIC_PREFIX: z
+    .string()
+    .regex(/^[a-zA-Z0-9._-]{1,100}$/)
+    .default(defaultTopicPrefix),
+  /** partitions of each new topic; never changes once topics exist */
+  OMIUM_PARTITIONS: z.coerce.number().int().min(1).max(1000).default(12),
+  OMIUM_REPLICATION: z.coerce.number().int().min(1).max(9).default(1),
+  /** `true`: new event topics get flush.messages=1, every append is on disk before it is acknowledged */
+  OMIUM_FSYNC: z.stringbool().default(false),
+  /** consumer-group session timeout of partition owners, ms; bounds takeover. The broker's group.min.session.timeout.ms is the floor */
+  OMIUM_OWNER_SESSION_TIMEOUT_MS: z.coerce.number().int().min(500).max(300_000).default(6000),
+  /** secret that signs worker tokens, at least 32 characters */
+  OMIUM_TOKEN_SECRET: z.string().min(32),
+  OMIUM_GATEWAY_HOST: z.string().default('127.0.0.1'),
+  OMIUM_GATEWAY_PORT: z.coerce.number().int().min(0).max(65535).default(8080),
+  OMIUM_ENGINE_HOST: z.string().default('127.0.0.1'),
+  OMIUM_ENGINE_PORT: z.coerce.number().int().min(0).max(65535).default(8090),
+  /** where workers reach this engine, when it is not host and port above */
+  OMIUM_ENGINE_ADVERTISED_URL: z.url({ protocol: /^wss?$/ }).optional(),
+  OMIUM_PROJECTIONS_PORT: z.coerce.number().int().min(0).max(65535).default(8091),
+  /** base URL and key that clients, workers and the CLI use */
+  OMIUM_URL: z.url().default('http://127.0.0.1:8080'),
+  OMIUM_API_KEY: z.string(),
+  OMIUM_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
+} as const
+
+type SettingName = keyof typeof settings
+export type Settings<N extends SettingName> = { [K in N]: z.infer<(typeof settings)[K]> }
+
+/**
+ * Reads the named settings from an environment and reports everything that is wrong at once.
+ * @throws OmiumError `settings_invalid`, whose detail has one line for each bad setting (never its value)
+ */
+export const readSettings = <N extends SettingName>(
+  env: Record<string, string | undefined>,
+  names: readonly N[],
+): Settings<N> => {
+  const values: Record<string, unknown> = {}
+  const problems: string[] = []
+  for (const key of names) {
+    const raw = env[key]
+    const result = settings[key].safeParse(raw === '' ? undefined : raw)
+    if (result.success) values[key] = result.data
+    else
+      problems.push(
+        `${key}: ${raw === undefined || raw === '' ? 'is required' : result.error.issues.map((i) => i.message).join('; ')}`,
+      )
+  }
+  if (problems.length > 0)
+    throw new OmiumError(
+      'settings_invalid',
+      `${problems.length} bad setting(s)\n${problems.map((p) => `  ${p}`).join('\n')}`,
+    )
+  return values as Settings<N>
+}
