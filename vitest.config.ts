@@ -6,7 +6,14 @@ const common = { root: '.', environment: 'node' as const, exclude: ['**/node_mod
 export default defineConfig({
   test: {
     projects: [
-      { test: { ...common, name: 'unit', include: ['**/*.spec.ts'], exclude: [...common.exclude, '**/*.{int,e2e}.spec.ts'] } },
+      {
+        test: {
+          ...common,
+          name: 'unit',
+          include: ['**/*.spec.ts'],
+          exclude: [...common.exclude, '**/*.{int,e2e}.spec.ts'],
+        },
+      },
       {
         test: {
           ...common,

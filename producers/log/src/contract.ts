@@ -1,5 +1,5 @@
-import type { CommandEnvelope, ErrorCode, EventEnvelope } from '@omium/schemas'
-import type { StoredRecord } from './transport.ts'
+import type { CommandEnvelope, ContextDefinition, ErrorCode, EventEnvelope, IdSource } from '@omium/schemas'
+import type { LogTransport, RawRecord, StoredRecord } from './transport.ts'
 
 /** The public face of the log core towards capabilities: what they give it and what they get. */
 
@@ -157,3 +157,77 @@ export interface Tail {
   checkpoint(partition: number): AcceptanceCheckpoint
   close(): Promise<void>
 }
+
+/** Wire format of records: envelope in headers, payload in Confluent framing. Adapters: schema registry, plain JSON (simulation). */
+export interface RecordCodec {
+  /** registers every schema of the context, transitively backward compatible; OmiumError `schema_incompatible` otherwise */
+  prepare(context: ContextDefinition): Promise<void>
+  encodeEvent(envelope: EventEnvelope, data: unknown): RawRecord
+  encodeCommand(envelope: CommandEnvelope, data: unknown): RawRecord
+  /** headers only, cheap; undefined when they are not a valid envelope */
+  eventEnvelope(record: RawRecord): EventEnvelope | undefined
+  commandEnvelope(record: RawRecord): CommandEnvelope | undefined
+  /** makes every schema id that occurs in these records known; call before `decode` */
+  learn(records: readonly RawRecord[]): Promise<void>
+  /** payload lifted to the current version and checked; OmiumError `record_undecodable` otherwise */
+  decode(kind: 'event' | 'command', type: string, schemaVersion: number, record: RawRecord): unknown
+}
+
+/** What a process needs to take part in a context. */
+export interface LogContext {
+  readonly transport: LogTransport
+  readonly codec: RecordCodec
+  readonly definition: ContextDefinition
+  readonly topicPrefix: string
+  readonly nowMs: () => number
+  readonly ids: IdSource
+}
+
+export interface OwnerOptions<S> {
+  readonly machine: StateMachine<S>
+  readonly handler: ContextHandler<S>
+  readonly snapshots: SnapshotStore
+  /** take a snapshot of a partition after so many accepted records (and when it is handed over) */
+  readonly snapshotEvery: number
+  readonly owner: string
+  /** advertised in the claim */
+  readonly endpoint?: string
+  readonly sessionTimeoutMs: number
+  /** something an operator should see: fenced, doubt, parked aggregates, dead letters, snapshot troubles */
+  readonly onNotice: (notice: {
+    level: 'info' | 'warn' | 'error'
+    message: string
+    fields: Record<string, unknown>
+  }) => void
+}
+
+/** Member of the context's owner group. */
+export interface ContextOwner {
+  readonly partitions: readonly number[]
+  /** counters for metrics: appended, accepted, rejected (by reason), doubts, claims, parked, deadLetters, requests */
+  readonly counters: Readonly<Record<string, number>>
+  /** finishes what is in flight, snapshots, leaves the group */
+  close(): Promise<void>
+}
+
+/** `openOwner`, `openCommandSender`, `openTail` of index.ts have these types. */
+export type OpenOwner = <S>(context: LogContext, options: OwnerOptions<S>) => Promise<ContextOwner>
+
+export interface CommandDraft {
+  readonly id: string
+  readonly type: string
+  readonly data: unknown
+  readonly aggregate: string
+  readonly tenant: string
+  readonly actor: string
+  readonly correlationId: string
+  readonly traceparent?: string
+}
+
+/** Puts commands on the log, many in one request. After an error the command may or may not be there: send it again, same id. */
+export interface CommandSender {
+  send(command: CommandDraft): Promise<{ partition: number; offset: number }>
+  close(): Promise<void>
+}
+export type OpenCommandSender = (context: LogContext) => Promise<CommandSender>
+export type OpenTail = (context: LogContext, requests: readonly TailRequest[]) => Promise<Tail>

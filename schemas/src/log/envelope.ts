@@ -33,6 +33,8 @@ export const eventEnvelope = common.extend({
   epoch: z.number().int().nonnegative(),
   /** the command that this record decides, when there was one */
   commandId: z.string().optional(),
+  /** nothing can happen to the aggregate after this event; readers may forget it, its version is kept for a window */
+  closes: z.boolean().optional(),
 })
 export type EventEnvelope = z.infer<typeof eventEnvelope>
 
