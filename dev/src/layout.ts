@@ -13,6 +13,7 @@ export interface Layout {
   stateFile: string
   lockFile: string
   credentialsFile: string
+  environmentFile: string
 }
 
 export const layout = (home: string): Layout => ({
@@ -23,6 +24,7 @@ export const layout = (home: string): Layout => ({
   stateFile: join(home, 'run/state.json'),
   lockFile: join(home, 'run/lock'),
   credentialsFile: join(home, 'credentials.json'),
+  environmentFile: join(home, 'run/environment'),
 })
 
 /** Makes the folders. They are open to be passed through because PostgreSQL may run as another user; secrets are files of mode 0600. */
