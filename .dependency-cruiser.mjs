@@ -60,7 +60,7 @@ export default {
   options: {
     parser: 'swc',
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '(^|/)(dist|\\.omium)/' },
+    exclude: { path: '(^|/)(dist|\\.omium)/|\\.d\\.mts$' },
     moduleSystems: ['es6'],
     enhancedResolveOptions: {
       exportsFields: ['exports'],

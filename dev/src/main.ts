@@ -10,6 +10,7 @@ import { type DevEvent, devUp } from './up.ts'
 interface UpFlags {
   brokers: '1' | '3'
   ephemeral?: boolean
+  freePorts?: boolean
   json?: boolean
   home?: string
 }
@@ -55,6 +56,7 @@ const up = async (flags: UpFlags, demo: boolean): Promise<void> => {
     const stack = await devUp({
       brokers: flags.brokers === '3' ? 3 : 1,
       ephemeral: flags.ephemeral === true,
+      freePorts: flags.freePorts === true,
       ...(flags.home !== undefined && { home: flags.home }),
       report,
       signal,
@@ -95,6 +97,7 @@ const upCommand = (name: string, description: string): Command =>
     .description(description)
     .addOption(new Option('--brokers <count>', 'Kafka brokers').choices(['1', '3']).default('1'))
     .option('--ephemeral', 'temporary state and free ports; nothing is left at the end')
+    .option('--free-ports', 'none of the usual ports: for a second stack beside the first')
     .addOption(home())
     .addOption(json())
 

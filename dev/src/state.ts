@@ -9,7 +9,7 @@ import { identify, isRunning, type ProcessIdentity, signalGroup } from './proces
 const identity = z.object({ pid: z.number().int(), startedAt: z.string() })
 
 /** What a running stack tells other processes, in `run/state.json`. It holds no secret: those are in `run/environment`. */
-export const stackState = z.object({
+const stackState = z.object({
   version: z.literal(1),
   stackId: z.string(),
   home: z.string(),

@@ -27,8 +27,10 @@ export type DevEvent =
 export interface DevOptions {
   /** 3 replicates every topic three times and needs two in-sync replicas; default 1 */
   brokers?: 1 | 3
-  /** everything in a temporary folder that goes at the end, on ports that nobody prefers */
+  /** everything in a temporary folder that goes at the end, on free ports */
   ephemeral?: boolean
+  /** none of the usual ports: for a second stack beside the first; implied by `ephemeral` */
+  freePorts?: boolean
   /** the state folder; default `OMIUM_HOME` or `.omium` */
   home?: string
   /** the platform's processes; default those of this repository */
@@ -158,7 +160,7 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
     options.signal?.throwIfAborted()
 
     const credentials = loadCredentials(places.credentialsFile)
-    const { ports, moved } = await planPorts(ephemeral)
+    const { ports, moved } = await planPorts(ephemeral || options.freePorts === true)
     const context = {
       layout: places,
       tools,

@@ -39,7 +39,7 @@ const omium = (...args: string[]): ChildProcess => {
 const start = async (...flags: string[]): Promise<Started> => {
   const home = temporaryHome('lifecycle')
   homes.push(home)
-  const child = omium('dev', '--json', '--home', home, ...flags)
+  const child = omium('dev', '--json', '--free-ports', '--home', home, ...flags)
   const events: DevEvent[] = []
   if (!child.stdout) throw new Error('no stdout')
   for await (const line of createInterface({ input: child.stdout })) {
@@ -117,7 +117,7 @@ describe('a local stack', () => {
     expect(second.up.apiKey).toBe(first.up.apiKey)
     const read = await fetch(`${second.up.urls['registry']}/schemas/ids/${id}`)
     expect(read.status).toBe(200)
-    const refused = omium('dev', '--json', '--home', first.home)
+    const refused = omium('dev', '--json', '--free-ports', '--home', first.home)
     await ended(refused)
     expect(refused.exitCode).toBe(1)
     const over = ended(second.child)
