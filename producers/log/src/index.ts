@@ -1,4 +1,5 @@
 export type * from './contract.ts'
 export { connectKafka, type KafkaOptions } from './kafka/connect.ts'
 export type { Notice } from './kafka/connection.ts'
+export { createRegistryCodec, type RegistryCodecOptions } from './registry/codec.ts'
 export type * from './transport.ts'

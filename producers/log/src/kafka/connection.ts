@@ -1,7 +1,7 @@
 import net, { type Socket } from 'node:net'
 import { OmiumError } from '@omium/schemas'
 import { type Cluster, type ISocketFactory, Kafka, logLevel } from 'kafkajs'
-import { brokerMayAnswerLater, describe } from './errors.ts'
+import { brokerMayAnswerLater, describe, isType } from './errors.ts'
 
 /**
  * One set of sockets to the cluster, with kafkajs's wire protocol on it and nothing else of kafkajs.
@@ -136,8 +136,32 @@ export interface KafkaConnection {
 
 const kafkajsRetry = { initialRetryTime: 5, maxRetryTime: 100, multiplier: 2, retries: 4 }
 
-/** What kafkajs calls an error is, for us, a retry; we report our own errors. */
-const noticeLevel = (level: logLevel): Notice['level'] => (level === logLevel.ERROR ? 'warn' : 'info')
+interface RequestQueue {
+  readonly pending: readonly unknown[]
+  scheduleCheckPendingRequests(): void
+}
+interface ConnectionPoolBuilder {
+  build(address?: unknown): Promise<{ pool: { requestQueue: RequestQueue }[] }>
+}
+
+/**
+ * kafkajs 2.2.4 looks for throttled requests in a timer that sets itself again with a negative delay, for ever: every
+ * connection wakes the process a thousand times a second, and Node warns on stderr. Nothing is pending then, so nothing is
+ * lost when the timer is set only if something is. A spec holds this and fails when kafkajs's inside changes.
+ */
+const calmIdleQueues = (builder: ConnectionPoolBuilder): void => {
+  const build = builder.build.bind(builder)
+  builder.build = async (address) => {
+    const connections = await build(address)
+    for (const { requestQueue } of connections.pool) {
+      const schedule = requestQueue.scheduleCheckPendingRequests.bind(requestQueue)
+      requestQueue.scheduleCheckPendingRequests = () => {
+        if (requestQueue.pending.length > 0) schedule()
+      }
+    }
+    return connections
+  }
+}
 
 export const delay = (ms: number): Promise<void> =>
   new Promise((resolve) => {
@@ -172,8 +196,9 @@ export const createConnection = (options: ConnectionOptions): KafkaConnection =>
     logCreator: () => (entry) => {
       if (destroyed) return
       const { message, timestamp: _, stack: _stack, ...fields } = entry.log
+      // what kafkajs calls an error is a retry here; errors that last are reported where they are retried
       options.onNotice({
-        level: noticeLevel(entry.level),
+        level: 'info',
         message: `kafka: ${message}`,
         fields: { ...fields, namespace: entry.namespace },
       })
@@ -200,6 +225,18 @@ export const createConnection = (options: ConnectionOptions): KafkaConnection =>
   })
   if (!captured) throw new OmiumError('internal', 'kafkajs handed out no cluster')
   const cluster = captured as unknown as KafkaCluster
+  calmIdleQueues((captured as unknown as { connectionPoolBuilder: ConnectionPoolBuilder }).connectionPoolBuilder)
+  let unreachable = false
+  const reachable = (now: boolean, error?: unknown) => {
+    if (destroyed || unreachable === !now) return
+    unreachable = !now
+    const brokers = options.brokers.join(', ')
+    options.onNotice(
+      now
+        ? { level: 'info', message: `the brokers ${brokers} answer again`, fields: {} }
+        : { level: 'warn', message: `no broker of ${brokers} answers: ${describe(error)}`, fields: {} },
+    )
+  }
 
   return {
     cluster,
@@ -245,8 +282,12 @@ export const createConnection = (options: ConnectionOptions): KafkaConnection =>
       try {
         await cluster.connect()
         await cluster.refreshMetadata()
-      } catch {
+        reachable(true)
+      } catch (failure) {
         // the next round tries again; who called decides for how long
+        if (brokerMayAnswerLater(failure) && !isType(failure, 'UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE')) {
+          reachable(false, failure)
+        }
       }
     },
 
