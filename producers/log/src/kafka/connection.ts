@@ -39,6 +39,9 @@ export interface FetchedMessage {
   readonly batchContext: { readonly firstOffset: string; readonly lastOffsetDelta: number }
 }
 
+/** how long a topic that nobody knows may still be one that was just made, ms */
+export const unknownTopicMs = 1500
+
 /** What kafkajs's broker object can do for us; its own types leave out half of it. */
 export interface KafkaBroker {
   initProducerId(request: { transactionTimeout: number }): Promise<{ producerId: unknown; producerEpoch: number }>
@@ -245,7 +248,7 @@ export const createConnection = (options: ConnectionOptions): KafkaConnection =>
     },
 
     async open(topics, withinMs) {
-      const deadline = Date.now() + withinMs
+      const started = Date.now()
       for (;;) {
         try {
           await cluster.connect()
@@ -262,7 +265,11 @@ export const createConnection = (options: ConnectionOptions): KafkaConnection =>
               { cause: error },
             )
           }
-          if (Date.now() >= deadline) {
+          const waitedMs = Date.now() - started
+          if (isType(error, 'UNKNOWN_TOPIC_OR_PARTITION') && waitedMs >= unknownTopicMs) {
+            throw new RangeError(`the log has no topic ${topics.join(' or ')}; it must be provisioned first`)
+          }
+          if (waitedMs >= withinMs) {
             throw new OmiumError(
               'log_unreachable',
               `no Kafka broker answers at ${options.brokers.join(', ')} (${describe(error)}). Start the brokers, or point OMIUM_KAFKA_BROKERS at running ones`,

@@ -1,17 +1,18 @@
 import { OmiumError } from '@omium/schemas'
 import type { TopicSpec } from '../transport.ts'
-import { delay, type KafkaConnection } from './connection.ts'
+import { delay, type KafkaConnection, unknownTopicMs } from './connection.ts'
 import { brokerMayAnswerLater, describe, isType } from './errors.ts'
 
 /** Questions about topics, tried again while leaders move, for at most `withinMs`. */
 const ask = async <T>(connection: KafkaConnection, withinMs: number, question: () => Promise<T>): Promise<T> => {
-  const deadline = Date.now() + withinMs
+  const started = Date.now()
   for (;;) {
     try {
       return await question()
     } catch (error) {
       if (error instanceof OmiumError || error instanceof RangeError) throw error
-      if (!brokerMayAnswerLater(error) || Date.now() >= deadline || connection.destroyed) {
+      const patienceMs = isType(error, 'UNKNOWN_TOPIC_OR_PARTITION') ? Math.min(withinMs, unknownTopicMs) : withinMs
+      if (!brokerMayAnswerLater(error) || Date.now() - started >= patienceMs || connection.destroyed) {
         throw new OmiumError('log_unreachable', `the brokers do not answer: ${describe(error)}`, { cause: error })
       }
       await delay(25)
