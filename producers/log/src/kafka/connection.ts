@@ -282,8 +282,8 @@ export const createConnection = (options: ConnectionOptions): KafkaConnection =>
     },
 
     async recover(error) {
-      const closed = error as { name?: string; host?: string; port?: number }
-      if (closed.name === 'KafkaJSConnectionClosedError' && closed.host !== undefined && closed.port !== undefined) {
+      const closed = error as { name?: string; host?: string; port?: number } | undefined
+      if (closed?.name === 'KafkaJSConnectionClosedError' && closed.host !== undefined && closed.port !== undefined) {
         cluster.removeBroker({ host: closed.host, port: closed.port })
       }
       try {
