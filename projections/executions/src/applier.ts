@@ -5,13 +5,13 @@ import {
   type AgentEvent,
   agentEvents,
   type ExecutionEvent,
-  executionEvents,
   type ExecutionOptions,
   type ExecutionStatus,
+  executionEvents,
   isTerminal,
   parseAggregateKey,
 } from '@omium/schemas'
-import { type EventPlace, evolve, type ExecutionRow, type Pending } from './execution-row.ts'
+import { type EventPlace, type ExecutionRow, evolve, type Pending } from './execution-row.ts'
 import { eventColumns, eventRow, executionColumns, executionRow, timestamp } from './rows.ts'
 
 /**

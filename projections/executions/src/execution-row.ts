@@ -1,3 +1,4 @@
+import type { Failure } from '@omium/schemas'
 import {
   type ExecutionEvent,
   type ExecutionOptions,
@@ -6,7 +7,6 @@ import {
   type Payload,
   type Usage,
 } from '@omium/schemas'
-import type { Failure } from '@omium/schemas'
 
 /**
  * One execution as lists and details show it: the fold of its events.
@@ -118,7 +118,11 @@ const change = (
     case 'SignalReceived':
       return {}
     case 'StepCompleted':
-      return { stepsCompleted: row.stepsCompleted + 1, ...spend(row, event.data.usage), ...settled(row, event.data.path) }
+      return {
+        stepsCompleted: row.stepsCompleted + 1,
+        ...spend(row, event.data.usage),
+        ...settled(row, event.data.path),
+      }
     case 'StepFailed': {
       const { path, usage, retryAt } = event.data
       return { ...spend(row, usage), ...(retryAt === null ? settled(row, path) : opened(row, path, `retry:${path}`)) }

@@ -1,6 +1,6 @@
 import type { AcceptedEvent } from '@omium/log'
-import type { ExecutionEvent } from '@omium/schemas'
 import type { CopyValue } from '@omium/projection-kit'
+import type { ExecutionEvent } from '@omium/schemas'
 import type { ExecutionRow } from './execution-row.ts'
 
 /** Events and executions as rows of their tables. */
@@ -33,7 +33,10 @@ export const eventColumns = [
 /** `YYYY-MM-DDTHH:MM:SS.sssZ` */
 export const timestamp = (ms: number): string => new Date(ms).toISOString()
 
-export const eventRow = (executionId: string, { envelope, data, type, partition, offset }: AcceptedEvent): CopyValue[] => {
+export const eventRow = (
+  executionId: string,
+  { envelope, data, type, partition, offset }: AcceptedEvent,
+): CopyValue[] => {
   const step = data as Partial<Extract<ExecutionEvent, { type: 'StepFailed' }>['data']> & { attempt?: number }
   const { usage } = step
   return [
