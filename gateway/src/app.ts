@@ -21,6 +21,8 @@ const acceptableRequestId = /^[A-Za-z0-9._-]{8,128}$/
 export const buildApp = async (services: Services, loggerInstance: FastifyBaseLogger) => {
   const app = Fastify({
     loggerInstance,
+    // two lines for each request would cost more than many requests; metrics count them, errors are logged
+    disableRequestLogging: true,
     bodyLimit: services.limits.bodyBytes,
     genReqId: ({ headers }) => {
       const given = headers[requestIdHeader]

@@ -31,6 +31,7 @@ export const startGateway = async (config: Config, log: ProjectionLog, logger: L
     onNotice: warn,
   })
   const sender = await openCommandSender(context)
+  const objects = await createS3ObjectStore(config.s3)
   const app = await buildApp(
     {
       pool,
@@ -38,7 +39,7 @@ export const startGateway = async (config: Config, log: ProjectionLog, logger: L
       live,
       commands: createCommands(sender, live, config.commandTimeoutMs),
       agents: createAgents(pool, live),
-      payloads: createPayloadStore(createS3ObjectStore(config.s3)),
+      payloads: createPayloadStore(objects),
       apiKeys: createApiKeys(pool, context.nowMs),
       ids: context.ids,
       nowMs: context.nowMs,
@@ -55,6 +56,7 @@ export const startGateway = async (config: Config, log: ProjectionLog, logger: L
       await sender.close()
       await live.close()
       await positions.close()
+      await objects.close()
       await pool.end()
     },
   }
