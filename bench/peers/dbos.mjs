@@ -9,7 +9,9 @@ import { concurrency, measureMs, report, stepsPerWorkflow, warmupMs } from './ar
 
 const database = new pg.Client({ connectionString: process.env.PEER_DATABASE_URL })
 await database.connect()
-const { rows } = await database.query("SELECT version(), current_setting('synchronous_commit') AS commit, current_setting('fsync') AS fsync")
+const { rows } = await database.query(
+  "SELECT version(), current_setting('synchronous_commit') AS commit, current_setting('fsync') AS fsync",
+)
 await database.end()
 
 // A database of its own on the same server; DBOS creates it.

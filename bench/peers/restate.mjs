@@ -33,7 +33,7 @@ const binary = join(
 )
 const server = spawn(binary, ['--no-logo', '--listen-mode', 'tcp', '--bind-ip', '127.0.0.1'], {
   cwd: folder,
-  stdio: ["ignore", process.stderr, process.stderr],
+  stdio: ['ignore', process.stderr, process.stderr],
   env: {
     ...process.env,
     RESTATE_BASE_DIR: folder,

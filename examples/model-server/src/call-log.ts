@@ -12,7 +12,7 @@ export const callLogEntry = z.object({
   call: z.number().int().positive(),
   /** ms since the epoch */
   at: z.number(),
-  /** SHA-256 of the request's body as received: the same call made twice has the same hash */
+  /** `hashJson` of the request without its streaming options: the same call made twice has the same hash */
   requestHash: z.string(),
   answerId: z.string().optional(),
   promptTokens: z.number().int().optional(),

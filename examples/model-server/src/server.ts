@@ -1,5 +1,6 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import { hashJson } from '@omium/schemas'
 import Fastify, { type FastifyReply } from 'fastify'
 import { z } from 'zod'
 import { answer } from './answer.ts'
@@ -48,7 +49,7 @@ export const startModelServer = async (options: ModelServerOptions = {}): Promis
   const app = Fastify({ bodyLimit: 20 * 1024 * 1024, forceCloseConnections: true })
   let calls = 0
 
-  // The raw text is needed for the hash: two calls are the same when their bytes are.
+  // Bad JSON is answered in OpenAI's words, so the body arrives here as text.
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => done(null, body))
   app.get('/v1/models', () => ({
     object: 'list',
@@ -57,11 +58,10 @@ export const startModelServer = async (options: ModelServerOptions = {}): Promis
 
   app.post('/v1/chat/completions', async (request, reply) => {
     const call = ++calls
-    const raw = z.string().catch('').parse(request.body)
-    const requestHash = createHash('sha256').update(raw).digest('hex')
+    const parsed = parseRequest(z.string().catch('').parse(request.body))
+    const requestHash = hashRequest(parsed.body)
     callLog?.append({ event: 'received', call, at: nowMs(), requestHash })
     const fault = faults[String(request.headers['x-omium-fault'] ?? '')]
-    const parsed = parseRequest(raw)
     if (fault || !parsed.success) callLog?.append({ event: 'refused', call, at: nowMs(), requestHash })
     if (fault) return fault(reply)
     if (!parsed.success) return reply.code(400).send(problem(parsed.error, 'invalid_request_error'))
@@ -119,15 +119,26 @@ export const startModelServer = async (options: ModelServerOptions = {}): Promis
   }
 }
 
-const parseRequest = (raw: string): { success: true; data: ChatRequest } | { success: false; error: string } => {
+type Parsed = { body: unknown } & ({ success: true; data: ChatRequest } | { success: false; error: string })
+
+const parseRequest = (raw: string): Parsed => {
   let body: unknown
   try {
     body = JSON.parse(raw)
   } catch {
-    return { success: false, error: 'The body is not valid JSON' }
+    return { body: raw, success: false, error: 'The body is not valid JSON' }
   }
   const parsed = chatRequest.safeParse(body)
-  return parsed.success ? parsed : { success: false, error: z.prettifyError(parsed.error) }
+  return parsed.success
+    ? { body, success: true, data: parsed.data }
+    : { body, success: false, error: z.prettifyError(parsed.error) }
+}
+
+/** What makes two calls the same call: all that was asked, but not whether the answer is streamed. */
+const hashRequest = (body: unknown): string => {
+  if (typeof body !== 'object' || body === null) return hashJson(body)
+  const { stream: _, stream_options: __, ...asked } = body as Record<string, unknown>
+  return hashJson(asked)
 }
 
 const messageOf = (said: Answer, seed: string) =>

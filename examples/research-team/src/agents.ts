@@ -144,7 +144,10 @@ const revise = async (ctx: Context, sections: Section[], model: string, maxRevis
       sections.map(async (section, index) => {
         const mine = problems.filter((one) => one.questionIndex === index)
         if (mine.length === 0) return
-        const previous = { findings: section.findings, problems: mine.map(({ claim, problem }) => ({ claim, problem })) }
+        const previous = {
+          findings: section.findings,
+          problems: mine.map(({ claim, problem }) => ({ claim, problem })),
+        }
         section.findings = await ctx.call(
           researcher,
           { question: section.question, model, previous },

@@ -60,7 +60,11 @@ const b = 0.75
 /** Builds an inverted index over passages; a document's title counts as part of each of its passages. */
 export const indexCorpus = (documents: readonly CorpusDocument[]): Corpus => {
   const entries = documents.flatMap((document) =>
-    document.passages.map((passage) => ({ passage, title: document.title, terms: termsOf(`${document.title} ${passage.text}`) })),
+    document.passages.map((passage) => ({
+      passage,
+      title: document.title,
+      terms: termsOf(`${document.title} ${passage.text}`),
+    })),
   )
   const postings = new Map<string, Map<number, number>>()
   entries.forEach(({ terms }, index) => {
