@@ -34,12 +34,13 @@ const overEnumeration = (question: string): string[] | undefined => {
   return items.map((one) => `${list.groups?.['lead'] ?? ''}${one}${tail}`)
 }
 
-/** Otherwise: each clause that says enough by itself, then questions around the whole. */
+/** Otherwise: each clause that says enough by itself; a question of one clause is looked at from several sides. */
 const overClauses = (question: string): string[] => {
   const clauses = question
     .split(/[,;:]\s|\s(?:and|but|while|although)\s/)
+    .map((part) => part.replace(/^(?:and|but)\s/, ''))
     .filter((part) => contentWords(part).length >= 2)
+  if (clauses.length >= 2) return clauses
   const subject = contentWords(question).slice(0, 4).join(' ')
-  const around = [question, `what is ${subject} and which problem does it solve`, `what can go wrong with ${subject}`]
-  return clauses.length >= 2 ? [...clauses, ...around.slice(1)] : around
+  return [question, `what is meant by ${subject}`, `what can go wrong with ${subject}`]
 }

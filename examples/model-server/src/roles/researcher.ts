@@ -86,8 +86,9 @@ const answerFrom = (question: string, opened: readonly OpenedDocument[], hits: r
   )
   const rarity = rarityIn(candidates.map((candidate) => candidate.sentence))
   const wanted = contentStems(question)
+  const [subject = ''] = wanted
   const scored = candidates
-    .map((candidate, order) => ({ ...candidate, order, score: relevance(candidate, wanted, rarity) }))
+    .map((candidate, order) => ({ ...candidate, order, score: relevance(candidate, wanted, subject, rarity) }))
     .sort((a, b) => b.score - a.score || a.order - b.order)
   const chosen: typeof scored = []
   for (const candidate of scored) {
@@ -117,14 +118,18 @@ const rarityIn = (all: readonly string[]): Map<string, number> => {
 const relevance = (
   candidate: { sentence: string; title: string },
   wanted: ReadonlySet<string>,
+  subject: string,
   rarity: ReadonlyMap<string, number>,
 ): number => {
   const length = words(candidate.sentence).length
   if (length < 8 || length > 45 || candidate.sentence.endsWith('?')) return 0
+  const present = contentStems(candidate.sentence)
   let score = 0
-  for (const word of contentStems(candidate.sentence)) if (wanted.has(word)) score += rarity.get(word) ?? 0
-  const aboutTitle = contentWords(candidate.title).some((word) => wanted.has(stem(word)))
-  return (score * (aboutTitle ? 1.3 : 1)) / Math.sqrt(length)
+  for (const word of present) if (wanted.has(word)) score += rarity.get(word) ?? 0
+  // The first word that carries meaning is mostly what the question is about.
+  const onSubject = present.has(subject) ? 2 : 1
+  const inItsDocument = contentWords(candidate.title).some((word) => wanted.has(stem(word))) ? 1.3 : 1
+  return (score * onSubject * inItsDocument) / Math.sqrt(length)
 }
 
 /** Finds the passage that carries a disputed claim; a claim that none carries is given up. */
