@@ -12,10 +12,10 @@ export const libraryTools = (executionId: string) => [
   tool({
     name: 'search_documents',
     description: 'Finds the passages of the library that fit a query best (BM25). Use a few telling words.',
-    schema: z.object({ query: z.string().min(1), limit: z.number().int().min(1).max(20).default(6) }),
+    schema: z.object({ query: z.string().min(1), limit: z.number().int().min(1).max(20).optional() }),
     execute: ({ query, limit }) => {
       recordWork({ tool: 'search_documents', executionId, request: canonicalJson({ query, limit }) })
-      return corpus.search(query, limit)
+      return corpus.search(query, limit ?? 6)
     },
   }),
   tool({
