@@ -8,6 +8,17 @@ export {
   agent,
   type RunOptions,
 } from './agent.ts'
+export {
+  type AgentView,
+  type Client,
+  type ListFilter,
+  omium,
+  type Resolution,
+  type RunHandle,
+  type StartOptions,
+} from './client/client.ts'
+export type { EventsOptions } from './client/events.ts'
+export type { ConnectionOptions } from './client/http.ts'
 export type {
   CallOptions,
   Context,
@@ -33,3 +44,4 @@ export {
 export { openAiCompatible } from './llm/openai.ts'
 export { defaultPrices, type Price, type PriceTable } from './llm/prices.ts'
 export { nonRetryable } from './replay/failures.ts'
+export { type Worker, type WorkerLlmOptions, type WorkerOptions, worker } from './worker/worker.ts'

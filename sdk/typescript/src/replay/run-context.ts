@@ -10,6 +10,8 @@ import {
   type StepKind,
   type WaitValue,
 } from '@omium/schemas'
+import type { Logger } from 'pino'
+import type { z } from 'zod'
 import { type Agent, issuesOf } from '../agent.ts'
 import type { CallOptions, Context, LlmContext, StepInfo, StepOptions } from '../context.ts'
 import { type Duration, durationToMs } from '../duration.ts'
@@ -113,8 +115,8 @@ export const createContext = (run: Run): Context => {
     return askStep(run, path, name, fn, { retry: false }, { kind: 'value' }) as Promise<T>
   }
 
-  const silent = run.port.log.child({}, { level: 'silent' })
-  const log = run.port.log.child({ executionId: run.executionId, attempt: run.attempt })
+  // made when first used: most runs log nothing
+  let log: Logger | undefined
 
   async function step<T>(
     name: string,
@@ -156,7 +158,9 @@ export const createContext = (run: Run): Context => {
     executionId: run.executionId,
     attempt: run.attempt,
     get log() {
-      return run.replaying ? silent : log
+      log ??= run.port.log.child({ executionId: run.executionId, attempt: run.attempt })
+      log.level = run.replaying ? 'silent' : run.port.log.level
+      return log
     },
     step,
     call: call as Context['call'],
@@ -165,7 +169,7 @@ export const createContext = (run: Run): Context => {
       await open('sleep', 'timer', 'sleep', options.key, { durationMs }, () => ({ type: 'timer_start', durationMs }))
     },
     waitFor: (async (signal: string, options: Parameters<Context['waitFor']>[1] = {}) => {
-      const { timeoutMs, schema, key } = options as { timeoutMs?: number; schema?: import('zod').ZodType; key?: Key }
+      const { timeoutMs, schema, key } = options as { timeoutMs?: number; schema?: z.ZodType; key?: Key }
       const label = key === undefined ? signal : `${signal}:${key}`
       const request = { name: signal, timeoutMs: timeoutMs ?? null }
       const answered = (await open('waitFor', 'wait', 'wait', label, request, () => ({

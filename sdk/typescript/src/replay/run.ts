@@ -84,6 +84,8 @@ export class Run {
   private readonly retries = new Map<Call, () => void>()
   private readonly pending = new Map<number, Requester>()
   private seq = 0
+  /** which call gave user code an error, to name it when the error ends the run */
+  private readonly origins = new WeakMap<object, string>()
   private codeEnded = false
   private draining = false
   private cancelGrace: (() => void) | undefined
@@ -121,9 +123,13 @@ export class Run {
         return
       }
       case 'resolve':
-        return this.resolved(message.entry)
+        this.resolved(message.entry)
+        return
       case 'nack': {
-        if (message.error.code === 'attempt_fenced') return this.end('fenced')
+        if (message.error.code === 'attempt_fenced') {
+          this.end('fenced')
+          return
+        }
         const requester = this.pending.get(message.seq)
         this.pending.delete(message.seq)
         requester?.nacked(message.error)
@@ -135,7 +141,8 @@ export class Run {
         if (message.last) this.begin()
         return
       case 'stop':
-        return this.end(message.reason)
+        this.end(message.reason)
+        return
       case 'assign':
         return
     }
@@ -151,8 +158,10 @@ export class Run {
   }
 
   private begin(): void {
-    if (this.receivedEntries !== this.expectedEntries)
-      return this.abandon(`the journal has ${this.receivedEntries} entries, ${this.expectedEntries} were announced`)
+    if (this.receivedEntries !== this.expectedEntries) {
+      this.abandon(`the journal has ${this.receivedEntries} entries, ${this.expectedEntries} were announced`)
+      return
+    }
     this.live = this.recorded.size === 0
     ambient.run({ run: this, insideStep: undefined }, () => {
       new Promise((resolve) => resolve(this.agent.execute(this.input, createContext(this)))).then(
@@ -255,7 +264,10 @@ export class Run {
   /** One release, or a look at why there is none. The host calls it once for each `schedule`, each in its own macrotask. */
   turn(): void {
     if (this.closed || this.suspending) return
-    if (this.draining) return this.drainIfStill()
+    if (this.draining) {
+      this.drainIfStill()
+      return
+    }
     const next = this.queue[this.head]
     if (next) {
       const call = this.calls.get(next.path)
@@ -264,7 +276,10 @@ export class Run {
       return
     }
     if (!this.live) {
-      if (this.recorded.size > 0 && this.held.length > 0) return this.suspectMismatch()
+      if (this.recorded.size > 0 && this.held.length > 0) {
+        this.suspectMismatch()
+        return
+      }
       this.goLiveIfReplayed()
     }
     this.reportIfWaiting()
@@ -281,8 +296,11 @@ export class Run {
       this.journalReleasesLeft -= 1
       this.goLiveIfReplayed()
     }
-    if (failure) call.reject(OmiumError.fromFailure(failure))
-    else call.fulfil(value)
+    if (failure) {
+      const error = OmiumError.fromFailure(failure)
+      this.origins.set(error, call.path)
+      call.reject(error)
+    } else call.fulfil(value)
     this.port.schedule(this)
   }
 
@@ -405,7 +423,10 @@ export class Run {
   private codeReturned(output: unknown): void {
     if (this.closed) return
     const forgotten = this.recorded.values().next().value
-    if (forgotten) return this.fail(neverAsked(forgotten))
+    if (forgotten) {
+      this.fail(neverAsked(forgotten))
+      return
+    }
     try {
       const plain = toPlainJson(output, `the output of agent "${this.agent.id}"`)
       this.conclude('completed', (ids) => ({ type: 'complete', ...ids, output: plain }))
@@ -424,7 +445,8 @@ export class Run {
     if (this.closed) return
     const what = `agent "${this.agent.id}"`
     const retryable = !forbidsRetry(error, { nonRetryable: [] })
-    const failure = failureOf(error, 'agent_threw', what, retryable)
+    const stepPath = typeof error === 'object' && error !== null ? this.origins.get(error) : undefined
+    const failure = withOrigin(failureOf(error, 'agent_threw', what, retryable), stepPath)
     this.conclude('failed', (ids) => ({ type: 'fail', ...ids, error: failure }))
   }
 
@@ -446,4 +468,11 @@ export class Run {
     })
     this.port.send(message({ executionId, attempt, seq }))
   }
+}
+
+const withOrigin = (failure: Failure, stepPath: string | undefined): Failure => {
+  if (stepPath === undefined) return failure
+  const { data } = failure
+  const known = typeof data === 'object' && data !== null && !Array.isArray(data) ? data : {}
+  return { ...failure, data: { ...known, stepPath } }
 }

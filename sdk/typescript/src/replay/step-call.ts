@@ -63,7 +63,10 @@ export class StepCall extends Call implements Watched, Ambient {
   }
 
   start(): void {
-    if (!this.plan.intent) return this.execute()
+    if (!this.plan.intent) {
+      this.execute()
+      return
+    }
     this.phase = 'intent'
     const { reserveMicroCredits } = this.plan.intent
     this.run.port.send({
@@ -183,7 +186,8 @@ export class StepCall extends Call implements Watched, Ambient {
     try {
       this.output = toPlainJson(value, `the output of step "${this.plan.name}"`)
     } catch (error) {
-      return this.threw(tryNumber, error)
+      this.threw(tryNumber, error)
+      return
     }
     this.leaveRunning()
     this.reportCompletion()
@@ -209,7 +213,10 @@ export class StepCall extends Call implements Watched, Ambient {
   private reconcile(): void {
     const { reconcile, name } = this.plan
     const { run, key } = this
-    if (!reconcile) return run.opened(this)
+    if (!reconcile) {
+      run.opened(this)
+      return
+    }
     const timedOut = this.startedAt > 0
     this.phase = 'reconciling'
     run.running.add(this)

@@ -9,7 +9,6 @@ import {
   type WorkerMessage,
 } from '@omium/schemas'
 import type { AnyAgent } from '../agent.ts'
-import type { VirtualClock } from './virtual-clock.ts'
 
 export interface AttemptReport {
   attempt: number
@@ -28,9 +27,16 @@ export type Outcome =
 /** An approval's recorded value; see `approvalValue` of the worker protocol. */
 export type Decision = { approved: boolean; by: string; comment?: string }
 
+export interface Clock {
+  /** ms since the epoch */
+  now(): number
+  /** calls back at a time; gives a function that prevents it */
+  at(timeMs: number, callback: () => void): () => void
+}
+
 /** What an execution asks of the engine around it. */
 export interface ExecutionHost {
-  clock: VirtualClock
+  clock: Clock
   /** to the run of that attempt, in order */
   deliver(message: EngineMessage): void
   startAttempt(execution: TestExecution): void
@@ -125,49 +131,67 @@ export class TestExecution {
     if (this.outcome || message.attempt !== this.attempt) return
     switch (message.type) {
       case 'step_started':
-        return message.intent ? this.intent(message, message.intent.reserveMicroCredits) : undefined
+        message.intent ? this.intent(message, message.intent.reserveMicroCredits) : undefined
+        return
       case 'step_completed':
       case 'step_failed':
-        return this.stepResult(message)
+        this.stepResult(message)
+        return
       case 'step_reconciled':
-        return this.reconciled(message)
+        this.reconciled(message)
+        return
       case 'timer_start':
-        return this.opening(message, 'timer', message.durationMs, () => null)
+        this.opening(message, 'timer', message.durationMs, () => null)
+        return
       case 'wait_start': {
         const waiting = this.signals.get(message.name)?.shift()
-        if (waiting !== undefined) return this.answer(message, 'wait', { timedOut: false, payload: waiting })
+        if (waiting !== undefined) {
+          this.answer(message, 'wait', { timedOut: false, payload: waiting })
+          return
+        }
         this.waits.push({ path: message.path, name: message.name })
-        return this.opening(message, 'wait', message.timeoutMs, () => {
+        this.opening(message, 'wait', message.timeoutMs, () => {
           const index = this.waits.findIndex((wait) => wait.path === message.path)
           if (index >= 0) this.waits.splice(index, 1)
           return { timedOut: true }
         })
+        return
       }
       case 'approval_request': {
         const decision = this.host.approve(message.title, message.path, message.details)
-        if (decision) return this.answer(message, 'approval', decision)
-        return this.opening(message, 'approval', message.timeoutMs, () => ({
+        if (decision) {
+          this.answer(message, 'approval', decision)
+          return
+        }
+        this.opening(message, 'approval', message.timeoutMs, () => ({
           approved: false,
           by: 'timeout',
           timedOut: true,
         }))
+        return
       }
       case 'child_start':
         this.opening(message, 'child', undefined, () => null)
-        return this.host.startChild(message, (outcome) => {
-          if (outcome.status === 'completed') this.resolve(message.path, outcome.output)
-          else if (outcome.status === 'failed')
-            this.resolveFailed(message.path, childFailure(message.agentId, outcome.error))
-        })
+        {
+          this.host.startChild(message, (outcome) => {
+            if (outcome.status === 'completed') this.resolve(message.path, outcome.output)
+            else if (outcome.status === 'failed')
+              this.resolveFailed(message.path, childFailure(message.agentId, outcome.error))
+          })
+          return
+        }
       case 'complete':
-        return this.end('completed', { status: 'completed', output: message.output })
+        this.end('completed', { status: 'completed', output: message.output })
+        return
       case 'fail':
-        return this.failed(message.error)
+        this.failed(message.error)
+        return
       case 'abandon':
-        return this.end('failed', {
+        this.end('failed', {
           status: 'failed',
           error: new OmiumError('worker_lost', message.detail).toFailure(),
         })
+        return
       case 'waiting':
       case 'suspend':
       case 'delta':
@@ -219,7 +243,8 @@ export class TestExecution {
       this.spentMicroCredits + reserved + reserve > this.budgetMicroCredits
     ) {
       const detail = `"${path}" may cost ${reserve} micro-credits; ${this.budgetMicroCredits - this.spentMicroCredits - reserved} of the budget are left`
-      return this.nack(seq, new OmiumError('budget_exceeded', detail).toFailure())
+      this.nack(seq, new OmiumError('budget_exceeded', detail).toFailure())
+      return
     }
     this.intents.set(path, reserve)
     this.known.set(path, { path, kind, requestHash, status: 'pending' })
@@ -234,7 +259,8 @@ export class TestExecution {
     const base = { path, kind, requestHash }
     if (message.type === 'step_completed') {
       this.record({ ...base, status: 'completed', value: message.output })
-      return this.crashOr(path, () => this.ack(seq))
+      this.crashOr(path, () => this.ack(seq))
+      return
     }
     const { error, retry, stepAttempt } = message
     const again = error.retryable && stepAttempt < retry.maxAttempts
@@ -253,11 +279,10 @@ export class TestExecution {
 
   private reconciled({ path, seq, resolution }: Extract<RunMessage, { type: 'step_reconciled' }>): void {
     const entry = this.known.get(path)
-    if (entry?.status !== 'unknown')
-      return this.nack(
-        seq,
-        new OmiumError('outcome_not_unknown', `the outcome of "${path}" is not in doubt`).toFailure(),
-      )
+    if (entry?.status !== 'unknown') {
+      this.nack(seq, new OmiumError('outcome_not_unknown', `the outcome of "${path}" is not in doubt`).toFailure())
+      return
+    }
     const base = { path, kind: entry.kind, requestHash: entry.requestHash }
     this.intents.delete(path)
     if (resolution.status === 'retry') {
@@ -268,7 +293,8 @@ export class TestExecution {
         retryAt: this.host.clock.now(),
       }
       this.known.set(path, again)
-      return this.ack(seq, again)
+      this.ack(seq, again)
+      return
     }
     const settled: JournalEntry =
       resolution.status === 'completed'
@@ -336,8 +362,10 @@ export class TestExecution {
   private failed(error: Failure): void {
     const retry = this.agent.definition.defaults?.retry ?? noRetry
     this.failedAttempts += 1
-    if (!error.retryable || this.failedAttempts >= retry.maxAttempts)
-      return this.end('failed', { status: 'failed', error })
+    if (!error.retryable || this.failedAttempts >= retry.maxAttempts) {
+      this.end('failed', { status: 'failed', error })
+      return
+    }
     const report = this.attempts.at(-1)
     if (report) report.ended = 'failed'
     this.host.stopAttempt(this)
