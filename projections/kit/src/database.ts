@@ -37,6 +37,8 @@ export const createPool = (
     types: customTypes,
   })
   pool.on('error', (error) => onIdleError?.(error))
+  // a connection in use that breaks fails its query; without a listener the same error would end the process
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return pool
 }
 
