@@ -30,6 +30,29 @@ export interface StepPlan {
   reconcile: Reconcile<unknown> | undefined
 }
 
+/** What the function gets: a class, as one is made for every step. */
+class Info implements StepInfo {
+  readonly attempt: number
+  readonly #step: StepCall
+
+  constructor(step: StepCall) {
+    this.#step = step
+    this.attempt = step.currentTry
+  }
+
+  get idempotencyKey(): string {
+    return this.#step.key
+  }
+
+  get signal(): AbortSignal {
+    return this.#step.signal
+  }
+
+  reportUsage(usage: Usage): void {
+    this.#step.report(usage)
+  }
+}
+
 /** Refusals of a result that the step itself is to blame for: they become its recorded failure. */
 const ownFault: readonly string[] = ['payload_too_large', 'output_invalid', 'budget_exceeded', 'invalid_request']
 
@@ -105,7 +128,7 @@ export class StepCall extends Call implements Watched, Ambient {
     } else this.run.refused(error, this.path)
   }
 
-  isRunning(tryNumber: number): boolean {
+  private isRunning(tryNumber: number): boolean {
     return this.phase === 'running' && this.tries === tryNumber
   }
 
@@ -135,6 +158,7 @@ export class StepCall extends Call implements Watched, Ambient {
 
   /** The attempt is over. */
   abort(reason: unknown): void {
+    this.run.port.watch.remove(this)
     this.controller?.abort(reason)
   }
 
@@ -146,39 +170,39 @@ export class StepCall extends Call implements Watched, Ambient {
     this.controller = undefined
     this.startedAt = run.port.now()
     run.running.add(this)
-    run.port.watch.add(this, this.tries, plan.timeoutMs)
     const tryNumber = this.tries
     try {
-      const result = ambient.run(this, plan.fn, this.info())
-      if (result instanceof Promise || typeof (result as PromiseLike<unknown> | null)?.then === 'function')
-        (result as PromiseLike<unknown>).then(
+      const result = ambient.run(this, plan.fn, new Info(this))
+      if (result instanceof Promise || typeof (result as PromiseLike<unknown> | null)?.then === 'function') {
+        // what has returned already needs no watch
+        run.port.watch.add(this, plan.timeoutMs)
+        ;(result as PromiseLike<unknown>).then(
           (value) => this.returned(tryNumber, value),
           (error: unknown) => this.threw(tryNumber, error),
         )
-      else this.returned(tryNumber, result)
+      } else this.returned(tryNumber, result)
     } catch (error) {
       this.threw(tryNumber, error)
     }
   }
 
-  private get key(): string {
+  /** minted by the platform for effects, derived for all others; the same in every try and attempt */
+  get key(): string {
     return this.idempotencyKey ?? `${this.run.executionId}/${this.path}`
   }
 
-  private info(): StepInfo {
-    const step = this
-    return {
-      idempotencyKey: this.key,
-      attempt: this.stepAttempt,
-      get signal() {
-        step.controller ??= new AbortController()
-        if (step.run.closed) step.controller.abort(step.run.endReason)
-        return step.controller.signal
-      },
-      reportUsage(usage) {
-        step.usage = usage
-      },
-    }
+  get currentTry(): number {
+    return this.stepAttempt
+  }
+
+  get signal(): AbortSignal {
+    this.controller ??= new AbortController()
+    if (this.run.closed) this.controller.abort(this.run.endReason)
+    return this.controller.signal
+  }
+
+  report(usage: Usage): void {
+    this.usage = usage
   }
 
   private returned(tryNumber: number, value: unknown): void {
@@ -206,6 +230,7 @@ export class StepCall extends Call implements Watched, Ambient {
 
   private leaveRunning(): void {
     this.phase = 'idle'
+    this.run.port.watch.remove(this)
     this.run.running.delete(this)
     this.run.port.schedule(this.run)
   }

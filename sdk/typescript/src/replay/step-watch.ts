@@ -1,7 +1,5 @@
 /** A step function that runs, as the watch sees it. */
 export interface Watched {
-  /** true while try number `tryNumber` runs */
-  isRunning(tryNumber: number): boolean
   /** it runs for longer than the marker's delay: tell the engine */
   markStarted(): void
   timedOut(): void
@@ -10,57 +8,51 @@ export interface Watched {
 export const markerDelayMs = 100
 const tickMs = 20
 
-interface Mark {
-  step: Watched
-  tryNumber: number
-  at: number
-}
-
 /**
  * One coarse timer for all running steps of a process, instead of one for each.
  *
  * 1. A step that still runs after {@link markerDelayMs} is marked as started, once a try.
- * 2. Marks are due in the order in which steps began, as the delay is the same for all: a queue suffices.
- * 3. The timer runs only while something is watched and never keeps the process alive.
- * 4. Timeouts are late by one tick at most (plus what blocks the loop).
+ * 2. Marks are due in the order in which steps began, as the delay is the same for all: the maps' own order suffices.
+ * 3. Nothing is kept of a step that has ended, or every step would live as long as the marker's delay.
+ * 4. The timer runs only while something is watched and never keeps the process alive.
+ * 5. Timeouts are late by one tick at most (plus what blocks the loop).
  */
 export class StepWatch {
   private readonly nowMs: () => number
-  private marks: Mark[] = []
-  private head = 0
-  private readonly deadlines = new Set<Mark>()
+  private readonly marks = new Map<Watched, number>()
+  private readonly deadlines = new Map<Watched, number>()
   private timer: NodeJS.Timeout | undefined
 
   constructor(nowMs: () => number) {
     this.nowMs = nowMs
   }
 
-  /** Watches one try of a step. `timeoutMs` undefined means no limit. */
-  add(step: Watched, tryNumber: number, timeoutMs: number | undefined): void {
+  /** Watches a step until it is removed. `timeoutMs` undefined means no limit. */
+  add(step: Watched, timeoutMs: number | undefined): void {
     const now = this.nowMs()
-    this.marks.push({ step, tryNumber, at: now + markerDelayMs })
-    if (timeoutMs !== undefined) this.deadlines.add({ step, tryNumber, at: now + timeoutMs })
+    this.marks.set(step, now + markerDelayMs)
+    if (timeoutMs !== undefined) this.deadlines.set(step, now + timeoutMs)
     this.timer ??= setInterval(() => this.tick(), tickMs).unref()
+  }
+
+  remove(step: Watched): void {
+    this.marks.delete(step)
+    if (this.deadlines.size > 0) this.deadlines.delete(step)
   }
 
   private tick(): void {
     const now = this.nowMs()
-    for (const deadline of this.deadlines) {
-      if (!deadline.step.isRunning(deadline.tryNumber)) this.deadlines.delete(deadline)
-      else if (deadline.at <= now) {
-        this.deadlines.delete(deadline)
-        deadline.step.timedOut()
-      }
+    for (const [step, at] of this.deadlines) {
+      if (at > now) continue
+      this.remove(step)
+      step.timedOut()
     }
-    for (let mark = this.marks[this.head]; mark !== undefined && mark.at <= now; mark = this.marks[this.head]) {
-      this.head += 1
-      if (mark.step.isRunning(mark.tryNumber)) mark.step.markStarted()
+    for (const [step, at] of this.marks) {
+      if (at > now) break
+      this.marks.delete(step)
+      step.markStarted()
     }
-    if (this.head > 1024 || this.head === this.marks.length) {
-      this.marks = this.marks.slice(this.head)
-      this.head = 0
-    }
-    if (this.marks.length === 0 && this.deadlines.size === 0) {
+    if (this.marks.size === 0 && this.deadlines.size === 0) {
       clearInterval(this.timer)
       this.timer = undefined
     }
