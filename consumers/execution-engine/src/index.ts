@@ -1,0 +1,1 @@
+export { type EventContext, type ExecutionState, evolve } from './domain/execution.ts'

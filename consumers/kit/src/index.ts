@@ -1,0 +1,1 @@
+export { type Clock, systemClock, TimerQueue } from './timer-queue.ts'
