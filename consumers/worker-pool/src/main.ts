@@ -7,11 +7,9 @@ const main = async (): Promise<void> => {
   const config = readConfig(process.env)
   const logger = pino({ name: 'worker-pool', level: config.logLevel })
   const pool = await startPool(config, logger, process.cwd())
-  let closing: Promise<void> | undefined
-  for (const signal of ['SIGTERM', 'SIGINT'] as const)
-    process.on(signal, () => {
-      closing ??= pool.close().then(() => process.exit(0))
-    })
+  const end = new AbortController()
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end.abort())
+  end.signal.addEventListener('abort', () => void pool.close().then(() => process.exit(0)))
 }
 
 try {

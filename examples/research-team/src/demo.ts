@@ -56,7 +56,7 @@ const main = async (): Promise<boolean> => {
     ? await startModelServer({ latencyMs: Number(flags.latency), callLog: openCallLog(files.calls) })
     : undefined
   const model = modelServer ? modelName : (process.env['OPENAI_MODEL'] ?? 'gpt-4o-mini')
-  const environment = {
+  const environment: Record<string, string | undefined> = {
     ...process.env,
     ...platform,
     OMIUM_HOME: home,
@@ -70,9 +70,8 @@ const main = async (): Promise<boolean> => {
         ['A', 'B'].map((name) => startWorker(name, join(folder, `worker-${name}.log`), environment)),
       )),
     )
-    const client = omium({ url: environment['OMIUM_URL'], apiKey: environment['OMIUM_API_KEY'] } as Parameters<
-      typeof omium
-    >[0])
+    const { OMIUM_URL: url, OMIUM_API_KEY: apiKey } = environment
+    const client = omium({ ...(url && { url }), ...(apiKey && { apiKey }) })
     say('A research team: planner, parallel researchers, critic with a retry loop, writer, and a human who approves.')
     say(`  model     ${modelServer ? `${model}, a local scripted stand-in and not a language model` : model}`)
     say(`  workers   ${workers.map((one) => `${one.name} (pid ${one.pid})`).join(', ')}`)
