@@ -11,7 +11,7 @@ import { type OwnerParts, ownerParts } from '../parts.ts'
 import { provisionContext } from '../provision.ts'
 import { openTail } from '../tail.ts'
 import { pause } from '../timers.ts'
-import type { LogTransport } from '../transport.ts'
+import type { LogTransport, RawRecord } from '../transport.ts'
 import type { LogWriter } from '../writer.ts'
 import { type Accounts, accountsContext, accountsMachine, decide, depositOf } from './accounts.ts'
 import { Checker, textOf } from './checker.ts'
@@ -38,9 +38,9 @@ const prefix = 'sim'
 const events = eventsTopic(prefix, accountsContext.name)
 const commands = commandsTopic(prefix, accountsContext.name)
 const sessionTimeoutMs = 400
-const turmoilMs = 4_000
+const turmoilMs = 3_000
 const calmMs = 120_000
-const commandCount = 50
+const commandCount = 35
 
 interface Running {
   readonly process: Process
@@ -113,6 +113,7 @@ class Scenario {
     if (!(await world.runUntil(() => settled, calmMs))) this.#checker.problem('nothing came to its end in time')
     // whatever still hurries through the network arrives now, and must change nothing
     await world.runUntil(() => false, world.nowMs + 1_000)
+    await world.runUntil(() => this.#isSettled(), world.nowMs + calmMs)
     this.#finish()
     return {
       seed: 0,
@@ -138,6 +139,7 @@ class Scenario {
       readFails: rate(0.05),
       commitFails: rate(0.3),
       redelivery: rate(0.1),
+      lateAssignment: rate(0.8),
     }
   }
 
@@ -246,7 +248,7 @@ class Scenario {
       const aggregate = `execution:t/notes-${partition.partition}`
       const common = { tenant: 't', actor: 'system', correlationId: 'note', aggregate }
       void partition.append([{ ...common, type: 'Noted', data: { effect: this.#effect() } }]).catch(() => undefined)
-      context.timers?.after(this.#world.random.between(50, 400), note)
+      context.timers?.after(this.#world.random.between(10, 200), note)
     }
     context.timers?.after(20, note)
   }
@@ -298,7 +300,7 @@ class Scenario {
     if (dice < 0.5) return { ...common, type: 'Deposit', data: { amount: amount * 3 } }
     if (dice < 0.7) return { ...common, type: 'Withdraw', data: { amount } }
     if (dice < 0.9) return { ...common, type: 'Transfer', data: { amount, to: random.pick(this.#accounts) } }
-    if (dice < 0.97) return { ...common, type: 'CloseAccount', data: {} }
+    if (dice < 0.94) return { ...common, type: 'CloseAccount', data: {} }
     return { ...common, type: 'Explode', data: {} }
   }
 
@@ -432,14 +434,24 @@ const retried = async <T>(attempt: () => Promise<T>, timers: NonNullable<LogCont
   }
 }
 
-/** All readers of a simulation share the stored records, so an envelope need be parsed only once. */
+/** All readers of a simulation share the stored records, so that each need be parsed only once. */
 const memoized = (codec: RecordCodec): RecordCodec => {
-  const parsed = new WeakMap<object, ReturnType<RecordCodec['eventEnvelope']>>()
+  const once = <T>(read: (record: RawRecord) => T): ((record: RawRecord) => T) => {
+    const known = new WeakMap<RawRecord, { value: T }>()
+    return (record) => {
+      const found = known.get(record) ?? { value: read(record) }
+      known.set(record, found)
+      return found.value
+    }
+  }
+  const decoded = new WeakMap<RawRecord, unknown>()
   return {
     ...codec,
-    eventEnvelope: (record) => {
-      if (!parsed.has(record)) parsed.set(record, codec.eventEnvelope(record))
-      return parsed.get(record)
+    eventEnvelope: once((record) => codec.eventEnvelope(record)),
+    commandEnvelope: once((record) => codec.commandEnvelope(record)),
+    decode: (kind, type, schemaVersion, record) => {
+      if (!decoded.has(record)) decoded.set(record, codec.decode(kind, type, schemaVersion, record))
+      return decoded.get(record)
     },
   }
 }
