@@ -335,6 +335,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
       const versionless = isLogRecord(type)
       if (!versionless && this.isParked(aggregate)) throw new OmiumError('execution_parked', `${aggregate} is parked`)
       const version = versionless ? 0 : (versions.get(aggregate) ?? this.versionOf(aggregate)) + 1
+      if (version === 1) this.#assertHome(aggregate)
       if (!versionless) versions.set(aggregate, version)
       const envelope: EventEnvelope = {
         id: ids('event'),
@@ -355,6 +356,13 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
       const outcome = outcomeOf(type, draft.data)
       return { envelope, raw: codec.encodeEvent(envelope, draft.data), ...(outcome && { outcome }) }
     })
+  }
+
+  /** An aggregate's history lives on one partition, the one of its key; elsewhere it would begin a second time. */
+  #assertHome(aggregate: string): void {
+    const home = partitionFor(aggregate, this.deps.partitionCount)
+    if (home === this.partition) return
+    throw new OmiumError('internal', `${aggregate} belongs to partition ${home}, not to ${this.partition}`)
   }
 
   #applyDrafts(drafts: readonly EventDraft[], records: readonly PreparedRecord[]): void {

@@ -7,6 +7,7 @@ import { openCommandSender } from '../command-sender.ts'
 import { openOwnerWith } from '../context-owner.ts'
 import type { Command, ContextOwner, LogContext, OwnedPartition, RecordCodec } from '../contract.ts'
 import { createJsonCodec } from '../json-codec.ts'
+import { partitionFor } from '../partitioning.ts'
 import { type OwnerParts, ownerParts } from '../parts.ts'
 import { provisionContext } from '../provision.ts'
 import { openTail } from '../tail.ts'
@@ -58,6 +59,8 @@ class Scenario {
   readonly #stopAtProblem: boolean
   readonly #partitions: number
   readonly #accounts: readonly string[]
+  /** for each partition, an aggregate that lives there */
+  readonly #notebooks: readonly string[]
   readonly #running: Running[] = []
   readonly #sent = new Set<string>()
   readonly #counters: Record<string, number> = {}
@@ -73,6 +76,11 @@ class Scenario {
     const { random } = this.#world
     this.#partitions = random.between(1, 3)
     this.#accounts = Array.from({ length: 6 }, (_, i) => `execution:t/account-${i}`)
+    const candidates = Array.from({ length: 100 }, (_, i) => `execution:t/notebook-${i}`)
+    this.#notebooks = Array.from(
+      { length: this.#partitions },
+      (_, p) => candidates.find((key) => partitionFor(key, this.#partitions) === p) as string,
+    )
     this.#log = new SimulatedLog(this.#world)
     this.#groups = new SimulatedGroups(this.#log, (_, partition, next) => this.#checker.committed(partition, next))
     this.#snapshots = new SimulatedSnapshots(this.#world, 0.1)
@@ -248,7 +256,7 @@ class Scenario {
     // work that no command asks for, not waited for
     const note = () => {
       if (!partition.live || this.#calm) return
-      const aggregate = `execution:t/notes-${partition.partition}`
+      const aggregate = this.#notebooks[partition.partition] as string
       const common = { tenant: 't', actor: 'system', correlationId: 'note', aggregate }
       void partition.append([{ ...common, type: 'Noted', data: { effect: this.#effect() } }]).catch(() => undefined)
       context.timers?.after(this.#world.random.between(10, 200), note)
