@@ -1,3 +1,4 @@
+export { type FaultProxy, type FaultRule, type HeldRequest, kafkaApi, startFaultProxy } from '../test/fault-proxy.ts'
 export { createJsonCodec } from './json-codec.ts'
 export { SimulatedLog } from './simulation/log.ts'
 export { SimulatedGroups, simulatedTransport } from './simulation/transport.ts'
