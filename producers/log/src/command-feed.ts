@@ -40,6 +40,8 @@ export class CommandFeed<S> {
   #paused = true
   #closed = false
   #work: Promise<void> = Promise.resolve()
+  #inWork = 0
+  #onIdle: (() => void) | undefined
   #cancelCommit: (() => void) | undefined
   #committing: Promise<void> = Promise.resolve()
 
@@ -80,6 +82,15 @@ export class CommandFeed<S> {
     this.#work = this.#work.then(() => this.#handleBatch(fresh, done))
   }
 
+  /** Resolves when every command that was handed to the handler has its outcome, or the partition is lost. */
+  async idle(): Promise<void> {
+    await this.#work
+    if (this.#inWork === 0) return
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve
+    })
+  }
+
   /** Takes nothing more. */
   close(): void {
     this.#closed = true
@@ -106,10 +117,15 @@ export class CommandFeed<S> {
     }
     for (const [i, record] of records.entries()) {
       if (this.#closed || !this.#deps.owner.live) return
-      this.#handle(record).then(
-        () => this.#decided(done[i]),
-        () => undefined,
-      )
+      this.#inWork++
+      this.#handle(record)
+        .then(
+          () => this.#decided(done[i]),
+          () => undefined,
+        )
+        .finally(() => {
+          if (--this.#inWork === 0) this.#onIdle?.()
+        })
     }
   }
 
