@@ -53,11 +53,24 @@ export class CommandFeed<S> {
 
   /** Starts delivery at the committed offset. */
   async start(): Promise<void> {
-    this.#position = (await this.#member.committed(this.#deps.topic, this.#partition)) ?? 0
+    const committed = await this.#committed()
     if (this.#closed) return
+    this.#position = committed
     this.#paused = false
     this.#member.seek(this.#deps.topic, this.#partition, this.#position)
     this.#member.resume(this.#deps.topic, this.#partition)
+  }
+
+  async #committed(): Promise<number> {
+    for (let attempt = 0; !this.#closed; attempt++) {
+      try {
+        return (await this.#member.committed(this.#deps.topic, this.#partition)) ?? 0
+      } catch (error) {
+        this.#notice('warn', 'the committed offset cannot be read yet', { error: messageOf(error) })
+        await pause(this.#deps.timers, backoffMs(attempt, 50, 2_000))
+      }
+    }
+    return 0
   }
 
   /** After a rebalance that left the partition here: delivery goes on where it stood. */

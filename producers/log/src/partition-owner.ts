@@ -84,8 +84,11 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   readonly #pendingOutcomes = new Map<string, CommandOutcome>()
   /** aggregates that stand still here, with the reason; on the log too once that record is accepted */
   readonly #parked = new Map<string, Parking>()
-  /** records without an envelope since the last claim, to be reported before ours */
-  readonly #garbage: StoredRecord[] = []
+  /**
+   * Records without an envelope that may not have been reported. A claimer reports what it read before its claim, and may
+   * die before it reports what came between; so those since the claim before the last are reported, some of them twice.
+   */
+  #garbage: { record: StoredRecord; claims: number }[] = []
   #sinceSnapshot = 0
   #snapshotting = false
 
@@ -113,7 +116,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   async acquire(): Promise<void> {
     await this.restoreSnapshot()
     await this.readToEnd()
-    for (const record of this.#garbage.splice(0)) await this.#deadLetter(record, 'record_undecodable', garbageDetail)
+    await Promise.all(this.#reportGarbage())
     if (this.#dropped) throw this.#lostError()
     this.epoch = this.nextEpoch()
     this.deps.writer.attach(this)
@@ -121,6 +124,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     if (this.#dropped) throw this.#lostError()
     this.#claimed = true
     this.deps.counters.add('claims')
+    this.#reportGarbage()
     for (const [aggregate, why] of this.#parked) this.#recordParking(aggregate, why)
   }
 
@@ -188,15 +192,16 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     const verdict = this.fold.offer(record.offset, envelope, outcome)
     if (verdict === 'accepted' && envelope !== undefined) {
       this.#sinceSnapshot++
-      // the claimer before us has read and reported what lies before its claim
-      if (envelope.type === 'PartitionClaimed') this.#garbage.length = 0
+      if (envelope.type === 'PartitionClaimed') {
+        this.#garbage = this.#garbage.filter((garbage) => ++garbage.claims < 2)
+      }
       this.applyRecord(record, envelope)
       return verdict
     }
     this.deps.counters.add(`rejected.${verdict}`)
     if (envelope !== undefined) return verdict
     if (this.#claimed) void this.#deadLetter(record, 'record_undecodable', garbageDetail)
-    else this.#garbage.push(record)
+    else this.#garbage.push({ record, claims: 0 })
     return verdict
   }
 
@@ -335,6 +340,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
       const versionless = isLogRecord(type)
       if (!versionless && this.isParked(aggregate)) throw new OmiumError('execution_parked', `${aggregate} is parked`)
       const version = versionless ? 0 : (versions.get(aggregate) ?? this.versionOf(aggregate)) + 1
+      if (version === 1) this.#assertHome(aggregate)
       if (!versionless) versions.set(aggregate, version)
       const envelope: EventEnvelope = {
         id: ids('event'),
@@ -355,6 +361,13 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
       const outcome = outcomeOf(type, draft.data)
       return { envelope, raw: codec.encodeEvent(envelope, draft.data), ...(outcome && { outcome }) }
     })
+  }
+
+  /** An aggregate's history lives on one partition, the one of its key; elsewhere it would begin a second time. */
+  #assertHome(aggregate: string): void {
+    const home = partitionFor(aggregate, this.deps.partitionCount)
+    if (home === this.partition) return
+    throw new OmiumError('internal', `${aggregate} belongs to partition ${home}, not to ${this.partition}`)
   }
 
   #applyDrafts(drafts: readonly EventDraft[], records: readonly PreparedRecord[]): void {
@@ -483,18 +496,25 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     )
   }
 
+  #reportGarbage(): Promise<void>[] {
+    return this.#garbage.splice(0).map(({ record }) => this.#deadLetter(record, 'record_undecodable', garbageDetail))
+  }
+
+  /** Resolves when the letter is written, or the partition is lost. */
   async #deadLetter(record: StoredRecord, code: ErrorCode, detail: string): Promise<void> {
+    const { offset } = record
     this.deps.counters.add('deadLetters')
-    const letter = { source: record, code, detail, reportedBy: this.options.owner }
-    this.options.onNotice({
-      level: 'error',
-      message: 'an event is a dead letter',
-      fields: { partition: this.partition, offset: record.offset, code, detail },
-    })
-    await this.deps.deadLetters.write(letter).catch((error) => {
-      const fields = { partition: this.partition, offset: record.offset, error: messageOf(error) }
-      this.options.onNotice({ level: 'error', message: 'a dead letter could not be written', fields })
-    })
+    const fields = { partition: this.partition, offset, code, detail }
+    this.options.onNotice({ level: 'error', message: 'an event is a dead letter', fields })
+    while (!this.#dropped) {
+      try {
+        await this.deps.deadLetters.write({ source: record, code, detail, reportedBy: this.options.owner })
+        return
+      } catch (error) {
+        const failure = { partition: this.partition, offset, error: messageOf(error) }
+        this.options.onNotice({ level: 'warn', message: 'a dead letter cannot be written yet', fields: failure })
+      }
+    }
   }
 
   #lostError(): OmiumError {

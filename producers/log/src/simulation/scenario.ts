@@ -2,11 +2,12 @@
  * One simulated run from one seed: owners, clients and readers on a bad network, with crashes, stalls, rebalances and
  * lost leaders; then calm, in which everything must come to its end; then the checker's verdict.
  */
-import { commandsTopic, createIdSource, eventsTopic } from '@omium/schemas'
+import { commandsTopic, createIdSource, deadLettersTopic, eventsTopic } from '@omium/schemas'
 import { openCommandSender } from '../command-sender.ts'
 import { openOwnerWith } from '../context-owner.ts'
 import type { Command, ContextOwner, LogContext, OwnedPartition, RecordCodec } from '../contract.ts'
 import { createJsonCodec } from '../json-codec.ts'
+import { partitionFor } from '../partitioning.ts'
 import { type OwnerParts, ownerParts } from '../parts.ts'
 import { provisionContext } from '../provision.ts'
 import { openTail } from '../tail.ts'
@@ -58,6 +59,8 @@ class Scenario {
   readonly #stopAtProblem: boolean
   readonly #partitions: number
   readonly #accounts: readonly string[]
+  /** for each partition, an aggregate that lives there */
+  readonly #notebooks: readonly string[]
   readonly #running: Running[] = []
   readonly #sent = new Set<string>()
   readonly #counters: Record<string, number> = {}
@@ -73,6 +76,11 @@ class Scenario {
     const { random } = this.#world
     this.#partitions = random.between(1, 3)
     this.#accounts = Array.from({ length: 6 }, (_, i) => `execution:t/account-${i}`)
+    const candidates = Array.from({ length: 100 }, (_, i) => `execution:t/notebook-${i}`)
+    this.#notebooks = Array.from(
+      { length: this.#partitions },
+      (_, p) => candidates.find((key) => partitionFor(key, this.#partitions) === p) as string,
+    )
     this.#log = new SimulatedLog(this.#world)
     this.#groups = new SimulatedGroups(this.#log, (_, partition, next) => this.#checker.committed(partition, next))
     this.#snapshots = new SimulatedSnapshots(this.#world, 0.1)
@@ -82,6 +90,7 @@ class Scenario {
       this.#partitions,
       (p) => this.#log.records(events, p),
       (p) => this.#log.records(commands, p),
+      () => this.#log.records(deadLettersTopic(prefix), 0),
     )
   }
 
@@ -248,7 +257,7 @@ class Scenario {
     // work that no command asks for, not waited for
     const note = () => {
       if (!partition.live || this.#calm) return
-      const aggregate = `execution:t/notes-${partition.partition}`
+      const aggregate = this.#notebooks[partition.partition] as string
       const common = { tenant: 't', actor: 'system', correlationId: 'note', aggregate }
       void partition.append([{ ...common, type: 'Noted', data: { effect: this.#effect() } }]).catch(() => undefined)
       context.timers?.after(this.#world.random.between(10, 200), note)
@@ -304,7 +313,7 @@ class Scenario {
     if (dice < 0.7) return { ...common, type: 'Withdraw', data: { amount } }
     if (dice < 0.9) return { ...common, type: 'Transfer', data: { amount, to: random.pick(this.#accounts) } }
     if (dice < 0.94) return { ...common, type: 'CloseAccount', data: {} }
-    return { ...common, type: 'Explode', data: {} }
+    return { ...common, type: dice < 0.99 ? 'Explode' : 'Poison', data: {} }
   }
 
   /** Reads everything; now and then a second reader starts in the middle, from the first one's checkpoint. */
@@ -364,10 +373,18 @@ class Scenario {
       else if (dice < 0.85) {
         const topic = random.chance(0.7) ? events : commands
         this.#log.loseLeader(topic, random.between(0, this.#partitions - 1), random.between(20, 500))
-      } else this.#restart(running)
+      } else if (dice < 0.9) this.#scribble()
+      else this.#restart(running)
       world.after(random.between(50, 1_600 / intensity), strike)
     }
     world.after(random.between(50, 500), strike)
+  }
+
+  /** Garbage on a topic, as from a program that took the wrong one. */
+  #scribble(): void {
+    const topic = this.#world.random.chance(0.5) ? events : commands
+    const record = { key: 'x', headers: { envelope: '{' }, value: Buffer.from('garbage') }
+    this.#log.write(topic, this.#world.random.between(0, this.#partitions - 1), [record])
   }
 
   #crash(running: Running): void {
