@@ -4,7 +4,7 @@ import { OmiumError } from '@omium/schemas'
 import { z } from 'zod'
 
 /** Secrets of one local stack: made once, kept in a file that only its owner can read, handed on by environment or file. */
-export const credentials = z.object({
+const credentials = z.object({
   postgresPassword: z.string().min(20),
   redisPassword: z.string().min(20),
   s3AccessKeyId: z.string().min(16),

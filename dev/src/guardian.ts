@@ -11,7 +11,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { identify, isRunning, type ProcessIdentity, signalGroup } from './process-identity.ts'
 
-export interface Watched extends ProcessIdentity {
+interface Watched extends ProcessIdentity {
   stopSignal: NodeJS.Signals
   graceMs: number
 }

@@ -1,5 +1,5 @@
-import { existsSync, mkdirSync } from 'node:fs'
-import { dirname, join, resolve } from 'node:path'
+import { mkdirSync } from 'node:fs'
+import { join, resolve } from 'node:path'
 
 /** The repository's root folder. */
 export const root = resolve(import.meta.dirname, '../..')
@@ -13,6 +13,7 @@ export interface Layout {
   stateFile: string
   lockFile: string
   credentialsFile: string
+  environmentFile: string
 }
 
 export const layout = (home: string): Layout => ({
@@ -23,6 +24,7 @@ export const layout = (home: string): Layout => ({
   stateFile: join(home, 'run/state.json'),
   lockFile: join(home, 'run/lock'),
   credentialsFile: join(home, 'credentials.json'),
+  environmentFile: join(home, 'run/environment'),
 })
 
 /** Makes the folders. They are open to be passed through because PostgreSQL may run as another user; secrets are files of mode 0600. */
@@ -40,10 +42,3 @@ export const defaultHome = (env: Record<string, string | undefined> = process.en
 /** Downloaded and built tools, shared by all stacks: `OMIUM_TOOLS_DIR`, or `.omium/tools` in the repository. */
 export const toolsDir = (env: Record<string, string | undefined> = process.env): string =>
   resolve(env['OMIUM_TOOLS_DIR'] || join(root, '.omium/tools'))
-
-/** Deepest existing folder of a path. */
-export const existingAncestor = (path: string): string => {
-  let at = resolve(path)
-  while (!existsSync(at)) at = dirname(at)
-  return at
-}

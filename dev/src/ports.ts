@@ -2,7 +2,7 @@ import { createServer } from 'node:net'
 import { OmiumError } from '@omium/schemas'
 
 /** Ports that a stack asks for first; a taken one moves. */
-export const preferredPorts = {
+const preferredPorts = {
   kafka: 19092,
   'kafka-controller': 19093,
   'kafka-2': 19094,
@@ -36,7 +36,7 @@ const highest = 32_000
  * A port of 127.0.0.1 that nothing listens on.
  * @throws OmiumError `unavailable` when a hundred tries find none
  */
-export const freePort = async (taken: ReadonlySet<number> = new Set()): Promise<number> => {
+const freePort = async (taken: ReadonlySet<number> = new Set()): Promise<number> => {
   for (let attempt = 0; attempt < 100; attempt++) {
     const port = lowest + Math.floor(Math.random() * (highest - lowest))
     if (!taken.has(port) && (await canBind(port))) return port

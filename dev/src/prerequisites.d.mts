@@ -6,7 +6,6 @@ export interface Java {
 export const kafkaJava: number
 export const registryJava: number
 export function which(name: string, env?: Record<string, string | undefined>): string | undefined
-export function findJavas(env?: Record<string, string | undefined>): Java[]
 export function findJava(major: number, env?: Record<string, string | undefined>): Java | undefined
 export function missingPrerequisites(options?: {
   env?: Record<string, string | undefined>

@@ -40,7 +40,7 @@ const folders = (parent) => {
 }
 
 /** Every Java on the machine as `{ home, java, major }`, newest first; OMIUM_JAVA_HOME, when set, is the only one looked at. */
-export function findJavas(env = process.env) {
+function findJavas(env = process.env) {
   const homes = env.OMIUM_JAVA_HOME
     ? [env.OMIUM_JAVA_HOME]
     : [
@@ -108,8 +108,6 @@ export function missingPrerequisites({ env = process.env, root, toolsDir } = {})
       'Go 1.24 or newer is needed to build the S3 server; go is not on PATH: install it (Debian: apt-get install golang-go; macOS: brew install go).',
     )
   }
-  if (!which('tar', env))
-    lines.push('tar is needed to unpack the registry; it is not on PATH: install it (Debian: apt-get install tar).')
   if (root !== undefined && existsSync(join(root, 'sdk/python')) && !which('python3', env)) {
     lines.push(
       'Python 3.11 or newer is needed for sdk/python; python3 is not on PATH: install it (Debian: apt-get install python3 python3-venv; macOS: brew install python).',

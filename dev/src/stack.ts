@@ -17,7 +17,7 @@ export interface Endpoints {
   s3: S3Access
 }
 
-export type ComponentName = 'kafka' | 'postgres' | 'registry' | 'redis' | 's3'
+type ComponentName = 'kafka' | 'postgres' | 'registry' | 'redis' | 's3'
 
 export interface StartedComponent {
   name: ComponentName

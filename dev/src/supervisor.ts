@@ -70,7 +70,7 @@ export const logTail = (file: string, lines = 12): string => {
 
 /**
  * Starts child processes, each leading its own group, and sees to it that none outlives this process:
- * `stop` ends them in reverse order of start; if this process dies first, the guardian ends them.
+ * `stop` ends them; if this process dies first, the guardian does.
  */
 export class Supervisor {
   readonly id: string
@@ -157,9 +157,17 @@ export class Supervisor {
     this.#tell({ remove: folder })
   }
 
-  /** Ends everything that is still running, last started first, then the guardian. */
+  /** Ends everything that is still running, all at once, then the guardian. */
   async stop(): Promise<void> {
-    for (const one of [...this.#processes].reverse()) await one.stop()
+    await Promise.all(this.#processes.map((one) => one.stop()))
+    await this.close()
+  }
+
+  /** Kills everything at once, for state that nobody will read again, then ends the guardian. */
+  async discard(): Promise<void> {
+    const all = [...this.#processes]
+    for (const one of all) one.kill('SIGKILL')
+    await Promise.all(all.map((one) => one.exited))
     await this.close()
   }
 

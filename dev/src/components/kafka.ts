@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto'
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { OmiumError } from '@omium/schemas'
-import { Kafka, logLevel } from 'kafkajs'
 import { findJava, kafkaJava } from '../prerequisites.mjs'
 import { waitUntilReady } from '../ready.ts'
 import type { ManagedProcess } from '../supervisor.ts'
 import { installOnce, mavenFolder, type Progress, runCommand } from '../tools.ts'
 import type { ComponentContext, RunningComponent } from './component.ts'
 import { jvmFlags } from './jvm.ts'
+import { brokerCount } from './kafka-metadata.ts'
 
 /** One broker of a cluster; each is also a KRaft controller. */
 export interface Broker {
@@ -31,6 +31,7 @@ interface Node {
 }
 
 const loggingConfig = `status = warn
+shutdownHook = disable
 appender.out.type = Console
 appender.out.name = out
 appender.out.layout.type = PatternLayout
@@ -133,25 +134,10 @@ const clusterOf = (data: string): string => {
   return readFileSync(file, 'utf8')
 }
 
-/** Resolves when `count` brokers are members of the cluster and a controller is known. */
-const clusterIsUp = async (brokers: string[], count: number): Promise<void> => {
-  const client = new Kafka({
-    brokers,
-    clientId: 'omium-dev',
-    logLevel: logLevel.NOTHING,
-    connectionTimeout: 1000,
-    requestTimeout: 3000,
-    retry: { retries: 0 },
-  })
-  const admin = client.admin()
-  try {
-    await admin.connect()
-    const cluster = await admin.describeCluster()
-    if (cluster.brokers.length < count) throw new Error(`${cluster.brokers.length} of ${count} brokers are up`)
-    if (cluster.controller === null) throw new Error('no controller yet')
-  } finally {
-    await admin.disconnect().catch(() => {})
-  }
+/** Resolves when the broker at `port` is one of at least `count` members of its cluster. */
+const clusterIsUp = async (port: number, count: number): Promise<void> => {
+  const brokers = await brokerCount(port)
+  if (brokers < count) throw new Error(`${brokers} of ${count} brokers are up`)
 }
 
 const heapMb = 512
@@ -208,9 +194,7 @@ export const kafka = {
       if (!found) throw new OmiumError('internal', `there is no broker ${id}`)
       return found
     }
-    await Promise.all(
-      nodes.map((node) => waitUntilReady(processOf(node.id), () => clusterIsUp([`127.0.0.1:${node.port}`], count))),
-    )
+    await Promise.all(nodes.map((node) => waitUntilReady(processOf(node.id), () => clusterIsUp(node.port, count))))
     return {
       brokers: addresses,
       nodes: nodes.map((node) => ({
@@ -220,7 +204,7 @@ export const kafka = {
         restart: async () => {
           await processOf(node.id).stop()
           processes.set(node.id, startNode(node))
-          await waitUntilReady(processOf(node.id), () => clusterIsUp([`127.0.0.1:${node.port}`], 1))
+          await waitUntilReady(processOf(node.id), () => clusterIsUp(node.port, 1))
         },
       })),
       get processes() {

@@ -4,7 +4,7 @@ import { loadCredentials } from '../credentials.ts'
 import { makeLayout, toolsDir } from '../layout.ts'
 import { planPorts } from '../ports.ts'
 import { Supervisor } from '../supervisor.ts'
-import { temporaryHome } from './isolated-stack.ts'
+import { temporaryHome } from '../temporary-home.ts'
 
 /** One broker of a cluster that a fault spec may hurt. */
 export interface BrokerHandle {
@@ -36,9 +36,7 @@ export const startBrokers = async (count: 1 | 3 = 3): Promise<Cluster> => {
   const layout = makeLayout(home)
   const { ports } = await planPorts(true)
   const stop = async (): Promise<void> => {
-    // together: the last of three would wait for a quorum that is gone
-    await Promise.all(supervisor.processes.map((one) => one.stop()))
-    await supervisor.close()
+    await supervisor.discard()
     rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
   }
   const context = {

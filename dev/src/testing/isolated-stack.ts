@@ -1,26 +1,18 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { rmSync } from 'node:fs'
 import { loadCredentials } from '../credentials.ts'
+import { keepFailedLogs } from '../failed-logs.ts'
 import { makeLayout, toolsDir } from '../layout.ts'
 import { planPorts } from '../ports.ts'
 import { type Endpoints, prepareStack, type Stack, startStack } from '../stack.ts'
 import { Supervisor } from '../supervisor.ts'
+import { temporaryHome } from '../temporary-home.ts'
 import type { Progress } from '../tools.ts'
-import { keepFailedLogs } from './failed-logs.ts'
 
 export interface IsolatedStack extends Stack {
   home: string
   supervisor: Supervisor
   endpoints: Endpoints
   stop(): Promise<void>
-}
-
-/** A new temporary folder that other users may pass through. */
-export const temporaryHome = (name: string): string => {
-  const home = mkdtempSync(join(tmpdir(), `omium-${name}-`))
-  chmodSync(home, 0o755)
-  return home
 }
 
 /**
@@ -38,7 +30,7 @@ export const startIsolatedStack = async ({ progress }: { progress: Progress }): 
   const { ports } = await planPorts(true)
   const credentials = loadCredentials(layout.credentialsFile)
   const stop = async (): Promise<void> => {
-    await supervisor.stop()
+    await supervisor.discard()
     rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
   }
   try {

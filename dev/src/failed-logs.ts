@@ -1,6 +1,6 @@
 import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { defaultHome } from '../layout.ts'
+import { defaultHome } from './layout.ts'
 
 /** Copies the logs of a stack that is about to be deleted to where they can be read afterwards; returns that folder. */
 export const keepFailedLogs = (logs: string): string => {
