@@ -29,16 +29,14 @@ describe('a process', () => {
   })
 
   it('closes what it opened in reverse order when it is asked to end', () => {
-    const { stdout, status } = run(`
-      const logger = kit.createLogger('spec', 'silent')
-      await kit.runService({ logger, drainMs: 5000, async start(life) {
+    const { stdout, stderr, status } = run(`
+      await kit.runService({ logger: kit.createLogger('spec', 'silent'), drainMs: 5000, async start(life) {
         life.onClose('a', () => console.log('a'))
         life.onClose('b', async () => console.log('b'))
         process.kill(process.pid, 'SIGTERM')
         setTimeout(() => {}, 10000)
       } })`)
-    expect(stdout.trim().split('\n')).toEqual(['b', 'a'])
-    expect(status).toBe(0)
+    expect({ closed: stdout.trim().split('\n'), stderr, status }).toEqual({ closed: ['b', 'a'], stderr: '', status: 0 })
   })
 
   it('whose start fails closes what it had opened, says why and exits with 1', () => {
