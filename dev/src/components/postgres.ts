@@ -105,7 +105,8 @@ const launch = (account: Account | undefined, paths: string[], command: string, 
       `PostgreSQL can't run as root and user ${account.uid} can't reach ${paths[0]}: set OMIUM_HOME to a folder that all may pass`,
     )
   }
-  const capabilities = ['--inh-caps=+dac_override', '--ambient-caps=+dac_override']
+  // without no_setuid_fixup, access(2), with which PostgreSQL looks for its own files, would not count the capability
+  const capabilities = ['--inh-caps=+dac_override', '--ambient-caps=+dac_override', '--securebits=+no_setuid_fixup']
   const ids = [`--reuid=${account.uid}`, `--regid=${account.gid}`, '--clear-groups']
   return { command: setpriv, args: [...ids, ...capabilities, command, ...args], account: undefined }
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -37,7 +38,8 @@ const omium = (...args: string[]): ChildProcess => {
 }
 
 const start = async (...flags: string[]): Promise<Started> => {
-  const home = temporaryHome('lifecycle')
+  const given = flags.indexOf('--home')
+  const home = flags[given + 1] && given >= 0 ? flags[given + 1]! : temporaryHome('lifecycle')
   homes.push(home)
   const child = omium('dev', '--json', '--free-ports', '--home', home, ...flags)
   const events: DevEvent[] = []
@@ -96,8 +98,10 @@ describe('a local stack', () => {
     expect(devStatus(home).running).toBe(false)
   })
 
-  it('keeps its data and its credentials when it is stopped and started again, on ports that are free', async () => {
-    const first = await start()
+  it('keeps its data and its credentials over a restart, in a folder that is closed to other users', async () => {
+    const closed = mkdtempSync(join(tmpdir(), 'omium-closed-'))
+    homes.push(closed)
+    const first = await start('--home', join(closed, 'home'))
     const registered = await fetch(`${first.up.urls['registry']}/subjects/lifecycle-value/versions`, {
       method: 'POST',
       headers: { 'content-type': 'application/vnd.schemaregistry.v1+json' },
