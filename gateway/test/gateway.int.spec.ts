@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { eventually, freshDatabase, freshPrefix, testStack } from '@omium/dev/testing'
 import { type ContextOwner, openCommandSender } from '@omium/log'
@@ -55,7 +56,7 @@ beforeAll(async () => {
   ;({ engine, owner } = await ScriptedEngine.start(log.context, partitions, endpoint))
   projection = await runProjection({ definition: executionsProjection, log, pool, databaseUrl, onNotice: quiet })
   const config = readConfig(env)
-  const limits = { ...config.limits, readWaitMs: 3_000, heartbeatMs: 100 }
+  const limits = { ...config.limits, readWaitMs: 3_000, heartbeatMs: 100, slowReaderMs: 300 }
   gateway = await startGateway({ ...config, commandTimeoutMs: 3_000, limits }, log, pino({ level: 'silent' }))
   await eventually(() => expect(engine.owns).toBe(partitions), { timeoutMs: 30_000 })
   const sender = await openCommandSender(log.context)
@@ -505,6 +506,27 @@ describe('events', () => {
     await eventually(async () => expect((await call('GET', `/v1/executions/${id}`)).body.status).toBe('completed'))
     const over = await sse(`/v1/executions/${id}/events`, () => false, { 'last-event-id': '63' })
     expect(over.status).toBe(204)
+  })
+
+  it('cut off a reader that does not read, which may resume', async () => {
+    const { id, position } = await start()
+    await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    await engine.write('ten_a', id, started)
+    const { hostname, port } = new URL(gateway.url)
+    const socket = connect(Number(port), hostname)
+    socket.write(
+      `GET /v1/executions/${id}/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${keyA}\r\naccept: text/event-stream\r\n\r\n`,
+    )
+    socket.pause()
+    const cut = new Promise((resolve) => socket.once('close', resolve))
+    socket.once('error', () => undefined)
+    for (let n = 1; n <= 300; n++) await engine.write('ten_a', id, step(n, 'x'.repeat(60_000)))
+    await eventually(async () => {
+      const metrics = await (await fetch(`${gateway.url}/metrics`)).text()
+      expect(metrics).toMatch(/omium_gateway_subscriptions 0/)
+    })
+    socket.resume()
+    await cut
   })
 
   it('are kept alive by comments while nothing happens', async () => {
