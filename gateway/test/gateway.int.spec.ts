@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { eventually, freshDatabase, freshPrefix, testStack } from '@omium/dev/testing'
+import { eventually, freshDatabase, freshPrefix, spawnService, testStack } from '@omium/dev/testing'
 import { type ContextOwner, openCommandSender } from '@omium/log'
 import { migrate, seedTenant } from '@omium/migrations'
 import { executionsProjection } from '@omium/projection-executions'
@@ -29,6 +29,7 @@ let engine: ScriptedEngine
 let owner: ContextOwner
 let projection: RunningProjection
 let counter = 0
+let env: Record<string, string>
 
 beforeAll(async () => {
   const stack = testStack()
@@ -37,7 +38,7 @@ beforeAll(async () => {
   await seedTenant(databaseUrl, { tenant: 'ten_a', name: 'A', apiKey: keyA })
   await seedTenant(databaseUrl, { tenant: 'ten_b', name: 'B', apiKey: keyB })
   pool = createPool(databaseUrl)
-  const env = {
+  env = {
     OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
     OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
     OMIUM_TOPIC_PREFIX: freshPrefix(),
@@ -581,5 +582,34 @@ describe('the platform', () => {
     await eventually(async () => expect((await call('GET', '/v1/executions', { key })).status).toBe(401), {
       timeoutMs: 6_000,
     })
+  })
+})
+
+describe('the process', () => {
+  it('answers, and on SIGTERM ends its streams and itself, in order', async () => {
+    const { id, position } = await start()
+    await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    const service = await spawnService('gateway/src/main.ts', env, { readyLine: /"msg":"listening"/ })
+    const url = /"url":"(http:[^"]+)"/.exec(service.output())?.[1]
+    expect((await fetch(`${url}/ready`)).status).toBe(200)
+    const headers = { authorization: `Bearer ${keyA}`, accept: 'text/event-stream' }
+    const stream = await fetch(`${url}/v1/executions/${id}/events`, { headers })
+    const text = stream.text()
+    await service.stop()
+    expect(await text).toContain('event: ExecutionRequested')
+    expect(await service.exited).toMatchObject({ code: 0 })
+    expect(service.output()).not.toContain(keyA)
+  })
+
+  it('names every setting that is wrong and exits with 1', async () => {
+    const service = await spawnService('gateway/src/main.ts', {
+      ...env,
+      OMIUM_TOKEN_SECRET: 'short',
+      OMIUM_DATABASE_URL: '',
+    })
+    expect(await service.exited).toMatchObject({ code: 1 })
+    expect(service.output()).toMatch(/settings_invalid/)
+    expect(service.output()).toMatch(/OMIUM_TOKEN_SECRET.*OMIUM_DATABASE_URL|OMIUM_DATABASE_URL.*OMIUM_TOKEN_SECRET/s)
+    expect(service.output()).not.toContain('short')
   })
 })
