@@ -193,6 +193,8 @@ export const engineMessage = z.discriminatedUnion('type', [
     input: jsonValue,
     /** ms since the epoch */
     deadlineAt: z.number().optional(),
+    /** the run's budget, from its start or its agent's defaults: model calls under one record their intent first */
+    budgetMicroCredits: z.number().int().nonnegative().optional(),
     journalEntries: z.number().int().nonnegative(),
   }),
   z.object({ type: z.literal('journal'), ...run, entries: z.array(journalEntry), last: z.boolean() }),

@@ -1,0 +1,215 @@
+import { randomBytes } from 'node:crypto'
+import {
+  agentView,
+  createIdSource,
+  type EventView,
+  type ExecutionStatus,
+  type ExecutionView,
+  executionView,
+  isTerminal,
+  type JsonValue,
+  OmiumError,
+  page,
+  type StepView,
+  stepView,
+  type WriteReceipt,
+  writeReceipt,
+} from '@omium/schemas'
+import { z } from 'zod'
+import type { Agent, RunOptions } from '../agent.ts'
+import { toPlainJson } from '../replay/plain-json.ts'
+import { type EventsOptions, liveEvents } from './events.ts'
+import { type ConnectionOptions, Http } from './http.ts'
+
+const newId = createIdSource(Date.now, randomBytes)
+const longPollMs = 20_000
+
+const agentsReply = z.union([z.array(agentView), page(agentView)])
+const executionsPage = page(executionView)
+const stepsReply = z.union([z.array(stepView), page(stepView)])
+
+export interface StartOptions {
+  /** starting twice with one id and input gives the same execution; minted unless given */
+  id?: string
+  options?: RunOptions
+}
+
+export interface ListFilter {
+  status?: ExecutionStatus
+  agent?: string
+  parent?: string
+  /** size of the pages that are fetched, 1 to 200 */
+  pageSize?: number
+}
+
+/** An agent that workers have announced. */
+export type AgentView = z.infer<typeof agentView>
+
+/** The resolution of a step whose outcome is unknown. */
+export type Resolution =
+  | { status: 'completed'; output: unknown }
+  | { status: 'failed'; detail: string }
+  | { status: 'retry' }
+
+/** A started execution. */
+export interface RunHandle<Output> {
+  readonly id: string
+  /** where on the log its last change made through this handle was accepted */
+  readonly position: string | undefined
+  /** false when it had been started before with this id and input */
+  readonly created: boolean
+  /** Waits for the end. @throws OmiumError the run's failure, `execution_cancelled`, or `timeout` after `timeoutMs` */
+  result(options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<Output>
+  /** History, then live, until the end; survives reconnects. */
+  events(options?: EventsOptions): AsyncIterable<EventView>
+  get(): Promise<ExecutionView>
+  steps(): Promise<StepView[]>
+  signal(name: string, payload?: unknown, options?: { id?: string }): Promise<WriteReceipt>
+  /** Decides the approval at a path, e.g. `approve#1`. */
+  approve(path: string, decision?: 'approved' | 'rejected', comment?: string): Promise<WriteReceipt>
+  pause(reason?: string): Promise<WriteReceipt>
+  resume(): Promise<WriteReceipt>
+  cancel(reason?: string): Promise<WriteReceipt>
+  /** A new run that takes over recorded results up to and including `uptoPath`, or all. */
+  fork(options?: { uptoPath?: string; input?: unknown; id?: string }): Promise<RunHandle<Output>>
+  /** Settles a step whose outcome is unknown. */
+  resolve(path: string, resolution: Resolution, comment?: string): Promise<WriteReceipt>
+}
+
+export interface Client {
+  start<Input, Output>(agent: Agent<Input, Output>, input: Input, options?: StartOptions): Promise<RunHandle<Output>>
+  start(agentId: string, input: unknown, options?: StartOptions): Promise<RunHandle<JsonValue>>
+  /** The handle of an execution that exists; asks nothing. */
+  handle<Output = JsonValue>(id: string): RunHandle<Output>
+  get(id: string): Promise<ExecutionView>
+  /** All executions that fit, newest first, fetched page by page. */
+  list(filter?: ListFilter): AsyncIterable<ExecutionView>
+  agents(): Promise<AgentView[]>
+}
+
+/** A client of the platform. Unset options come from `OMIUM_URL` and `OMIUM_API_KEY`. */
+export const omium = (options: ConnectionOptions = {}): Client => {
+  const http = new Http(options)
+
+  const handleOf = <Output>(id: string, receipt?: WriteReceipt): RunHandle<Output> => {
+    const base = `/v1/executions/${encodeURIComponent(id)}`
+    let position = receipt?.position
+    const write = async (path: string, body: unknown, idempotent: boolean): Promise<WriteReceipt> => {
+      const accepted = writeReceipt.parse(await http.json('POST', `${base}${path}`, { body, idempotent }))
+      position = accepted.position
+      return accepted
+    }
+    const reasoned = (path: string) => (reason?: string) => write(path, reason === undefined ? {} : { reason }, false)
+    return {
+      id,
+      get position() {
+        return position
+      },
+      created: receipt ? !receipt.deduplicated : false,
+      async result({ timeoutMs, signal } = {}) {
+        const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs
+        for (;;) {
+          const left = deadline - performance.now()
+          if (left <= 0) throw new OmiumError('timeout', `execution ${id} has not ended within ${timeoutMs} ms`)
+          const waitMs = Math.ceil(Math.min(longPollMs, left))
+          const reply = await http.json('GET', `${base}/result`, {
+            query: { wait_ms: waitMs },
+            idempotent: true,
+            timeoutMs: waitMs + 10_000,
+            ...(signal && { signal }),
+          })
+          if (reply === null) continue
+          const view = executionView.parse(reply)
+          if (isTerminal(view.status)) return outputOf(view) as Output
+        }
+      },
+      events: (eventsOptions) => liveEvents(http, id, eventsOptions),
+      async get() {
+        const query = { min_position: position }
+        return executionView.parse(await http.json('GET', base, { query, idempotent: true }))
+      },
+      async steps() {
+        const reply = stepsReply.parse(await http.json('GET', `${base}/steps`, { idempotent: true }))
+        return Array.isArray(reply) ? reply : reply.items
+      },
+      signal: (name, payload, { id: signalId } = {}) =>
+        write(
+          '/signals',
+          { name, payload: toPlainJson(payload, 'the payload'), id: signalId ?? newId('signal') },
+          true,
+        ),
+      approve: (path, decision = 'approved', comment) =>
+        write('/approvals', { path, decision, ...(comment !== undefined && { comment }) }, false),
+      pause: reasoned('/pause'),
+      resume: () => write('/resume', {}, false),
+      cancel: reasoned('/cancel'),
+      async fork({ uptoPath, input, id: forkId = newId('execution') } = {}) {
+        const body = {
+          id: forkId,
+          ...(uptoPath !== undefined && { uptoPath }),
+          ...(input !== undefined && { input: toPlainJson(input, 'the input') }),
+        }
+        const accepted = writeReceipt.parse(await http.json('POST', `${base}/fork`, { body, idempotent: true }))
+        return handleOf<Output>(accepted.executionId, accepted)
+      },
+      resolve: (path, resolution, comment) =>
+        write(
+          '/resolve',
+          {
+            path,
+            resolution:
+              resolution.status === 'completed'
+                ? { ...resolution, output: toPlainJson(resolution.output, 'the output') }
+                : resolution,
+            ...(comment !== undefined && { comment }),
+          },
+          false,
+        ),
+    }
+  }
+
+  const start = async (
+    agent: Agent<never, unknown> | string,
+    input: unknown,
+    { id = newId('execution'), options: runOptions }: StartOptions = {},
+  ): Promise<RunHandle<unknown>> => {
+    const body = {
+      agent: typeof agent === 'string' ? agent : agent.id,
+      input: toPlainJson(input, 'the input'),
+      id,
+      ...(runOptions && { options: runOptions }),
+    }
+    const receipt = writeReceipt.parse(await http.json('POST', '/v1/executions', { body, idempotent: true }))
+    return handleOf(receipt.executionId, receipt)
+  }
+
+  return {
+    start: start as Client['start'],
+    handle: (id) => handleOf(id),
+    get: (id) => handleOf(id).get(),
+    async *list({ pageSize, ...filter } = {}) {
+      let cursor: string | undefined
+      do {
+        const query = { ...filter, limit: pageSize, cursor }
+        const { items, nextCursor } = executionsPage.parse(
+          await http.json('GET', '/v1/executions', { query, idempotent: true }),
+        )
+        yield* items
+        cursor = nextCursor
+      } while (cursor !== undefined)
+    },
+    async agents() {
+      const reply = agentsReply.parse(await http.json('GET', '/v1/agents', { idempotent: true }))
+      return Array.isArray(reply) ? reply : reply.items
+    },
+  }
+}
+
+const outputOf = (view: ExecutionView): JsonValue => {
+  if (view.status === 'completed') return view.output ?? null
+  if (view.error) throw OmiumError.fromFailure(view.error)
+  throw new OmiumError(
+    view.status === 'cancelled' ? 'execution_cancelled' : 'internal',
+    `execution ${view.id} ended as ${view.status}`,
+  )
+}

@@ -1,0 +1,86 @@
+import { type EventView, eventView, OmiumError } from '@omium/schemas'
+import { createParser } from 'eventsource-parser'
+import type { Http } from './http.ts'
+
+const terminalEvents: readonly string[] = ['ExecutionCompleted', 'ExecutionFailed', 'ExecutionCancelled']
+const silenceMs = 45_000
+const maxReconnectDelayMs = 3000
+const minReconnectDelayMs = 50
+
+export interface EventsOptions {
+  /** only events with a higher version; 0 for all */
+  after?: number
+  signal?: AbortSignal
+  /** a stream that is silent for longer (heartbeats included) is taken for dead, ms */
+  silenceMs?: number
+}
+
+/** Reads one connection: gives events as they come, until the server ends it or it breaks. */
+async function* readConnection(
+  http: Http,
+  path: string,
+  lastId: string | undefined,
+  signal: AbortSignal,
+  heard: () => void,
+): AsyncGenerator<{ id: string | undefined; event: EventView }> {
+  const response = await http.send('GET', path, {
+    idempotent: true,
+    accept: 'text/event-stream',
+    ...(lastId !== undefined && { headers: { 'last-event-id': lastId } }),
+    signal,
+  })
+  const ready: { id: string | undefined; event: EventView }[] = []
+  const parser = createParser({
+    onEvent({ id, data }) {
+      const parsed = eventView.safeParse(JSON.parse(data))
+      if (parsed.success) ready.push({ id, event: parsed.data })
+    },
+  })
+  const decoder = new TextDecoder()
+  for await (const chunk of response.body ?? []) {
+    heard()
+    parser.feed(decoder.decode(chunk, { stream: true }))
+    yield* ready.splice(0)
+  }
+}
+
+/**
+ * Events of an execution, history first, then live, each exactly once and in order; ends after the terminal one. Broken
+ * connections are resumed from the last event seen.
+ * @throws OmiumError when the gateway refuses for good (`execution_unknown`, `unauthenticated`, ...)
+ */
+export async function* liveEvents(http: Http, id: string, options: EventsOptions = {}): AsyncGenerator<EventView> {
+  const path = `/v1/executions/${encodeURIComponent(id)}/events`
+  let lastId = options.after ? String(options.after) : undefined
+  let lastVersion = options.after ?? 0
+  let failures = 0
+  while (!options.signal?.aborted) {
+    const watchdog = new AbortController()
+    let timer: NodeJS.Timeout | undefined
+    const heard = () => {
+      clearTimeout(timer)
+      timer = setTimeout(() => watchdog.abort(), options.silenceMs ?? silenceMs)
+    }
+    const signal = options.signal ? AbortSignal.any([options.signal, watchdog.signal]) : watchdog.signal
+    try {
+      heard()
+      for await (const { id: eventId, event } of readConnection(http, path, lastId, signal, heard)) {
+        failures = 0
+        if (eventId !== undefined) lastId = eventId
+        if (event.version <= lastVersion) continue
+        lastVersion = event.version
+        yield event
+        if (terminalEvents.includes(event.type)) return
+      }
+    } catch (error) {
+      if (options.signal?.aborted) return
+      if (error instanceof OmiumError && !error.retryable) throw error
+    } finally {
+      clearTimeout(timer)
+      watchdog.abort()
+    }
+    failures += 1
+    const backoff = Math.min(maxReconnectDelayMs, minReconnectDelayMs * 2 ** Math.min(failures, 10))
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * backoff + minReconnectDelayMs))
+  }
+}

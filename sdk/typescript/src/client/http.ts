@@ -1,0 +1,150 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type JsonValue, OmiumError, problem, readSettings } from '@omium/schemas'
+
+export interface ConnectionOptions {
+  /** base URL of the gateway; `OMIUM_URL`, else http://127.0.0.1:8080 */
+  url?: string
+  /** `OMIUM_API_KEY` unless given */
+  apiKey?: string
+  fetch?: typeof fetch
+}
+
+export interface HttpRequest {
+  body?: unknown
+  query?: Readonly<Record<string, string | number | undefined>>
+  /** may be sent again although the first one may have been carried out */
+  idempotent: boolean
+  signal?: AbortSignal
+  timeoutMs?: number
+  accept?: string
+  headers?: Readonly<Record<string, string>>
+}
+
+const maxTries = 6
+const baseDelayMs = 50
+const maxDelayMs = 3000
+const defaultTimeoutMs = 30_000
+/** Retries may add at most about a fifth to the load, after a burst of ten. */
+const budgetLimit = 10
+const budgetPerRequest = 0.2
+
+/**
+ * Requests to the gateway: bearer key, problem+json as `OmiumError`, retries with full jitter within a budget. What may
+ * have been carried out is only sent again when it is idempotent.
+ */
+export class Http {
+  readonly url: string
+  private readonly apiKey: string
+  private readonly fetch: typeof fetch
+  private budget = budgetLimit
+
+  /** @throws OmiumError `settings_invalid` when the key is neither given nor in the environment */
+  constructor(options: ConnectionOptions) {
+    const env = {
+      ...process.env,
+      ...(options.url !== undefined && { OMIUM_URL: options.url }),
+      ...(options.apiKey !== undefined && { OMIUM_API_KEY: options.apiKey }),
+    }
+    const settings = readSettings(env, ['OMIUM_URL', 'OMIUM_API_KEY'])
+    this.url = settings.OMIUM_URL.replace(/\/+$/, '')
+    this.apiKey = settings.OMIUM_API_KEY
+    this.fetch = options.fetch ?? fetch
+  }
+
+  /** The body of a good answer; null when it has none. @throws OmiumError with the gateway's code, or `unavailable` */
+  async json(method: string, path: string, request: HttpRequest): Promise<JsonValue> {
+    const response = await this.send(method, path, request)
+    const text = await response.text()
+    try {
+      return text === '' ? null : (JSON.parse(text) as JsonValue)
+    } catch (cause) {
+      throw new OmiumError('internal', `${method} ${path} was answered with something that is not JSON`, { cause })
+    }
+  }
+
+  /** A good answer with its body unread. */
+  async send(method: string, path: string, request: HttpRequest): Promise<Response> {
+    this.budget = Math.min(budgetLimit, this.budget + budgetPerRequest)
+    for (let attempt = 1; ; attempt++) {
+      const outcome = await this.once(method, path, request)
+      if (outcome instanceof Response) return outcome
+      const mayRepeat = outcome.certain || request.idempotent
+      if (!outcome.error.retryable || !mayRepeat || attempt >= maxTries || this.budget < 1) throw outcome.error
+      this.budget -= 1
+      const backoff = Math.random() * Math.min(maxDelayMs, baseDelayMs * 2 ** attempt)
+      await delay(Math.max(backoff, outcome.retryAfterMs), undefined, request.signal ? { signal: request.signal } : {})
+    }
+  }
+
+  private async once(
+    method: string,
+    path: string,
+    request: HttpRequest,
+  ): Promise<Response | { error: OmiumError; certain: boolean; retryAfterMs: number }> {
+    const url = new URL(`${this.url}${path}`)
+    for (const [key, value] of Object.entries(request.query ?? {}))
+      if (value !== undefined) url.searchParams.set(key, String(value))
+    const { timeoutMs = defaultTimeoutMs } = request
+    const timeout = new AbortController()
+    const timer = setTimeout(() => timeout.abort(), timeoutMs)
+    let response: Response
+    try {
+      response = await this.fetch(url, {
+        method,
+        headers: {
+          authorization: `Bearer ${this.apiKey}`,
+          accept: request.accept ?? 'application/json, application/problem+json',
+          'x-request-id': randomUUID(),
+          ...(request.body !== undefined && { 'content-type': 'application/json' }),
+          ...request.headers,
+        },
+        ...(request.body !== undefined && { body: JSON.stringify(request.body) }),
+        signal: request.signal ? AbortSignal.any([request.signal, timeout.signal]) : timeout.signal,
+      })
+    } catch (cause) {
+      if (request.signal?.aborted) throw request.signal.reason
+      const why = timeout.signal.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(cause)
+      const error = new OmiumError('unavailable', `${this.url} cannot be reached: ${why}`, { cause })
+      return { error, certain: why === 'ECONNREFUSED', retryAfterMs: 0 }
+    } finally {
+      clearTimeout(timer)
+    }
+    if (response.ok) return response
+    const error = await problemOf(response, `${method} ${path}`)
+    const retryAfter = Number(response.headers.get('retry-after') ?? 0)
+    return {
+      error,
+      certain: response.status === 429,
+      retryAfterMs: Number.isFinite(retryAfter) ? Math.min(60_000, retryAfter * 1000) : 0,
+    }
+  }
+}
+
+const reasonOf = (error: unknown): string => {
+  const cause = error instanceof Error ? (error.cause as { code?: string; message?: string } | undefined) : undefined
+  return cause?.code ?? cause?.message ?? String(error)
+}
+
+/** The error behind a refused request: the gateway's own, or one that says what stood between. */
+const problemOf = async (response: Response, what: string): Promise<OmiumError> => {
+  const text = await response.text().catch(() => '')
+  let body: unknown
+  try {
+    body = JSON.parse(text)
+  } catch {
+    body = undefined
+  }
+  const parsed = problem.safeParse(body)
+  if (!parsed.success) {
+    const code = [502, 503, 504].includes(response.status) ? 'unavailable' : 'internal'
+    return new OmiumError(code, `${what} was answered ${response.status} by something that is not the gateway`)
+  }
+  const { detail, retryable, errors, requestId } = parsed.data
+  const code = parsed.data.code as OmiumError['code']
+  const lines = errors?.map((error) => `${error.path}: ${error.message}`) ?? []
+  return new OmiumError(code, [detail, ...lines].join('; '), {
+    retryable,
+    ...(requestId !== undefined && { data: { requestId } }),
+  })
+}

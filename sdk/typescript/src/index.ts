@@ -1,0 +1,47 @@
+export { OmiumError } from '@omium/schemas'
+export {
+  type Agent,
+  type AgentInput,
+  type AgentOutput,
+  type AgentSpec,
+  type AnyAgent,
+  agent,
+  type RunOptions,
+} from './agent.ts'
+export {
+  type AgentView,
+  type Client,
+  type ListFilter,
+  omium,
+  type Resolution,
+  type RunHandle,
+  type StartOptions,
+} from './client/client.ts'
+export type { EventsOptions } from './client/events.ts'
+export type { ConnectionOptions } from './client/http.ts'
+export type {
+  CallOptions,
+  Context,
+  LlmContext,
+  Reconcile,
+  Reconciliation,
+  StepInfo,
+  StepOptions,
+} from './context.ts'
+export type { Duration } from './duration.ts'
+export {
+  type ChatMessage,
+  type ChatRequest,
+  type ChatResult,
+  type Complete,
+  type Completion,
+  type Tool,
+  type ToolCall,
+  type ToolLoopRequest,
+  type ToolLoopResult,
+  tool,
+} from './llm/model.ts'
+export { openAiCompatible } from './llm/openai.ts'
+export { defaultPrices, type Price, type PriceTable } from './llm/prices.ts'
+export { nonRetryable } from './replay/failures.ts'
+export { type Worker, type WorkerLlmOptions, type WorkerOptions, worker } from './worker/worker.ts'

@@ -1,0 +1,162 @@
+import { OmiumError } from '@omium/schemas'
+import { createParser } from 'eventsource-parser'
+import type { ChatRequest, Complete, Completion, ToolCall } from './model.ts'
+
+export interface OpenAiSettings {
+  /** up to and without `/chat/completions` */
+  baseUrl: string
+  apiKey: string | undefined
+  fetch?: typeof fetch
+}
+
+interface WireMessage {
+  content?: string | null
+  tool_calls?: ToolCall[]
+}
+interface WireUsage {
+  prompt_tokens?: number
+  completion_tokens?: number
+}
+interface WireToolDelta {
+  index?: number
+  id?: string
+  function?: { name?: string; arguments?: string }
+}
+interface WireChunk {
+  model?: string
+  choices?: {
+    message?: WireMessage
+    delta?: { content?: string | null; tool_calls?: WireToolDelta[] }
+    finish_reason?: string | null
+  }[]
+  usage?: WireUsage | null
+  error?: { message?: string; code?: string | null; type?: string }
+}
+
+const retryAfterMs = (response: Response): number | undefined => {
+  const seconds = Number(response.headers.get('retry-after') ?? Number.NaN)
+  return Number.isFinite(seconds) && seconds >= 0 ? Math.ceil(seconds * 1000) : undefined
+}
+
+/** The provider's own words are passed on, its status decides the code. */
+const refusal = async (response: Response): Promise<OmiumError> => {
+  const body = await response.text().catch(() => '')
+  let said = body.slice(0, 1000)
+  let code: string | null | undefined
+  try {
+    const { error } = JSON.parse(body) as WireChunk
+    said = error?.message ?? said
+    code = error?.code ?? error?.type
+  } catch {
+    // not JSON: the text itself is the message
+  }
+  const detail = `the model provider answered ${response.status}: ${said || 'nothing'}`
+  const wait = retryAfterMs(response)
+  const options = wait === undefined ? {} : { data: { retryAfterMs: wait } }
+  if (response.status === 401 || response.status === 403) return new OmiumError('model_auth', detail)
+  if (response.status === 429) return new OmiumError('model_rate_limited', detail, options)
+  if (response.status >= 500 || response.status === 408) return new OmiumError('model_overloaded', detail, options)
+  if (response.status === 413 || code === 'context_length_exceeded' || /context.length|maximum context/i.test(said))
+    return new OmiumError('model_context_length', detail)
+  if (code === 'content_filter' || code === 'content_policy_violation')
+    return new OmiumError('model_content_filter', detail)
+  return new OmiumError('invalid_request', detail)
+}
+
+const completionOf = (chunk: WireChunk, request: ChatRequest): Completion => {
+  const choice = chunk.choices?.[0]
+  if (!choice?.message) throw new OmiumError('model_malformed', 'the model provider sent an answer without a message')
+  const { content = null, tool_calls: toolCalls } = choice.message
+  if (choice.finish_reason === 'content_filter')
+    throw new OmiumError('model_content_filter', `${request.model} filtered its answer`)
+  return {
+    message: { role: 'assistant', content, ...(toolCalls && toolCalls.length > 0 && { tool_calls: toolCalls }) },
+    finishReason: choice.finish_reason ?? 'stop',
+    model: chunk.model ?? request.model,
+    ...(chunk.usage?.prompt_tokens !== undefined && { inputTokens: chunk.usage.prompt_tokens }),
+    ...(chunk.usage?.completion_tokens !== undefined && { outputTokens: chunk.usage.completion_tokens }),
+  }
+}
+
+/** Puts a streamed answer together and passes its text on as it comes. */
+const readStream = async (
+  body: ReadableStream<Uint8Array>,
+  request: ChatRequest,
+  onDelta: (text: string) => void,
+): Promise<Completion> => {
+  const whole: WireChunk = {}
+  let content: string | null = null
+  let finishReason: string | null | undefined
+  const toolCalls: ToolCall[] = []
+  let done = false
+  const parser = createParser({
+    onEvent({ data }) {
+      if (data === '[DONE]') {
+        done = true
+        return
+      }
+      const chunk = JSON.parse(data) as WireChunk
+      if (chunk.error) throw new OmiumError('model_overloaded', `the model provider broke off: ${chunk.error.message}`)
+      if (chunk.model) whole.model = chunk.model
+      if (chunk.usage) whole.usage = chunk.usage
+      const choice = chunk.choices?.[0]
+      if (!choice) return
+      finishReason = choice.finish_reason ?? finishReason
+      if (choice.delta?.content) {
+        content = (content ?? '') + choice.delta.content
+        onDelta(choice.delta.content)
+      }
+      for (const delta of choice.delta?.tool_calls ?? []) {
+        const index = delta.index ?? 0
+        toolCalls[index] ??= { id: '', type: 'function', function: { name: '', arguments: '' } }
+        const call = toolCalls[index]
+        if (delta.id) call.id = delta.id
+        call.function.name += delta.function?.name ?? ''
+        call.function.arguments += delta.function?.arguments ?? ''
+      }
+    },
+  })
+  const decoder = new TextDecoder()
+  for await (const bytes of body) parser.feed(decoder.decode(bytes, { stream: true }))
+  if (!done && !finishReason) throw new OmiumError('model_malformed', 'the stream of the model provider broke off')
+  return completionOf(
+    { ...whole, choices: [{ message: { content, tool_calls: toolCalls }, finish_reason: finishReason ?? null }] },
+    request,
+  )
+}
+
+/** Chat completions of any OpenAI-compatible endpoint. Retries are the step's, not this client's. */
+export const openAiCompatible = (settings: OpenAiSettings): Complete => {
+  const url = `${settings.baseUrl.replace(/\/+$/, '')}/chat/completions`
+  const send = settings.fetch ?? fetch
+  return async (request, { signal, onDelta }) => {
+    const body = onDelta ? { ...request, stream: true, stream_options: { include_usage: true } } : request
+    let response: Response
+    try {
+      response = await send(url, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          ...(settings.apiKey && { authorization: `Bearer ${settings.apiKey}` }),
+        },
+        body: JSON.stringify(body),
+        signal,
+      })
+    } catch (cause) {
+      throw new OmiumError('model_overloaded', `the model provider at ${new URL(url).host} cannot be reached`, {
+        cause,
+      })
+    }
+    if (!response.ok) throw await refusal(response)
+    try {
+      if (onDelta && response.body && /event-stream/.test(response.headers.get('content-type') ?? ''))
+        return await readStream(response.body, request, onDelta)
+      const completion = completionOf((await response.json()) as WireChunk, request)
+      if (onDelta && completion.message.content) onDelta(completion.message.content)
+      return completion
+    } catch (cause) {
+      if (cause instanceof OmiumError) throw cause
+      throw new OmiumError('model_malformed', 'the answer of the model provider cannot be read', { cause })
+    }
+  }
+}
