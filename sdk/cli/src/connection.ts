@@ -29,7 +29,7 @@ const readJson = <T>(file: string, schema: z.ZodType<T>): T | undefined => {
 }
 
 /** URL and key: the environment first, then the local stack of the nearest project. */
-export const connectionOf = (io: Pick<Io, 'env' | 'cwd'>): { url?: string; apiKey?: string } => {
+const connectionOf = (io: Pick<Io, 'env' | 'cwd'>): { url?: string; apiKey?: string } => {
   const home = nearestHome(io)
   const url =
     io.env['OMIUM_URL'] || (home && readJson(join(home, 'run/state.json'), stateFile)?.urls['gateway']) || undefined

@@ -22,7 +22,7 @@ export const table = (header: readonly string[], rows: readonly (readonly string
 export const show = (io: Io, json: boolean | undefined, value: unknown, text: () => string): void =>
   io.out(json ? JSON.stringify(value) : text())
 
-export const money = (microCredits: number): string => `$${(microCredits / 1_000_000).toFixed(4)}`
+const money = (microCredits: number): string => `$${(microCredits / 1_000_000).toFixed(4)}`
 const oneLine = (value: unknown): string => (value === undefined ? '' : JSON.stringify(value))
 
 export const executionsTable = (items: readonly ExecutionView[]): string =>

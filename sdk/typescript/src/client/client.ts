@@ -16,7 +16,7 @@ import {
   writeReceipt,
 } from '@omium/schemas'
 import { z } from 'zod'
-import type { Agent, RunOptions } from '../agent.ts'
+import type { Agent, RunOptions } from '../context.ts'
 import { toPlainJson } from '../replay/plain-json.ts'
 import { type EventsOptions, liveEvents } from './events.ts'
 import { type ConnectionOptions, Http } from './http.ts'
