@@ -6,7 +6,15 @@ const common = { root: '.', environment: 'node' as const, exclude: ['**/node_mod
 export default defineConfig({
   test: {
     projects: [
-      { test: { ...common, name: 'unit', include: ['**/*.spec.ts'], exclude: [...common.exclude, '**/*.{int,e2e}.spec.ts'] } },
+      {
+        test: {
+          ...common,
+          name: 'unit',
+          include: ['**/*.spec.ts'],
+          exclude: [...common.exclude, '**/*.{int,e2e}.spec.ts'],
+          sequence: { groupOrder: 0 },
+        },
+      },
       {
         test: {
           ...common,
@@ -16,6 +24,7 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 120_000,
           maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -27,6 +36,7 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 180_000,
           maxWorkers: 1,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

@@ -1,1 +1,5 @@
-export {}
+export { type DevStatus, devLogs, devReset, devStatus, devStop, logNames } from './control.ts'
+export { defaultHome } from './layout.ts'
+export type { ServiceSpec } from './services.ts'
+export { type StackState, stackEnvironment } from './state.ts'
+export { type DevEvent, type DevOptions, devUp, type RunningStack } from './up.ts'

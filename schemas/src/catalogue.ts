@@ -49,6 +49,17 @@ export const upcast = (catalogue: RecordCatalogue, type: string, schemaVersion: 
   return lifted
 }
 
-/** JSON Schema (draft 2020-12) of a record type's payload, as registered in the schema registry. */
+/**
+ * JSON Schema of a record type's payload, as registered in the schema registry. Draft 7, the newest that registries check
+ * for compatibility. Objects are closed: only then is an added optional property backward compatible, because an open
+ * object of the past may have carried anything under that name. Readers still ignore properties that they do not know.
+ */
 export const jsonSchemaOf = (definition: RecordDefinition): Record<string, unknown> =>
-  z.toJSONSchema(definition.data, { unrepresentable: 'any', io: 'input' }) as Record<string, unknown>
+  z.toJSONSchema(definition.data, {
+    target: 'draft-7',
+    unrepresentable: 'any',
+    io: 'input',
+    override: ({ jsonSchema }) => {
+      if (jsonSchema.type === 'object' && jsonSchema.properties) jsonSchema.additionalProperties ??= false
+    },
+  }) as Record<string, unknown>

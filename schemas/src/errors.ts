@@ -64,6 +64,7 @@ export const errorCatalogue = {
   log_unreachable: { status: 503, retryable: true, title: 'The brokers cannot be reached' },
   log_fenced: { status: 503, retryable: true, title: 'Another owner has claimed the partition' },
   log_in_doubt: { status: 503, retryable: true, title: 'The outcome of an append is not known yet' },
+  log_truncated: { status: 500, retryable: false, title: 'The log no longer has an offset that was relied on' },
   record_undecodable: { status: 400, retryable: false, title: 'A record cannot be decoded' },
   record_unfoldable: { status: 500, retryable: false, title: 'A record cannot be applied to its aggregate' },
   schema_incompatible: { status: 409, retryable: false, title: 'The registry refuses the schema as incompatible' },

@@ -18,12 +18,13 @@ export const idPrefixes = {
 
 export type IdKind = keyof typeof idPrefixes
 
-export const callerId = z
-  .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, 'use 1 to 128 of A-Z a-z 0-9 . _ - and start with a letter or digit')
+const callerIdPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
+const callerIdRule = 'use 1 to 128 of A-Z a-z 0-9 . _ - and start with a letter or digit'
 
-/** Names of agents, signals and steps' keys' first part: the same alphabet as caller-chosen ids. */
-export const name = callerId
+export const callerId = z.string().regex(callerIdPattern, callerIdRule)
+
+/** Names of agents, signals and concurrency keys: the same alphabet as caller-chosen ids. */
+export const name = z.string().regex(callerIdPattern, callerIdRule)
 
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
 

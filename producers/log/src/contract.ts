@@ -1,4 +1,5 @@
 import type { CommandEnvelope, ContextDefinition, ErrorCode, EventEnvelope, IdSource } from '@omium/schemas'
+import type { Timers } from './timers.ts'
 import type { LogTransport, RawRecord, StoredRecord } from './transport.ts'
 
 /** The public face of the log core towards capabilities: what they give it and what they get. */
@@ -47,6 +48,9 @@ export interface EventDraft {
 /**
  * The live state of one partition, folded from accepted events. `apply` mutates and is deterministic; it never throws for
  * an event that `decide` functions of the same version can produce. `encode` gives plain JSON for snapshots.
+ * `apply` sees the events of aggregates only (not the log's own records, version 0), and always offset -1: an owner applies
+ * before the log has given an offset, so a state must not depend on one. It must not keep or change `event.data` by
+ * reference where the caller of `append` may still change it.
  */
 export interface StateMachine<S> {
   /** changes whenever `apply` or the encoding changes; snapshots of another version are ignored */
@@ -181,6 +185,8 @@ export interface LogContext {
   readonly topicPrefix: string
   readonly nowMs: () => number
   readonly ids: IdSource
+  /** how the core waits; the event loop's own timers unless a simulation decides */
+  readonly timers?: Timers
 }
 
 export interface OwnerOptions<S> {

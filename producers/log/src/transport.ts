@@ -1,3 +1,5 @@
+import type { OmiumError } from '@omium/schemas'
+
 /**
  * The port under the log core: what it needs from a partitioned, replicated, append-only log. Two adapters implement it,
  * Kafka and a deterministic simulation; one contract suite runs on both.
@@ -88,6 +90,8 @@ export interface GroupRequest {
   onBatch(batch: ReadBatch): void | Promise<void>
   /** the member fell out of the group; it rejoins by itself and `onAssigned` follows */
   onLost(): void
+  /** the log does not have the partition's position any more (`log_truncated`); no delivery until `seek` */
+  onHalted?(topic: string, partition: number, error: OmiumError): void
 }
 
 export interface TopicSpec {

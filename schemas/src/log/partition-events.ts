@@ -4,7 +4,8 @@ import { errorCode } from '../errors.ts'
 
 /**
  * Records that every events topic may carry, whatever its context. They belong to the log itself: `PartitionClaimed`
- * moves the epoch, the other two tell the sender of a command what became of it when no event of an aggregate does.
+ * moves the epoch; `CommandRejected` and `CommandDeduplicated` tell the sender of a command what became of it when no event
+ * of an aggregate does; `AggregateParked` makes every reader refuse what comes later for its aggregate.
  */
 export const partitionEvents = {
   PartitionClaimed: v1(
@@ -22,5 +23,9 @@ export const partitionEvents = {
       commandType: z.string(),
       outcome: z.union([z.literal('accepted'), z.object({ code: errorCode, detail: z.string() })]),
     }),
+  ),
+  /** the record at `offset` cannot be decoded or applied by the partition's owner: the aggregate stands still after it */
+  AggregateParked: v1(
+    z.object({ offset: z.number().int().nonnegative(), code: errorCode, detail: z.string().max(8192) }),
   ),
 } as const

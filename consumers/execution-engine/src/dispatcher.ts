@@ -1,0 +1,190 @@
+import type { HostedPartition } from './hosted-partition.ts'
+import type { WorkerSession } from './worker-session.ts'
+
+/**
+ * Brings runs that can go on and workers with free slots together, for each tenant and agent.
+ *
+ * 1. A larger priority goes first, then the older request.
+ * 2. A waiting run is in its queue once; whether it still waits is checked when it is taken out.
+ * 3. A session gets at most as many active runs as it has slots; runs that only wait there hold none.
+ */
+export interface WaitingRun {
+  readonly partition: HostedPartition
+  readonly aggregate: string
+  readonly tenant: string
+  readonly agentId: string
+  readonly priority: number
+  readonly requestedAt: number
+  /** since when a worker could have had it, ms */
+  readonly since: number
+}
+
+/** Starts the run on this session, or says false when the run does not wait any more. */
+export type StartRun = (run: WaitingRun, session: WorkerSession) => boolean
+
+const keyOf = (tenant: string, agentId: string): string => `${tenant}/${agentId}`
+
+const goesBefore = (a: WaitingRun, b: WaitingRun): boolean =>
+  a.priority !== b.priority ? a.priority > b.priority : a.requestedAt < b.requestedAt
+
+export class Dispatcher {
+  readonly #start: StartRun
+  readonly #queues = new Map<string, RunHeap>()
+  readonly #sessions = new Map<string, Set<WorkerSession>>()
+  #waiting = 0
+
+  constructor(start: StartRun) {
+    this.#start = start
+  }
+
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  addSession(session: WorkerSession): void {
+    for (const { agentId } of session.agents) {
+      const key = keyOf(session.tenant, agentId)
+      const sessions = this.#sessions.get(key)
+      if (sessions) sessions.add(session)
+      else this.#sessions.set(key, new Set([session]))
+    }
+    this.fill(session)
+  }
+
+  removeSession(session: WorkerSession): void {
+    for (const { agentId } of session.agents) {
+      const key = keyOf(session.tenant, agentId)
+      const sessions = this.#sessions.get(key)
+      sessions?.delete(session)
+      if (sessions?.size === 0) this.#sessions.delete(key)
+    }
+  }
+
+  /** The least loaded session that can take a run of this agent now. */
+  freeSession(tenant: string, agentId: string): WorkerSession | undefined {
+    let best: WorkerSession | undefined
+    for (const session of this.#sessions.get(keyOf(tenant, agentId)) ?? []) {
+      if (session.freeSlots > 0 && (!best || session.freeSlots > best.freeSlots)) best = session
+    }
+    return best
+  }
+
+  /** True when somebody of this agent's queue would have to be overtaken. */
+  hasWaiting(tenant: string, agentId: string): boolean {
+    return (this.#queues.get(keyOf(tenant, agentId))?.size ?? 0) > 0
+  }
+
+  offer(run: WaitingRun): void {
+    if (run.partition.queued.has(run.aggregate)) return
+    run.partition.queued.add(run.aggregate)
+    const key = keyOf(run.tenant, run.agentId)
+    const queue = this.#queues.get(key) ?? new RunHeap()
+    if (queue.size === 0) this.#queues.set(key, queue)
+    queue.push(run)
+    this.#waiting++
+    for (let session = this.freeSession(run.tenant, run.agentId); session; ) {
+      if (!this.#startHead(key, queue, session)) return
+      session = this.freeSession(run.tenant, run.agentId)
+    }
+  }
+
+  /** Gives a session with free slots what it can run. */
+  fill(session: WorkerSession): void {
+    while (session.freeSlots > 0) {
+      let bestKey: string | undefined
+      let best: WaitingRun | undefined
+      // of the agents with waiting runs and the agents of the session, the fewer
+      const keys =
+        this.#queues.size < session.agents.length
+          ? this.#queues.keys()
+          : session.agents.map((agent) => keyOf(session.tenant, agent.agentId))
+      for (const key of keys) {
+        const head = this.#queues.get(key)?.peek()
+        if (head && this.#sessions.get(key)?.has(session) && (!best || goesBefore(head, best))) {
+          best = head
+          bestKey = key
+        }
+      }
+      const queue = bestKey === undefined ? undefined : this.#queues.get(bestKey)
+      if (bestKey === undefined || !queue) return
+      this.#startHead(bestKey, queue, session)
+    }
+  }
+
+  /** Forgets what waits on a partition that is gone. */
+  dropPartition(partition: HostedPartition): void {
+    for (const [key, queue] of this.#queues) {
+      this.#waiting -= queue.removeWhere((run) => run.partition === partition)
+      if (queue.size === 0) this.#queues.delete(key)
+    }
+    partition.queued.clear()
+  }
+
+  /** Starts the first run of the queue that still waits; false when the queue ran empty. */
+  #startHead(key: string, queue: RunHeap, session: WorkerSession): boolean {
+    for (let run = queue.pop(); run; run = queue.pop()) {
+      this.#waiting--
+      run.partition.queued.delete(run.aggregate)
+      if (queue.size === 0) this.#queues.delete(key)
+      if (this.#start(run, session)) return queue.size > 0
+    }
+    return false
+  }
+}
+
+class RunHeap {
+  #runs: WaitingRun[] = []
+
+  get size(): number {
+    return this.#runs.length
+  }
+
+  peek(): WaitingRun | undefined {
+    return this.#runs[0]
+  }
+
+  push(run: WaitingRun): void {
+    const runs = this.#runs
+    runs.push(run)
+    let i = runs.length - 1
+    while (i > 0) {
+      const parent = (i - 1) >> 1
+      if (!goesBefore(run, runs[parent] as WaitingRun)) break
+      runs[i] = runs[parent] as WaitingRun
+      i = parent
+    }
+    runs[i] = run
+  }
+
+  pop(): WaitingRun | undefined {
+    const runs = this.#runs
+    const first = runs[0]
+    const last = runs.pop()
+    if (!last || runs.length === 0) return first
+    this.#sink(last)
+    return first
+  }
+
+  removeWhere(matches: (run: WaitingRun) => boolean): number {
+    const kept = this.#runs.filter((run) => !matches(run))
+    const removed = this.#runs.length - kept.length
+    this.#runs = []
+    for (const run of kept) this.push(run)
+    return removed
+  }
+
+  /** puts `run` at the top and lets it sink to its place */
+  #sink(run: WaitingRun): void {
+    const runs = this.#runs
+    let i = 0
+    for (;;) {
+      let child = 2 * i + 1
+      if (child >= runs.length) break
+      if (child + 1 < runs.length && goesBefore(runs[child + 1] as WaitingRun, runs[child] as WaitingRun)) child++
+      if (!goesBefore(runs[child] as WaitingRun, run)) break
+      runs[i] = runs[child] as WaitingRun
+      i = child
+    }
+    runs[i] = run
+  }
+}

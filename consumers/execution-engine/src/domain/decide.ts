@@ -1,0 +1,250 @@
+import type { ExecutionCommand, ExecutionEvent, Failure } from '@omium/schemas'
+import { errorCatalogue, isTerminal } from '@omium/schemas'
+import { type Decision, decided, intentsInDoubt, nothingToDecide, refused } from './decision.ts'
+import { deadlineOf, dispatchableFrom, type ExecutionState } from './execution.ts'
+
+/**
+ * One pure function per command, and per thing that happens to a run from inside the engine: a slot, a loss, a clock.
+ * What workers ask is decided in requests.ts.
+ */
+
+type CommandOf<T extends ExecutionCommand['type']> = Extract<ExecutionCommand, { type: T }>['data']
+
+/** A run without any new result in so many attempts in a row is taken to kill its workers. */
+export const maxLostAttempts = 10
+
+const unknown = refused('execution_unknown', 'there is no execution with this id, or it closed long ago')
+const finished = (state: ExecutionState) =>
+  refused('execution_finished', `execution ${state.executionId} is ${state.status}; nothing can change it any more`)
+
+export const failureOf = (code: keyof typeof errorCatalogue, detail: string): Failure => ({
+  code,
+  detail,
+  retryable: errorCatalogue[code].retryable,
+})
+
+/** Decides any execution command; `by` is the envelope's actor. */
+export const decideCommand = (state: ExecutionState | undefined, command: ExecutionCommand, by: string): Decision => {
+  switch (command.type) {
+    case 'StartExecution':
+      return startExecution(state, command.data)
+    case 'SignalExecution':
+      return signalExecution(state, command.data)
+    case 'DecideApproval':
+      return decideApproval(state, command.data, by)
+    case 'PauseExecution':
+      return pauseExecution(state, command.data, by)
+    case 'ResumeExecution':
+      return resumeExecution(state, by)
+    case 'CancelExecution':
+      return cancelExecution(state, command.data, by)
+    case 'ResolveStepOutcome':
+      return resolveStepOutcome(state, command.data, by)
+    case 'DeliverChildOutcome':
+      return deliverChildOutcome(state, command.data)
+    case 'GrantPermit':
+      return grantPermit(state, command.data)
+  }
+}
+
+export const startExecution = (state: ExecutionState | undefined, data: CommandOf<'StartExecution'>): Decision => {
+  if (!state) {
+    const { executionId, agentId, input, requestHash, options, parent, forkedFrom } = data
+    return decided({
+      type: 'ExecutionRequested',
+      data: {
+        executionId,
+        agentId,
+        input,
+        requestHash,
+        options,
+        ...(parent && { parent }),
+        ...(forkedFrom && { forkedFrom }),
+      },
+    })
+  }
+  const sameParent = state.parent?.executionId === data.parent?.executionId && state.parent?.path === data.parent?.path
+  if (state.requestHash === data.requestHash && sameParent) return nothingToDecide
+  return refused(
+    'execution_conflict',
+    `execution ${data.executionId} exists with another agent, input or parent; choose another id or send the same request`,
+  )
+}
+
+export const signalExecution = (state: ExecutionState | undefined, data: CommandOf<'SignalExecution'>): Decision => {
+  if (!state) return unknown
+  if (isTerminal(state.status)) return finished(state)
+  const { signalId, name, payload } = data
+  if (state.signalIds.has(signalId)) return nothingToDecide
+  const received: ExecutionEvent = { type: 'SignalReceived', data: { signalId, name, payload } }
+  const path = state.waits.get(name)?.[0]
+  return path === undefined ? decided(received) : decided(received, { type: 'WaitResolved', data: { path, signalId } })
+}
+
+export const decideApproval = (
+  state: ExecutionState | undefined,
+  data: CommandOf<'DecideApproval'>,
+  by: string,
+): Decision => {
+  if (!state) return unknown
+  if (isTerminal(state.status)) return finished(state)
+  const { path, decision, comment } = data
+  if (state.open.get(path)?.type !== 'approval') {
+    return refused('approval_unknown', `execution ${state.executionId} awaits no approval at ${path}`)
+  }
+  return decided({ type: 'ApprovalDecided', data: { path, decision, by, ...(comment !== undefined && { comment }) } })
+}
+
+export const pauseExecution = (
+  state: ExecutionState | undefined,
+  data: CommandOf<'PauseExecution'>,
+  by: string,
+): Decision => {
+  if (!state) return unknown
+  if (isTerminal(state.status)) return finished(state)
+  if (state.status === 'paused') return refused('execution_paused', `execution ${state.executionId} is already paused`)
+  return decided(...intentsInDoubt(state), {
+    type: 'ExecutionPaused',
+    data: { by, ...(data.reason !== undefined && { reason: data.reason }) },
+  })
+}
+
+export const resumeExecution = (state: ExecutionState | undefined, by: string): Decision => {
+  if (!state) return unknown
+  if (isTerminal(state.status)) return finished(state)
+  if (state.status !== 'paused') {
+    return refused('execution_not_paused', `execution ${state.executionId} is ${state.status}, not paused`)
+  }
+  return decided({ type: 'ExecutionResumed', data: { by } })
+}
+
+export const cancelExecution = (
+  state: ExecutionState | undefined,
+  data: CommandOf<'CancelExecution'>,
+  by: string,
+): Decision => {
+  if (!state) return unknown
+  if (state.status === 'cancelled') return nothingToDecide
+  if (isTerminal(state.status)) return finished(state)
+  return decided(...intentsInDoubt(state), {
+    type: 'ExecutionCancelled',
+    data: { by, ...(data.reason !== undefined && { reason: data.reason }) },
+  })
+}
+
+export const resolveStepOutcome = (
+  state: ExecutionState | undefined,
+  data: CommandOf<'ResolveStepOutcome'>,
+  by: string,
+): Decision => {
+  if (!state) return unknown
+  if (isTerminal(state.status)) return finished(state)
+  const { path, resolution, comment } = data
+  if (state.open.get(path)?.type !== 'unknown') {
+    return refused('outcome_not_unknown', `the outcome of ${path} in ${state.executionId} is not in doubt`)
+  }
+  return decided({
+    type: 'StepOutcomeResolved',
+    data: { path, resolution, by, ...(comment !== undefined && { comment }) },
+  })
+}
+
+export const deliverChildOutcome = (
+  state: ExecutionState | undefined,
+  data: CommandOf<'DeliverChildOutcome'>,
+): Decision => {
+  if (!state) return unknown
+  const { path, childId, outcome } = data
+  const entry = state.open.get(path)
+  if (entry?.type !== 'child' || entry.childId !== childId) return nothingToDecide
+  return decided({ type: 'ChildFinished', data: { path, childId, outcome } })
+}
+
+export const grantPermit = (state: ExecutionState | undefined, data: CommandOf<'GrantPermit'>): Decision => {
+  if (!state) return unknown
+  if (isTerminal(state.status)) return finished(state)
+  if (state.permit !== 'awaiting' || state.options.concurrency?.key !== data.key) return nothingToDecide
+  return decided({ type: 'PermitGranted', data: { key: data.key } })
+}
+
+/** A worker with a free slot takes the run. */
+export const startAttempt = (
+  state: ExecutionState,
+  worker: { id: string; runtime: string },
+  nowMs: number,
+): Decision => {
+  const from = dispatchableFrom(state)
+  if (from === null || from > nowMs) {
+    return refused('internal', `execution ${state.executionId} is ${state.status} and cannot be handed out now`)
+  }
+  return decided({
+    type: 'ExecutionStarted',
+    data: { attempt: state.attempt + 1, workerId: worker.id, runtime: worker.runtime },
+  })
+}
+
+export type LossReason = Extract<ExecutionEvent, { type: 'AttemptLost' }>['data']['reason']
+
+/** The worker of the live attempt is gone. */
+export const loseAttempt = (state: ExecutionState, reason: LossReason, detail?: string): Decision => {
+  if (state.worker === null) return nothingToDecide
+  const lost: ExecutionEvent = {
+    type: 'AttemptLost',
+    data: {
+      attempt: state.attempt,
+      workerId: state.worker,
+      reason,
+      ...(detail !== undefined && { detail: detail.slice(0, 2000) }),
+    },
+  }
+  const events = [lost, ...intentsInDoubt(state)]
+  if (reason !== 'engine_restarted' && state.lostAttempts >= maxLostAttempts) {
+    const detail = `${state.lostAttempts + 1} attempts in a row were lost without a new result; the run seems to kill its workers`
+    events.push({
+      type: 'ExecutionFailed',
+      data: { attempt: state.attempt, error: failureOf('attempts_exhausted', detail) },
+    })
+  }
+  return decided(...events)
+}
+
+/** The time of a timer, a wait, an approval or the whole run has come. `path` null is the run's own limit. */
+export const elapse = (state: ExecutionState, path: string | null, nowMs: number): Decision => {
+  if (isTerminal(state.status)) return nothingToDecide
+  if (path === null) {
+    const deadline = deadlineOf(state)
+    if (deadline === null || deadline > nowMs) return nothingToDecide
+    const detail = `execution ${state.executionId} ran longer than its limit of ${state.options.timeoutMs} ms`
+    return decided(...intentsInDoubt(state), {
+      type: 'ExecutionFailed',
+      data: { ...(state.attempt > 0 && { attempt: state.attempt }), error: failureOf('execution_timeout', detail) },
+    })
+  }
+  const entry = state.open.get(path)
+  switch (entry?.type) {
+    case 'timer':
+      return entry.fireAt <= nowMs ? decided({ type: 'TimerFired', data: { path } }) : nothingToDecide
+    case 'wait':
+      return entry.timeoutAt !== null && entry.timeoutAt <= nowMs
+        ? decided({ type: 'WaitResolved', data: { path } })
+        : nothingToDecide
+    case 'approval':
+      return entry.timeoutAt !== null && entry.timeoutAt <= nowMs
+        ? decided({ type: 'ApprovalDecided', data: { path, decision: 'timed_out', by: 'system' } })
+        : nothingToDecide
+    default:
+      return nothingToDecide
+  }
+}
+
+/** The parent's partition has the outcome. */
+export const outcomeDelivered = (state: ExecutionState): Decision =>
+  state.parent && !state.delivered && isTerminal(state.status)
+    ? decided({ type: 'OutcomeDelivered', data: { parentId: state.parent.executionId } })
+    : nothingToDecide
+
+/** The pool has been told that the permit is free. */
+export const permitReturned = (state: ExecutionState): Decision =>
+  state.options.concurrency && isTerminal(state.status) && (state.permit === 'held' || state.permit === 'awaiting')
+    ? decided({ type: 'PermitReturned', data: { key: state.options.concurrency.key } })
+    : nothingToDecide

@@ -1,0 +1,424 @@
+import type { ExecutionEvent, ExecutionOptions, ExecutionOutcome, ExecutionStatus, Payload } from '@omium/schemas'
+import { isTerminal } from '@omium/schemas'
+import {
+  approvalResult,
+  childResult,
+  type EntryResult,
+  errorResult,
+  nullResult,
+  type OpenChild,
+  type OpenEntry,
+  type SettledEntry,
+  timedOutWait,
+  valueResult,
+} from './entries.ts'
+
+/**
+ * One execution: the fold of its events.
+ *
+ * 1. `settled` is in the order of settlement; that order is the order in which results reach user code, live and on replay.
+ * 2. A path is in `settled` or in `open`, never in both.
+ * 3. `worker` is set exactly while an attempt is live, which is while the status is `running`.
+ * 4. `reservedMicroCredits` is the sum over the open intents, unknown ones included.
+ * 5. The fold costs O(1) per event, except for events that end an attempt, which look at what is open.
+ */
+export interface ExecutionState {
+  readonly tenant: string
+  readonly executionId: string
+  readonly correlationId: string
+  readonly agentId: string
+  readonly input: Payload
+  readonly requestHash: string
+  readonly options: ExecutionOptions
+  readonly parent: { readonly executionId: string; readonly path: string } | null
+  /** journal entries taken over from another run; they come before the run's own */
+  readonly seed: Payload | null
+  readonly requestedAt: number
+
+  status: ExecutionStatus
+  /** the last attempt that was handed to a worker, 0 before the first; fences every smaller one */
+  attempt: number
+  worker: string | null
+  /** attempts that the agent's code failed */
+  failedAttempts: number
+  /** attempts lost in a row without a single new result */
+  lostAttempts: number
+  /** no worker gets the run before this time, ms since the epoch */
+  notBefore: number
+  /** something settled from outside during this attempt, which the worker may not have seen when it suspends the run */
+  resolvedInAttempt: boolean
+
+  readonly settled: Map<string, SettledEntry>
+  readonly open: Map<string, OpenEntry>
+  /** paths of open waits by signal name, oldest first */
+  readonly waits: Map<string, string[]>
+  /** received signals that no wait took yet, by name, oldest first */
+  readonly signals: Map<string, { signalId: string; payload: Payload }[]>
+  readonly signalIds: Set<string>
+
+  openChildren: number
+  spentMicroCredits: number
+  reservedMicroCredits: number
+  permit: 'none' | 'awaiting' | 'held' | 'returned'
+  delivered: boolean
+  outcome: ExecutionOutcome | null
+}
+
+export interface EventContext {
+  readonly tenant: string
+  readonly correlationId: string
+  /** when the event was recorded, ms since the epoch */
+  readonly time: number
+}
+
+type DataOf<T extends ExecutionEvent['type']> = Extract<ExecutionEvent, { type: T }>['data']
+
+const requested = (data: DataOf<'ExecutionRequested'>, context: EventContext): ExecutionState => ({
+  tenant: context.tenant,
+  executionId: data.executionId,
+  correlationId: context.correlationId,
+  agentId: data.agentId,
+  input: data.input,
+  requestHash: data.requestHash,
+  options: data.options,
+  parent: data.parent ?? null,
+  seed: data.forkedFrom?.seed ?? null,
+  requestedAt: context.time,
+  status: data.options.concurrency ? 'awaiting_permit' : 'queued',
+  attempt: 0,
+  worker: null,
+  failedAttempts: 0,
+  lostAttempts: 0,
+  notBefore: 0,
+  resolvedInAttempt: false,
+  settled: new Map(),
+  open: new Map(),
+  waits: new Map(),
+  signals: new Map(),
+  signalIds: new Set(),
+  openChildren: 0,
+  spentMicroCredits: 0,
+  reservedMicroCredits: 0,
+  permit: data.options.concurrency ? 'awaiting' : 'none',
+  delivered: false,
+  outcome: null,
+})
+
+/**
+ * Applies an event; mutates `state` and returns it, so that a journal of 10,000 steps costs what it grows by.
+ * @throws RangeError for an event that no decision produces, e.g. the first event of a run that is not its request
+ */
+export const evolve = (
+  state: ExecutionState | undefined,
+  event: ExecutionEvent,
+  context: EventContext,
+): ExecutionState => {
+  if (event.type === 'ExecutionRequested') {
+    if (state) throw new RangeError('an execution is requested once')
+    return requested(event.data, context)
+  }
+  if (!state) throw new RangeError(`${event.type} came before ExecutionRequested`)
+  apply(state, event, context.time)
+  return state
+}
+
+const apply = (
+  state: ExecutionState,
+  event: Exclude<ExecutionEvent, { type: 'ExecutionRequested' }>,
+  time: number,
+): void => {
+  switch (event.type) {
+    case 'PermitGranted':
+      state.permit = 'held'
+      if (state.status === 'awaiting_permit') state.status = 'queued'
+      return
+    case 'ExecutionStarted':
+      state.status = 'running'
+      state.attempt = event.data.attempt
+      state.worker = event.data.workerId
+      state.notBefore = 0
+      state.resolvedInAttempt = false
+      return
+
+    case 'StepStarted': {
+      const { path, kind, requestHash, stepAttempt, intent } = event.data
+      if (intent) state.reservedMicroCredits += intent.reservedMicroCredits
+      state.open.set(path, { type: 'step', path, kind, requestHash, stepAttempt, intent: intent ?? null })
+      return
+    }
+    case 'StepCompleted': {
+      const { path, kind, requestHash, output, usage } = event.data
+      releaseReserve(state, path)
+      state.spentMicroCredits += usage?.costMicroCredits ?? 0
+      settle(state, path, kind, requestHash, valueResult(output))
+      return
+    }
+    case 'StepFailed': {
+      const { path, kind, requestHash, stepAttempt, error, usage, retryAt } = event.data
+      releaseReserve(state, path)
+      state.spentMicroCredits += usage?.costMicroCredits ?? 0
+      if (retryAt === null) settle(state, path, kind, requestHash, errorResult(error))
+      else {
+        state.lostAttempts = 0
+        state.open.set(path, { type: 'retrying', path, kind, requestHash, stepAttempt: stepAttempt + 1, retryAt })
+      }
+      return
+    }
+    case 'StepOutcomeUnknown': {
+      const entry = state.open.get(event.data.path)
+      if (entry?.type === 'step' && entry.intent) {
+        state.open.set(entry.path, { ...entry, type: 'unknown', intent: entry.intent })
+      }
+      return
+    }
+    case 'StepOutcomeResolved': {
+      const { path, resolution } = event.data
+      const entry = state.open.get(path)
+      if (entry?.type !== 'unknown') return
+      releaseReserve(state, path)
+      if (resolution.status === 'retry') {
+        const { kind, requestHash, stepAttempt } = entry
+        state.open.set(path, {
+          type: 'retrying',
+          path,
+          kind,
+          requestHash,
+          stepAttempt: stepAttempt + 1,
+          retryAt: time,
+        })
+      } else if (resolution.status === 'completed') {
+        // the effect happened and nobody knows what it cost: the worst case is what was reserved for it
+        state.spentMicroCredits += entry.intent.reservedMicroCredits
+        settle(state, path, entry.kind, entry.requestHash, valueResult(resolution.output))
+      } else settle(state, path, entry.kind, entry.requestHash, errorResult(resolution.error))
+      wake(state)
+      return
+    }
+
+    case 'TimerStarted': {
+      const { path, requestHash, fireAt } = event.data
+      state.open.set(path, { type: 'timer', path, requestHash, fireAt })
+      return
+    }
+    case 'TimerFired':
+      settleOpen(state, event.data.path, nullResult)
+      wake(state)
+      return
+
+    case 'SignalReceived': {
+      const { signalId, name, payload } = event.data
+      state.signalIds.add(signalId)
+      const waiting = state.signals.get(name)
+      if (waiting) waiting.push({ signalId, payload })
+      else state.signals.set(name, [{ signalId, payload }])
+      return
+    }
+    case 'WaitStarted': {
+      const { path, requestHash, name, timeoutAt } = event.data
+      state.open.set(path, { type: 'wait', path, requestHash, name, timeoutAt: timeoutAt ?? null })
+      const paths = state.waits.get(name)
+      if (paths) paths.push(path)
+      else state.waits.set(name, [path])
+      return
+    }
+    case 'WaitResolved': {
+      const { path, signalId } = event.data
+      const entry = state.open.get(path)
+      if (entry?.type !== 'wait') return
+      removeFrom(state.waits, entry.name, (p) => p === path)
+      const signal =
+        signalId === undefined ? undefined : removeFrom(state.signals, entry.name, (s) => s.signalId === signalId)
+      settleOpen(state, path, signal ? { type: 'signal', payload: signal.payload } : timedOutWait)
+      wake(state)
+      return
+    }
+
+    case 'ApprovalRequested': {
+      const { path, requestHash, timeoutAt } = event.data
+      state.open.set(path, { type: 'approval', path, requestHash, timeoutAt: timeoutAt ?? null })
+      return
+    }
+    case 'ApprovalDecided': {
+      const { path, decision, by, comment } = event.data
+      settleOpen(state, path, approvalResult(decision, by, comment))
+      wake(state)
+      return
+    }
+
+    case 'ChildRequested': {
+      const { path, requestHash, childId, agentId, input, options } = event.data
+      state.open.set(path, { type: 'child', path, requestHash, childId, agentId, input, options })
+      state.openChildren++
+      return
+    }
+    case 'ChildFinished': {
+      const { path, childId, outcome } = event.data
+      if (state.open.get(path)?.type !== 'child') return
+      state.openChildren--
+      if (isTerminal(state.status)) state.open.delete(path)
+      else {
+        settleOpen(state, path, childResult(childId, outcome))
+        wake(state)
+      }
+      return
+    }
+
+    case 'ExecutionSuspended':
+      // What settled during the attempt may have crossed with the worker's decision to suspend: such a run is looked at
+      // once more rather than put to sleep with a result that nobody saw.
+      endAttempt(
+        state,
+        event.data.reason === 'drained' || state.resolvedInAttempt || !awaitsSomething(state) ? 'queued' : 'suspended',
+      )
+      return
+    case 'AttemptLost':
+      // an engine's restart says nothing about the run
+      if (event.data.reason !== 'engine_restarted') state.lostAttempts++
+      endAttempt(state, 'queued')
+      return
+    case 'AttemptFailed':
+      state.failedAttempts++
+      state.notBefore = event.data.retryAt
+      endAttempt(state, 'queued')
+      forgetFailedSteps(state)
+      return
+    case 'ExecutionPaused':
+      endAttempt(state, 'paused')
+      return
+    case 'ExecutionResumed':
+      state.status = state.permit === 'awaiting' ? 'awaiting_permit' : 'queued'
+      return
+
+    case 'ExecutionCompleted':
+      finish(state, { status: 'completed', output: event.data.output })
+      return
+    case 'ExecutionFailed':
+      finish(state, { status: 'failed', error: event.data.error })
+      return
+    case 'ExecutionCancelled':
+      finish(state, {
+        status: 'cancelled',
+        ...(event.data.reason !== undefined && { reason: event.data.reason }),
+      })
+      return
+    case 'OutcomeDelivered':
+      state.delivered = true
+      return
+    case 'PermitReturned':
+      state.permit = 'returned'
+      return
+  }
+}
+
+const settle = (state: ExecutionState, path: string, kind: string, requestHash: string, result: EntryResult): void => {
+  state.open.delete(path)
+  state.settled.set(path, { path, kind, requestHash, result })
+  state.lostAttempts = 0
+}
+
+const settleOpen = (state: ExecutionState, path: string, result: EntryResult): void => {
+  const entry = state.open.get(path)
+  if (entry) settle(state, path, entry.type, entry.requestHash, result)
+}
+
+const releaseReserve = (state: ExecutionState, path: string): void => {
+  const entry = state.open.get(path)
+  if (entry && (entry.type === 'step' || entry.type === 'unknown') && entry.intent) {
+    state.reservedMicroCredits -= entry.intent.reservedMicroCredits
+  }
+}
+
+/** A result came from outside: a suspended run has something to do again. */
+const wake = (state: ExecutionState): void => {
+  if (state.status === 'suspended') state.status = 'queued'
+  else if (state.status === 'running') state.resolvedInAttempt = true
+}
+
+/** Whether any open entry can still wake a suspended run. */
+const awaitsSomething = (state: ExecutionState): boolean => {
+  for (const entry of state.open.values()) if (entry.type !== 'step') return true
+  return false
+}
+
+/** Steps that only ran go back to what they were before; intents stay open until a `StepOutcomeUnknown` says so. */
+const endAttempt = (state: ExecutionState, next: 'queued' | 'suspended' | 'paused'): void => {
+  state.status = next
+  state.worker = null
+  for (const entry of state.open.values()) {
+    if (entry.type !== 'step' || entry.intent) continue
+    if (entry.stepAttempt > 1) state.open.set(entry.path, { ...entry, type: 'retrying', retryAt: 0 })
+    else state.open.delete(entry.path)
+  }
+}
+
+const ranByWorker = new Set(['step', 'llm', 'tool', 'value'])
+
+/** A new attempt after a failure runs the failed steps anew; with them recorded it could only fail in the same way. */
+const forgetFailedSteps = (state: ExecutionState): void => {
+  for (const entry of state.settled.values()) {
+    if (entry.result.type === 'error' && ranByWorker.has(entry.kind)) state.settled.delete(entry.path)
+  }
+}
+
+/** A finished run keeps only what it owes to others: children to stop, an outcome to deliver, a permit to return. */
+const finish = (state: ExecutionState, outcome: ExecutionOutcome): void => {
+  state.status = outcome.status
+  state.outcome = outcome
+  state.worker = null
+  state.settled.clear()
+  state.waits.clear()
+  state.signals.clear()
+  state.signalIds.clear()
+  state.reservedMicroCredits = 0
+  for (const entry of state.open.values()) if (entry.type !== 'child') state.open.delete(entry.path)
+}
+
+const removeFrom = <T>(queues: Map<string, T[]>, name: string, matches: (item: T) => boolean): T | undefined => {
+  const queue = queues.get(name)
+  const index = queue?.findIndex(matches) ?? -1
+  if (!queue || index < 0) return undefined
+  const [item] = queue.splice(index, 1)
+  if (queue.length === 0) queues.delete(name)
+  return item
+}
+
+/** Children that have not reported back. */
+export const openChildren = (state: ExecutionState): OpenChild[] =>
+  state.openChildren === 0 ? [] : [...state.open.values()].filter((entry) => entry.type === 'child')
+
+/** When the run times out as a whole, ms since the epoch. */
+export const deadlineOf = (state: ExecutionState): number | null =>
+  state.options.timeoutMs === undefined ? null : state.requestedAt + state.options.timeoutMs
+
+/** From when on a worker may be given the run, ms since the epoch; null while nothing is to be done. */
+export const dispatchableFrom = (state: ExecutionState): number | null => {
+  if (state.status === 'queued') return state.notBefore
+  if (state.status !== 'suspended') return null
+  let earliest: number | null = null
+  for (const entry of state.open.values()) {
+    if (entry.type === 'retrying' && (earliest === null || entry.retryAt < earliest)) earliest = entry.retryAt
+  }
+  return earliest
+}
+
+/** Whether nothing is left to do for the run once `events` are applied: its last event closes it. */
+export const closesWith = (state: ExecutionState | undefined, events: readonly ExecutionEvent[]): boolean => {
+  let terminal = state !== undefined && isTerminal(state.status)
+  let children = state?.openChildren ?? 0
+  let permitOwed = state !== undefined && (state.permit === 'held' || state.permit === 'awaiting')
+  let deliveryOwed = state?.parent != null && !state.delivered
+  for (const event of events) {
+    if (event.type === 'ExecutionRequested') return false
+    if (
+      event.type === 'ExecutionCompleted' ||
+      event.type === 'ExecutionFailed' ||
+      event.type === 'ExecutionCancelled'
+    ) {
+      terminal = true
+    } else if (event.type === 'ChildRequested') children++
+    else if (event.type === 'ChildFinished') children--
+    else if (event.type === 'OutcomeDelivered') deliveryOwed = false
+    else if (event.type === 'PermitReturned') permitOwed = false
+  }
+  return terminal && children === 0 && !permitOwed && !deliveryOwed
+}

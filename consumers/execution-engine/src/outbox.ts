@@ -1,0 +1,71 @@
+import type { OwnedPartition } from '@omium/log'
+import { aggregateKey } from '@omium/schemas'
+import type { OwedCommand } from './domain/outbox.ts'
+import type { HostedPartition } from './hosted-partition.ts'
+import type { Notices } from './ports.ts'
+
+/**
+ * Sends what runs owe, again and again until the log has it or the partition belongs to somebody else, who then sends it.
+ * Commands of one run go out in order.
+ */
+export interface OutboxPort {
+  readonly notices: Notices
+  /** waits before the next try */
+  delay(ms: number): Promise<void>
+  /** the command is on the log */
+  sent(partition: HostedPartition, aggregate: string, owed: OwedCommand): void
+}
+
+const firstDelayMs = 100
+const maxDelayMs = 5_000
+
+export class Outbox {
+  readonly #port: OutboxPort
+
+  constructor(port: OutboxPort) {
+    this.#port = port
+  }
+
+  async send(
+    partition: HostedPartition,
+    aggregate: string,
+    chain: { tenant: string; correlationId: string },
+    owed: readonly OwedCommand[],
+  ): Promise<void> {
+    for (const command of owed) {
+      if (!(await this.#sendOne(partition, chain, command))) return
+      this.#port.sent(partition, aggregate, command)
+    }
+  }
+
+  async #sendOne(
+    partition: HostedPartition,
+    { tenant, correlationId }: { tenant: string; correlationId: string },
+    { id, to, command }: OwedCommand,
+  ): Promise<boolean> {
+    const log: OwnedPartition<unknown> = partition.log
+    const { type, data } = command
+    const draft = {
+      id,
+      type,
+      data,
+      aggregate: aggregateKey(to.type, tenant, to.id),
+      tenant,
+      actor: 'system',
+      correlationId,
+    }
+    for (let delayMs = firstDelayMs; partition.live; delayMs = Math.min(maxDelayMs, 2 * delayMs)) {
+      try {
+        await log.send(draft)
+        return partition.live
+      } catch (error) {
+        this.#port.notices.warn(
+          { err: error, command: id, type, aggregate: draft.aggregate },
+          'a command could not be sent',
+        )
+        await this.#port.delay(delayMs)
+      }
+    }
+    return false
+  }
+}

@@ -1,0 +1,52 @@
+import type { AgentDefinition, Failure, JournalEntry, JsonValue, Payload, WorkerMessage } from '@omium/schemas'
+
+/** What the engine needs from its surroundings; composition roots and specs provide it. */
+
+export interface Notices {
+  info(fields: Record<string, unknown>, message: string): void
+  warn(fields: Record<string, unknown>, message: string): void
+  error(fields: Record<string, unknown>, message: string): void
+}
+
+/** Announces what a worker can run; the announcement is a command like any other. */
+export interface AgentRegistrar {
+  announce(tenant: string, actor: string, agents: readonly AgentDefinition[]): void
+}
+
+/** What the engine measures as it goes. */
+export interface EngineMeasures {
+  /** from the moment a run could be handed out to the moment it was, ms */
+  dispatched(latencyMs: number): void
+  attemptLost(reason: string): void
+  requestRefused(code: string): void
+}
+
+export interface Assignment {
+  readonly executionId: string
+  readonly attempt: number
+  readonly agentId: string
+  readonly input: JsonValue
+  readonly deadlineAt: number | null
+  readonly journal: readonly JournalEntry[]
+}
+
+/** A worker's side of the engine, whatever carries it. Messages arrive in the order of the calls. */
+export interface WorkerLink {
+  assign(assignment: Assignment): void
+  ack(executionId: string, attempt: number, seq: number, entry?: JournalEntry, idempotencyKey?: string): void
+  nack(executionId: string, attempt: number, seq: number, error: Failure): void
+  resolve(executionId: string, attempt: number, entry: JournalEntry): void
+  stop(executionId: string, attempt: number, reason: StopReason): void
+  drained(): void
+  /** the peer reads too slowly to be given more runs */
+  readonly congested: boolean
+}
+export type StopReason = 'cancelled' | 'paused' | 'timed_out' | 'fenced'
+
+/** Messages about one run. */
+export type RunMessage = Exclude<WorkerMessage, { type: 'hello' | 'heartbeat' | 'drain' }>
+
+export interface Payloads {
+  seal(tenant: string, executionId: string, value: JsonValue): Promise<Payload>
+  open(payload: Payload): Promise<JsonValue>
+}

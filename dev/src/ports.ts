@@ -1,0 +1,67 @@
+import { createServer } from 'node:net'
+import { OmiumError } from '@omium/schemas'
+
+/** Ports that a stack asks for first; a taken one moves. */
+const preferredPorts = {
+  kafka: 19092,
+  'kafka-controller': 19093,
+  'kafka-2': 19094,
+  'kafka-2-controller': 19095,
+  'kafka-3': 19096,
+  'kafka-3-controller': 19097,
+  registry: 18081,
+  'registry-management': 18082,
+  postgres: 15432,
+  redis: 16379,
+  s3: 19000,
+  gateway: 8080,
+  engine: 8090,
+  projections: 8091,
+} as const
+export type PortName = keyof typeof preferredPorts
+
+const canBind = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(true)))
+  })
+
+// Below the range from which systems take ports for outgoing connections (32768 on Linux, 49152 on macOS): a port that
+// was free a moment ago can't be lost to one of our own clients, and a restarted broker finds its port free.
+const lowest = 20_000
+const highest = 32_000
+
+/**
+ * A port of 127.0.0.1 that nothing listens on.
+ * @throws OmiumError `unavailable` when a hundred tries find none
+ */
+const freePort = async (taken: ReadonlySet<number> = new Set()): Promise<number> => {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const port = lowest + Math.floor(Math.random() * (highest - lowest))
+    if (!taken.has(port) && (await canBind(port))) return port
+  }
+  throw new OmiumError('unavailable', `no free port found on 127.0.0.1 between ${lowest} and ${highest}`)
+}
+
+export interface PortPlan {
+  ports: Record<PortName, number>
+  /** the names whose preferred port was taken */
+  moved: PortName[]
+}
+
+/** A free port for each name: the preferred one where possible unless `isolated`, then always another. */
+export const planPorts = async (isolated: boolean): Promise<PortPlan> => {
+  const taken = new Set<number>()
+  const ports: Partial<Record<PortName, number>> = {}
+  const moved: PortName[] = []
+  for (const name of Object.keys(preferredPorts) as PortName[]) {
+    const preferred = preferredPorts[name]
+    const free = !isolated && (await canBind(preferred))
+    const port = free ? preferred : await freePort(taken)
+    if (!free && !isolated) moved.push(name)
+    taken.add(port)
+    ports[name] = port
+  }
+  return { ports: ports as Record<PortName, number>, moved }
+}

@@ -1,0 +1,44 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { OmiumError } from '@omium/schemas'
+import pg from 'pg'
+import { inject } from 'vitest'
+import type { Endpoints } from './stack.ts'
+
+export { type BrokerHandle, type Cluster, startBrokers } from './testing/brokers.ts'
+export { eventually } from './testing/eventually.ts'
+export { type ServiceHandle, type SpawnOptions, spawnService } from './testing/spawn-service.ts'
+export type TestStack = Endpoints
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    omiumStack: Endpoints
+  }
+}
+
+/**
+ * The real services that this run's specs share.
+ * @throws OmiumError `unavailable` outside of `.int.spec.ts` and `.e2e.spec.ts`
+ */
+export const testStack = (): TestStack => {
+  const stack = inject('omiumStack')
+  if (!stack) throw new OmiumError('unavailable', 'there is no stack here: name the file .int.spec.ts or .e2e.spec.ts')
+  return stack
+}
+
+/** A new, empty database for one spec file; returns its URL. It goes with the stack. */
+export const freshDatabase = async (): Promise<string> => {
+  const url = new URL(testStack().databaseUrl)
+  const name = `spec_${randomUUID().replaceAll('-', '')}`
+  const client = new pg.Client({ connectionString: url.href })
+  await client.connect()
+  try {
+    await client.query(`CREATE DATABASE ${pg.escapeIdentifier(name)}`)
+  } finally {
+    await client.end()
+  }
+  url.pathname = `/${name}`
+  return url.href
+}
+
+/** A topic prefix that no other spec file uses. */
+export const freshPrefix = (): string => `spec-${randomBytes(5).toString('hex')}`

@@ -1,0 +1,21 @@
+import { type Conversation, readConversation } from './conversation.ts'
+import type { Answer, ChatRequest } from './openai.ts'
+import { assist } from './roles/assistant.ts'
+import { criticise } from './roles/critic.ts'
+import { plan } from './roles/planner.ts'
+import { research } from './roles/researcher.ts'
+import { write } from './roles/writer.ts'
+
+const roles: readonly [role: RegExp, play: (conversation: Conversation) => Answer][] = [
+  [/\byou are the planner\b/i, plan],
+  [/\byou are a researcher\b/i, research],
+  [/\byou are the critic\b/i, criticise],
+  [/\byou are the writer\b/i, write],
+]
+
+/** The scripted model: a pure function of the request. The system prompt says which role it plays. */
+export const answer = (request: ChatRequest): Answer => {
+  const conversation = readConversation(request)
+  const play = roles.find(([role]) => role.test(conversation.system))?.[1] ?? assist
+  return play(conversation)
+}

@@ -1,0 +1,80 @@
+import { randomUUID } from 'node:crypto'
+import helmet from '@fastify/helmet'
+import swagger from '@fastify/swagger'
+import underPressure from '@fastify/under-pressure'
+import { OmiumError } from '@omium/schemas'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { createJsonSchemaTransform, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
+import { installAuth } from './auth.ts'
+import { installProblems, sendProblem } from './problems.ts'
+import { eventRoutes } from './routes/events.ts'
+import { executionCommandRoutes } from './routes/execution-commands.ts'
+import { executionRoutes } from './routes/executions.ts'
+import { installOperations } from './routes/operations.ts'
+import { platformRoutes } from './routes/platform.ts'
+import type { Services } from './services.ts'
+
+const requestIdHeader = 'x-request-id'
+const acceptableRequestId = /^[A-Za-z0-9._-]{8,128}$/
+
+/** The HTTP server, not yet listening. What is wrong with a request is said in one place, problems.ts. */
+export const buildApp = async (services: Services, loggerInstance: FastifyBaseLogger) => {
+  const app = Fastify({
+    loggerInstance,
+    // two lines for each request would cost more than many requests; metrics count them, errors are logged
+    disableRequestLogging: true,
+    bodyLimit: services.limits.bodyBytes,
+    genReqId: ({ headers }) => {
+      const given = headers[requestIdHeader]
+      return typeof given === 'string' && acceptableRequestId.test(given) ? given : `req_${randomUUID()}`
+    },
+    routerOptions: { maxParamLength: 200 },
+    forceCloseConnections: true,
+  }).withTypeProvider<ZodTypeProvider>()
+
+  app.setValidatorCompiler(validatorCompiler)
+  // answers are typed against their schemas; checking them again at run time would only cost
+  app.setSerializerCompiler(() => JSON.stringify)
+  installProblems(app as unknown as FastifyInstance)
+  installEmptyBodies(app as unknown as FastifyInstance)
+
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header(requestIdHeader, request.id)
+  })
+  await app.register(helmet, { contentSecurityPolicy: { directives: { defaultSrc: ["'none'"] } } })
+  await app.register(underPressure, {
+    maxEventLoopDelay: 2_000,
+    pressureHandler: (request, reply) => {
+      sendProblem(new OmiumError('unavailable', 'the gateway is overloaded; try again shortly'), request, reply)
+    },
+  })
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'Omium', version: '1', description: 'Durable execution for teams of AI agents.' },
+      components: { securitySchemes: { apiKey: { type: 'http', scheme: 'bearer' } } },
+      security: [{ apiKey: [] }],
+    },
+    transform: createJsonSchemaTransform({ zodToJsonConfig: { unrepresentable: 'any' } as object }),
+  })
+  installAuth(app as unknown as FastifyInstance, services.apiKeys)
+
+  installOperations(app as unknown as FastifyInstance, services)
+  await app.register(executionRoutes(services))
+  await app.register(executionCommandRoutes(services))
+  await app.register(eventRoutes(services))
+  await app.register(platformRoutes(services))
+  app.get('/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())
+  await app.ready()
+  return app
+}
+
+/** `content-type: application/json` with nothing after it is how many clients send no body. */
+const installEmptyBodies = (app: FastifyInstance): void => {
+  const parse = app.getDefaultJsonParser('error', 'error')
+  app.removeContentTypeParser('application/json')
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body.length === 0) return done(null, undefined)
+    return parse(request, body as string, done)
+  })
+}

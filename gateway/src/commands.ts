@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto'
+import type { CommandSender } from '@omium/log'
+import { aggregateKey, type ExecutionContextCommand, OmiumError, type WriteReceipt } from '@omium/schemas'
+import type { Live } from './live.ts'
+
+/** Who asks, for the command's envelope. */
+export interface Asker {
+  readonly tenant: string
+  readonly actor: string
+  readonly correlationId: string
+  readonly traceparent?: string
+}
+
+export interface Commands {
+  /**
+   * Sends a command to an execution and waits until its outcome is accepted on the log.
+   * @throws OmiumError of the outcome's code when it was rejected, `timeout` when there is none yet
+   */
+  execute(asker: Asker, executionId: string, commandId: string, command: ExecutionContextCommand): Promise<WriteReceipt>
+}
+
+/** The same parts give the same command id, so that a repeated request is decided once. */
+export const deterministicCommandId = (...parts: readonly string[]): string =>
+  `cmd_${createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 40)}`
+
+export const createCommands = (sender: CommandSender, live: Live, timeoutMs: number): Commands => ({
+  execute: async (asker, executionId, commandId, { type, data }) => {
+    const wait = live.awaitOutcome(commandId, timeoutMs)
+    try {
+      await sender.send({
+        id: commandId,
+        type,
+        data,
+        aggregate: aggregateKey('execution', asker.tenant, executionId),
+        ...asker,
+      })
+    } catch (error) {
+      wait.cancel()
+      throw error
+    }
+    const outcome = await wait.outcome
+    if (outcome.status === 'rejected') throw new OmiumError(outcome.code, outcome.detail)
+    const { partition, offset } = outcome.position
+    return { executionId, position: `${partition}:${offset}`, deduplicated: outcome.deduplicated }
+  },
+})

@@ -1,0 +1,63 @@
+import { openCommandSender } from '@omium/log'
+import { createPayloadStore, createS3ObjectStore } from '@omium/payloads'
+import { createPool, newestCheckpoints, type ProjectionLog, watchPositions } from '@omium/projection-kit'
+import { mintWorkerToken } from '@omium/worker-tokens'
+import type { Logger } from 'pino'
+import { createAgents } from './agents.ts'
+import { createApiKeys } from './api-keys.ts'
+import { buildApp } from './app.ts'
+import { createCommands } from './commands.ts'
+import type { Config } from './config.ts'
+import { openLive } from './live.ts'
+
+/** projections whose stored checkpoints the live tail may start from */
+const checkpointed = ['executions']
+
+/** Puts the gateway together and listens. What it opened is closed in reverse by `close`, requests in flight first. */
+export const startGateway = async (config: Config, log: ProjectionLog, logger: Logger) => {
+  const { context, openTail } = log
+  const { databaseUrl, limits, tokenSecret } = config
+  const pool = createPool(databaseUrl, {
+    max: 20,
+    application_name: 'omium-gateway',
+    onIdleError: (error) => logger.warn({ err: error }, 'an idle database connection broke'),
+  })
+  const warn = (message: string, error: unknown) => logger.warn({ err: error }, message)
+  const positions = await watchPositions(databaseUrl, 'executions', warn)
+  const live = await openLive({
+    context,
+    openTail,
+    checkpoints: () => newestCheckpoints(pool, checkpointed),
+    onNotice: warn,
+  })
+  const sender = await openCommandSender(context)
+  const objects = await createS3ObjectStore(config.s3)
+  const app = await buildApp(
+    {
+      pool,
+      positions,
+      live,
+      commands: createCommands(sender, live, config.commandTimeoutMs),
+      agents: createAgents(pool, live),
+      payloads: createPayloadStore(objects),
+      apiKeys: createApiKeys(pool, context.nowMs),
+      ids: context.ids,
+      nowMs: context.nowMs,
+      mintWorkerToken: (claims) => mintWorkerToken(tokenSecret, claims),
+      limits,
+    },
+    logger,
+  )
+  const url = await app.listen({ host: config.host, port: config.port })
+  return {
+    url,
+    close: async () => {
+      await app.close()
+      await sender.close()
+      await live.close()
+      await positions.close()
+      await objects.close()
+      await pool.end()
+    },
+  }
+}

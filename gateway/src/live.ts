@@ -1,0 +1,225 @@
+import type { AcceptanceCheckpoint, AcceptedEvent, LogContext, OpenTail, TailBatch } from '@omium/log'
+import { type ErrorCode, eventsTopic, OmiumError } from '@omium/schemas'
+
+/**
+ * The live end of the log, for this process: one tail over all partitions of the events topic.
+ *
+ * 1. Acceptance is exact: the fold starts from a stored checkpoint and runs silently to the end, so that what is shown to
+ *    subscribers is what every other reader accepts.
+ * 2. Dispatch is by envelope: command id to the request that waits for its outcome, aggregate to its subscribers.
+ * 3. After an error reading goes on from the offset after the last batch: subscribers miss nothing, they only wait.
+ * 4. Nobody waits without a bound, and a subscriber must take what it is given at once or buffer it itself.
+ */
+
+export type Outcome =
+  | { readonly status: 'accepted'; readonly position: Position; readonly deduplicated: boolean }
+  | { readonly status: 'rejected'; readonly code: ErrorCode; readonly detail: string; readonly position: Position }
+
+export interface Position {
+  readonly partition: number
+  readonly offset: number
+}
+
+export interface OutcomeWait {
+  /** rejects with OmiumError `timeout` when no outcome was seen in time */
+  readonly outcome: Promise<Outcome>
+  cancel(): void
+}
+
+export interface Live {
+  /** register before sending the command */
+  awaitOutcome(commandId: string, timeoutMs: number): OutcomeWait
+  /** events of one aggregate from now on; returns the way to stop */
+  subscribe(aggregate: string, onEvent: (event: AcceptedEvent) => void): () => void
+  /** every event of one type, for caches */
+  onType(type: string, onEvent: (event: AcceptedEvent) => void): void
+  /** the offset after the last record that was dispatched */
+  nextOffset(partition: number): number
+  readonly counters: { readonly waiting: number; readonly subscriptions: number; readonly events: number }
+  /** null while reading, otherwise why not */
+  notReady(): string | null
+  close(): Promise<void>
+}
+
+export interface LiveOptions {
+  readonly context: LogContext
+  readonly openTail: OpenTail
+  /** newest stored checkpoints of the acceptance fold, by partition */
+  readonly checkpoints: () => Promise<ReadonlyMap<number, AcceptanceCheckpoint>>
+  readonly onNotice: (message: string, error: unknown) => void
+}
+
+interface Waiter {
+  outcome: Outcome | undefined
+  readonly settle: (outcome: Outcome) => void
+}
+
+const retryDelayMs = 500
+const mostWaiters = 50_000
+
+export const openLive = async (options: LiveOptions): Promise<Live> => {
+  const live = new LiveTail(options)
+  await live.start()
+  return live
+}
+
+class LiveTail implements Live {
+  readonly #options: LiveOptions
+  readonly #waiters = new Map<string, Waiter>()
+  readonly #subscribers = new Map<string, Set<(event: AcceptedEvent) => void>>()
+  readonly #byType = new Map<string, ((event: AcceptedEvent) => void)[]>()
+  readonly #positions = new Map<number, number>()
+  #tail: Awaited<ReturnType<OpenTail>> | undefined
+  #problem: string | null = 'starting'
+  #events = 0
+  #closed = false
+  #loop: Promise<void> = Promise.resolve()
+  #retry: { timer: NodeJS.Timeout; wake: () => void } | undefined
+
+  constructor(options: LiveOptions) {
+    this.#options = options
+  }
+
+  get counters() {
+    return { waiting: this.#waiters.size, subscriptions: this.#subscribers.size, events: this.#events }
+  }
+
+  notReady(): string | null {
+    return this.#problem
+  }
+
+  nextOffset(partition: number): number {
+    return this.#positions.get(partition) ?? 0
+  }
+
+  async start(): Promise<void> {
+    const { context } = this.#options
+    const ends = await context.transport.endOffsets(eventsTopic(context.topicPrefix, context.definition.name))
+    for (const [partition, end] of ends) this.#positions.set(partition, end)
+    await this.#open()
+    this.#loop = this.#run()
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#problem = 'closing'
+    if (this.#retry) {
+      clearTimeout(this.#retry.timer)
+      this.#retry.wake()
+    }
+    await this.#tail?.close()
+    await this.#loop
+  }
+
+  awaitOutcome(commandId: string, timeoutMs: number): OutcomeWait {
+    if (this.#waiters.size >= mostWaiters) {
+      throw new OmiumError('unavailable', 'too many requests wait for their outcome; try again shortly')
+    }
+    // a retry may run beside the request that it repeats: both wait, under keys of their own
+    const { promise, resolve, reject } = Promise.withResolvers<Outcome>()
+    const previous = this.#waiters.get(commandId)
+    const forget = () => {
+      clearTimeout(timer)
+      if (this.#waiters.get(commandId) === waiter) this.#waiters.delete(commandId)
+    }
+    const waiter: Waiter = {
+      outcome: undefined,
+      settle: (outcome) => {
+        forget()
+        resolve(outcome)
+        previous?.settle(outcome)
+      },
+    }
+    const timer = setTimeout(() => {
+      forget()
+      reject(
+        new OmiumError(
+          'timeout',
+          `no outcome of ${commandId} was recorded within ${timeoutMs} ms; it may still be: ask again`,
+        ),
+      )
+    }, timeoutMs)
+    this.#waiters.set(commandId, waiter)
+    promise.catch(() => undefined)
+    return { outcome: promise, cancel: forget }
+  }
+
+  subscribe(aggregate: string, onEvent: (event: AcceptedEvent) => void): () => void {
+    const subscribers = this.#subscribers.get(aggregate) ?? new Set()
+    this.#subscribers.set(aggregate, subscribers.add(onEvent))
+    return () => {
+      subscribers.delete(onEvent)
+      if (subscribers.size === 0 && this.#subscribers.get(aggregate) === subscribers)
+        this.#subscribers.delete(aggregate)
+    }
+  }
+
+  onType(type: string, onEvent: (event: AcceptedEvent) => void): void {
+    const listeners = this.#byType.get(type) ?? []
+    listeners.push(onEvent)
+    this.#byType.set(type, listeners)
+  }
+
+  async #open(): Promise<void> {
+    const stored = await this.#options.checkpoints()
+    this.#tail = await this.#options.openTail(
+      this.#options.context,
+      [...this.#positions].map(([partition, fromOffset]) => {
+        const checkpoint = stored.get(partition)
+        return { partition, fromOffset, ...(checkpoint && checkpoint.nextOffset <= fromOffset && { checkpoint }) }
+      }),
+    )
+    this.#problem = null
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closed) {
+      try {
+        if (!this.#tail) await this.#open()
+        const batch = await this.#tail?.next()
+        if (batch) this.#dispatch(batch)
+        else if (!this.#closed) throw new Error('the tail ended')
+      } catch (error) {
+        if (this.#closed) return
+        this.#problem = error instanceof Error ? error.message : String(error)
+        this.#options.onNotice('the live tail starts anew', error)
+        await this.#tail?.close().catch(() => undefined)
+        this.#tail = undefined
+        await new Promise<void>((wake) => {
+          this.#retry = { timer: setTimeout(wake, retryDelayMs), wake }
+        })
+      }
+    }
+  }
+
+  #dispatch(batch: TailBatch): void {
+    const decided: Waiter[] = []
+    for (const event of batch.events) {
+      this.#events++
+      const { envelope, type } = event
+      const waiter = envelope.commandId === undefined ? undefined : this.#waiters.get(envelope.commandId)
+      if (waiter) {
+        if (!waiter.outcome) decided.push(waiter)
+        // a command may cause several events: its position is the last one's
+        waiter.outcome = outcomeOf(event)
+      }
+      for (const listener of this.#byType.get(type) ?? []) listener(event)
+      if (envelope.version > 0) for (const onEvent of this.#subscribers.get(envelope.aggregate) ?? []) onEvent(event)
+    }
+    this.#positions.set(batch.partition, batch.nextOffset)
+    for (const waiter of decided) if (waiter.outcome) waiter.settle(waiter.outcome)
+  }
+}
+
+const outcomeOf = ({ type, data, partition, offset }: AcceptedEvent): Outcome => {
+  const position = { partition, offset }
+  if (type === 'CommandRejected')
+    return { status: 'rejected', ...(data as { code: ErrorCode; detail: string }), position }
+  if (type === 'CommandDeduplicated') {
+    const { outcome } = data as { outcome: 'accepted' | { code: ErrorCode; detail: string } }
+    return outcome === 'accepted'
+      ? { status: 'accepted', position, deduplicated: true }
+      : { status: 'rejected', ...outcome, position }
+  }
+  return { status: 'accepted', position, deduplicated: false }
+}

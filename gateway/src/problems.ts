@@ -1,0 +1,86 @@
+import { asUnavailable } from '@omium/projection-kit'
+import { type ErrorCode, errorCatalogue, OmiumError, type Problem } from '@omium/schemas'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
+
+/** The one place where errors become HTTP: RFC 9457 problem details. What happened inside is logged, never told. */
+
+interface FieldError {
+  readonly path: string
+  readonly message: string
+}
+
+/** Codes of Fastify's own refusals, by what the caller did wrong. */
+const fastifyCodes: Readonly<Record<string, ErrorCode>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'payload_too_large',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'invalid_json',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'invalid_request',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'invalid_request',
+  FST_ERR_BAD_URL: 'not_found',
+}
+
+const fieldErrors = (error: unknown): FieldError[] | undefined =>
+  hasZodFastifySchemaValidationErrors(error)
+    ? error.validation.map(({ instancePath, message }) => ({
+        path: instancePath.replace(/^\//, '').replaceAll('/', '.'),
+        message: message ?? 'does not fit',
+      }))
+    : undefined
+
+/** Any error as one of the closed list. Those that nobody foresaw become `internal`, without their text. */
+const toOmiumError = (thrown: unknown): OmiumError => {
+  const error = asUnavailable(thrown)
+  if (error instanceof OmiumError) return error
+  const fields = fieldErrors(error)
+  if (fields) {
+    const list = fields.map(({ path, message }) => (path ? `${path}: ${message}` : message)).join('; ')
+    return new OmiumError('invalid_request', list.slice(0, 2000))
+  }
+  const { code, statusCode, message } = error as { code?: string; statusCode?: number; message?: string }
+  const known = code === undefined ? undefined : fastifyCodes[code]
+  if (known) return new OmiumError(known, message ?? errorCatalogue[known].title)
+  if (error instanceof SyntaxError && statusCode === 400) {
+    return new OmiumError('invalid_json', `the body cannot be parsed: ${error.message}`)
+  }
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return new OmiumError('invalid_request', message ?? 'the request cannot be handled')
+  }
+  return new OmiumError('internal', 'an unexpected error; its details are in the log under this request id', {
+    cause: thrown,
+  })
+}
+
+export const problemOf = (error: OmiumError, request: FastifyRequest, errors?: FieldError[]): Problem => ({
+  type: `urn:omium:error:${error.code}`,
+  title: errorCatalogue[error.code].title,
+  status: error.status,
+  detail: error.message,
+  code: error.code,
+  retryable: error.retryable,
+  instance: request.url.split('?')[0] ?? request.url,
+  requestId: request.id,
+  ...(errors && { errors }),
+})
+
+export const sendProblem = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+  const error = toOmiumError(thrown)
+  if (error.status >= 500) request.log.error({ err: thrown, code: error.code }, 'request failed')
+  if (error.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer realm="omium"')
+  if (error.retryable) reply.header('retry-after', '1')
+  return reply
+    .status(error.status)
+    .header('content-type', 'application/problem+json')
+    .serializer(JSON.stringify)
+    .send(problemOf(error, request, fieldErrors(thrown)))
+}
+
+export const installProblems = (app: FastifyInstance): void => {
+  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply))
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(
+      new OmiumError('not_found', `there is no ${request.method} ${request.url.split('?')[0]}`),
+      request,
+      reply,
+    ),
+  )
+}

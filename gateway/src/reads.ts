@@ -1,0 +1,34 @@
+import { type ExecutionRecord, getExecution } from '@omium/projection-executions'
+import type { PositionWatch } from '@omium/projection-kit'
+import { OmiumError } from '@omium/schemas'
+import type { Pool } from 'pg'
+import type { Position } from './live.ts'
+
+/** How a read waits for what its caller already knows to have happened. */
+
+export const parsePosition = (text: string): Position => {
+  const [partition, offset] = text.split(':').map(Number) as [number, number]
+  return { partition, offset }
+}
+
+/** @throws OmiumError `offset_not_reached` when the read model does not include the position within `timeoutMs` */
+export const waitForPosition = async (
+  positions: PositionWatch,
+  position: string | undefined,
+  timeoutMs: number,
+): Promise<void> => {
+  if (position === undefined) return
+  const { partition, offset } = parsePosition(position)
+  if (await positions.reached(partition, offset, timeoutMs)) return
+  throw new OmiumError(
+    'offset_not_reached',
+    `the read model includes partition ${partition} up to ${positions.nextOffset(partition) - 1}, not ${offset}; try again shortly`,
+  )
+}
+
+/** @throws OmiumError `execution_unknown`, also for executions of other tenants */
+export const requireExecution = async (pool: Pool, tenant: string, id: string): Promise<ExecutionRecord> => {
+  const record = await getExecution(pool, tenant, id)
+  if (!record) throw new OmiumError('execution_unknown', `there is no execution ${id}`)
+  return record
+}

@@ -1,0 +1,101 @@
+import { listEvents } from '@omium/projection-executions'
+import { eventView, executionIdParam, isTerminal, OmiumError, page } from '@omium/schemas'
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { callerOf } from '../auth.ts'
+import { EventStream } from '../event-stream.ts'
+import { requireExecution } from '../reads.ts'
+import type { Services } from '../services.ts'
+import { eventViewOf } from '../views.ts'
+
+/** An execution's history: paged, or live as server-sent events. */
+export const eventRoutes =
+  ({ pool, live, positions, limits }: Services): FastifyPluginAsyncZod =>
+  async (app) => {
+    const streams = new Set<EventStream>()
+    app.addHook('preClose', async () => {
+      for (const stream of streams) stream.close()
+    })
+
+    app.get(
+      '/v1/executions/:id/events',
+      {
+        config: { scope: 'read' },
+        schema: {
+          tags: ['executions'],
+          summary: 'Events of an execution, in order',
+          description:
+            'With `accept: text/event-stream`: history, then live, until the terminal event. Ids are versions; reconnect ' +
+            'with `Last-Event-ID`. 204 when the execution has finished and nothing follows that id.',
+          params: executionIdParam,
+          querystring: z.object({
+            /** events after this version */
+            after: z.coerce.number().int().min(0).max(2_147_483_647).default(0),
+            limit: z.coerce.number().int().min(1).max(1000).default(200),
+            cursor: z
+              .string()
+              .regex(/^\d{1,9}$/, 'not a cursor of this list')
+              .optional(),
+          }),
+          response: {
+            200: page(eventView),
+            204: z.undefined().describe('The execution has finished, nothing follows'),
+          },
+        },
+      },
+      async (request, reply) => {
+        const { tenant } = callerOf(request)
+        const { after, cursor, limit } = request.query
+        const execution = await requireExecution(pool, tenant, request.params.id)
+        if (request.headers.accept?.includes('text/event-stream')) {
+          const afterVersion = lastEventId(request.headers['last-event-id']) ?? after
+          if (isTerminal(execution.status) && afterVersion >= execution.version)
+            return reply.status(204).send(undefined)
+          reply.hijack()
+          reply.raw.writeHead(200, {
+            'content-type': 'text/event-stream; charset=utf-8',
+            'cache-control': 'no-store',
+            'x-accel-buffering': 'no',
+            'x-request-id': request.id,
+          })
+          reply.raw.flushHeaders()
+          const stream = new EventStream(reply.raw, {
+            pool,
+            live,
+            positions,
+            tenant,
+            execution,
+            afterVersion,
+            heartbeatMs: limits.heartbeatMs,
+            historyWaitMs: limits.readWaitMs,
+            slowReaderMs: limits.slowReaderMs,
+          })
+          streams.add(stream)
+          try {
+            await stream.run()
+          } catch (error) {
+            request.log.warn({ err: error }, 'an event stream broke; its reader resumes')
+          } finally {
+            streams.delete(stream)
+          }
+          return reply
+        }
+        const events = await listEvents(pool, tenant, execution.id, {
+          afterVersion: cursor === undefined ? after : Number(cursor),
+          limit: limit + 1,
+        })
+        const items = events.slice(0, limit)
+        const last = items.at(-1)
+        return {
+          items: items.map(eventViewOf),
+          ...(events.length > limit && last && { nextCursor: String(last.version) }),
+        }
+      },
+    )
+  }
+
+const lastEventId = (header: string | string[] | undefined): number | undefined => {
+  if (header === undefined) return undefined
+  if (typeof header === 'string' && /^\d{1,9}$/.test(header)) return Number(header)
+  throw new OmiumError('invalid_request', 'last-event-id: expected the id of an event that this stream sent')
+}

@@ -1,0 +1,192 @@
+import { listExecutions, listFailures, listSteps } from '@omium/projection-executions'
+import {
+  aggregateKey,
+  callerId,
+  executionIdParam,
+  executionOptions,
+  executionView,
+  failureView,
+  isTerminal,
+  listExecutionsQuery,
+  logPosition,
+  page,
+  requestHashOf,
+  startExecutionBody,
+  stepView,
+  writeReceipt,
+} from '@omium/schemas'
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { callerOf } from '../auth.ts'
+import { deterministicCommandId } from '../commands.ts'
+import { requireExecution, waitForPosition } from '../reads.ts'
+import { askerOf } from '../requests.ts'
+import type { Services } from '../services.ts'
+import { executionDetail, executionSummary, failureViewOf, isTerminalEvent, stepViewOf } from '../views.ts'
+
+const pageQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  cursor: z.string().max(500).optional(),
+})
+
+/** Starting executions and reading them. */
+export const executionRoutes =
+  ({ pool, positions, live, commands, agents, payloads, ids, limits }: Services): FastifyPluginAsyncZod =>
+  async (app) => {
+    app.post(
+      '/v1/executions',
+      {
+        config: { scope: 'write' },
+        schema: {
+          tags: ['executions'],
+          summary: 'Start an execution',
+          description: 'The same id and input start one execution, however often they are sent.',
+          body: startExecutionBody,
+          response: { 201: writeReceipt, 200: writeReceipt },
+        },
+      },
+      async (request, reply) => {
+        const { tenant } = callerOf(request)
+        const { agent, input, id = ids('execution'), options } = request.body
+        const definition = await agents.get(tenant, agent)
+        agents.checkInput(tenant, definition, input)
+        const requestHash = requestHashOf({ agent, input })
+        const receipt = await commands.execute(
+          askerOf(request),
+          id,
+          deterministicCommandId('start', tenant, id, requestHash),
+          {
+            type: 'StartExecution',
+            data: {
+              executionId: id,
+              agentId: agent,
+              input: await payloads.seal(tenant, id, input),
+              requestHash,
+              options: executionOptions.parse({ ...definition.defaults, ...options }),
+            },
+          },
+        )
+        return reply.status(receipt.deduplicated ? 200 : 201).send(receipt)
+      },
+    )
+
+    app.get(
+      '/v1/executions',
+      {
+        config: { scope: 'read' },
+        schema: {
+          tags: ['executions'],
+          summary: 'List executions, newest first, without their inputs and outputs',
+          querystring: listExecutionsQuery,
+          response: { 200: page(executionView) },
+        },
+      },
+      async (request) => {
+        const { min_position, ...filter } = request.query
+        await waitForPosition(positions, min_position, limits.readWaitMs)
+        const { items, ...rest } = await listExecutions(pool, callerOf(request).tenant, filter)
+        return { items: items.map(executionSummary), ...rest }
+      },
+    )
+
+    app.get(
+      '/v1/executions/:id',
+      {
+        config: { scope: 'read' },
+        schema: {
+          tags: ['executions'],
+          summary: 'Get an execution',
+          params: executionIdParam,
+          querystring: z.object({ min_position: logPosition.optional() }),
+          response: { 200: executionView },
+        },
+      },
+      async (request) => {
+        await waitForPosition(positions, request.query.min_position, limits.readWaitMs)
+        return executionDetail(await requireExecution(pool, callerOf(request).tenant, request.params.id), payloads)
+      },
+    )
+
+    app.get(
+      '/v1/executions/:id/result',
+      {
+        config: { scope: 'read' },
+        schema: {
+          tags: ['executions'],
+          summary: 'Wait for the end of an execution',
+          description: '200 once it has finished, 202 with how it stands when `wait_ms` passed first.',
+          params: executionIdParam,
+          querystring: z.object({
+            wait_ms: z.coerce.number().int().min(0).max(limits.resultWaitMs).default(0),
+            min_position: logPosition.optional(),
+          }),
+          response: { 200: executionView, 202: executionView },
+        },
+      },
+      async (request, reply) => {
+        const { tenant } = callerOf(request)
+        const { id } = request.params
+        const { wait_ms: waitMs, min_position } = request.query
+        const deadline = performance.now() + waitMs
+        // subscribe first: an end that comes while the row is read must not be missed
+        const ended = Promise.withResolvers<{ partition: number; offset: number } | null>()
+        const unsubscribe = live.subscribe(aggregateKey('execution', tenant, id), ({ type, partition, offset }) => {
+          if (isTerminalEvent(type)) ended.resolve({ partition, offset })
+        })
+        const timer = setTimeout(() => ended.resolve(null), waitMs)
+        request.raw.socket.once('close', () => ended.resolve(null))
+        try {
+          await waitForPosition(positions, min_position, limits.readWaitMs)
+          let record = await requireExecution(pool, tenant, id)
+          if (!isTerminal(record.status)) {
+            const end = await ended.promise
+            if (end) await positions.reached(end.partition, end.offset, Math.max(1000, deadline - performance.now()))
+            record = await requireExecution(pool, tenant, id)
+          }
+          return reply.status(isTerminal(record.status) ? 200 : 202).send(await executionDetail(record, payloads))
+        } finally {
+          clearTimeout(timer)
+          unsubscribe()
+        }
+      },
+    )
+
+    app.get(
+      '/v1/executions/:id/steps',
+      {
+        config: { scope: 'read' },
+        schema: {
+          tags: ['executions'],
+          summary: 'The timeline: steps, timers, waits, approvals and children in the order in which they began',
+          params: executionIdParam,
+          querystring: pageQuery.extend({ min_position: logPosition.optional() }),
+          response: { 200: page(stepView) },
+        },
+      },
+      async (request) => {
+        const { tenant } = callerOf(request)
+        const { limit, cursor, min_position } = request.query
+        await waitForPosition(positions, min_position, limits.readWaitMs)
+        const execution = await requireExecution(pool, tenant, request.params.id)
+        const { items, ...rest } = await listSteps(pool, tenant, execution.id, { limit, cursor })
+        return { items: await Promise.all(items.map((step) => stepViewOf(step, execution, payloads))), ...rest }
+      },
+    )
+
+    app.get(
+      '/v1/failures',
+      {
+        config: { scope: 'read' },
+        schema: {
+          tags: ['executions'],
+          summary: 'Failures of steps, attempts and executions, newest first',
+          querystring: pageQuery.extend({ execution: callerId.optional() }),
+          response: { 200: page(failureView) },
+        },
+      },
+      async (request) => {
+        const { items, ...rest } = await listFailures(pool, callerOf(request).tenant, request.query)
+        return { items: items.map(failureViewOf), ...rest }
+      },
+    )
+  }

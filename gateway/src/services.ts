@@ -1,0 +1,44 @@
+import type { PositionWatch } from '@omium/projection-kit'
+import type { IdSource } from '@omium/schemas'
+import type { Pool } from 'pg'
+import type { Agents } from './agents.ts'
+import type { ApiKeys } from './api-keys.ts'
+import type { Commands } from './commands.ts'
+import type { Live } from './live.ts'
+import type { Payloads } from './payloads.ts'
+
+/** What the routes work with; `main.ts` makes it, specs replace what is outside. */
+export interface Services {
+  readonly pool: Pool
+  readonly positions: PositionWatch
+  readonly live: Live
+  readonly commands: Commands
+  readonly agents: Agents
+  readonly payloads: Payloads
+  readonly apiKeys: ApiKeys
+  readonly ids: IdSource
+  readonly nowMs: () => number
+  /** signs what a worker shows to the engines */
+  mintWorkerToken(claims: { tenant: string; keyId: string; expiresAt: number }): string
+  readonly limits: Limits
+}
+
+export interface Limits {
+  readonly bodyBytes: number
+  /** how long `min_position` may wait, ms */
+  readonly readWaitMs: number
+  /** longest long poll, ms */
+  readonly resultWaitMs: number
+  readonly heartbeatMs: number
+  readonly slowReaderMs: number
+  readonly workerTokenMs: number
+}
+
+export const defaultLimits: Limits = {
+  bodyBytes: 10 * 1024 * 1024,
+  readWaitMs: 10_000,
+  resultWaitMs: 60_000,
+  heartbeatMs: 15_000,
+  slowReaderMs: 10_000,
+  workerTokenMs: 5 * 60_000,
+}

@@ -1,0 +1,98 @@
+import { mkdtemp, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { freshDatabase, spawnService } from '@omium/dev/testing'
+import { Client } from 'pg'
+import { describe, expect, it } from 'vitest'
+import { migrate } from './migrate.ts'
+import { seedTenant } from './seed-tenant.ts'
+
+const query = async (databaseUrl: string, sql: string) => {
+  const client = new Client({ connectionString: databaseUrl })
+  await client.connect()
+  try {
+    return (await client.query(sql)).rows
+  } finally {
+    await client.end()
+  }
+}
+
+const folderOf = async (files: Record<string, string>) => {
+  const folder = await mkdtemp(join(tmpdir(), 'omium-migrations-'))
+  for (const [name, sql] of Object.entries(files)) await writeFile(join(folder, name), sql)
+  return pathToFileURL(`${folder}/`)
+}
+
+describe('the migration runner', () => {
+  it('applies each file once when five processes start together', async () => {
+    const databaseUrl = await freshDatabase()
+    const results = await Promise.all(Array.from({ length: 5 }, () => migrate(databaseUrl)))
+    expect(results.filter((applied) => applied.length > 0)).toHaveLength(1)
+    expect(await query(databaseUrl, 'SELECT version FROM schema_migrations ORDER BY version')).toEqual(
+      results.flat().map(({ version }) => ({ version })),
+    )
+  })
+
+  it('refuses a file that changed after it was applied', async () => {
+    const databaseUrl = await freshDatabase()
+    await migrate(databaseUrl, await folderOf({ '0001_a.sql': 'CREATE TABLE a (x int)' }))
+    const changed = await folderOf({
+      '0001_a.sql': 'CREATE TABLE a (x bigint)',
+      '0002_b.sql': 'CREATE TABLE b (x int)',
+    })
+    await expect(migrate(databaseUrl, changed)).rejects.toThrow(/0001_a.sql changed after it was applied/)
+    expect(await query(databaseUrl, "SELECT to_regclass('b') AS b")).toEqual([{ b: null }])
+  })
+
+  it('undoes a file that fails and names it', async () => {
+    const databaseUrl = await freshDatabase()
+    const broken = await folderOf({
+      '0001_a.sql': 'CREATE TABLE a (x int)',
+      '0002_b.sql': 'CREATE TABLE b (x int); SELECT 1 / 0',
+    })
+    await expect(migrate(databaseUrl, broken)).rejects.toThrow(/0002_b.sql failed/)
+    expect(await query(databaseUrl, "SELECT to_regclass('a') IS NOT NULL AS a, to_regclass('b') AS b")).toEqual([
+      { a: true, b: null },
+    ])
+  })
+
+  it('refuses gaps in the numbers and a database from a newer release', async () => {
+    const databaseUrl = await freshDatabase()
+    await expect(migrate(databaseUrl, await folderOf({ '0002_b.sql': '' }))).rejects.toThrow(/expected number 1/)
+    await migrate(databaseUrl, await folderOf({ '0001_a.sql': 'SELECT 1', '0002_b.sql': 'SELECT 2' }))
+    await expect(migrate(databaseUrl, await folderOf({ '0001_a.sql': 'SELECT 1' }))).rejects.toThrow(/has migration 2/)
+  })
+})
+
+describe('the local tenant', () => {
+  const apiKey = 'om_test_00112233445566778899aabbccddeeff'
+
+  it('gets its key once, and the key itself is stored nowhere', async () => {
+    const databaseUrl = await freshDatabase()
+    await migrate(databaseUrl)
+    const seeds = [1, 2].map(() => seedTenant(databaseUrl, { tenant: 'ten_local', name: 'Local', apiKey }))
+    const [first, second] = await Promise.all(seeds)
+    expect(first).toEqual(second)
+    const rows = await query(databaseUrl, 'SELECT k::text AS text FROM api_keys k')
+    expect(rows).toHaveLength(1)
+    expect(rows[0].text).not.toContain(apiKey)
+  })
+
+  it('comes from the environment when the runner is started as a process, which never prints the key', async () => {
+    const databaseUrl = await freshDatabase()
+    const runner = await spawnService('migrations/src/main.ts', {
+      OMIUM_DATABASE_URL: databaseUrl,
+      OMIUM_API_KEY: apiKey,
+    })
+    expect(await runner.exited).toMatchObject({ code: 0 })
+    expect(runner.output()).not.toContain(apiKey)
+    expect(await query(databaseUrl, 'SELECT tenant FROM api_keys')).toEqual([{ tenant: 'ten_local' }])
+  })
+
+  it('is not made when the database cannot be reached: one line says so, exit code 1', async () => {
+    const runner = await spawnService('migrations/src/main.ts', { OMIUM_DATABASE_URL: 'postgres://127.0.0.1:1/none' })
+    expect(await runner.exited).toMatchObject({ code: 1 })
+    expect(runner.output()).toMatch(/migration failed/)
+  })
+})

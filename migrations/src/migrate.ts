@@ -1,0 +1,98 @@
+import { createHash } from 'node:crypto'
+import { readdir, readFile } from 'node:fs/promises'
+import { OmiumError } from '@omium/schemas'
+import { Client } from 'pg'
+
+/**
+ * The one migration runner.
+ *
+ * 1. Files are applied in the order of their numbers, each in a transaction of its own together with its history row.
+ * 2. One process migrates at a time; others wait on an advisory lock, then find nothing left to do.
+ * 3. An applied file never changes: its checksum is compared on every start.
+ */
+
+export interface AppliedMigration {
+  readonly version: number
+  readonly name: string
+}
+
+interface MigrationFile extends AppliedMigration {
+  readonly sql: string
+  readonly checksum: string
+}
+
+const defaultFolder = new URL('../sql/', import.meta.url)
+/** arbitrary, the same in every version of the runner */
+const lockKey = 6_210_301
+
+const readMigrations = async (folder: URL): Promise<MigrationFile[]> => {
+  const names = (await readdir(folder)).filter((name) => name.endsWith('.sql')).sort()
+  const files: MigrationFile[] = []
+  for (const fileName of names) {
+    const match = /^(\d{4})_([a-z0-9_]+)\.sql$/.exec(fileName)
+    if (!match) throw new OmiumError('internal', `${fileName}: migrations are named 0001_what_it_does.sql`)
+    const version = Number(match[1])
+    if (version !== files.length + 1) {
+      throw new OmiumError('internal', `${fileName}: expected number ${files.length + 1}, numbers have no gaps`)
+    }
+    const sql = await readFile(new URL(fileName, folder), 'utf8')
+    files.push({ version, name: fileName, sql, checksum: createHash('sha256').update(sql).digest('hex') })
+  }
+  return files
+}
+
+const verifyHistory = (files: readonly MigrationFile[], history: readonly { version: number; checksum: string }[]) => {
+  for (const { version, checksum } of history) {
+    const file = files[version - 1]
+    if (!file) {
+      throw new OmiumError(
+        'internal',
+        `the database has migration ${version}, this release knows ${files.length}: run a release at least as new`,
+      )
+    }
+    if (file.checksum !== checksum) {
+      throw new OmiumError('internal', `${file.name} changed after it was applied: restore it and add a new migration`)
+    }
+  }
+}
+
+/**
+ * Brings a database to the newest schema.
+ * @returns the migrations that this call applied, none when it was current
+ * @throws OmiumError `internal` when an applied file changed, is missing, or a statement fails (named in the detail)
+ */
+export const migrate = async (databaseUrl: string, folder: URL = defaultFolder): Promise<AppliedMigration[]> => {
+  const files = await readMigrations(folder)
+  const client = new Client({ connectionString: databaseUrl, application_name: 'omium-migrations' })
+  await client.connect()
+  try {
+    await client.query('SELECT pg_advisory_lock($1)', [lockKey])
+    await client.query(`CREATE TABLE IF NOT EXISTS schema_migrations (
+      version integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`)
+    const { rows: history } = await client.query<{ version: number; checksum: string }>(
+      'SELECT version, checksum FROM schema_migrations ORDER BY version',
+    )
+    verifyHistory(files, history)
+    const applied: AppliedMigration[] = []
+    for (const { version, name, sql, checksum } of files.slice(history.length)) {
+      await client.query('BEGIN')
+      try {
+        await client.query(sql)
+        await client.query('INSERT INTO schema_migrations (version, name, checksum) VALUES ($1, $2, $3)', [
+          version,
+          name,
+          checksum,
+        ])
+        await client.query('COMMIT')
+      } catch (cause) {
+        await client.query('ROLLBACK')
+        throw new OmiumError('internal', `${name} failed: ${(cause as Error).message}`, { cause })
+      }
+      applied.push({ version, name })
+    }
+    return applied
+  } finally {
+    // ending the session also frees the advisory lock
+    await client.end()
+  }
+}

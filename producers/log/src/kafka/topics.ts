@@ -1,0 +1,124 @@
+import { OmiumError } from '@omium/schemas'
+import type { TopicSpec } from '../transport.ts'
+import { delay, type KafkaConnection, unknownTopicMs } from './connection.ts'
+import { brokerMayAnswerLater, describe, isType } from './errors.ts'
+
+/** Questions about topics, tried again while leaders move, for at most `withinMs`. */
+const ask = async <T>(connection: KafkaConnection, withinMs: number, question: () => Promise<T>): Promise<T> => {
+  const started = Date.now()
+  for (;;) {
+    try {
+      return await question()
+    } catch (error) {
+      if (error instanceof OmiumError || error instanceof RangeError) throw error
+      const patienceMs = isType(error, 'UNKNOWN_TOPIC_OR_PARTITION') ? Math.min(withinMs, unknownTopicMs) : withinMs
+      if (!brokerMayAnswerLater(error) || Date.now() - started >= patienceMs || connection.destroyed) {
+        throw new OmiumError('log_unreachable', `the brokers do not answer: ${describe(error)}`, { cause: error })
+      }
+      await delay(25)
+      await connection.recover(error)
+    }
+  }
+}
+
+const partitionIds = (connection: KafkaConnection, topic: string): number[] =>
+  connection.cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId)
+
+/** Offsets after the last record that readers may see (the high watermark), by partition. */
+export const endOffsetsOf = (
+  connection: KafkaConnection,
+  topic: string,
+  withinMs: number,
+): Promise<ReadonlyMap<number, number>> =>
+  ask(connection, withinMs, async () => {
+    await connection.cluster.addMultipleTargetTopics([topic])
+    const partitions = partitionIds(connection, topic).map((partition) => ({ partition }))
+    const ends = new Map<number, number>()
+    for (const found of await connection.cluster.fetchTopicsOffset([{ topic, partitions, fromBeginning: false }])) {
+      for (const { partition, offset } of found.partitions) ends.set(partition, Number(offset))
+    }
+    if (ends.size !== partitions.length)
+      throw new OmiumError('log_unreachable', `a partition of ${topic} has no leader`)
+    return ends
+  })
+
+export const partitionCountOf = (connection: KafkaConnection, topic: string, withinMs: number): Promise<number> =>
+  ask(connection, withinMs, async () => {
+    await connection.cluster.addMultipleTargetTopics([topic])
+    return partitionIds(connection, topic).length
+  })
+
+/** undefined when the topic does not exist */
+const existingPartitions = async (connection: KafkaConnection, topic: string): Promise<number | undefined> => {
+  try {
+    await connection.cluster.addMultipleTargetTopics([topic])
+    return partitionIds(connection, topic).length || undefined
+  } catch (error) {
+    if (isType(error, 'UNKNOWN_TOPIC_OR_PARTITION')) return undefined
+    throw error
+  }
+}
+
+/**
+ * Creates the topics that are missing and waits until every partition has a leader.
+ * @throws RangeError when a topic exists with another number of partitions: keys would move to other partitions
+ */
+export const ensureKafkaTopics = async (
+  connection: KafkaConnection,
+  specs: readonly TopicSpec[],
+  withinMs: number,
+): Promise<void> => {
+  const missing: TopicSpec[] = []
+  for (const spec of specs) {
+    const found = await ask(connection, withinMs, () => existingPartitions(connection, spec.topic))
+    if (found === undefined) missing.push(spec)
+    else if (found !== spec.partitions) {
+      throw new RangeError(
+        `topic ${spec.topic} has ${found} partitions, not ${spec.partitions}; partition counts never change, use another topic prefix`,
+      )
+    }
+  }
+  if (missing.length === 0) return
+
+  await ask(connection, withinMs, async () => {
+    const controller = await connection.cluster.findControllerBroker()
+    for (const spec of missing) {
+      try {
+        await controller.createTopics({
+          timeout: 10_000,
+          topics: [
+            {
+              topic: spec.topic,
+              numPartitions: spec.partitions,
+              replicationFactor: spec.replication,
+              configEntries: Object.entries(spec.config ?? {}).map(([name, value]) => ({ name, value })),
+            },
+          ],
+        })
+      } catch (error) {
+        // several processes start at once
+        const reason = (error as { errors?: unknown[] }).errors?.[0] ?? error
+        if (!isType(reason, 'TOPIC_ALREADY_EXISTS')) throw reason
+      }
+    }
+  })
+
+  const deadline = Date.now() + withinMs
+  for (const spec of missing) {
+    for (;;) {
+      const found = await ask(connection, withinMs, () => existingPartitions(connection, spec.topic))
+      const led =
+        found === spec.partitions &&
+        connection.cluster.findTopicPartitionMetadata(spec.topic).every(({ leader }) => leader >= 0)
+      if (led) break
+      if (found !== undefined && found !== spec.partitions) {
+        throw new RangeError(`topic ${spec.topic} was made with ${found} partitions, not ${spec.partitions}`)
+      }
+      if (Date.now() >= deadline) {
+        throw new OmiumError('log_unreachable', `topic ${spec.topic} got no leaders; are enough brokers up?`)
+      }
+      await delay(25)
+      await connection.recover(undefined)
+    }
+  }
+}

@@ -1,0 +1,297 @@
+import { createIdSource } from '@omium/schemas'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { openCommandSender } from './command-sender.ts'
+import { openOwnerWith } from './context-owner.ts'
+import type { Command, ContextOwner, LogContext, OwnedPartition, TailBatch } from './contract.ts'
+import { createJsonCodec } from './json-codec.ts'
+import { partitionFor } from './partitioning.ts'
+import { ownerParts } from './parts.ts'
+import { provisionContext } from './provision.ts'
+import { type Accounts, accountsContext, accountsMachine, decide } from './simulation/accounts.ts'
+import { SimulatedLog } from './simulation/log.ts'
+import { noCompression, SimulatedSnapshots } from './simulation/snapshots.ts'
+import { SimulatedGroups, simulatedTransport } from './simulation/transport.ts'
+import { Process, World } from './simulation/world.ts'
+import { openTail } from './tail.ts'
+
+const eventsTopic = 'sim.accounts.events'
+const commandsTopic = 'sim.accounts.commands'
+
+/** One simulated installation with a single partition and a world that runs as fast as it can. */
+class Installation {
+  readonly world = new World(7)
+  readonly log = new SimulatedLog(this.world)
+  readonly groups = new SimulatedGroups(this.log)
+  readonly snapshots = new SimulatedSnapshots(this.world, 0)
+  readonly notices: string[] = []
+  readonly owned: OwnedPartition<Accounts>[] = []
+  readonly lost: number[] = []
+  #stopped = false
+  #running: Promise<void> | undefined
+  #effects = 0
+
+  context(process: Process): LogContext {
+    const { world } = this
+    return {
+      transport: simulatedTransport(this.log, this.groups, process),
+      codec: createJsonCodec(accountsContext),
+      definition: accountsContext,
+      topicPrefix: 'sim',
+      nowMs: () => world.nowMs,
+      ids: createIdSource(
+        () => world.nowMs,
+        (size) => world.random.bytes(size),
+      ),
+      timers: {
+        after: (delayMs, run) => world.after(delayMs, run, process),
+        turn: () => new Promise((resolve) => world.after(0, resolve, process)),
+      },
+    }
+  }
+
+  async start(): Promise<void> {
+    this.#running = this.world.runFreely(() => this.#stopped)
+    await provisionContext(this.context(new Process('setup')), { partitions: 1, replication: 1, fsync: true })
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.world.wake()
+    await this.#running
+  }
+
+  readonly command = async (partition: OwnedPartition<Accounts>, command: Command): Promise<unknown> => {
+    const decision = decide(partition, command, () => `effect-${this.#effects++}`)
+    if (decision === 'insufficient') return partition.reject(command, 'invalid_request', 'insufficient')
+    return partition.append(decision)
+  }
+
+  openOwner(name: string, process = new Process(name), snapshotEvery = 1_000): Promise<ContextOwner> {
+    return openOwnerWith(
+      this.context(process),
+      {
+        machine: accountsMachine,
+        handler: {
+          owned: (partition) => this.owned.push(partition),
+          command: this.command,
+          lost: (partition) => this.lost.push(partition),
+        },
+        snapshots: this.snapshots.storeFor(process),
+        snapshotEvery,
+        owner: name,
+        sessionTimeoutMs: 1_000,
+        onNotice: ({ message }) => this.notices.push(message),
+      },
+      { ...ownerParts, compression: noCompression },
+    )
+  }
+
+  async send(type: string, data: unknown, id: string, aggregate = 'execution:t/a') {
+    const sender = await openCommandSender(this.context(new Process(`client-${id}`)))
+    const tenant = { tenant: 't', actor: 'user:u', correlationId: id }
+    const sent = await sender.send({ id, type, data, aggregate, ...tenant })
+    await sender.close()
+    return sent
+  }
+
+  /** Reads the whole events log until `enough` says so. */
+  async read(enough: (seen: TailBatch['events'], all: TailBatch[]) => boolean): Promise<TailBatch[]> {
+    const tail = await openTail(this.context(new Process('reader')), [{ partition: 0, fromOffset: 0 }])
+    const batches: TailBatch[] = []
+    while (
+      !enough(
+        batches.flatMap((b) => b.events),
+        batches,
+      )
+    ) {
+      const batch = await tail.next()
+      if (batch === null) throw new Error('the tail ended')
+      batches.push(batch)
+    }
+    await tail.close()
+    return batches
+  }
+
+  async events(count: number) {
+    const batches = await this.read((seen) => seen.length >= count)
+    return batches.flatMap((b) => b.events)
+  }
+
+  letters = () => this.log.records('sim.dead-letters', 0)
+
+  async eventually(what: string, condition: () => boolean): Promise<void> {
+    const until = performance.now() + 5_000
+    while (!condition()) {
+      if (performance.now() > until) throw new Error(`not in time: ${what}; notices: ${this.notices.join('; ')}`)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+  }
+}
+
+let installation: Installation
+beforeEach(async () => {
+  installation = new Installation()
+  await installation.start()
+})
+afterEach(() => installation.stop())
+
+describe('an owner', () => {
+  test('claims its partition, decides a command, and every reader sees both', async () => {
+    const owner = await installation.openOwner('one')
+    await installation.send('Deposit', { amount: 5 }, 'cmd_1')
+    const events = await installation.events(3)
+    expect(events.map((e) => [e.type, e.envelope.version, e.envelope.epoch])).toEqual([
+      ['PartitionClaimed', 0, 1],
+      ['Deposited', 1, 1],
+      ['Noted', 2, 1],
+    ])
+    expect(events[1]?.envelope.commandId).toBe('cmd_1')
+    expect(owner.partitions).toEqual([0])
+    await owner.close()
+    expect(installation.lost).toEqual([0])
+  })
+
+  test('answers a command that was decided before with its recorded outcome', async () => {
+    await installation.openOwner('one')
+    await installation.send('Withdraw', { amount: 5 }, 'cmd_1')
+    await installation.events(2)
+    await installation.send('Deposit', { amount: 50 }, 'cmd_2')
+    await installation.send('Withdraw', { amount: 5 }, 'cmd_1')
+    const events = await installation.events(5)
+    expect(events.map((e) => e.type)).toEqual([
+      'PartitionClaimed',
+      'CommandRejected',
+      'Deposited',
+      'Noted',
+      'CommandDeduplicated',
+    ])
+    expect(events[4]?.data).toEqual({
+      commandType: 'Withdraw',
+      outcome: { code: 'invalid_request', detail: 'insufficient' },
+    })
+  })
+
+  test('a successor starts from the snapshot, claims the next epoch and knows the state and what was decided', async () => {
+    const first = await installation.openOwner('one')
+    await installation.send('Deposit', { amount: 5 }, 'cmd_1')
+    await installation.events(3)
+    await first.close()
+    expect(installation.snapshots.size).toBe(1)
+    await installation.openOwner('two')
+    await installation.send('Deposit', { amount: 5 }, 'cmd_1')
+    const events = await installation.events(5)
+    expect(events.slice(3).map((e) => [e.type, e.envelope.epoch])).toEqual([
+      ['PartitionClaimed', 2],
+      ['CommandDeduplicated', 2],
+    ])
+    expect(installation.owned[1]?.state.balances.get('execution:t/a')).toBe(5)
+    expect(installation.owned[0]?.live).toBe(false)
+    await expect(installation.owned[0]?.append([])).rejects.toMatchObject({ code: 'log_fenced' })
+  })
+
+  test('a damaged snapshot is reported and the log is read instead', async () => {
+    const first = await installation.openOwner('one')
+    await installation.send('Deposit', { amount: 5 }, 'cmd_1')
+    await installation.events(3)
+    await first.close()
+    const store = installation.snapshots.storeFor(new Process('vandal'))
+    const [snapshot] = await store.list(eventsTopic, 0)
+    const body = Buffer.from(await store.load(snapshot?.key ?? ''))
+    body[body.length - 3] = (body[body.length - 3] as number) ^ 1
+    await store.save(eventsTopic, 0, snapshot?.nextOffset ?? 0, body)
+    await installation.openOwner('two')
+    await installation.eventually('the takeover', () => installation.owned.length === 2)
+    expect(installation.owned[1]?.state.balances.get('execution:t/a')).toBe(5)
+    expect(installation.notices.join()).toContain('a snapshot is not usable')
+  })
+
+  test('a command whose handler throws is rejected and becomes a dead letter; the partition goes on', async () => {
+    await installation.openOwner('one')
+    await installation.send('Explode', {}, 'cmd_1')
+    await installation.send('Deposit', { amount: 1 }, 'cmd_2')
+    const events = await installation.events(4)
+    const rejected = events.find((e) => e.type === 'CommandRejected')
+    expect(rejected?.data).toMatchObject({ code: 'internal', commandType: 'Explode' })
+    expect(events.some((e) => e.type === 'Deposited')).toBe(true)
+    expect(installation.letters()[0]?.headers).toMatchObject({
+      'dead-letter-code': 'internal',
+      'dead-letter-topic': commandsTopic,
+    })
+  })
+
+  test('garbage on the commands topic becomes dead letters; what follows is handled and committed', async () => {
+    installation.log.write(commandsTopic, 0, [{ key: 'x', headers: {}, value: Buffer.from('garbage') }])
+    const envelope = { id: 'cmd_bad', type: 'Deposit', schemaVersion: 1, tenant: 't', aggregate: 'execution:t/a' }
+    const headers = { envelope: JSON.stringify({ ...envelope, correlationId: 'c', actor: 'user:u', time: 0 }) }
+    installation.log.write(commandsTopic, 0, [{ key: 'x', headers, value: Buffer.from('{"amount":"much"}') }])
+    const owner = await installation.openOwner('one')
+    await installation.send('Deposit', { amount: 1 }, 'cmd_2')
+    const events = await installation.events(4)
+    expect(events.map((e) => e.type).sort()).toEqual(['CommandRejected', 'Deposited', 'Noted', 'PartitionClaimed'])
+    expect(installation.letters()).toHaveLength(2)
+    const group = installation.groups.get('sim.accounts.owners')
+    await installation.eventually('the commit', () => group.committed(commandsTopic, 0) === 3)
+    await owner.close()
+  })
+
+  test('garbage on the events topic is reported once, and refused by every reader', async () => {
+    installation.log.write(eventsTopic, 0, [{ key: 'x', headers: {}, value: Buffer.from('garbage') }])
+    const first = await installation.openOwner('one')
+    await installation.send('Deposit', { amount: 1 }, 'cmd_1')
+    await installation.events(3)
+    await first.close()
+    await installation.openOwner('two')
+    const batches = await installation.read((seen) => seen.length >= 4)
+    expect(batches.flatMap((b) => b.rejected).map((r) => [r.offset, r.reason])).toEqual([[0, 'malformed']])
+    expect(batches.flatMap((b) => b.deadLetters)).toHaveLength(1)
+    expect(installation.letters()).toHaveLength(1)
+  })
+
+  test('an event that cannot be decoded parks its aggregate for every reader; the others go on', async () => {
+    const first = await installation.openOwner('one')
+    await installation.send('Deposit', { amount: 1 }, 'cmd_1')
+    await installation.events(3)
+    const envelope = {
+      ...(await installation.events(3))[2]?.envelope,
+      version: 3,
+      id: 'evt_bad',
+      type: 'Deposited',
+      commandId: 'cmd_x',
+    }
+    // as a defective release of the owner would have written it
+    installation.log.write(eventsTopic, 0, [
+      { key: 'x', headers: { envelope: JSON.stringify(envelope) }, value: Buffer.from('{}') },
+    ])
+    await first.close()
+    for (const { key } of await installation.snapshots.storeFor(new Process('x')).list(eventsTopic, 0)) {
+      await installation.snapshots.storeFor(new Process('x')).remove(key)
+    }
+    await installation.openOwner('two')
+    await installation.send('Deposit', { amount: 1 }, 'cmd_2')
+    await installation.send('Deposit', { amount: 7 }, 'cmd_3', 'execution:t/b')
+    const batches = await installation.read((seen) => seen.some((e) => e.envelope.aggregate === 'execution:t/b'))
+    const events = batches.flatMap((b) => b.events)
+    expect(events.filter((e) => e.type === 'AggregateParked')).toHaveLength(1)
+    expect(events.find((e) => e.type === 'CommandRejected')?.data).toMatchObject({ code: 'execution_parked' })
+    await installation.eventually('the dead letter', () => installation.letters().length === 1)
+    expect(installation.owned[1]?.state.balances.get('execution:t/b')).toBe(7)
+  })
+
+  test('doubt is resolved without losing or repeating anything', async () => {
+    const owner = await installation.openOwner('one')
+    await installation.events(1)
+    installation.log.faults = { ...installation.log.faults, lostReply: 0.2, lostRequest: 0.15, ghost: 0.1 }
+    await Promise.all(Array.from({ length: 40 }, (_, i) => installation.send('Deposit', { amount: 1 }, `cmd_${i}`)))
+    const partition = installation.owned[0]
+    await installation.eventually('all deposits', () => partition?.state.balances.get('execution:t/a') === 40)
+    installation.log.faults = { ...installation.log.faults, lostReply: 0, lostRequest: 0, ghost: 0 }
+    const batches = await installation.read(
+      (seen) => seen.filter((e) => e.type === 'Deposited').length === 40 && seen.at(-1)?.type !== 'Deposited',
+    )
+    const deposits = batches.flatMap((b) => b.events).filter((e) => e.type === 'Deposited')
+    expect(new Set(deposits.map((e) => e.envelope.commandId)).size).toBe(40)
+    expect(owner.counters['doubts']).toBeGreaterThan(0)
+    expect(owner.counters['violations']).toBeUndefined()
+    expect(partitionFor('execution:t/a', 1)).toBe(0)
+  })
+})

@@ -1,0 +1,42 @@
+import { commandsTopic, deadLettersTopic, eventsTopic } from '@omium/schemas'
+import type { LogContext } from './contract.ts'
+
+export interface ProvisionOptions {
+  /** of the commands and the events topic alike; never changes once they exist */
+  readonly partitions: number
+  readonly replication: number
+  /** every append to the events topic is on disk before it is acknowledged */
+  readonly fsync: boolean
+}
+
+const dayMs = 24 * 60 * 60 * 1000
+const maxMessageBytes = String(4 * 1024 * 1024)
+
+/** Creates a context's topics where they are missing and registers its schemas. Safe to call from many processes at once. */
+export const provisionContext = async (context: LogContext, options: ProvisionOptions): Promise<void> => {
+  const { partitions, replication, fsync } = options
+  const { name } = context.definition
+  const common = {
+    'cleanup.policy': 'delete',
+    'max.message.bytes': maxMessageBytes,
+    'min.insync.replicas': String(Math.max(1, replication - 1)),
+  }
+  const forEver = { ...common, 'retention.ms': '-1', 'retention.bytes': '-1' }
+  await context.transport.ensureTopics([
+    {
+      topic: eventsTopic(context.topicPrefix, name),
+      partitions,
+      replication,
+      config: { ...forEver, ...(fsync && { 'flush.messages': '1' }) },
+    },
+    {
+      // no fsync: nobody is told "done" before the event is on disk, and a lost command is sent again
+      topic: commandsTopic(context.topicPrefix, name),
+      partitions,
+      replication,
+      config: { ...common, 'retention.ms': String(7 * dayMs) },
+    },
+    { topic: deadLettersTopic(context.topicPrefix), partitions: 1, replication, config: forEver },
+  ])
+  await context.codec.prepare(context.definition)
+}

@@ -1,0 +1,137 @@
+/**
+ * Reading accepted events in log order. A tail folds acceptance itself, so what it delivers is what every owner and every
+ * other reader holds for accepted. It survives unreachable brokers by reading on where it stood.
+ */
+import { eventsTopic, OmiumError } from '@omium/schemas'
+import { AcceptanceFold } from './acceptance.ts'
+import type { AcceptedEvent, DeadLetter, LogContext, OpenTail, Tail, TailBatch, TailRequest } from './contract.ts'
+import { messageOf } from './notices.ts'
+import { backoffMs, pause, systemTimers, type Timers } from './timers.ts'
+import type { ReadBatch, TransportReader } from './transport.ts'
+
+interface Position {
+  readonly fold: AcceptanceFold
+  readonly fromOffset: number
+}
+
+const firstBackoffMs = 50
+const maxBackoffMs = 2_000
+
+class EventsTail implements Tail {
+  readonly #context: LogContext
+  readonly #topic: string
+  readonly #timers: Timers
+  readonly #positions: ReadonlyMap<number, Position>
+  #reader: TransportReader | undefined
+  #closed = false
+
+  constructor(context: LogContext, requests: readonly TailRequest[], createFold: () => AcceptanceFold) {
+    this.#context = context
+    this.#topic = eventsTopic(context.topicPrefix, context.definition.name)
+    this.#timers = context.timers ?? systemTimers
+    this.#positions = new Map(
+      requests.map(({ partition, fromOffset, checkpoint }) => {
+        const fold = createFold()
+        // a checkpoint behind the first offset wanted cannot be folded back
+        if (checkpoint !== undefined && checkpoint.nextOffset <= fromOffset) fold.restore(checkpoint)
+        return [partition, { fold, fromOffset }]
+      }),
+    )
+  }
+
+  async next(): Promise<TailBatch | null> {
+    while (!this.#closed) {
+      const batch = await this.#read()
+      if (batch === null) return null
+      await this.#context.codec.learn(batch.records)
+      const delivered = this.#fold(batch)
+      if (delivered !== undefined) return delivered
+    }
+    return null
+  }
+
+  checkpoint(partition: number) {
+    return this.#position(partition).fold.checkpoint()
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#reader?.close()
+  }
+
+  #position(partition: number): Position {
+    const position = this.#positions.get(partition)
+    if (position === undefined) throw new RangeError(`partition ${partition} is not read by this tail`)
+    return position
+  }
+
+  async #read(): Promise<ReadBatch | null> {
+    for (let attempt = 0; !this.#closed; attempt++) {
+      try {
+        this.#reader ??= await this.#context.transport.openReader(
+          [...this.#positions].map(([partition, { fold }]) => ({
+            topic: this.#topic,
+            partition,
+            fromOffset: fold.nextOffset,
+          })),
+        )
+        if (this.#closed) break
+        return await this.#reader.next()
+      } catch (error) {
+        const reader = this.#reader
+        this.#reader = undefined
+        await reader?.close().catch(() => undefined)
+        // an offset that is gone, or data that cannot be read, is not cured by trying again
+        if (error instanceof OmiumError && !error.retryable) throw error
+        await pause(this.#timers, backoffMs(attempt, firstBackoffMs, maxBackoffMs))
+      }
+    }
+    await this.#reader?.close().catch(() => undefined)
+    return null
+  }
+
+  /** Undefined when the batch lies before the first offset wanted. */
+  #fold(batch: ReadBatch): TailBatch | undefined {
+    const { partition, nextOffset, endOffset } = batch
+    const { fold, fromOffset } = this.#position(partition)
+    const events: AcceptedEvent[] = []
+    const rejected: TailBatch['rejected'][number][] = []
+    const deadLetters: DeadLetter[] = []
+    for (const record of batch.records) {
+      const { offset } = record
+      if (offset < fold.nextOffset) continue
+      const envelope = this.#context.codec.eventEnvelope(record)
+      const verdict = fold.offer(offset, envelope)
+      if (offset < fromOffset) continue
+      if (envelope === undefined) {
+        deadLetters.push({
+          source: record,
+          code: 'record_undecodable',
+          detail: 'the headers are no envelope',
+          reportedBy: 'tail',
+        })
+      }
+      if (verdict !== 'accepted' || envelope === undefined) {
+        rejected.push({ offset, reason: verdict === 'accepted' ? 'malformed' : verdict, record })
+        continue
+      }
+      try {
+        const data = this.#context.codec.decode('event', envelope.type, envelope.schemaVersion, record)
+        events.push({ envelope, type: envelope.type, data, partition, offset })
+      } catch (error) {
+        deadLetters.push({ source: record, code: 'record_undecodable', detail: messageOf(error), reportedBy: 'tail' })
+      }
+    }
+    if (nextOffset <= fromOffset) return undefined
+    return { partition, events, rejected, deadLetters, nextOffset, endOffset }
+  }
+}
+
+export const openTailWith = async (
+  context: LogContext,
+  requests: readonly TailRequest[],
+  createFold: () => AcceptanceFold,
+): Promise<Tail> => new EventsTail(context, requests, createFold)
+
+/** @throws OmiumError `snapshot_corrupt` when a checkpoint is not readable */
+export const openTail: OpenTail = (context, requests) => openTailWith(context, requests, () => new AcceptanceFold())

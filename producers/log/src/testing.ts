@@ -1,0 +1,6 @@
+export { type FaultProxy, type FaultRule, type HeldRequest, kafkaApi, startFaultProxy } from '../test/fault-proxy.ts'
+export { createJsonCodec } from './json-codec.ts'
+export { SimulatedLog } from './simulation/log.ts'
+export { SimulatedGroups, simulatedTransport } from './simulation/transport.ts'
+export { Process, Random, World } from './simulation/world.ts'
+export { describeTransportContract, type TransportUnderTest } from './transport-contract.ts'

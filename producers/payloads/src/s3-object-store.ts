@@ -1,0 +1,152 @@
+import {
+  CreateBucketCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadBucketCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+  type S3ClientConfig,
+} from '@aws-sdk/client-s3'
+import { OmiumError } from '@omium/schemas'
+import CircuitBreaker from 'opossum'
+import type { ObjectStore } from './object-store.ts'
+import { createRetryBudget } from './retry-budget.ts'
+
+export interface S3Options {
+  /** absent: AWS itself */
+  readonly endpoint?: string | undefined
+  readonly region: string
+  readonly bucket: string
+  /** both absent: the environment's default chain */
+  readonly accessKeyId?: string | undefined
+  readonly secretAccessKey?: string | undefined
+  /** limit of one request, ms */
+  readonly timeoutMs?: number
+}
+
+const attempts = 3
+
+const statusOf = (error: unknown): number | undefined =>
+  (error as { $metadata?: { httpStatusCode?: number } } | null)?.$metadata?.httpStatusCode
+
+const isMissing = (error: unknown): boolean => statusOf(error) === 404
+/** the store answered and will answer the same again */
+const isFinal = (error: unknown): boolean => {
+  const status = statusOf(error)
+  return status !== undefined && status >= 400 && status < 500 && status !== 429 && status !== 408
+}
+
+/**
+ * An S3 bucket (created when missing). Each request has a time limit; transient failures are tried again within a budget
+ * that keeps retries a small share of the traffic; a breaker fails fast while the store is down.
+ */
+export const createS3ObjectStore = async (options: S3Options): Promise<ObjectStore> => {
+  const { bucket, timeoutMs = 10_000 } = options
+  const config: S3ClientConfig = {
+    region: options.region,
+    forcePathStyle: true,
+    maxAttempts: 1,
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    ...(options.endpoint !== undefined && { endpoint: options.endpoint }),
+    ...(options.accessKeyId !== undefined &&
+      options.secretAccessKey !== undefined && {
+        credentials: { accessKeyId: options.accessKeyId, secretAccessKey: options.secretAccessKey },
+      }),
+  }
+  const client = new S3Client(config)
+  const budget = createRetryBudget()
+  const breaker = new CircuitBreaker(
+    (request: (signal: AbortSignal) => Promise<unknown>) => request(AbortSignal.timeout(timeoutMs)),
+    {
+      // the request's own signal ends it and frees its socket; opossum's timeout would only stop waiting
+      timeout: false,
+      errorThresholdPercentage: 50,
+      volumeThreshold: 10,
+      resetTimeout: 2_000,
+      rollingCountTimeout: 10_000,
+      errorFilter: isFinal,
+    },
+  )
+
+  const ask = async <T>(what: string, request: (signal: AbortSignal) => Promise<T>): Promise<T> => {
+    budget.deposit()
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return (await breaker.fire(request)) as T
+      } catch (error) {
+        if (isMissing(error))
+          throw new OmiumError('object_missing', `${what}: there is no such object`, { cause: error })
+        if (isFinal(error) || attempt >= attempts || !budget.withdraw()) {
+          throw new OmiumError('unavailable', `${what}: the object store failed after ${attempt} attempt(s)`, {
+            cause: error,
+            retryable: !isFinal(error),
+          })
+        }
+        await new Promise((resolve) => setTimeout(resolve, 50 * 2 ** attempt * (0.5 + Math.random() / 2)))
+      }
+    }
+  }
+
+  try {
+    await ask(`bucket ${bucket}`, (abortSignal) =>
+      client.send(new HeadBucketCommand({ Bucket: bucket }), { abortSignal }),
+    )
+  } catch (error) {
+    if (!(error instanceof OmiumError && error.code === 'object_missing')) {
+      client.destroy()
+      breaker.shutdown()
+      throw error
+    }
+    await ask(`bucket ${bucket}`, (abortSignal) =>
+      client.send(new CreateBucketCommand({ Bucket: bucket }), { abortSignal }).catch((error: unknown) => {
+        // several processes may start at once
+        if (statusOf(error) !== 409) throw error
+      }),
+    )
+  }
+
+  return {
+    async put(key, body) {
+      await ask(`put ${key}`, (abortSignal) =>
+        client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: body }), { abortSignal }),
+      )
+    },
+    get: (key) =>
+      ask(`get ${key}`, async (abortSignal) => {
+        const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }), { abortSignal })
+        return Body ? Buffer.from(await Body.transformToByteArray()) : Buffer.alloc(0)
+      }),
+    async list(prefix) {
+      const keys: string[] = []
+      let token: string | undefined
+      do {
+        const page = await ask(`list ${prefix}`, (abortSignal) =>
+          client.send(
+            new ListObjectsV2Command({
+              Bucket: bucket,
+              Prefix: prefix,
+              ...(token !== undefined && { ContinuationToken: token }),
+            }),
+            { abortSignal },
+          ),
+        )
+        for (const { Key } of page.Contents ?? []) if (Key !== undefined) keys.push(Key)
+        token = page.NextContinuationToken
+      } while (token !== undefined)
+      return keys
+    },
+    async remove(key) {
+      await ask(`remove ${key}`, (abortSignal) =>
+        client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }), { abortSignal }),
+      ).catch((error: unknown) => {
+        if (!(error instanceof OmiumError && error.code === 'object_missing')) throw error
+      })
+    },
+    async close() {
+      breaker.shutdown()
+      client.destroy()
+    },
+  }
+}

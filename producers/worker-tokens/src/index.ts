@@ -1,0 +1,1 @@
+export { mintWorkerToken, verifyWorkerToken, type WorkerClaims } from './worker-token.ts'

@@ -1,0 +1,98 @@
+import type { ExecutionEvent } from '@omium/schemas'
+import { describe, expect, it } from 'vitest'
+import { completed, requested, started, stepCompleted } from '../test/histories.ts'
+import { type ExecutionRow, evolve, waitingFor } from './execution-row.ts'
+
+const fold = (...events: ExecutionEvent[]): ExecutionRow => {
+  let row: ExecutionRow | undefined
+  events.forEach((event, i) => {
+    row = evolve(row, event, { tenant: 'ten_a', version: i + 1, time: 1000 + i, partition: 3, offset: 40 + i })
+  })
+  return row as ExecutionRow
+}
+
+const attempt = 1
+const requestHash = 'h'
+const wait: ExecutionEvent = { type: 'WaitStarted', data: { attempt, path: 'wait:go#1', requestHash, name: 'go' } }
+const waited: ExecutionEvent = { type: 'WaitResolved', data: { path: 'wait:go#1', signalId: 's1' } }
+const suspended: ExecutionEvent = { type: 'ExecutionSuspended', data: { attempt, reason: 'waiting' } }
+const paused: ExecutionEvent = { type: 'ExecutionPaused', data: { by: 'key:1' } }
+const resumed: ExecutionEvent = { type: 'ExecutionResumed', data: { by: 'key:1' } }
+
+describe('an execution as lists show it', () => {
+  it('counts steps, tokens and costs, and ends with its output', () => {
+    expect(fold(requested('r'), started(), stepCompleted(1), stepCompleted(2), completed('ok'))).toMatchObject({
+      id: 'r',
+      status: 'completed',
+      attempt: 1,
+      stepsCompleted: 2,
+      inputTokens: 20,
+      outputTokens: 10,
+      costMicroCredits: 14,
+      output: { inline: 'ok' },
+      createdAt: 1000,
+      startedAt: 1001,
+      finishedAt: 1004,
+      version: 5,
+      partition: 3,
+      offset: 44,
+    })
+  })
+
+  it('is suspended while it waits for a signal and queued once that is there', () => {
+    const asleep = fold(requested('r'), started(), wait, suspended)
+    expect(asleep.status).toBe('suspended')
+    expect(waitingFor(asleep.status, asleep.pending, asleep.options)).toEqual(['signal:go'])
+    const awake = fold(requested('r'), started(), wait, suspended, waited)
+    expect(awake.status).toBe('queued')
+    expect(waitingFor(awake.status, awake.pending, awake.options)).toEqual(['worker'])
+  })
+
+  it('is queued, not suspended, when what it waited for came while it was being suspended', () => {
+    const other: ExecutionEvent = {
+      type: 'TimerStarted',
+      data: { attempt, path: 'sleep#1', requestHash, fireAt: 9000 },
+    }
+    expect(fold(requested('r'), started(), wait, other, waited, suspended).status).toBe('queued')
+  })
+
+  it('stays paused while results arrive, and goes back to the queue when resumed', () => {
+    expect(fold(requested('r'), started(), wait, paused, waited).status).toBe('paused')
+    expect(fold(requested('r'), started(), wait, paused, waited, resumed).status).toBe('queued')
+  })
+
+  it('waits for its permit first', () => {
+    const base = requested('r')
+    const limited = {
+      ...base,
+      data: { ...base.data, options: { priority: 0, concurrency: { key: 'k', limit: 1 } } },
+    } as ExecutionEvent
+    const held = fold(limited)
+    expect(held.status).toBe('awaiting_permit')
+    expect(waitingFor(held.status, held.pending, held.options)).toEqual(['permit:k'])
+    expect(fold(limited, paused, resumed).status).toBe('awaiting_permit')
+    expect(fold(limited, { type: 'PermitGranted', data: { key: 'k' } }).status).toBe('queued')
+  })
+
+  it('shows an effect whose outcome is unknown until somebody resolves it', () => {
+    const unknown: ExecutionEvent = {
+      type: 'StepOutcomeUnknown',
+      data: { path: 'pay#1', idempotencyKey: 'i', lostAttempt: 1 },
+    }
+    const row = fold(requested('r'), started(), unknown)
+    expect(waitingFor(row.status, row.pending, row.options)).toEqual(['outcome:pay#1'])
+    const resolved: ExecutionEvent = {
+      type: 'StepOutcomeResolved',
+      data: { path: 'pay#1', by: 'key:1', resolution: { status: 'completed', output: { inline: 1 } } },
+    }
+    expect(fold(requested('r'), started(), unknown, resolved)).toMatchObject({
+      stepsCompleted: 1,
+      pending: { open: {}, woken: true },
+    })
+  })
+
+  it('refuses histories that no engine writes', () => {
+    expect(() => fold(started())).toThrow(/before ExecutionRequested/)
+    expect(() => fold(requested('r'), requested('r'))).toThrow(/requested before/)
+  })
+})

@@ -1,0 +1,21 @@
+export { executionsProjection } from './definition.ts'
+export { type Pending, waitingFor } from './execution-row.ts'
+export { JournalCollector, type SettledEntry, type SettledResult } from './journal.ts'
+export { type MaintenanceOptions, rebuild, verify } from './maintenance.ts'
+export {
+  type AgentRecord,
+  type EventRecord,
+  type ExecutionFilter,
+  type ExecutionRecord,
+  type FailureRecord,
+  getAgent,
+  getExecution,
+  listAgents,
+  listEngineEndpoints,
+  listEvents,
+  listExecutions,
+  listFailures,
+  listSteps,
+  type Page,
+  type StepRecord,
+} from './queries.ts'

@@ -1,0 +1,262 @@
+import {
+  type AgentDefinition,
+  type ExecutionOptions,
+  type ExecutionStatus,
+  type Failure,
+  type JsonValue,
+  OmiumError,
+  type Payload,
+} from '@omium/schemas'
+import type { Pool } from 'pg'
+import type { Pending } from './execution-row.ts'
+
+/**
+ * Everything that is read from the execution read models. Every function takes the tenant first and every statement has it
+ * in its WHERE clause: another tenant's rows are as if they did not exist. Payloads come as recorded, references unopened.
+ */
+
+export interface Page<T> {
+  readonly items: readonly T[]
+  /** opaque; absent on the last page */
+  readonly nextCursor?: string
+}
+
+export interface ExecutionRecord {
+  readonly id: string
+  readonly agent: string
+  readonly status: ExecutionStatus
+  readonly attempt: number
+  readonly pending: Pending
+  readonly stepsCompleted: number
+  readonly costMicroCredits: number
+  readonly inputTokens: number
+  readonly outputTokens: number
+  readonly options: ExecutionOptions
+  readonly input?: Payload
+  readonly output?: Payload | null
+  readonly error: Failure | null
+  readonly parentId: string | null
+  readonly forkedFrom: string | null
+  readonly createdAt: Date
+  readonly startedAt: Date | null
+  readonly finishedAt: Date | null
+  readonly version: number
+  readonly partition: number
+  readonly offset: number
+}
+
+const listColumns = `id, agent, status, attempt, pending, steps_completed AS "stepsCompleted",
+  cost_micro_credits AS "costMicroCredits", input_tokens AS "inputTokens", output_tokens AS "outputTokens", options, error,
+  parent_id AS "parentId", forked_from AS "forkedFrom", created_at AS "createdAt", started_at AS "startedAt",
+  finished_at AS "finishedAt", version, partition, log_offset AS "offset"`
+
+export interface ExecutionFilter {
+  readonly status?: ExecutionStatus | undefined
+  readonly agent?: string | undefined
+  readonly parent?: string | undefined
+  readonly limit: number
+  readonly cursor?: string | undefined
+}
+
+/** Newest first, without inputs and outputs. @throws OmiumError `invalid_request` for a cursor that this list never gave */
+export const listExecutions = async (
+  pool: Pool,
+  tenant: string,
+  { status, agent, parent, limit, cursor }: ExecutionFilter,
+): Promise<Page<ExecutionRecord>> => {
+  const values: unknown[] = [tenant]
+  const bind = (value: unknown) => `$${values.push(value)}`
+  const conditions = ['tenant = $1']
+  if (status) conditions.push(`status = ${bind(status)}`)
+  // the partial index serves every status but this one
+  if (status && status !== 'completed') conditions.push(`status <> 'completed'`)
+  if (agent) conditions.push(`agent = ${bind(agent)}`)
+  if (parent) conditions.push(`parent_id = ${bind(parent)}`)
+  if (cursor) {
+    const [createdAt, id] = decodeCursor(cursor, ['string', 'string']) as [string, string]
+    if (Number.isNaN(Date.parse(createdAt))) throw badCursor()
+    conditions.push(`(created_at, id) < (${bind(createdAt)}::timestamptz, ${bind(id)})`)
+  }
+  const { rows } = await pool.query<ExecutionRecord>(
+    `SELECT ${listColumns} FROM executions.executions WHERE ${conditions.join(' AND ')}
+     ORDER BY created_at DESC, id DESC LIMIT ${bind(limit + 1)}`,
+    values,
+  )
+  return paged(rows, limit, ({ createdAt, id }) => [createdAt.toISOString(), id])
+}
+
+export const getExecution = async (pool: Pool, tenant: string, id: string): Promise<ExecutionRecord | undefined> => {
+  const { rows } = await pool.query<ExecutionRecord>({
+    name: 'execution-get',
+    text: `SELECT ${listColumns}, input, output FROM executions.executions WHERE tenant = $1 AND id = $2`,
+    values: [tenant, id],
+  })
+  return rows[0]
+}
+
+export interface EventRecord {
+  readonly id: string
+  readonly type: string
+  readonly version: number
+  readonly time: Date
+  readonly actor: string
+  readonly commandId: string | null
+  readonly partition: number
+  readonly offset: number
+  readonly data: JsonValue
+}
+
+/** History in order, from the version after `afterVersion`. */
+export const listEvents = async (
+  pool: Pool,
+  tenant: string,
+  executionId: string,
+  { afterVersion, limit }: { afterVersion: number; limit: number },
+): Promise<readonly EventRecord[]> => {
+  const { rows } = await pool.query<EventRecord>({
+    name: 'execution-events',
+    text: `SELECT event_id AS id, type, version, time, actor, command_id AS "commandId", partition, log_offset AS "offset", data
+           FROM executions.events WHERE tenant = $1 AND execution_id = $2 AND version > $3 ORDER BY version LIMIT $4`,
+    values: [tenant, executionId, afterVersion, limit],
+  })
+  return rows
+}
+
+export interface StepRecord {
+  readonly path: string
+  readonly firstVersion: number
+  readonly firstType: string
+  readonly firstData: Record<string, unknown>
+  readonly firstTime: Date
+  readonly lastType: string
+  readonly lastData: Record<string, unknown>
+  readonly lastTime: Date
+}
+
+/** First and last event of each step, timer, wait, approval and child, in the order in which they began. */
+export const listSteps = async (
+  pool: Pool,
+  tenant: string,
+  executionId: string,
+  { limit, cursor }: { limit: number; cursor?: string | undefined },
+): Promise<Page<StepRecord>> => {
+  const after = cursor ? (decodeCursor(cursor, ['number']) as [number])[0] : 0
+  const { rows } = await pool.query<StepRecord>({
+    name: 'execution-steps',
+    text: `WITH paths AS (
+        SELECT path, min(version) AS first, max(version) AS last FROM executions.events
+        WHERE tenant = $1 AND execution_id = $2 AND path IS NOT NULL
+        GROUP BY path HAVING min(version) > $3 ORDER BY min(version) LIMIT $4)
+      SELECT p.path, p.first AS "firstVersion", f.type AS "firstType", f.data AS "firstData", f.time AS "firstTime",
+             l.type AS "lastType", l.data AS "lastData", l.time AS "lastTime"
+      FROM paths p
+      JOIN executions.events f ON f.tenant = $1 AND f.execution_id = $2 AND f.version = p.first
+      JOIN executions.events l ON l.tenant = $1 AND l.execution_id = $2 AND l.version = p.last
+      ORDER BY p.first`,
+    values: [tenant, executionId, after, limit + 1],
+  })
+  return paged(rows, limit, ({ firstVersion }) => [firstVersion])
+}
+
+export interface FailureRecord {
+  readonly executionId: string
+  readonly version: number
+  readonly agent: string
+  readonly code: string
+  readonly detail: string
+  readonly stepPath: string | null
+  readonly attempt: number
+  readonly time: Date
+  readonly final: boolean
+}
+
+/** Failures of steps, attempts and executions, newest first. */
+export const listFailures = async (
+  pool: Pool,
+  tenant: string,
+  { execution, limit, cursor }: { execution?: string | undefined; limit: number; cursor?: string | undefined },
+): Promise<Page<FailureRecord>> => {
+  const values: unknown[] = [tenant]
+  const bind = (value: unknown) => `$${values.push(value)}`
+  const conditions = ['tenant = $1']
+  if (execution) conditions.push(`execution_id = ${bind(execution)}`)
+  if (cursor) {
+    const [time, id, version] = decodeCursor(cursor, ['string', 'string', 'number']) as [string, string, number]
+    if (Number.isNaN(Date.parse(time))) throw badCursor()
+    conditions.push(`(time, execution_id, version) < (${bind(time)}::timestamptz, ${bind(id)}, ${bind(version)})`)
+  }
+  const { rows } = await pool.query<FailureRecord>(
+    `SELECT execution_id AS "executionId", version, agent, code, detail, step_path AS "stepPath", attempt, time, final
+     FROM executions.failures WHERE ${conditions.join(' AND ')}
+     ORDER BY time DESC, execution_id DESC, version DESC LIMIT ${bind(limit + 1)}`,
+    values,
+  )
+  return paged(rows, limit, ({ time, executionId, version }) => [time.toISOString(), executionId, version])
+}
+
+export interface AgentRecord {
+  readonly agent: string
+  readonly definition: AgentDefinition
+  readonly definitionHash: string
+  readonly registeredAt: Date
+}
+
+const agentColumns = 'agent, definition, definition_hash AS "definitionHash", registered_at AS "registeredAt"'
+
+export const listAgents = async (
+  pool: Pool,
+  tenant: string,
+  { limit, cursor }: { limit: number; cursor?: string | undefined },
+): Promise<Page<AgentRecord>> => {
+  const after = cursor ? (decodeCursor(cursor, ['string']) as [string])[0] : ''
+  const { rows } = await pool.query<AgentRecord>(
+    `SELECT ${agentColumns} FROM executions.agents WHERE tenant = $1 AND agent > $2 ORDER BY agent LIMIT $3`,
+    [tenant, after, limit + 1],
+  )
+  return paged(rows, limit, ({ agent }) => [agent])
+}
+
+export const getAgent = async (pool: Pool, tenant: string, agent: string): Promise<AgentRecord | undefined> => {
+  const { rows } = await pool.query<AgentRecord>({
+    name: 'agent-get',
+    text: `SELECT ${agentColumns} FROM executions.agents WHERE tenant = $1 AND agent = $2`,
+    values: [tenant, agent],
+  })
+  return rows[0]
+}
+
+/** Where workers reach the owners of the partitions, without repeats. Engines belong to the installation, not a tenant. */
+export const listEngineEndpoints = async (pool: Pool): Promise<string[]> => {
+  const { rows } = await pool.query<{ endpoint: string }>(
+    'SELECT DISTINCT endpoint FROM executions.partition_owners WHERE endpoint IS NOT NULL ORDER BY endpoint',
+  )
+  return rows.map(({ endpoint }) => endpoint)
+}
+
+const paged = <T>(rows: readonly T[], limit: number, keyOf: (item: T) => readonly unknown[]): Page<T> => {
+  const items = rows.slice(0, limit)
+  const last = items.at(-1)
+  if (rows.length <= limit || !last) return { items }
+  return { items, nextCursor: Buffer.from(JSON.stringify(keyOf(last))).toString('base64url') }
+}
+
+const badCursor = () =>
+  new OmiumError('invalid_request', 'cursor: not one that this list gave; start again without a cursor')
+
+const decodeCursor = (cursor: string, types: readonly ('string' | 'number')[]): unknown[] => {
+  let key: unknown
+  try {
+    key = JSON.parse(Buffer.from(cursor, 'base64url').toString())
+  } catch {
+    throw badCursor()
+  }
+  const fits =
+    Array.isArray(key) &&
+    key.length === types.length &&
+    key.every(
+      (part, i) =>
+        typeof part === types[i] && (typeof part === 'number' ? Number.isSafeInteger(part) : !part.includes('\0')),
+    )
+  if (!fits) throw badCursor()
+  return key as unknown[]
+}
