@@ -15,6 +15,9 @@ export interface EventsOptions {
   silenceMs?: number
 }
 
+/** The execution has finished and all of it has been read. */
+class NothingFollows extends Error {}
+
 /** Reads one connection: gives events as they come, until the server ends it or it breaks. */
 async function* readConnection(
   http: Http,
@@ -29,6 +32,7 @@ async function* readConnection(
     ...(lastId !== undefined && { headers: { 'last-event-id': lastId } }),
     signal,
   })
+  if (response.status === 204) throw new NothingFollows()
   const ready: { id: string | undefined; event: EventView }[] = []
   const parser = createParser({
     onEvent({ id, data }) {
@@ -73,7 +77,7 @@ export async function* liveEvents(http: Http, id: string, options: EventsOptions
         if (terminalEvents.includes(event.type)) return
       }
     } catch (error) {
-      if (options.signal?.aborted) return
+      if (options.signal?.aborted || error instanceof NothingFollows) return
       if (error instanceof OmiumError && !error.retryable) throw error
     } finally {
       clearTimeout(timer)
