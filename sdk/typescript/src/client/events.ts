@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { type EventView, eventView, OmiumError } from '@omium/schemas'
 import { createParser } from 'eventsource-parser'
 import type { Http } from './http.ts'
@@ -85,6 +86,7 @@ export async function* liveEvents(http: Http, id: string, options: EventsOptions
     }
     failures += 1
     const backoff = Math.min(maxReconnectDelayMs, minReconnectDelayMs * 2 ** Math.min(failures, 10))
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * backoff + minReconnectDelayMs))
+    const pauseMs = Math.random() * backoff + minReconnectDelayMs
+    await delay(pauseMs, undefined, options.signal ? { signal: options.signal } : {}).catch(() => {})
   }
 }
