@@ -41,6 +41,11 @@ export const settings = {
   OMIUM_ENGINE_PORT: z.coerce.number().int().min(0).max(65535).default(8090),
   /** where workers reach this engine, when it is not host and port above */
   OMIUM_ENGINE_ADVERTISED_URL: z.url({ protocol: /^wss?$/ }).optional(),
+  /** how often workers say that they live, and after how much silence their runs go to others, ms */
+  OMIUM_WORKER_HEARTBEAT_MS: z.coerce.number().int().min(10).max(60_000).default(250),
+  OMIUM_WORKER_LEASE_MS: z.coerce.number().int().min(50).max(600_000).default(800),
+  /** an owner stores a snapshot of a partition after so many accepted records */
+  OMIUM_SNAPSHOT_EVERY: z.coerce.number().int().min(1).default(50_000),
   OMIUM_PROJECTIONS_PORT: z.coerce.number().int().min(0).max(65535).default(8091),
   /** base URL and key that clients, workers and the CLI use */
   OMIUM_URL: z.url().default('http://127.0.0.1:8080'),

@@ -103,7 +103,13 @@ export class Assignments {
     partition.runs.set(aggregate, run)
     const appended = this.#recorder.record(partition, aggregate, events, by)
     const state = partition.execution(aggregate)
-    if (!state) throw new RangeError(`${aggregate} was started and has no state`)
+    if (state?.attempt !== attempt || state.status !== 'running') {
+      // the log took nothing, e.g. because the aggregate is parked; the promise says why
+      run.ended = true
+      partition.runs.delete(aggregate)
+      session.release(run)
+      return appended
+    }
     // Taken now: everything in it precedes the start on the log. What settles later is sent after it, as a `resolve`.
     const journal = journalOf(state)
     const { agentId, input, seed } = state

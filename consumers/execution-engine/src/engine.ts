@@ -154,6 +154,11 @@ export class Engine implements ContextHandler<PartitionState> {
     }
   }
 
+  /** The engine leaves: its runs are free for the next owner, and nothing of this counts against them. */
+  leave(): void {
+    for (const session of [...this.#sessions]) this.disconnect(session, 'engine_restarted')
+  }
+
   /** @param large whether a value in the message may exceed what travels inside a record */
   message(session: WorkerSession, message: RunMessage, large: boolean): void {
     if (session.closed) return

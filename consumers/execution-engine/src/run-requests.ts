@@ -56,12 +56,7 @@ export class RunRequests {
       }
       return this.#seal(run, message).then(
         (request) => this.#decide(run, message, request),
-        (error: unknown) =>
-          this.#refuse(
-            run,
-            message,
-            error instanceof OmiumError ? error.toFailure() : failureOf('internal', String(error)),
-          ),
+        (error: unknown) => this.#refuse(run, message, asFailure(error)),
       )
     })
   }
@@ -113,7 +108,10 @@ export class RunRequests {
     }
     const by = onBehalfOf(state, `worker:${session.workerId}`)
     const options = decision.entry ? { answered: decision.entry.path } : {}
-    this.#recorder.record(partition, aggregate, decision.events, by, options).then(acknowledge, ignore)
+    this.#recorder.record(partition, aggregate, decision.events, by, options).then(acknowledge, (error: unknown) => {
+      // a lost partition is told to the worker by `stop`; anything else is about this request
+      if (partition.live) this.#refuse(run, message, asFailure(error))
+    })
   }
 
   #acknowledge(run: LiveRun, message: Request, decision: Decided): void {
@@ -189,6 +187,9 @@ export class RunRequests {
     }
   }
 }
+
+const asFailure = (error: unknown): Failure =>
+  error instanceof OmiumError ? error.toFailure() : failureOf('internal', String(error))
 
 const inlineValue = (payload: Payload): JsonValue => ('inline' in payload ? payload.inline : null)
 

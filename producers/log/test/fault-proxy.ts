@@ -45,7 +45,17 @@ export interface ActiveRule {
   remove(): void
 }
 
+/** Makes sockets that reach `host:port` through the proxy at `proxyPort`; for clients in other processes too. */
+export const throughProxy =
+  (proxyPort: number) =>
+  ({ host, port }: { host: string; port: number }): Socket => {
+    const socket = net.connect({ host: '127.0.0.1', port: proxyPort })
+    socket.write(`${host} ${port}\n`)
+    return socket
+  }
+
 export interface FaultProxy {
+  readonly port: number
   readonly socketFactory: (address: { host: string; port: number }) => Socket
   readonly held: readonly HeldRequest[]
   add(rule: FaultRule): ActiveRule
@@ -192,11 +202,8 @@ export const startFaultProxy = async (): Promise<FaultProxy> => {
 
   return {
     held,
-    socketFactory: (address) => {
-      const socket = net.connect({ host: '127.0.0.1', port })
-      socket.write(`${address.host} ${address.port}\n`)
-      return socket
-    },
+    port,
+    socketFactory: throughProxy(port),
     add(rule) {
       const entry = { rule, left: rule.count ?? -1, hits: 0 }
       rules.add(entry)

@@ -1,0 +1,340 @@
+import { inlineLimitBytes } from '@omium/schemas'
+import { describe, expect, it } from 'vitest'
+import { createBench, keyOf, step, tenant } from '../test/engine-bench.ts'
+
+describe('the engine', () => {
+  it('requests and starts a run in one append when a worker is free', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    bench.partition.automatic = false
+    const started = bench.start('run-1')
+    expect(bench.partition.typesOf(keyOf('run-1'))).toEqual(['ExecutionRequested', 'ExecutionStarted'])
+    await bench.settle()
+    expect(worker.link.told).toEqual([])
+    bench.partition.accept()
+    await started
+    await bench.settle()
+    expect(worker.told('assign')).toMatchObject([{ executionId: 'run-1', attempt: 1, journal: [] }])
+  })
+
+  it('acknowledges a step only after its event is accepted, and in order', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    bench.partition.automatic = false
+    worker.ask('run-1', 1, step('a#1', 1))
+    worker.ask('run-1', 1, step('b#1', 2))
+    await bench.settle()
+    expect(worker.told('ack')).toEqual([])
+    bench.partition.accept()
+    await bench.settle()
+    expect(worker.told('ack').map((ack) => ack['seq'])).toEqual([1, 2])
+  })
+
+  it('gives a lost run to another worker with its journal', async () => {
+    const bench = createBench()
+    const first = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    first.ask('run-1', 1, step('a#1', 'done'))
+    await bench.settle()
+    const second = bench.worker('w2')
+    bench.engine.disconnect(first.session, 'disconnected')
+    await bench.settle()
+    expect(second.told('assign')).toMatchObject([
+      { executionId: 'run-1', attempt: 2, journal: [{ path: 'a#1', status: 'completed', value: 'done' }] },
+    ])
+  })
+
+  it('fences the attempt of a worker that was taken for dead, and calls a lie a lie', async () => {
+    const bench = createBench()
+    const first = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    bench.engine.disconnect(first.session, 'heartbeat_missed')
+    const again = bench.worker('w1')
+    await bench.settle()
+    again.ask('run-1', 1, step('a#1', 1))
+    again.ask('run-1', 9, step('a#1', 1))
+    const liar = bench.worker('w2')
+    liar.ask('run-1', 2, step('a#1', 1))
+    await bench.settle()
+    expect(again.told('nack').map((nack) => nack['code'])).toEqual(['attempt_fenced', 'protocol_violation'])
+    expect(liar.told('nack').map((nack) => nack['code'])).toEqual(['protocol_violation'])
+  })
+
+  it('keeps the order of a run while a large value is being stored', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    worker.ask('run-1', 1, step('big#1', 'x'.repeat(inlineLimitBytes + 1)), true)
+    worker.ask('run-1', 1, step('small#1', 1))
+    await bench.settle()
+    expect(worker.told('ack').map((ack) => ack['seq'])).toEqual([1, 2])
+    expect([...(bench.partition.state.executions.get(keyOf('run-1'))?.settled.keys() ?? [])]).toEqual([
+      'big#1',
+      'small#1',
+    ])
+    expect(bench.objects.objects.size).toBe(1)
+  })
+
+  it('refuses a value above the limit and goes on', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    worker.ask('run-1', 1, step('huge#1', 'x'.repeat(11 * 1024 * 1024)), true)
+    worker.ask('run-1', 1, step('small#1', 1))
+    await bench.settle()
+    expect(worker.told('nack')).toMatchObject([{ seq: 1, code: 'payload_too_large' }])
+    expect(worker.told('ack')).toMatchObject([{ seq: 2 }])
+  })
+
+  it('opens stored values when it hands a run over, and fails a run whose value is corrupt', async () => {
+    const bench = createBench()
+    const first = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    const large = 'y'.repeat(inlineLimitBytes + 1)
+    first.ask('run-1', 1, step('big#1', large), true)
+    await bench.settle()
+    bench.engine.disconnect(first.session, 'disconnected')
+    const second = bench.worker('w2')
+    await bench.settle()
+    expect(second.told('assign')).toMatchObject([{ journal: [{ path: 'big#1', value: large }] }])
+    bench.engine.disconnect(second.session, 'disconnected')
+    for (const key of bench.objects.objects.keys()) bench.objects.objects.set(key, Buffer.from('"other"'))
+    bench.worker('w3')
+    await bench.settle()
+    expect(bench.partition.log.at(-1)).toMatchObject({
+      type: 'ExecutionFailed',
+      data: { error: { code: 'object_corrupt' } },
+    })
+  })
+
+  it('pushes what settles while a worker holds the run, after the assignment', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    worker.ask('run-1', 1, { type: 'timer_start', path: 't#1', requestHash: 'h', durationMs: 1000 })
+    await bench.settle()
+    bench.clock.advance(1000)
+    await bench.settle()
+    expect(worker.link.told.map((message) => message.type)).toEqual(['assign', 'ack', 'resolve'])
+    expect(worker.told('resolve')).toMatchObject([{ entry: { path: 't#1', status: 'completed', value: null } }])
+  })
+
+  it('wakes a suspended run when its signal comes, on whatever worker is there', async () => {
+    const bench = createBench()
+    const first = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    first.ask('run-1', 1, { type: 'wait_start', path: 'w#1', requestHash: 'h', name: 'go' })
+    first.ask('run-1', 1, { type: 'suspend', reason: 'waiting' })
+    await bench.settle()
+    bench.engine.disconnect(first.session, 'disconnected')
+    const second = bench.worker('w2')
+    await bench.settle()
+    expect(second.link.told).toEqual([])
+    await bench.send(keyOf('run-1'), {
+      type: 'SignalExecution',
+      data: { signalId: 's1', name: 'go', payload: { inline: 5 } },
+    })
+    await bench.settle()
+    expect(second.told('assign')).toMatchObject([
+      { attempt: 2, journal: [{ path: 'w#1', value: { timedOut: false, payload: 5 } }] },
+    ])
+  })
+
+  it('gives slots by priority, then age, and lends the slot of a run that waits', async () => {
+    const bench = createBench()
+    await bench.start('old')
+    bench.clock.advance(1)
+    await bench.start('young')
+    await bench.start('urgent', { priority: 5 })
+    const worker = bench.worker('w1', 1)
+    await bench.settle()
+    expect(worker.told('assign').map((a) => a.executionId)).toEqual(['urgent'])
+    worker.say({ type: 'waiting', executionId: 'urgent', attempt: 1 })
+    await bench.settle()
+    expect(worker.told('assign').map((a) => a.executionId)).toEqual(['urgent', 'old'])
+    worker.ask('old', 1, { type: 'complete', output: null })
+    await bench.settle()
+    expect(worker.told('assign').map((a) => a.executionId)).toEqual(['urgent', 'old', 'young'])
+  })
+
+  it('drains a worker: nothing new, and a word when it holds no run', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    worker.session.drain()
+    await bench.start('run-2')
+    worker.ask('run-1', 1, { type: 'suspend', reason: 'drained' })
+    await bench.settle()
+    expect(worker.link.told.map((message) => message.type)).toEqual(['assign', 'ack', 'drained'])
+  })
+
+  it('stops the attempt of a run that is cancelled, paused or too slow', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('a')
+    await bench.start('b')
+    await bench.start('c', { timeoutMs: 100 })
+    await bench.settle()
+    await bench.send(keyOf('a'), { type: 'CancelExecution', data: {} })
+    await bench.send(keyOf('b'), { type: 'PauseExecution', data: {} })
+    bench.clock.advance(100)
+    await bench.settle()
+    expect(worker.told('stop').map((stop) => stop['reason'])).toEqual(['cancelled', 'paused', 'timed_out'])
+    expect(worker.session.runs.size).toBe(0)
+  })
+
+  it('starts children, and cancels them with their parent, which closes when they have reported', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('parent')
+    await bench.settle()
+    worker.ask('parent', 1, {
+      type: 'child_start',
+      path: 'c#1',
+      requestHash: 'h',
+      childId: 'kid',
+      agentId: 'planner',
+      input: 1,
+      options: {},
+    })
+    await bench.settle()
+    expect(bench.partition.sent).toMatchObject([{ type: 'StartExecution', aggregate: keyOf('kid') }])
+    await bench.send(keyOf('parent'), { type: 'CancelExecution', data: {} })
+    await bench.settle()
+    expect(bench.partition.sent.map((sent) => sent.type)).toEqual(['StartExecution', 'CancelExecution'])
+    expect(bench.partition.state.executions.has(keyOf('parent'))).toBe(true)
+    await bench.send(keyOf('parent'), {
+      type: 'DeliverChildOutcome',
+      data: { path: 'c#1', childId: 'kid', outcome: { status: 'cancelled' } },
+    })
+    expect(bench.partition.state.executions.has(keyOf('parent'))).toBe(false)
+    expect(bench.partition.log.at(-1)?.envelope.closes).toBe(true)
+  })
+
+  it('delivers a child outcome to its parent and closes the child then', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.send(keyOf('kid'), {
+      type: 'StartExecution',
+      data: {
+        executionId: 'kid',
+        agentId: 'planner',
+        input: { inline: 1 },
+        requestHash: 'h',
+        options: { priority: 0 },
+        parent: { executionId: 'parent', path: 'c#1' },
+      },
+    })
+    await bench.settle()
+    worker.ask('kid', 1, { type: 'complete', output: 42 })
+    await bench.settle()
+    expect(bench.partition.sent).toMatchObject([
+      { type: 'DeliverChildOutcome', aggregate: keyOf('parent'), data: { outcome: { output: { inline: 42 } } } },
+    ])
+    expect(bench.partition.log.at(-1)).toMatchObject({ type: 'OutcomeDelivered', envelope: { closes: true } })
+  })
+
+  it('holds a run back until the pool of its key grants a permit, and returns it', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('run-1', { concurrency: { key: 'k', limit: 1 } })
+    await bench.settle()
+    const pool = `permits:${tenant}/k`
+    expect(bench.partition.sent).toMatchObject([{ type: 'AcquirePermit', aggregate: pool }])
+    await bench.send(pool, { type: 'AcquirePermit', data: { executionId: 'run-1', limit: 1, priority: 0 } })
+    await bench.settle()
+    expect(bench.partition.sent[1]).toMatchObject({ type: 'GrantPermit', aggregate: keyOf('run-1') })
+    await bench.send(keyOf('run-1'), { type: 'GrantPermit', data: { key: 'k' } })
+    await bench.settle()
+    worker.ask('run-1', 1, { type: 'complete', output: 1 })
+    await bench.settle()
+    expect(bench.partition.sent[2]).toMatchObject({ type: 'ReleasePermit' })
+    expect(bench.partition.log.at(-1)).toMatchObject({ type: 'PermitReturned', envelope: { closes: true } })
+  })
+
+  it('recognises a late repetition of a start after the run has closed', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    worker.ask('run-1', 1, { type: 'complete', output: 1 })
+    await bench.settle()
+    await bench.start('run-1')
+    expect(bench.partition.log.at(-1)).toMatchObject({ type: 'CommandDeduplicated', data: { outcome: 'accepted' } })
+    await bench.send(keyOf('run-1'), {
+      type: 'SignalExecution',
+      data: { signalId: 's', name: 'n', payload: { inline: 1 } },
+    })
+    expect(bench.partition.log.at(-1)).toMatchObject({ type: 'CommandRejected', data: { code: 'execution_finished' } })
+  })
+
+  it('takes a partition over: lost attempts go to the queue, timers and owed commands live on', async () => {
+    const former = createBench()
+    const worker = former.worker('w1')
+    await former.start('busy')
+    await former.start('asleep')
+    await former.settle()
+    worker.ask('busy', 1, step('a#1', 1))
+    worker.ask('busy', 1, {
+      type: 'child_start',
+      path: 'c#1',
+      requestHash: 'h',
+      childId: 'kid',
+      agentId: 'planner',
+      input: 1,
+      options: {},
+    })
+    worker.ask('asleep', 1, { type: 'timer_start', path: 't#1', requestHash: 'h', durationMs: 5000 })
+    worker.ask('asleep', 1, { type: 'suspend', reason: 'waiting' })
+    await former.settle()
+    const next = createBench(former.partition.log)
+    const other = next.worker('w2')
+    await next.settle()
+    expect(next.partition.sent).toEqual(former.partition.sent)
+    expect(other.told('assign')).toMatchObject([{ executionId: 'busy', attempt: 2 }])
+    next.clock.advance(5000)
+    await next.settle()
+    expect(other.told('assign')[1]).toMatchObject({
+      executionId: 'asleep',
+      attempt: 2,
+      journal: [{ path: 't#1', value: null }],
+    })
+  })
+
+  it('drops a partition that is lost, and tells the workers', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    bench.partition.live = false
+    bench.engine.lost(0)
+    expect(worker.told('stop')).toMatchObject([{ executionId: 'run-1', reason: 'fenced' }])
+    worker.ask('run-1', 1, step('a#1', 1))
+    expect(worker.told('nack')).toMatchObject([{ code: 'attempt_fenced' }])
+  })
+
+  it('runs ten thousand steps and hands them all over', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    for (let i = 1; i <= 10_000; i++) worker.ask('run-1', 1, step(`s#${i}`, i))
+    await bench.settle()
+    expect(worker.told('ack')).toHaveLength(10_000)
+    const next = bench.worker('w2')
+    bench.engine.disconnect(worker.session, 'disconnected')
+    await bench.settle()
+    const [assigned] = next.told('assign')
+    expect(assigned?.['journal']).toHaveLength(10_000)
+  })
+})

@@ -1,0 +1,26 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+export { Counter, Gauge, Histogram, Registry }
+
+/** A registry with what Node says about the process. */
+export const createMetrics = (): Registry => {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  return registry
+}
+
+/**
+ * The log core's counters as one metric, `omium_log_total{counter="rejected.stale_epoch"}`. Read when scraped.
+ * @param counters grow only, except when a name appears
+ */
+export const exposeCounters = (registry: Registry, counters: () => Readonly<Record<string, number>>): void => {
+  const gauge = new Gauge({
+    name: 'omium_log_total',
+    help: 'What the log core counted since the start, by counter',
+    labelNames: ['counter'],
+    registers: [registry],
+    collect() {
+      for (const [counter, value] of Object.entries(counters())) gauge.set({ counter }, value)
+    },
+  })
+}
