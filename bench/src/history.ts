@@ -59,7 +59,6 @@ const eventsOfRun = (run: number): EventDraft[] => {
         durationMs: 0.1,
       }),
     )
-  if (run % openEvery !== 0)
-    drafts.push(draft('ExecutionCompleted', { attempt: 1, output: { inline: 11 } }, true))
+  if (run % openEvery !== 0) drafts.push(draft('ExecutionCompleted', { attempt: 1, output: { inline: 11 } }, true))
   return drafts
 }

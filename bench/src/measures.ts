@@ -28,7 +28,10 @@ export const projectionLag = async (stack: BenchStack): Promise<ProjectionLag> =
   const url = `http://127.0.0.1:${stack.environment['OMIUM_PROJECTIONS_PORT']}/metrics`
   const lag = async (): Promise<number> => {
     const text = await (await fetch(url)).text()
-    return [...text.matchAll(/^omium_projection_lag_records\{[^}]*\} (\S+)$/gm)].reduce((sum, [, n]) => sum + Number(n), 0)
+    return [...text.matchAll(/^omium_projection_lag_records\{[^}]*\} (\S+)$/gm)].reduce(
+      (sum, [, n]) => sum + Number(n),
+      0,
+    )
   }
   const begin = performance.now()
   const records = await lag()

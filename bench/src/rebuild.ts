@@ -1,9 +1,9 @@
+import { executionMachine } from '@omium/execution-engine'
 import { type ContextOwner, openOwner, type SnapshotStore } from '@omium/log'
 import { createS3ObjectStore, createSnapshotStore } from '@omium/payloads'
-import { openLog } from '@omium/projection-kit'
 import { rebuild } from '@omium/projection-executions'
+import { openLog } from '@omium/projection-kit'
 import { executionContext, OmiumError } from '@omium/schemas'
-import { executionMachine } from '@omium/execution-engine'
 import type { Flags } from './flags.ts'
 import { fillPartition } from './history.ts'
 import { projectionLag } from './measures.ts'
@@ -82,7 +82,9 @@ const gatedStore = (store: SnapshotStore) => {
   }
 }
 
-type Partition = Parameters<Parameters<typeof openOwner<ReturnType<typeof executionMachine.empty>>>[1]['handler']['owned']>[0]
+type Partition = Parameters<
+  Parameters<typeof openOwner<ReturnType<typeof executionMachine.empty>>>[1]['handler']['owned']
+>[0]
 
 /** Becomes the owner of the one partition with the engine's own fold, does the work, and stays owner. */
 const ownOnce = async (
@@ -130,7 +132,8 @@ const measureProjection = async (
   await timed('projection from nothing to the end', events, async () => {
     const projection = stack.spawn('projections', 'projections/executions/src/main.ts')
     await stack.answers(`http://127.0.0.1:${stack.environment['OMIUM_PROJECTIONS_PORT']}/ready`)
-    while ((await projectionLag(stack)).caughtUpAfterMs === undefined) if (projection.hasExited()) throw new Error('the projection died')
+    while ((await projectionLag(stack)).caughtUpAfterMs === undefined)
+      if (projection.hasExited()) throw new Error('the projection died')
   })
   await timed('blue/green rebuild with comparison and switch', events, () =>
     rebuild({ env: stack.environment, databaseUrl: stack.environment['OMIUM_DATABASE_URL'] ?? '' }),

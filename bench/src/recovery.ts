@@ -44,8 +44,14 @@ export const benchRecovery = async (flags: Flags, say: (line: string) => void): 
   const engines = new Map<string, BenchProcess>()
   const startEngine = async (name: string): Promise<void> => {
     const port = await freePort()
-    engines.set(`:${port}`, stack.spawn(name, 'consumers/execution-engine/src/main.ts', { OMIUM_ENGINE_PORT: `${port}` }))
-    await until('an engine owns its share', () => [...observer.owners.values()].filter((one) => one.includes(`:${port}`)).length >= 3)
+    engines.set(
+      `:${port}`,
+      stack.spawn(name, 'consumers/execution-engine/src/main.ts', { OMIUM_ENGINE_PORT: `${port}` }),
+    )
+    await until(
+      'an engine owns its share',
+      () => [...observer.owners.values()].filter((one) => one.includes(`:${port}`)).length >= 3,
+    )
   }
   const stopLoad = new AbortController()
   try {
@@ -88,9 +94,16 @@ const killWorkers = async (
     const held = () => [...observer.openRuns].filter(([, run]) => run.workerId === victim.workerId)
     await until('the worker holds runs', () => held().length >= 5)
     const affected = new Map(held().map(([aggregate, run]) => [aggregate, run.attempt]))
-    const took = await resumed(observer, affected, (step, attempt) => step.attempt > attempt, () => victim.kill())
+    const took = await resumed(
+      observer,
+      affected,
+      (step, attempt) => step.attempt > attempt,
+      () => victim.kill(),
+    )
     perKill.push(took)
-    say(`worker kill ${kill + 1} of ${kills}: ${took.length} runs went on, the last after ${Math.max(...took).toFixed(0)} ms`)
+    say(
+      `worker kill ${kill + 1} of ${kills}: ${took.length} runs went on, the last after ${Math.max(...took).toFixed(0)} ms`,
+    )
     workers[index] = await startBenchWorker(stack, `worker-${kill + 3}`)
   }
   return seriesOf('worker', perKill)
@@ -107,17 +120,33 @@ const killEngines = async (
   for (let kill = 0; kill < kills; kill++) {
     const [port, victim] = [...engines][0] ?? []
     if (port === undefined || !victim) break
-    const owned = () => new Set([...observer.owners].flatMap(([partition, endpoint]) => (endpoint.includes(port) ? [partition] : [])))
-    await until('the engine owns partitions with runs', () => [...observer.openRuns.values()].filter((run) => owned().has(run.partition)).length >= 5)
+    const owned = () =>
+      new Set([...observer.owners].flatMap(([partition, endpoint]) => (endpoint.includes(port) ? [partition] : [])))
+    await until(
+      'the engine owns partitions with runs',
+      () => [...observer.openRuns.values()].filter((run) => owned().has(run.partition)).length >= 5,
+    )
     const partitions = owned()
-    const affected = new Map([...observer.openRuns].flatMap(([key, run]) => (partitions.has(run.partition) ? [[key, 0]] : [])) as [string, number][])
+    const affected = new Map(
+      [...observer.openRuns].flatMap(([key, run]) => (partitions.has(run.partition) ? [[key, 0]] : [])) as [
+        string,
+        number,
+      ][],
+    )
     const claimed = new Set<number>()
     observer.onClaim((partition) => claimed.add(partition))
-    const took = await resumed(observer, affected, (step) => claimed.has(step.partition), () => victim.kill())
+    const took = await resumed(
+      observer,
+      affected,
+      (step) => claimed.has(step.partition),
+      () => victim.kill(),
+    )
     observer.onClaim(undefined)
     engines.delete(port)
     perKill.push(took)
-    say(`engine kill ${kill + 1} of ${kills}: ${took.length} runs went on, the last after ${Math.max(...took).toFixed(0)} ms`)
+    say(
+      `engine kill ${kill + 1} of ${kills}: ${took.length} runs went on, the last after ${Math.max(...took).toFixed(0)} ms`,
+    )
     await startEngine(`engine-${kill + 3}`)
   }
   return seriesOf('engine', perKill)

@@ -59,7 +59,9 @@ export const benchSoak = async (flags: Flags, say: (line: string) => void): Prom
 }
 
 const trendOf = (name: string, samples: readonly { at: number; sizes: Record<string, number> }[]): MemoryTrend => {
-  const points = samples.flatMap(({ at, sizes }) => (sizes[name] === undefined ? [] : [{ x: at / 3_600_000, y: sizes[name] }]))
+  const points = samples.flatMap(({ at, sizes }) =>
+    sizes[name] === undefined ? [] : [{ x: at / 3_600_000, y: sizes[name] }],
+  )
   const sizes = points.map(({ y }) => y)
   return {
     process: name,

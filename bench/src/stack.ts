@@ -63,7 +63,12 @@ export interface BenchStack {
  * A stack of the bench's own: free ports, a temporary home, PostgreSQL and Kafka as durable as `npm start` has them
  * (PostgreSQL with fsync and synchronous_commit on; Kafka with flush.messages=1 when `fsync`).
  */
-export const startBenchStack = async ({ fsync, services, partitions = 12, say }: BenchStackOptions): Promise<BenchStack> => {
+export const startBenchStack = async ({
+  fsync,
+  services,
+  partitions = 12,
+  say,
+}: BenchStackOptions): Promise<BenchStack> => {
   const home = mkdtempSync(join(tmpdir(), 'omium-bench-'))
   const { PATH, HOME, OMIUM_TOOLS_DIR, JAVA_HOME, OMIUM_JAVA_HOME } = process.env
   const running = await devUp({

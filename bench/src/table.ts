@@ -7,6 +7,9 @@ export const table = (rows: readonly Readonly<Record<string, string | number | u
   const widths = columns.map((column, index) => Math.max(column.length, ...cells.map((row) => row[index]?.length ?? 0)))
   const numeric = columns.map((column) => rows.some((row) => typeof row[column] === 'number'))
   const line = (values: readonly string[]): string =>
-    values.map((value, index) => (numeric[index] ? value.padStart(widths[index] ?? 0) : value.padEnd(widths[index] ?? 0))).join('  ').trimEnd()
+    values
+      .map((value, index) => (numeric[index] ? value.padStart(widths[index] ?? 0) : value.padEnd(widths[index] ?? 0)))
+      .join('  ')
+      .trimEnd()
   return [line(columns), widths.map((width) => '-'.repeat(width)).join('  '), ...cells.map(line)].join('\n')
 }
