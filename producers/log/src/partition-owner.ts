@@ -115,13 +115,21 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     await this.readToEnd()
     for (const record of this.#garbage.splice(0)) await this.#deadLetter(record, 'record_undecodable', garbageDetail)
     if (this.#dropped) throw this.#lostError()
-    this.epoch = this.fold.epoch + 1
+    this.epoch = this.nextEpoch()
     this.deps.writer.attach(this)
-    await this.deps.writer.append(this, [this.#claimRecord()])
+    await this.claim()
     if (this.#dropped) throw this.#lostError()
     this.#claimed = true
     this.deps.counters.add('claims')
     for (const [aggregate, why] of this.#parked) this.#recordParking(aggregate, why)
+  }
+
+  protected nextEpoch(): number {
+    return this.fold.epoch + 1
+  }
+
+  protected async claim(): Promise<void> {
+    await this.deps.writer.append(this, [this.#claimRecord()])
   }
 
   /** Forgets the partition; what was appended and not accepted is rejected `log_fenced`. */
@@ -182,7 +190,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
       this.#sinceSnapshot++
       // the claimer before us has read and reported what lies before its claim
       if (envelope.type === 'PartitionClaimed') this.#garbage.length = 0
-      this.#apply(record, envelope)
+      this.applyRecord(record, envelope)
       return verdict
     }
     this.deps.counters.add(`rejected.${verdict}`)
@@ -203,7 +211,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     }
   }
 
-  #apply(record: StoredRecord, envelope: EventEnvelope): void {
+  protected applyRecord(record: StoredRecord, envelope: EventEnvelope): void {
     const { aggregate, type, version, schemaVersion } = envelope
     if (version === 0) {
       if (type === 'AggregateParked') this.#parked.delete(aggregate)
@@ -343,6 +351,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
         ...(commandId !== undefined && { commandId }),
         ...(draft.closes === true && { closes: true }),
       }
+      if (!isSound(envelope)) throw new OmiumError('internal', `the envelope of ${type} lacks an identity or a time`)
       const outcome = outcomeOf(type, draft.data)
       return { envelope, raw: codec.encodeEvent(envelope, draft.data), ...(outcome && { outcome }) }
     })
@@ -495,6 +504,10 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     )
   }
 }
+
+/** An owner accepts its own envelopes unread; so they must be such that every reader can read them. */
+const isSound = ({ tenant, aggregate, actor, correlationId, time }: EventEnvelope): boolean =>
+  tenant !== '' && aggregate !== '' && actor !== '' && correlationId !== '' && Number.isSafeInteger(time) && time >= 0
 
 /** A rejected promise that nobody needs to handle. */
 const rejected = (error: unknown): Promise<never> => {

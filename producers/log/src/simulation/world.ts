@@ -82,7 +82,7 @@ export class World {
       }
       run()
     }
-    this.#push(this.nowMs + Math.max(0, delayMs), task)
+    this.#push(this.nowMs + Math.max(0, Math.round(delayMs)), task)
     this.#wake?.()
     return () => {
       cancelled = true
