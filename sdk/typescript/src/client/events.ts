@@ -66,7 +66,7 @@ export async function* liveEvents(http: Http, id: string, options: EventsOptions
       heard()
       for await (const { id: eventId, event } of readConnection(http, path, lastId, signal, heard)) {
         failures = 0
-        if (eventId !== undefined) lastId = eventId
+        lastId = eventId ?? String(event.version)
         if (event.version <= lastVersion) continue
         lastVersion = event.version
         yield event
