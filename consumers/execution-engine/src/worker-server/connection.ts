@@ -6,6 +6,7 @@ import type { AgentRegistrar, Notices, RunMessage } from '../ports.ts'
 import { WorkerSession } from '../worker-session.ts'
 import { parseWorkerMessage } from './messages.ts'
 import { Outbound } from './outbound.ts'
+import { mayExceed } from './size.ts'
 
 /** What the server of workers needs from the engine. */
 export interface SessionHost {
@@ -110,7 +111,7 @@ export class Connection {
     }
     for (const value of frame as unknown[]) {
       if (this.#refused) return
-      this.#handle(value, bytes > inlineLimitBytes)
+      this.#handle(value, bytes > inlineLimitBytes && mayExceed(value, inlineLimitBytes))
     }
   }
 
@@ -131,7 +132,17 @@ export class Connection {
       else this.#greet(message)
     } else if (!session) this.#refuse(failureOf('protocol_violation', 'the first message is hello'))
     else if (message.type === 'drain') session.drain()
-    else if (message.type !== 'heartbeat') this.#options.host.message(session, message, large)
+    else if (message.type !== 'heartbeat') this.#deliver(session, message, large)
+  }
+
+  /** One worker's message must never end the process that serves all the others. */
+  #deliver(session: WorkerSession, message: RunMessage, large: boolean): void {
+    try {
+      this.#options.host.message(session, message, large)
+    } catch (error) {
+      this.#options.notices.error({ err: error, ...this.#who(), type: message.type }, 'a message could not be handled')
+      this.#refuse(failureOf('internal', `a ${message.type} could not be handled`))
+    }
   }
 
   #greet(hello: Parameters<typeof helloOf>[0]): void {
