@@ -33,6 +33,7 @@ export interface Live {
   subscribe(aggregate: string, onEvent: (event: AcceptedEvent) => void): () => void
   /** every event of one type, for caches */
   onType(type: string, onEvent: (event: AcceptedEvent) => void): void
+  readonly partitionCount: number
   /** the offset after the last record that was dispatched */
   nextOffset(partition: number): number
   readonly counters: { readonly waiting: number; readonly subscriptions: number; readonly events: number }
@@ -82,6 +83,10 @@ class LiveTail implements Live {
 
   get counters() {
     return { waiting: this.#waiters.size, subscriptions: this.#subscribers.size, events: this.#events }
+  }
+
+  get partitionCount(): number {
+    return this.#positions.size
   }
 
   notReady(): string | null {
