@@ -16,7 +16,7 @@ import {
   writeReceipt,
 } from '@omium/schemas'
 import { z } from 'zod'
-import type { Agent, RunOptions } from '../agent.ts'
+import type { Agent, RunOptions } from '../context.ts'
 import { toPlainJson } from '../replay/plain-json.ts'
 import { type EventsOptions, liveEvents } from './events.ts'
 import { type ConnectionOptions, Http } from './http.ts'
@@ -60,6 +60,8 @@ export interface RunHandle<Output> {
   readonly created: boolean
   /** Waits for the end. @throws OmiumError the run's failure, `execution_cancelled`, or `timeout` after `timeoutMs` */
   result(options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<Output>
+  /** Waits for the end, however it ends, and gives the execution as it is then. @throws OmiumError `timeout` */
+  ended(options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<ExecutionView>
   /** History, then live, until the end; survives reconnects. */
   events(options?: EventsOptions): AsyncIterable<EventView>
   get(): Promise<ExecutionView>
@@ -100,29 +102,31 @@ export const omium = (options: ConnectionOptions = {}): Client => {
       return accepted
     }
     const reasoned = (path: string) => (reason?: string) => write(path, reason === undefined ? {} : { reason }, false)
+    const ended: RunHandle<Output>['ended'] = async ({ timeoutMs, signal } = {}) => {
+      const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs
+      for (;;) {
+        const left = deadline - performance.now()
+        if (left <= 0) throw new OmiumError('timeout', `execution ${id} has not ended within ${timeoutMs} ms`)
+        const waitMs = Math.ceil(Math.min(longPollMs, left))
+        const reply = await http.json('GET', `${base}/result`, {
+          query: { wait_ms: waitMs },
+          idempotent: true,
+          timeoutMs: waitMs + 10_000,
+          ...(signal && { signal }),
+        })
+        if (reply === null) continue
+        const view = executionView.parse(reply)
+        if (isTerminal(view.status)) return view
+      }
+    }
     return {
       id,
       get position() {
         return position
       },
       created: receipt ? !receipt.deduplicated : false,
-      async result({ timeoutMs, signal } = {}) {
-        const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs
-        for (;;) {
-          const left = deadline - performance.now()
-          if (left <= 0) throw new OmiumError('timeout', `execution ${id} has not ended within ${timeoutMs} ms`)
-          const waitMs = Math.ceil(Math.min(longPollMs, left))
-          const reply = await http.json('GET', `${base}/result`, {
-            query: { wait_ms: waitMs },
-            idempotent: true,
-            timeoutMs: waitMs + 10_000,
-            ...(signal && { signal }),
-          })
-          if (reply === null) continue
-          const view = executionView.parse(reply)
-          if (isTerminal(view.status)) return outputOf(view) as Output
-        }
-      },
+      ended,
+      result: async (resultOptions) => outputOf(await ended(resultOptions)) as Output,
       events: (eventsOptions) => liveEvents(http, id, eventsOptions),
       async get() {
         const query = { min_position: position }

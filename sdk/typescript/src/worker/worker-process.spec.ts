@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 
-const program = join(import.meta.dirname, '../../test/worker-process.ts')
+const program = fileURLToPath(new URL('../../test/worker-process.ts', import.meta.url))
 
 it('a rejection that nobody handles fails its run, not the worker; SIGTERM drains and ends the process', async () => {
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', program], {
