@@ -179,7 +179,7 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
       report({ type: 'ready', name, external: isExternal, afterMs: readyAfterMs }),
     )
     options.signal?.throwIfAborted()
-    const environment = {
+    const environment: Record<string, string> = {
       ...serviceEnvironment(stack.endpoints, ports, credentials, brokers, env),
       OMIUM_HOME: home,
     }
