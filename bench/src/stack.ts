@@ -89,6 +89,9 @@ export const startBenchStack = async ({
       if (event.type === 'progress') say(event.message)
       if (event.type === 'service-died') say(`${event.name} died: ${event.how}`)
     },
+  }).catch((error: unknown) => {
+    rmSync(home, { recursive: true, force: true })
+    throw error
   })
   const { environment, supervisor, layout } = running
   const spawn = (name: string, entry: string, env: Record<string, string> = {}): BenchProcess => {
