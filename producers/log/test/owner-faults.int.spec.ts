@@ -125,7 +125,9 @@ describe(`an owner on real brokers (seed ${seed})`, { timeout: 120_000 }, () => 
     await eventually(() => acceptedByZombie().length === first.length, { timeoutMs: 30_000 })
     // its last requests are on the way when it stops; they arrive after the successor's claim
     proxy.add({ apiKey: kafkaApi.produce, action: 'holdRequest' })
-    await eventually(() => proxy.held.length > 0)
+    await eventually(() => {
+      if (proxy.held.length === 0) throw new Error(`it wrote nothing; its last words:\n${zombie.output().slice(-2000)}`)
+    })
     zombie.pause()
     proxy.clear()
 
