@@ -131,17 +131,20 @@ export class Assignments {
     partition.whenAccepted(() =>
       run.outgoing.run(() => {
         if (journal.length === 0 && !seed && 'inline' in input) {
-          send(input.inline, [])
+          try {
+            send(input.inline, [])
+          } catch (error) {
+            this.cannotOpen(run, error)
+          }
           return
         }
         return Promise.all([
           this.#payloads.open(input),
           seed ? this.#payloads.open(seed) : [],
           openJournal(journal, this.#payloads),
-        ]).then(
-          ([openedInput, seeded, opened]) => send(openedInput, [...(seeded as JournalEntry[]), ...opened]),
-          (error: unknown) => this.cannotOpen(run, error),
-        )
+        ])
+          .then(([openedInput, seeded, opened]) => send(openedInput, [...(seeded as JournalEntry[]), ...opened]))
+          .catch((error: unknown) => this.cannotOpen(run, error))
       }),
     )
     return appended
