@@ -379,7 +379,8 @@ export class Run implements CallHost, HostedRun {
   }
 
   private drainIfStill(): void {
-    if (this.isStill()) this.suspend('drained')
+    // what only waits needs no worker until something resolves
+    if (this.isStill()) this.suspend(this.waiting ? 'waiting' : 'drained')
   }
 
   /** The worker can't go on with this run; the platform hands it to another. */

@@ -1,4 +1,5 @@
 import {
+  defaultStepRetry,
   type Failure,
   type JournalEntry,
   type JsonValue,
@@ -287,7 +288,11 @@ export class StepCall extends Call implements Watched, Ambient, RunningStep {
         this.output = output
         if (found.status === 'completed') this.reportCompletion()
         else if (error) this.reportFailure(error, noRetry)
-        else this.reportFailure(new OmiumError('step_timeout', `step "${name}" timed out`).toFailure(), retry)
+        else {
+          // the reconciler vouches for another try, also where effects have one by default
+          const again = retry.maxAttempts > 1 ? retry : defaultStepRetry
+          this.reportFailure(new OmiumError('step_timeout', `step "${name}" timed out`).toFailure(), again)
+        }
         return
       }
       this.phase = 'reconciled'
