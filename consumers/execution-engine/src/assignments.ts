@@ -114,25 +114,37 @@ export class Assignments {
     const journal = journalOf(state)
     const { agentId, input, seed } = state
     const deadlineAt = deadlineOf(state)
+    const budgetMicroCredits = state.options.budgetMicroCredits ?? null
     const send = (openedInput: JsonValue, opened: readonly JournalEntry[]): void => {
       if (run.ended) return
-      session.link.assign({ executionId, attempt, agentId, input: openedInput, deadlineAt, journal: opened })
+      session.link.assign({
+        executionId,
+        attempt,
+        agentId,
+        input: openedInput,
+        deadlineAt,
+        budgetMicroCredits,
+        journal: opened,
+      })
       this.#measures.dispatched(this.#nowMs() - since)
     }
     partition.whenAccepted(() =>
       run.outgoing.run(() => {
         if (journal.length === 0 && !seed && 'inline' in input) {
-          send(input.inline, [])
+          try {
+            send(input.inline, [])
+          } catch (error) {
+            this.cannotOpen(run, error)
+          }
           return
         }
         return Promise.all([
           this.#payloads.open(input),
           seed ? this.#payloads.open(seed) : [],
           openJournal(journal, this.#payloads),
-        ]).then(
-          ([openedInput, seeded, opened]) => send(openedInput, [...(seeded as JournalEntry[]), ...opened]),
-          (error: unknown) => this.cannotOpen(run, error),
-        )
+        ])
+          .then(([openedInput, seeded, opened]) => send(openedInput, [...(seeded as JournalEntry[]), ...opened]))
+          .catch((error: unknown) => this.cannotOpen(run, error))
       }),
     )
     return appended

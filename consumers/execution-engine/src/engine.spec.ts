@@ -1,4 +1,4 @@
-import { inlineLimitBytes } from '@omium/schemas'
+import { inlineLimitBytes, type JsonValue } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { createBench, keyOf, step, tenant } from '../test/engine-bench.ts'
 
@@ -321,6 +321,29 @@ describe('the engine', () => {
     expect(worker.told('stop')).toMatchObject([{ executionId: 'run-1', reason: 'fenced' }])
     worker.ask('run-1', 1, step('a#1', 1))
     expect(worker.told('nack')).toMatchObject([{ code: 'attempt_fenced' }])
+  })
+
+  it('hands over a fork with the results it took over, and fails one whose seed is no journal', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    const fork = (executionId: string, seed: JsonValue) =>
+      bench.send(keyOf(executionId), {
+        type: 'StartExecution',
+        data: {
+          executionId,
+          agentId: 'planner',
+          input: { inline: 1 },
+          requestHash: 'h',
+          options: { priority: 0 },
+          forkedFrom: { executionId: 'original', seed: { inline: seed } },
+        },
+      })
+    const entry = { status: 'completed', path: 'a#1', requestHash: 'h', kind: 'step', value: 7 }
+    await fork('fork-1', [entry])
+    await fork('fork-2', 42)
+    await bench.settle()
+    expect(worker.told('assign')).toMatchObject([{ executionId: 'fork-1', journal: [entry] }])
+    expect(bench.partition.typesOf(keyOf('fork-2')).at(-1)).toBe('ExecutionFailed')
   })
 
   it('refuses what the log cannot take, and the attempt goes on', async () => {

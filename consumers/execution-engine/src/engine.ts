@@ -33,6 +33,7 @@ export class Engine implements ContextHandler<PartitionState> {
   readonly #partitions = new Map<number, HostedPartition>()
   readonly #sessions = new Set<WorkerSession>()
   readonly #clock: Clock
+  readonly #notices: Notices
   readonly #measures: EngineMeasures
   readonly #dispatcher: Dispatcher
   readonly #timers: TimerQueue<Moment>
@@ -45,6 +46,7 @@ export class Engine implements ContextHandler<PartitionState> {
   constructor({ payloads, clock, notices, measures }: EngineOptions) {
     const nowMs = (): number => clock.nowMs()
     this.#clock = clock
+    this.#notices = notices
     this.#measures = measures
     this.#dispatcher = new Dispatcher((run, session) => this.#assignments.startWaiting(run, session))
     this.#timers = new TimerQueue(clock, (moment) => this.#elapsed(moment))
@@ -84,7 +86,9 @@ export class Engine implements ContextHandler<PartitionState> {
   // the log's side
 
   owned(log: OwnedPartition<PartitionState>): void {
-    const partition = new HostedPartition(log)
+    const partition = new HostedPartition(log, (error) => {
+      this.#notices.error({ err: error, partition: log.partition }, 'what follows from accepted events failed')
+    })
     this.#partitions.set(log.partition, partition)
     const { executions, pools } = log.state
     for (const [aggregate, state] of [...executions]) {

@@ -42,10 +42,13 @@ export class HostedPartition {
   readonly queued = new Set<string>()
   /** live attempts by aggregate */
   readonly runs = new Map<string, LiveRun>()
+  readonly #onFault: (error: unknown) => void
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(log: OwnedPartition<PartitionState>) {
+  /** @param onFault a callback of {@link whenAccepted} threw: a defect, which must not end the process */
+  constructor(log: OwnedPartition<PartitionState>, onFault: (error: unknown) => void) {
     this.log = log
+    this.#onFault = onFault
   }
 
   get live(): boolean {
@@ -94,7 +97,7 @@ export class HostedPartition {
 
   /** Runs `then` once everything appended so far is accepted; never, when the partition is lost before. */
   whenAccepted(then: () => void): void {
-    this.#last.then(then, ignore)
+    this.#last.then(then, ignore).catch(this.#onFault)
   }
 
   #appended(append: Promise<Appended>): Promise<Appended> {

@@ -35,7 +35,7 @@ export class LiveRun {
   }
 }
 
-/** Runs jobs one after the other, and synchronously as long as none of them is asynchronous. */
+/** Runs jobs one after the other, and synchronously as long as none of them is asynchronous. Jobs see to their own failures. */
 export class Lane {
   #tail: Promise<void> | null = null
 
