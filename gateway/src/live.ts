@@ -11,7 +11,7 @@ import { type ErrorCode, eventsTopic, OmiumError } from '@omium/schemas'
  * 4. Nobody waits without a bound, and a subscriber must take what it is given at once or buffer it itself.
  */
 
-export type Outcome =
+type Outcome =
   | { readonly status: 'accepted'; readonly position: Position; readonly deduplicated: boolean }
   | { readonly status: 'rejected'; readonly code: ErrorCode; readonly detail: string; readonly position: Position }
 
@@ -20,7 +20,7 @@ export interface Position {
   readonly offset: number
 }
 
-export interface OutcomeWait {
+interface OutcomeWait {
   /** rejects with OmiumError `timeout` when no outcome was seen in time */
   readonly outcome: Promise<Outcome>
   cancel(): void

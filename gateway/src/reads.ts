@@ -7,7 +7,7 @@ import type { Services } from './services.ts'
 
 /** How a read waits for what its caller already knows to have happened. */
 
-export const parsePosition = (text: string): Position => {
+const parsePosition = (text: string): Position => {
   const [partition, offset] = text.split(':').map(Number) as [number, number]
   return { partition, offset }
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
-import { eventually, freshDatabase, freshPrefix, testStack } from '@omium/dev/testing'
+import { eventually, freshDatabase, freshPrefix, spawnService, testStack } from '@omium/dev/testing'
 import { type ContextOwner, openCommandSender } from '@omium/log'
 import { migrate, seedTenant } from '@omium/migrations'
 import { executionsProjection } from '@omium/projection-executions'
@@ -28,6 +29,7 @@ let engine: ScriptedEngine
 let owner: ContextOwner
 let projection: RunningProjection
 let counter = 0
+let env: Record<string, string>
 
 beforeAll(async () => {
   const stack = testStack()
@@ -36,7 +38,7 @@ beforeAll(async () => {
   await seedTenant(databaseUrl, { tenant: 'ten_a', name: 'A', apiKey: keyA })
   await seedTenant(databaseUrl, { tenant: 'ten_b', name: 'B', apiKey: keyB })
   pool = createPool(databaseUrl)
-  const env = {
+  env = {
     OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
     OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
     OMIUM_TOPIC_PREFIX: freshPrefix(),
@@ -55,7 +57,7 @@ beforeAll(async () => {
   ;({ engine, owner } = await ScriptedEngine.start(log.context, partitions, endpoint))
   projection = await runProjection({ definition: executionsProjection, log, pool, databaseUrl, onNotice: quiet })
   const config = readConfig(env)
-  const limits = { ...config.limits, readWaitMs: 3_000, heartbeatMs: 100 }
+  const limits = { ...config.limits, readWaitMs: 3_000, heartbeatMs: 100, slowReaderMs: 300 }
   gateway = await startGateway({ ...config, commandTimeoutMs: 3_000, limits }, log, pino({ level: 'silent' }))
   await eventually(() => expect(engine.owns).toBe(partitions), { timeoutMs: 30_000 })
   const sender = await openCommandSender(log.context)
@@ -507,6 +509,27 @@ describe('events', () => {
     expect(over.status).toBe(204)
   })
 
+  it('cut off a reader that does not read, which may resume', async () => {
+    const { id, position } = await start()
+    await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    await engine.write('ten_a', id, started)
+    const { hostname, port } = new URL(gateway.url)
+    const socket = connect(Number(port), hostname)
+    socket.write(
+      `GET /v1/executions/${id}/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${keyA}\r\naccept: text/event-stream\r\n\r\n`,
+    )
+    socket.pause()
+    const cut = new Promise((resolve) => socket.once('close', resolve))
+    socket.once('error', () => undefined)
+    for (let n = 1; n <= 300; n++) await engine.write('ten_a', id, step(n, 'x'.repeat(60_000)))
+    await eventually(async () => {
+      const metrics = await (await fetch(`${gateway.url}/metrics`)).text()
+      expect(metrics).toMatch(/omium_gateway_subscriptions 0/)
+    })
+    socket.resume()
+    await cut
+  })
+
   it('are kept alive by comments while nothing happens', async () => {
     const { id, position } = await start()
     await call('GET', `/v1/executions/${id}?min_position=${position}`)
@@ -559,5 +582,34 @@ describe('the platform', () => {
     await eventually(async () => expect((await call('GET', '/v1/executions', { key })).status).toBe(401), {
       timeoutMs: 6_000,
     })
+  })
+})
+
+describe('the process', () => {
+  it('answers, and on SIGTERM ends its streams and itself, in order', async () => {
+    const { id, position } = await start()
+    await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    const service = await spawnService('gateway/src/main.ts', env, { readyLine: /"msg":"listening"/ })
+    const url = /"url":"(http:[^"]+)"/.exec(service.output())?.[1]
+    expect((await fetch(`${url}/ready`)).status).toBe(200)
+    const headers = { authorization: `Bearer ${keyA}`, accept: 'text/event-stream' }
+    const stream = await fetch(`${url}/v1/executions/${id}/events`, { headers })
+    const text = stream.text()
+    await service.stop()
+    expect(await text).toContain('event: ExecutionRequested')
+    expect(await service.exited).toMatchObject({ code: 0 })
+    expect(service.output()).not.toContain(keyA)
+  })
+
+  it('names every setting that is wrong and exits with 1', async () => {
+    const service = await spawnService('gateway/src/main.ts', {
+      ...env,
+      OMIUM_TOKEN_SECRET: 'short',
+      OMIUM_DATABASE_URL: '',
+    })
+    expect(await service.exited).toMatchObject({ code: 1 })
+    expect(service.output()).toMatch(/settings_invalid/)
+    expect(service.output()).toMatch(/OMIUM_TOKEN_SECRET.*OMIUM_DATABASE_URL|OMIUM_DATABASE_URL.*OMIUM_TOKEN_SECRET/s)
+    expect(service.output()).not.toContain('short')
   })
 })
