@@ -102,6 +102,34 @@ describe('the client', () => {
     expect(resumedFrom).toEqual([undefined, '2', '4'])
   })
 
+  it('ends when nothing follows the last event that it has seen', async () => {
+    const client = await clientOf({ 'GET /v1/executions/run/events': (_, response) => response.writeHead(204).end() })
+    expect(await collect(client.handle('run').events({ after: 9 }))).toEqual([])
+  })
+
+  it('reads what it has just written, however far the read model lags', async () => {
+    const positions: (string | null)[] = []
+    const answer =
+      (body: unknown): Handler =>
+      (request, response) => {
+        positions.push(request.query.get('min_position'))
+        sendJson(response, 200, body)
+      }
+    const client = await clientOf({
+      'POST /v1/executions': (_, response) => sendJson(response, 201, receipt('run')),
+      'GET /v1/executions/run': answer(view('run')),
+      'GET /v1/executions/run/steps': answer({ items: [] }),
+      'GET /v1/executions/run/result': answer(view('run', { status: 'completed', output: 1 })),
+      'GET /v1/executions/run/events': (_, response) => response.writeHead(204).end(),
+    })
+    const run = await client.start('a', null)
+    await run.get()
+    await run.steps()
+    await run.result()
+    await collect(run.events())
+    expect(positions).toEqual(['0:1', '0:1', '0:1', '0:1'])
+  })
+
   it('takes a stream that has gone silent for dead', async () => {
     let connections = 0
     const client = await clientOf({

@@ -118,11 +118,16 @@ class WorkerProcess implements Worker {
   async start(): Promise<void> {
     if (this.state !== 'new') throw new OmiumError('settings_invalid', 'a worker starts once')
     this.state = 'running'
-    this.endContainment = containStrayRejections(this.log)
+    this.endContainment = containStrayRejections(this)
     if (this.handlesSignals) for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, this.onSignal)
     this.refreshTimer = setInterval(() => void this.refresh(), refreshEveryMs)
     void this.refresh()
-    await this.ready.promise
+    try {
+      await this.ready.promise
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
   }
 
   async drain(): Promise<void> {
