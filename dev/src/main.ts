@@ -73,6 +73,8 @@ const up = async (flags: UpFlags, demo: boolean): Promise<void> => {
     }
   } catch (error) {
     if (!signal.aborted) throw error
+    // the shell's convention for an end by Ctrl-C: it never was up
+    process.exitCode = 130
   }
 }
 

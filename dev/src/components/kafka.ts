@@ -249,7 +249,7 @@ export const kafka = {
         command: java.java,
         args: [
           ...jvmFlags(java, profile, heapMb),
-          ...(classes === undefined ? [] : [`-XX:AOTCache=${classes}`]),
+          ...(classes === undefined ? [] : [`-XX:AOTCache=${classes}`, '-Xlog:aot*=error']),
           '-cp',
           `${libs}/*`,
           `-Dlog4j2.configurationFile=${logging}`,
