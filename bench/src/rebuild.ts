@@ -1,5 +1,5 @@
 import { executionMachine } from '@omium/execution-engine'
-import { type ContextOwner, openOwner, type SnapshotStore } from '@omium/log'
+import { type ContextOwner, type LogContext, openOwner, type SnapshotStore } from '@omium/log'
 import { createS3ObjectStore, createSnapshotStore } from '@omium/payloads'
 import { rebuild } from '@omium/projection-executions'
 import { openLog } from '@omium/projection-kit'
@@ -32,21 +32,24 @@ export const benchRebuild = async (flags: Flags, say: (line: string) => void): P
   try {
     const objects = await createS3ObjectStore(s3Of(stack))
     const store = gatedStore(createSnapshotStore(objects))
+    // connected and provisioned beforehand: what is timed is joining, claiming and folding
+    const log = await openLog(stack.environment, executionContext, 'omium-bench-owner', () => {})
     let owner: ContextOwner | undefined
     await timed('append, real owner, group commit', events, async () => {
-      owner = await ownOnce(stack, store.real, (partition) => fillPartition(partition, events))
+      owner = await ownOnce(stack, log.context, store.real, (partition) => fillPartition(partition, events))
     })
     // what a kill leaves behind: no snapshot taken at the end
     store.closeForWriting()
     await owner?.close()
     await timed('owner recovery without a snapshot', events, async () => {
-      const opened = await ownOnce(stack, store.empty, async () => {})
-      await opened.close()
+      owner = await ownOnce(stack, log.context, store.empty, async () => {})
     })
+    await owner?.close()
     await timed(`owner recovery from the newest snapshot (one each ${snapshotEvery})`, events, async () => {
-      const opened = await ownOnce(stack, store.real, async () => {})
-      await opened.close()
+      owner = await ownOnce(stack, log.context, store.real, async () => {})
     })
+    await owner?.close()
+    await log.close()
     await measureProjection(stack, events, timed)
     await objects.close()
   } finally {
@@ -89,12 +92,12 @@ type Partition = Parameters<
 /** Becomes the owner of the one partition with the engine's own fold, does the work, and stays owner. */
 const ownOnce = async (
   stack: BenchStack,
+  context: LogContext,
   snapshots: SnapshotStore,
   work: (partition: Partition) => Promise<void>,
 ): Promise<ContextOwner> => {
-  const log = await openLog(stack.environment, executionContext, 'omium-bench-owner', () => {})
   const owned = Promise.withResolvers<void>()
-  const owner = await openOwner(log.context, {
+  const owner = await openOwner(context, {
     machine: executionMachine,
     handler: {
       owned: (partition) => void work(partition).then(owned.resolve, owned.reject),
@@ -110,16 +113,7 @@ const ownOnce = async (
     },
   })
   await owned.promise
-  return {
-    get partitions() {
-      return owner.partitions
-    },
-    counters: owner.counters,
-    close: async () => {
-      await owner.close()
-      await log.close()
-    },
-  }
+  return owner
 }
 
 const measureProjection = async (
