@@ -1,10 +1,11 @@
+import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry'
 import { OmiumError } from '@omium/schemas'
 import { z } from 'zod'
 
 /**
- * The four calls of the Confluent Schema Registry API that the codec needs (docs.confluent.io, schema-registry/develop/api).
- * Spoken directly: the stock client sets a subject's compatibility only after it registered, refuses a subject whose
- * level differs, and compiles every schema with a JSON Schema draft older than ours.
+ * What the codec needs of a Confluent-compatible schema registry: the stock client for schemas and ids, and two calls of
+ * the HTTP API (docs.confluent.io, schema-registry/develop/api) that it has no method for: asking what is incompatible,
+ * and setting a subject's level before its first version gets in, which the client would do only afterwards.
  */
 export interface RegistryApi {
   /** the id of exactly this schema under the subject, undefined when it is not registered there */
@@ -16,11 +17,10 @@ export interface RegistryApi {
   exists(schemaId: number): Promise<boolean>
 }
 
-const compatibility = 'BACKWARD_TRANSITIVE'
+const compatibility = COMPATIBILITY.BACKWARD_TRANSITIVE
 const attempts = 5
 const timeoutMs = 10_000
 
-const idReply = z.object({ id: z.number().int().nonnegative() })
 const compatibilityReply = z.object({ is_compatible: z.boolean(), messages: z.array(z.string()).optional() })
 
 interface Reply {
@@ -31,8 +31,21 @@ interface Reply {
 const messageOf = (body: unknown): string =>
   typeof body === 'object' && body !== null && 'message' in body ? String(body.message) : JSON.stringify(body)
 
+/**
+ * The registry's answer inside what the stock client threw: it hides the 404 of a look-up behind a class of its own, and
+ * gives a connection that failed the status 400.
+ */
+const statusOf = (error: unknown): number => {
+  if (!(error instanceof Error)) return 0
+  if (error.name === 'ConfluentSchemaRegistryError') return 404
+  return 'status' in error ? Number(error.status) : 0
+}
+
+const isAnswer = (status: number): boolean => status > 400 && status < 500 && status !== 429
+
 export const createRegistryApi = (registryUrl: string): RegistryApi => {
   const base = registryUrl.replace(/\/+$/, '')
+  const client = new SchemaRegistry({ host: base, clientId: 'omium', retry: { retries: 0 } })
 
   const once = async (method: string, path: string, body?: unknown): Promise<Reply> => {
     const response = await fetch(`${base}${path}`, {
@@ -52,26 +65,18 @@ export const createRegistryApi = (registryUrl: string): RegistryApi => {
   }
 
   /** Every call is idempotent, so it is made again while the registry is starting or overloaded. */
-  const call = async (method: string, path: string, body?: unknown): Promise<Reply> => {
+  const patiently = async <T>(what: string, ask: () => Promise<T>): Promise<T> => {
     for (let attempt = 1; ; attempt++) {
-      let problem: string
-      let cause: unknown
       try {
-        const reply = await once(method, path, body)
-        if (reply.status < 500 && reply.status !== 429) return reply
-        problem = `HTTP ${reply.status}: ${messageOf(reply.body)}`
+        return await ask()
       } catch (error) {
-        cause = error
-        problem = error instanceof Error ? error.message : String(error)
-      }
-      if (attempt >= attempts) {
-        throw new OmiumError(
-          'unavailable',
-          `the schema registry at ${base} does not answer ${method} ${path}: ${problem}`,
-          {
-            cause,
-          },
-        )
+        if (isAnswer(statusOf(error))) throw error
+        if (attempt >= attempts) {
+          const problem = error instanceof Error ? error.message : String(error)
+          throw new OmiumError('unavailable', `the schema registry at ${base} does not answer ${what}: ${problem}`, {
+            cause: error,
+          })
+        }
       }
       await new Promise((resolve) => {
         setTimeout(resolve, 50 * 2 ** attempt)
@@ -79,18 +84,24 @@ export const createRegistryApi = (registryUrl: string): RegistryApi => {
     }
   }
 
+  const call = (method: string, path: string, body?: unknown): Promise<Reply> =>
+    patiently(`${method} ${path}`, async () => {
+      const reply = await once(method, path, body)
+      if (reply.status >= 500 || reply.status === 429) throw new Error(`HTTP ${reply.status}: ${messageOf(reply.body)}`)
+      return reply
+    })
+
   const unexpected = (what: string, reply: Reply) =>
     new OmiumError(
       'unavailable',
       `the schema registry refused to ${what}: HTTP ${reply.status}: ${messageOf(reply.body)}`,
     )
 
-  const subjectPath = (subject: string) => `/subjects/${encodeURIComponent(subject)}`
-  const schemaBody = (schema: string) => ({ schemaType: 'JSON', schema })
+  const asJson = (schema: string) => ({ type: SchemaType.JSON as const, schema })
 
   const incompatibilities = async (subject: string, schema: string): Promise<readonly string[]> => {
     const path = `/compatibility/subjects/${encodeURIComponent(subject)}/versions?verbose=true`
-    const reply = await call('POST', path, schemaBody(schema))
+    const reply = await call('POST', path, { schemaType: SchemaType.JSON, schema })
     if (reply.status === 404) return [] // no versions yet
     if (reply.status !== 200) throw unexpected(`check ${subject}`, reply)
     const { is_compatible, messages } = compatibilityReply.parse(reply.body)
@@ -101,36 +112,40 @@ export const createRegistryApi = (registryUrl: string): RegistryApi => {
     incompatibilities,
 
     async idOf(subject, schema) {
-      const reply = await call('POST', subjectPath(subject), schemaBody(schema))
-      if (reply.status === 404) return undefined
-      if (reply.status !== 200) throw unexpected(`look up ${subject}`, reply)
-      return idReply.parse(reply.body).id
+      try {
+        return await patiently(`the id of ${subject}`, () => client.getRegistryIdBySchema(subject, asJson(schema)))
+      } catch (error) {
+        if (statusOf(error) === 404) return undefined
+        throw error
+      }
     },
 
     async register(subject, schema) {
       const setLevel = () => call('PUT', `/config/${encodeURIComponent(subject)}`, { compatibility })
       // before registering, so that no version ever gets in unchecked; some registries know no level of an empty subject
-      const early = await setLevel()
-      const reply = await call('POST', `${subjectPath(subject)}/versions`, schemaBody(schema))
-      if (reply.status === 409) {
+      await setLevel()
+      try {
+        const { id } = await patiently(`registering ${subject}`, () =>
+          client.register(asJson(schema), { subject, compatibility }),
+        )
+        return id
+      } catch (error) {
+        if (statusOf(error) !== 409) throw error
         throw new OmiumError(
           'schema_incompatible',
-          `${subject}: this schema cannot read what older versions wrote; make the change compatible. ${messageOf(reply.body)}`,
+          `${subject}: this schema cannot read what older versions wrote; make the change compatible. ${error instanceof Error ? error.message : ''}`,
         )
       }
-      if (reply.status !== 200) throw unexpected(`register ${subject}`, reply)
-      if (early.status !== 200) {
-        const late = await setLevel()
-        if (late.status !== 200) throw unexpected(`set the compatibility of ${subject}`, late)
-      }
-      return idReply.parse(reply.body).id
     },
 
     async exists(schemaId) {
-      const reply = await call('GET', `/schemas/ids/${schemaId}`)
-      if (reply.status === 404) return false
-      if (reply.status !== 200) throw unexpected(`look up schema ${schemaId}`, reply)
-      return true
+      try {
+        await patiently(`schema ${schemaId}`, () => client.getSchema(schemaId))
+        return true
+      } catch (error) {
+        if (statusOf(error) === 404) return false
+        throw error
+      }
     },
   }
 }
