@@ -114,9 +114,18 @@ export class Assignments {
     const journal = journalOf(state)
     const { agentId, input, seed } = state
     const deadlineAt = deadlineOf(state)
+    const budgetMicroCredits = state.options.budgetMicroCredits ?? null
     const send = (openedInput: JsonValue, opened: readonly JournalEntry[]): void => {
       if (run.ended) return
-      session.link.assign({ executionId, attempt, agentId, input: openedInput, deadlineAt, journal: opened })
+      session.link.assign({
+        executionId,
+        attempt,
+        agentId,
+        input: openedInput,
+        deadlineAt,
+        budgetMicroCredits,
+        journal: opened,
+      })
       this.#measures.dispatched(this.#nowMs() - since)
     }
     partition.whenAccepted(() =>

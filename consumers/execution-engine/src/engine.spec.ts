@@ -323,6 +323,21 @@ describe('the engine', () => {
     expect(worker.told('nack')).toMatchObject([{ code: 'attempt_fenced' }])
   })
 
+  it('refuses what the log cannot take, and the attempt goes on', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    bench.partition.refusing = true
+    worker.ask('run-1', 1, { type: 'complete', output: 'cannot be encoded' })
+    await bench.settle()
+    expect(worker.told('nack')).toMatchObject([{ code: 'internal' }])
+    bench.partition.refusing = false
+    worker.ask('run-1', 1, { type: 'complete', output: 'fine' })
+    await bench.settle()
+    expect(bench.partition.typesOf(keyOf('run-1')).at(-1)).toBe('ExecutionCompleted')
+  })
+
   it('runs ten thousand steps and hands them all over', async () => {
     const bench = createBench()
     const worker = bench.worker('w1')

@@ -73,16 +73,19 @@ export class HostedPartition {
       const { type, data } = events[i] as ExecutionContextEvent
       drafts.push(closes && i === last ? { type, data, aggregate, ...by, closes } : { type, data, aggregate, ...by })
     }
-    return this.#appended(this.log.append(drafts))
+    const version = this.log.versionOf(aggregate)
+    const append = this.log.append(drafts)
+    // What the log did not take at all (it cannot be encoded, its aggregate is parked) holds nothing back.
+    if (this.log.versionOf(aggregate) > version) return this.#appended(append)
+    append.catch(ignore)
+    return append
   }
 
   /** Answers a command that asks for what is already so. */
   recordDeduplicated(command: Command): Promise<Appended> {
-    return this.record(
-      command.envelope.aggregate,
-      [{ type: 'CommandDeduplicated', data: { commandType: command.type, outcome: 'accepted' } }],
-      authorOf(command),
-    )
+    const { aggregate } = command.envelope
+    const data = { commandType: command.type, outcome: 'accepted' }
+    return this.#appended(this.log.append([{ type: 'CommandDeduplicated', data, aggregate, ...authorOf(command) }]))
   }
 
   reject(command: Command, code: ErrorCode, detail: string): Promise<Appended> {

@@ -1,4 +1,4 @@
 export { type ExecutionState, evolve } from './domain/execution.ts'
 export { Engine, type EngineOptions } from './engine.ts'
 export { executionMachine, type PartitionState } from './machine.ts'
-export { openWorkerServer, type WorkerServer, type WorkerServerOptions } from './worker-server/server.ts'
+export { type ReplayOptions, type ReplayReport, replayExecution } from './replay.ts'

@@ -27,6 +27,7 @@ export interface Assignment {
   readonly agentId: string
   readonly input: JsonValue
   readonly deadlineAt: number | null
+  readonly budgetMicroCredits: number | null
   readonly journal: readonly JournalEntry[]
 }
 

@@ -55,7 +55,10 @@ export class Recorder {
     by: Authorship,
     options: RecordOptions = {},
   ): Promise<Appended> {
+    const version = partition.log.versionOf(aggregate)
     const appended = partition.recordExecution(aggregate, events, by)
+    // the log took nothing, e.g. because a value cannot be encoded: nothing follows, and the promise says why
+    if (partition.log.versionOf(aggregate) === version) return appended
     const state = partition.execution(aggregate)
     for (const event of events) this.#follow(partition, aggregate, state, event, options)
     if (state) {

@@ -24,6 +24,8 @@ export class MemoryPartition implements OwnedPartition<PartitionState> {
   }[] = []
   /** accept appends in the next turn; otherwise they wait for {@link accept} */
   automatic = true
+  /** the log takes nothing, as for an event that cannot be encoded */
+  refusing = false
   #versions = new Map<string, number>()
   #pending: (() => void)[] = []
   readonly #nowMs: () => number
@@ -47,6 +49,7 @@ export class MemoryPartition implements OwnedPartition<PartitionState> {
 
   append(drafts: readonly EventDraft[]): Promise<Appended> {
     if (!this.live) return Promise.reject(new OmiumError('log_fenced', 'the partition is lost'))
+    if (this.refusing) return Promise.reject(new OmiumError('internal', 'the event cannot be encoded'))
     const firstOffset = this.log.length
     for (const { type, data, ...draft } of drafts) {
       const version = versionless.has(type) ? 0 : this.versionOf(draft.aggregate) + 1

@@ -248,6 +248,7 @@ describe('an owner', () => {
     const batches = await installation.read((seen) => seen.length >= 4)
     expect(batches.flatMap((b) => b.rejected).map((r) => [r.offset, r.reason])).toEqual([[0, 'malformed']])
     expect(batches.flatMap((b) => b.deadLetters)).toHaveLength(1)
+    await installation.eventually('a second owner', () => installation.owned.length === 2)
     await second.close()
     await installation.openOwner('three')
     await installation.eventually('a third owner', () => installation.owned.length === 3)

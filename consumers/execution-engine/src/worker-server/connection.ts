@@ -6,6 +6,7 @@ import type { AgentRegistrar, Notices, RunMessage } from '../ports.ts'
 import { WorkerSession } from '../worker-session.ts'
 import { parseWorkerMessage } from './messages.ts'
 import { Outbound } from './outbound.ts'
+import { mayExceed } from './size.ts'
 
 /** What the server of workers needs from the engine. */
 export interface SessionHost {
@@ -46,15 +47,19 @@ export class Connection {
   #session: WorkerSession | undefined
   #lossReason: LossReason = 'disconnected'
   #refused = false
-  lastHeardMs: number
+  readonly #bytesRead: () => number
+  #bytesSeen = 0
+  #lastHeardMs: number
 
-  constructor(socket: WebSocket, options: ConnectionOptions) {
+  /** @param bytesRead what arrived on the wire so far, counting messages that are not complete yet */
+  constructor(socket: WebSocket, bytesRead: () => number, options: ConnectionOptions) {
     this.#socket = socket
+    this.#bytesRead = bytesRead
     this.#options = options
-    this.lastHeardMs = options.nowMs()
+    this.#lastHeardMs = options.nowMs()
     this.#outbound = new Outbound(socket, {
       onRelieved: () => {
-        this.lastHeardMs = options.nowMs()
+        this.#lastHeardMs = options.nowMs()
         if (this.#session) options.host.ready(this.#session)
       },
     })
@@ -64,9 +69,17 @@ export class Connection {
     socket.on('error', (error) => options.notices.warn({ err: error, ...this.#who() }, 'a worker connection failed'))
   }
 
-  /** Nothing was heard for too long. A peer that we do not read from cannot be judged. */
-  expire(): void {
-    if (this.#outbound.congested) return
+  /**
+   * Ends the connection when nothing was heard for longer than its lease. Every byte counts, because a heartbeat may queue
+   * behind a large value; a peer that we do not read from cannot be judged.
+   * @param graceMs time in which this process was not running
+   */
+  checkLease(graceMs: number): void {
+    const now = this.#options.nowMs()
+    const bytes = this.#bytesRead()
+    this.#lastHeardMs = bytes === this.#bytesSeen && !this.#outbound.congested ? this.#lastHeardMs + graceMs : now
+    this.#bytesSeen = bytes
+    if (now - this.#lastHeardMs <= this.#options.leaseMs) return
     this.#lossReason = 'heartbeat_missed'
     this.#options.notices.warn(this.#who(), 'a worker missed its heartbeats')
     // its attempts are lost now; the close event may take as long as the network wants
@@ -86,7 +99,6 @@ export class Connection {
 
   #received(data: RawData, isBinary: boolean): void {
     if (this.#refused) return
-    this.lastHeardMs = this.#options.nowMs()
     const bytes = (data as Buffer).length
     let frame: unknown
     try {
@@ -99,7 +111,7 @@ export class Connection {
     }
     for (const value of frame as unknown[]) {
       if (this.#refused) return
-      this.#handle(value, bytes > inlineLimitBytes)
+      this.#handle(value, bytes > inlineLimitBytes && mayExceed(value, inlineLimitBytes))
     }
   }
 
@@ -120,7 +132,17 @@ export class Connection {
       else this.#greet(message)
     } else if (!session) this.#refuse(failureOf('protocol_violation', 'the first message is hello'))
     else if (message.type === 'drain') session.drain()
-    else if (message.type !== 'heartbeat') this.#options.host.message(session, message, large)
+    else if (message.type !== 'heartbeat') this.#deliver(session, message, large)
+  }
+
+  /** One worker's message must never end the process that serves all the others. */
+  #deliver(session: WorkerSession, message: RunMessage, large: boolean): void {
+    try {
+      this.#options.host.message(session, message, large)
+    } catch (error) {
+      this.#options.notices.error({ err: error, ...this.#who(), type: message.type }, 'a message could not be handled')
+      this.#refuse(failureOf('internal', `a ${message.type} could not be handled`))
+    }
   }
 
   #greet(hello: Parameters<typeof helloOf>[0]): void {

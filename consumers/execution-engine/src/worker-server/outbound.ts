@@ -39,7 +39,7 @@ export class Outbound implements WorkerLink {
     this.#push(JSON.stringify(message))
   }
 
-  assign({ executionId, attempt, agentId, input, deadlineAt, journal }: Assignment): void {
+  assign({ executionId, attempt, agentId, input, deadlineAt, budgetMicroCredits, journal }: Assignment): void {
     this.send({
       type: 'assign',
       executionId,
@@ -47,6 +47,7 @@ export class Outbound implements WorkerLink {
       agentId,
       input,
       ...(deadlineAt !== null && { deadlineAt }),
+      ...(budgetMicroCredits !== null && { budgetMicroCredits }),
       journalEntries: journal.length,
     })
     const head = `{"type":"journal","executionId":${JSON.stringify(executionId)},"attempt":${attempt},"entries":[`

@@ -31,9 +31,9 @@ export const openWorkerServer = (options: WorkerServerOptions): WorkerServer => 
     verifyClient: ({ req }: { req: IncomingMessage }) => offers(req, workerSubprotocol),
   })
   const connections = new Map<Connection, Promise<void>>()
-  sockets.on('connection', (socket) => {
+  sockets.on('connection', (socket, request: IncomingMessage) => {
     socket.binaryType = 'nodebuffer'
-    const connection = new Connection(socket, options)
+    const connection = new Connection(socket, () => request.socket.bytesRead, options)
     const gone = new Promise<void>((resolve) => {
       socket.on('close', () => {
         connections.delete(connection)
@@ -49,10 +49,8 @@ export const openWorkerServer = (options: WorkerServerOptions): WorkerServer => 
     const now = nowMs()
     const lateMs = now - lastCheckMs - checkEveryMs
     lastCheckMs = now
-    for (const connection of connections.keys()) {
-      if (lateMs > checkEveryMs) connection.lastHeardMs += lateMs
-      if (now - connection.lastHeardMs > leaseMs) connection.expire()
-    }
+    const graceMs = lateMs > checkEveryMs ? lateMs : 0
+    for (const connection of connections.keys()) connection.checkLease(graceMs)
   }, checkEveryMs)
 
   return {

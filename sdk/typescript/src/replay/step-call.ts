@@ -8,12 +8,12 @@ import {
   type StepKind,
   type Usage,
 } from '@omium/schemas'
-import type { Reconcile, Reconciliation, StepInfo } from '../context.ts'
+import type { Reconcile, Reconciliation, StepInfo } from '../step.ts'
 import { type Ambient, ambient } from './ambient.ts'
-import { type Ack, Call } from './call.ts'
+import { Call } from './call.ts'
 import { failureOf, forbidsRetry } from './failures.ts'
 import { toPlainJson } from './plain-json.ts'
-import type { Run } from './run.ts'
+import type { Ack, CallHost, RunningStep } from './port.ts'
 import type { Watched } from './step-watch.ts'
 
 export interface StepPlan {
@@ -65,7 +65,7 @@ const ownFault: readonly string[] = ['payload_too_large', 'output_invalid', 'bud
  * 4. An effect that timed out has an unknown outcome: its reconciler decides, or it fails as `step_outcome_unknown`
  *    without another try.
  */
-export class StepCall extends Call implements Watched, Ambient {
+export class StepCall extends Call implements Watched, Ambient, RunningStep {
   readonly insideStep: string
   private readonly plan: StepPlan
   private stepAttempt = 1
@@ -79,7 +79,7 @@ export class StepCall extends Call implements Watched, Ambient {
   private failure: Failure | undefined
   private controller: AbortController | undefined
 
-  constructor(run: Run, plan: StepPlan) {
+  constructor(run: CallHost, plan: StepPlan) {
     super(run, plan.path, plan.kind, plan.requestHash, plan.input)
     this.plan = plan
     this.insideStep = plan.name
@@ -232,7 +232,7 @@ export class StepCall extends Call implements Watched, Ambient {
     this.phase = 'idle'
     this.run.port.watch.remove(this)
     this.run.running.delete(this)
-    this.run.port.schedule(this.run)
+    this.run.schedule()
   }
 
   private reconcile(): void {
