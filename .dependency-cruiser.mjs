@@ -56,7 +56,9 @@ export default {
       name: 'no-reaching-into-another-package',
       comment: "a package's public face is its index.ts, imported by package name",
       severity: 'error',
-      from: { path: '^((?:producers|consumers|projections|sdk|examples)/[^/]+|schemas|gateway|migrations|dev|bench|e2e)/' },
+      from: {
+        path: '^((?:producers|consumers|projections|sdk|examples)/[^/]+|schemas|gateway|migrations|dev|bench|e2e)/',
+      },
       to: {
         path: '^((?:producers|consumers|projections|sdk)/[^/]+|schemas|gateway|migrations|dev)/src/',
         pathNot: ['^$1/', '/src/(index|testing)\\.ts$', '^dev/'],

@@ -11,6 +11,7 @@ interface UpFlags {
   brokers: '1' | '3'
   ephemeral?: boolean
   freePorts?: boolean
+  services: boolean
   json?: boolean
   home?: string
 }
@@ -57,6 +58,7 @@ const up = async (flags: UpFlags, demo: boolean): Promise<void> => {
       brokers: flags.brokers === '3' ? 3 : 1,
       ephemeral: flags.ephemeral === true,
       freePorts: flags.freePorts === true,
+      ...(!flags.services && { services: [] }),
       ...(flags.home !== undefined && { home: flags.home }),
       report,
       signal,
@@ -73,6 +75,8 @@ const up = async (flags: UpFlags, demo: boolean): Promise<void> => {
     }
   } catch (error) {
     if (!signal.aborted) throw error
+    // the shell's convention for an end by Ctrl-C: it never was up
+    process.exitCode = 130
   }
 }
 
@@ -97,6 +101,7 @@ const upCommand = (name: string, description: string): Command =>
     .description(description)
     .addOption(new Option('--brokers <count>', 'Kafka brokers').choices(['1', '3']).default('1'))
     .option('--ephemeral', 'temporary state and free ports; nothing is left at the end')
+    .option('--no-services', 'only Kafka, registry, PostgreSQL, Redis and S3: for who runs the services by hand')
     .option('--free-ports', 'none of the usual ports: for a second stack beside the first')
     .addOption(home())
     .addOption(json())

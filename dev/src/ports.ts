@@ -36,7 +36,7 @@ const highest = 32_000
  * A port of 127.0.0.1 that nothing listens on.
  * @throws OmiumError `unavailable` when a hundred tries find none
  */
-const freePort = async (taken: ReadonlySet<number> = new Set()): Promise<number> => {
+export const freePort = async (taken: ReadonlySet<number> = new Set()): Promise<number> => {
   for (let attempt = 0; attempt < 100; attempt++) {
     const port = lowest + Math.floor(Math.random() * (highest - lowest))
     if (!taken.has(port) && (await canBind(port))) return port

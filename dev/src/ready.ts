@@ -10,7 +10,7 @@ import { logTail, type ManagedProcess } from './supervisor.ts'
 export const waitUntilReady = async (
   process_: ManagedProcess,
   probe: () => Promise<void>,
-  { timeoutMs = 60_000, intervalMs = 50 } = {},
+  { timeoutMs = 180_000, intervalMs = 50 } = {},
 ): Promise<void> => {
   const deadline = performance.now() + timeoutMs
   let last: unknown

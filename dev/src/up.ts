@@ -70,6 +70,9 @@ const passedOn = [
   'OMIUM_OWNER_SESSION_TIMEOUT_MS',
   'OPENAI_BASE_URL',
   'OPENAI_API_KEY',
+  'OPENAI_MODEL',
+  'OMIUM_POOL_MODULES',
+  'OMIUM_POOL_SLOTS',
 ]
 
 const serviceEnvironment = (
@@ -84,6 +87,8 @@ const serviceEnvironment = (
   OMIUM_TOPIC_PREFIX: 'omium',
   // the local broker allows it, and a dead owner's partitions are taken over that much sooner
   OMIUM_OWNER_SESSION_TIMEOUT_MS: '3000',
+  // something to start right away: `omium run greeter`
+  OMIUM_POOL_MODULES: 'examples/quickstart/src/agents.ts',
   ...Object.fromEntries(passedOn.flatMap((name) => (env[name] ? [[name, env[name] ?? '']] : []))),
   OMIUM_KAFKA_BROKERS: endpoints.kafkaBrokers.join(','),
   OMIUM_SCHEMA_REGISTRY_URL: endpoints.registryUrl,
@@ -174,7 +179,10 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
       report({ type: 'ready', name, external: isExternal, afterMs: readyAfterMs }),
     )
     options.signal?.throwIfAborted()
-    const environment = serviceEnvironment(stack.endpoints, ports, credentials, brokers, env)
+    const environment: Record<string, string> = {
+      ...serviceEnvironment(stack.endpoints, ports, credentials, brokers, env),
+      OMIUM_HOME: home,
+    }
     const has = (name: string): boolean => specs.some((spec) => spec.name === name)
     const state: StackState = {
       version: 1,

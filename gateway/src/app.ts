@@ -3,7 +3,7 @@ import helmet from '@fastify/helmet'
 import swagger from '@fastify/swagger'
 import underPressure from '@fastify/under-pressure'
 import { OmiumError } from '@omium/schemas'
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { createJsonSchemaTransform, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { installAuth } from './auth.ts'
 import { installProblems, sendProblem } from './problems.ts'
@@ -22,7 +22,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   const app = Fastify({
     loggerInstance,
     // two lines for each request would cost more than many requests; metrics count them, errors are logged
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: services.limits.bodyBytes,
     genReqId: ({ headers }) => {
       const given = headers[requestIdHeader]

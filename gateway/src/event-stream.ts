@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { type ExecutionRecord, listEvents } from '@omium/projection-executions'
 import type { PositionWatch } from '@omium/projection-kit'
-import { aggregateKey, type EventView } from '@omium/schemas'
+import { aggregateKey, type EventView, isTerminal } from '@omium/schemas'
 import type { Pool } from 'pg'
 import type { Live } from './live.ts'
 import { eventViewOf, isTerminalEvent, liveEventView } from './views.ts'
@@ -68,6 +68,8 @@ export class EventStream {
       const { partition } = execution
       await positions.reached(partition, live.nextOffset(partition) - 1, historyWaitMs)
       await this.#sendHistory()
+      // resumed after the end: what followed it is sent, nothing more will come
+      if (isTerminal(execution.status)) return
       while (!this.#closed && !this.#finished) {
         const events = this.#buffer
         this.#buffer = []

@@ -11,7 +11,7 @@ import { type ErrorCode, eventsTopic, OmiumError } from '@omium/schemas'
  * 4. Nobody waits without a bound, and a subscriber must take what it is given at once or buffer it itself.
  */
 
-export type Outcome =
+type Outcome =
   | { readonly status: 'accepted'; readonly position: Position; readonly deduplicated: boolean }
   | { readonly status: 'rejected'; readonly code: ErrorCode; readonly detail: string; readonly position: Position }
 
@@ -20,7 +20,7 @@ export interface Position {
   readonly offset: number
 }
 
-export interface OutcomeWait {
+interface OutcomeWait {
   /** rejects with OmiumError `timeout` when no outcome was seen in time */
   readonly outcome: Promise<Outcome>
   cancel(): void
@@ -33,6 +33,7 @@ export interface Live {
   subscribe(aggregate: string, onEvent: (event: AcceptedEvent) => void): () => void
   /** every event of one type, for caches */
   onType(type: string, onEvent: (event: AcceptedEvent) => void): void
+  readonly partitionCount: number
   /** the offset after the last record that was dispatched */
   nextOffset(partition: number): number
   readonly counters: { readonly waiting: number; readonly subscriptions: number; readonly events: number }
@@ -82,6 +83,10 @@ class LiveTail implements Live {
 
   get counters() {
     return { waiting: this.#waiters.size, subscriptions: this.#subscribers.size, events: this.#events }
+  }
+
+  get partitionCount(): number {
+    return this.#positions.size
   }
 
   notReady(): string | null {

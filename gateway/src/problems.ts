@@ -50,7 +50,7 @@ const toOmiumError = (thrown: unknown): OmiumError => {
   })
 }
 
-export const problemOf = (error: OmiumError, request: FastifyRequest, errors?: FieldError[]): Problem => ({
+const problemOf = (error: OmiumError, request: FastifyRequest, errors?: FieldError[]): Problem => ({
   type: `urn:omium:error:${error.code}`,
   title: errorCatalogue[error.code].title,
   status: error.status,

@@ -1,12 +1,13 @@
+import { partitionFor } from '@omium/log'
 import { type ExecutionRecord, getExecution } from '@omium/projection-executions'
 import type { PositionWatch } from '@omium/projection-kit'
-import { OmiumError } from '@omium/schemas'
-import type { Pool } from 'pg'
+import { aggregateKey, OmiumError } from '@omium/schemas'
 import type { Position } from './live.ts'
+import type { Services } from './services.ts'
 
 /** How a read waits for what its caller already knows to have happened. */
 
-export const parsePosition = (text: string): Position => {
+const parsePosition = (text: string): Position => {
   const [partition, offset] = text.split(':').map(Number) as [number, number]
   return { partition, offset }
 }
@@ -26,9 +27,28 @@ export const waitForPosition = async (
   )
 }
 
-/** @throws OmiumError `execution_unknown`, also for executions of other tenants */
-export const requireExecution = async (pool: Pool, tenant: string, id: string): Promise<ExecutionRecord> => {
-  const record = await getExecution(pool, tenant, id)
-  if (!record) throw new OmiumError('execution_unknown', `there is no execution ${id}`)
-  return record
+/**
+ * Waits, within a bound, until the read model includes everything about this execution that the live tail has shown. Commands
+ * are answered from the live tail, so afterwards a reader sees what this gateway has told anybody.
+ */
+export const untilCurrent = async (
+  { live, positions, limits }: Services,
+  tenant: string,
+  id: string,
+): Promise<void> => {
+  const partition = partitionFor(aggregateKey('execution', tenant, id), live.partitionCount)
+  await positions.reached(partition, live.nextOffset(partition) - 1, limits.readWaitMs)
+}
+
+/**
+ * An execution that was started a moment ago is waited for rather than denied.
+ * @throws OmiumError `execution_unknown`, also for executions of other tenants
+ */
+export const requireExecution = async (services: Services, tenant: string, id: string): Promise<ExecutionRecord> => {
+  const record = await getExecution(services.pool, tenant, id)
+  if (record) return record
+  await untilCurrent(services, tenant, id)
+  const late = await getExecution(services.pool, tenant, id)
+  if (!late) throw new OmiumError('execution_unknown', `there is no execution ${id}`)
+  return late
 }

@@ -130,7 +130,7 @@ export class OmiumError extends Error {
     return new OmiumError(f.code, f.detail, {
       retryable: f.retryable,
       ...(f.data !== undefined && { data: f.data }),
-      ...(f.cause && { cause: Object.assign(new Error(f.cause.message), { name: f.cause.name }) }),
+      ...(f.cause && { cause: Object.assign(new Error(f.cause.message), f.cause) }),
     })
   }
 }

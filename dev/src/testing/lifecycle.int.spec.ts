@@ -41,7 +41,7 @@ const start = async (...flags: string[]): Promise<Started> => {
   const given = flags.indexOf('--home')
   const home = flags[given + 1] && given >= 0 ? flags[given + 1]! : temporaryHome('lifecycle')
   homes.push(home)
-  const child = omium('dev', '--json', '--free-ports', '--home', home, ...flags)
+  const child = omium('dev', '--json', '--free-ports', '--no-services', '--home', home, ...flags)
   const events: DevEvent[] = []
   if (!child.stdout) throw new Error('no stdout')
   for await (const line of createInterface({ input: child.stdout })) {
@@ -79,7 +79,8 @@ afterEach(async () => {
   }
 })
 
-describe('a local stack', () => {
+// each starts a stack of its own: on a busy machine that takes its time
+describe('a local stack', { timeout: 300_000 }, () => {
   it('leaves no process behind when its parent is killed with SIGKILL', async () => {
     const { child, home } = await start()
     const state = devStatus(home).state!

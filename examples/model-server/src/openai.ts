@@ -7,7 +7,6 @@ const toolCall = z.object({
   type: z.literal('function'),
   function: z.object({ name: z.string(), arguments: z.string() }),
 })
-export type ToolCall = z.infer<typeof toolCall>
 
 /** Content is text, or parts of which only the text ones are read. */
 const content = z

@@ -19,6 +19,8 @@ export interface ModelServerOptions {
   /** answers carry random ids, as those of real providers do; off: ids derive from the request */
   readonly nonce?: boolean
   readonly callLog?: CallLog
+  /** told of each call when it comes in */
+  readonly onReceived?: () => void
   readonly nowMs?: () => number
 }
 
@@ -45,7 +47,7 @@ const problem = (message: string, code: string) => ({ error: { message, type: co
  * usage) and `GET /v1/models`. Answers are a pure function of the request, see {@link answer}.
  */
 export const startModelServer = async (options: ModelServerOptions = {}): Promise<ModelServer> => {
-  const { port = 0, latencyMs = 60, nonce = true, callLog, nowMs = Date.now } = options
+  const { port = 0, latencyMs = 60, nonce = true, callLog, onReceived, nowMs = Date.now } = options
   const app = Fastify({ bodyLimit: 20 * 1024 * 1024, forceCloseConnections: true })
   let calls = 0
 
@@ -61,6 +63,7 @@ export const startModelServer = async (options: ModelServerOptions = {}): Promis
     const parsed = parseRequest(z.string().catch('').parse(request.body))
     const requestHash = hashRequest(parsed.body)
     callLog?.append({ event: 'received', call, at: nowMs(), requestHash })
+    onReceived?.()
     const fault = faults[String(request.headers['x-omium-fault'] ?? '')]
     if (fault || !parsed.success) callLog?.append({ event: 'refused', call, at: nowMs(), requestHash })
     if (fault) return fault(reply)

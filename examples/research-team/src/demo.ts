@@ -7,7 +7,7 @@ import { defaultHome, stackEnvironment } from '@omium/dev'
 import { modelName, openCallLog, readCallLog, startModelServer } from '@omium/model-server'
 import { OmiumError, omium, type RunHandle } from '@omium/sdk'
 import { researchTeam } from './agents.ts'
-import type { Kill, SeenEvent } from './demo/account.ts'
+import { childOf, type Kill, type SeenEvent } from './demo/account.ts'
 import { summaryText, timelineTable } from './demo/print.ts'
 import { startWorker, type WorkerProcess } from './demo/processes.ts'
 import { summarise } from './demo/summary.ts'
@@ -52,8 +52,13 @@ const main = async (): Promise<boolean> => {
   const files = { calls: join(folder, 'model-calls.jsonl'), work: join(folder, 'work.jsonl') }
 
   const usesLocalModel = !process.env['OPENAI_BASE_URL']
+  let onModelCall = (): void => {}
   const modelServer = usesLocalModel
-    ? await startModelServer({ latencyMs: Number(flags.latency), callLog: openCallLog(files.calls) })
+    ? await startModelServer({
+        latencyMs: Number(flags.latency),
+        callLog: openCallLog(files.calls),
+        onReceived: () => onModelCall(),
+      })
     : undefined
   const model = modelServer ? modelName : (process.env['OPENAI_MODEL'] ?? 'gpt-4o-mini')
   const environment: Record<string, string | undefined> = {
@@ -85,23 +90,29 @@ const main = async (): Promise<boolean> => {
     let killing: Promise<void> | undefined
     const names = new Map([[run.id, 'team']])
     const nameOf = (executionId: string): string => names.get(executionId) ?? executionId
+    /** Kills the holder when the time has come. With the local model: while a call to it is in flight. */
+    const consider = (watch: Watch): void => {
+      if (flags.calm || killing || (modelServer && modelServer.calls <= watch.recordedModelCalls)) return
+      const victim = victimOf(watch, run.id, workers, Number(flags['kill-after']))
+      if (!victim) return
+      const held = [...watch.holders].filter(([, workerId]) => workerId === victim.workerId).map(([id]) => id)
+      killing = victim.kill().then((at) => {
+        kill = { at, workerId: victim.workerId, name: victim.name, pid: victim.pid }
+        say(
+          `${clock()}  SIGKILL to worker ${victim.name} (pid ${victim.pid}) after ${watch.recordedSteps} recorded steps.`,
+        )
+        say(`          It held ${held.map(nameOf).join(', ')}.`)
+      })
+    }
     const onEvent = (watch: Watch, seen: SeenEvent): void => {
-      if (!names.has(seen.executionId)) names.set(seen.executionId, `researcher ${names.size}`)
-      const victim = flags.calm || killing ? undefined : victimOf(watch, run.id, workers, Number(flags['kill-after']))
-      if (victim) {
-        const held = [...watch.holders].filter(([, workerId]) => workerId === victim.workerId).map(([id]) => id)
-        killing = victim.kill().then((at) => {
-          kill = { at, workerId: victim.workerId, name: victim.name, pid: victim.pid }
-          say(
-            `${clock()}  SIGKILL to worker ${victim.name} (pid ${victim.pid}) after ${watch.recordedSteps} recorded steps.`,
-          )
-          say(`          It held ${held.map(nameOf).join(', ')}.`)
-        })
-      }
+      const child = childOf(seen.event)
+      if (child) names.set(child.childId, child.path.replace(':', ' ').replace(/#1$/, ''))
       narrate(seen, nameOf, workers)
+      consider(watch)
       if (seen.event.type === 'ApprovalRequested' && seen.executionId === run.id) void decide(run, seen)
     }
     const watch = watchRun(client, run.id, onEvent)
+    onModelCall = () => consider(watch)
     const output = await run.result({ timeoutMs: runTimeoutMs })
     await Promise.race([watch.ended, delay(5000, undefined, { ref: false })])
     await killing

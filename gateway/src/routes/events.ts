@@ -10,8 +10,9 @@ import { eventViewOf } from '../views.ts'
 
 /** An execution's history: paged, or live as server-sent events. */
 export const eventRoutes =
-  ({ pool, live, positions, limits }: Services): FastifyPluginAsyncZod =>
+  (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
+    const { pool, live, positions, limits } = services
     const streams = new Set<EventStream>()
     app.addHook('preClose', async () => {
       for (const stream of streams) stream.close()
@@ -46,7 +47,7 @@ export const eventRoutes =
       async (request, reply) => {
         const { tenant } = callerOf(request)
         const { after, cursor, limit } = request.query
-        const execution = await requireExecution(pool, tenant, request.params.id)
+        const execution = await requireExecution(services, tenant, request.params.id)
         if (request.headers.accept?.includes('text/event-stream')) {
           const afterVersion = lastEventId(request.headers['last-event-id']) ?? after
           if (isTerminal(execution.status) && afterVersion >= execution.version)

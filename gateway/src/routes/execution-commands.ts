@@ -23,8 +23,9 @@ import type { Services } from '../services.ts'
 
 /** Everything that is asked of an execution that exists. Each answers once its outcome is accepted on the log. */
 export const executionCommandRoutes =
-  ({ pool, commands, agents, payloads, ids }: Services): FastifyPluginAsyncZod =>
+  (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
+    const { pool, commands, agents, payloads, ids } = services
     const schemaOf = (summary: string) => ({
       tags: ['executions'],
       summary,
@@ -72,7 +73,7 @@ export const executionCommandRoutes =
       '/v1/executions/:id/pause',
       {
         config,
-        schema: { ...schemaOf('Pause: stop the attempt, keep what is recorded'), body: reasonBody.optional() },
+        schema: { ...schemaOf('Pause: stop the attempt, keep what is recorded'), body: reasonBody.nullish() },
       },
       async (request, reply) => send(request, reply, { type: 'PauseExecution', data: { ...request.body } }),
     )
@@ -85,7 +86,7 @@ export const executionCommandRoutes =
 
     app.post(
       '/v1/executions/:id/cancel',
-      { config, schema: { ...schemaOf('Cancel, and its children with it'), body: reasonBody.optional() } },
+      { config, schema: { ...schemaOf('Cancel, and its children with it'), body: reasonBody.nullish() } },
       async (request, reply) => send(request, reply, { type: 'CancelExecution', data: { ...request.body } }),
     )
 
@@ -123,7 +124,7 @@ export const executionCommandRoutes =
       async (request, reply) => {
         const { tenant } = callerOf(request)
         const { id: forkId = ids('execution'), uptoPath, input } = request.body
-        const source = await requireExecution(pool, tenant, request.params.id)
+        const source = await requireExecution(services, tenant, request.params.id)
         const definition = await agents.get(tenant, source.agent)
         if (input !== undefined) agents.checkInput(tenant, definition, input)
         const seed = await forkSeed(pool, payloads, tenant, source.id, uptoPath)

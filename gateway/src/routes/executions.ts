@@ -19,7 +19,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { deterministicCommandId } from '../commands.ts'
-import { requireExecution, waitForPosition } from '../reads.ts'
+import { requireExecution, untilCurrent, waitForPosition } from '../reads.ts'
 import { askerOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 import { executionDetail, executionSummary, failureViewOf, isTerminalEvent, stepViewOf } from '../views.ts'
@@ -31,8 +31,9 @@ const pageQuery = z.object({
 
 /** Starting executions and reading them. */
 export const executionRoutes =
-  ({ pool, positions, live, commands, agents, payloads, ids, limits }: Services): FastifyPluginAsyncZod =>
+  (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
+    const { pool, positions, live, commands, agents, payloads, ids, limits } = services
     app.post(
       '/v1/executions',
       {
@@ -103,7 +104,7 @@ export const executionRoutes =
       },
       async (request) => {
         await waitForPosition(positions, request.query.min_position, limits.readWaitMs)
-        return executionDetail(await requireExecution(pool, callerOf(request).tenant, request.params.id), payloads)
+        return executionDetail(await requireExecution(services, callerOf(request).tenant, request.params.id), payloads)
       },
     )
 
@@ -137,11 +138,13 @@ export const executionRoutes =
         request.raw.socket.once('close', () => ended.resolve(null))
         try {
           await waitForPosition(positions, min_position, limits.readWaitMs)
-          let record = await requireExecution(pool, tenant, id)
+          // an end that the live tail showed before the subscription is in the row once the read model is that far
+          await untilCurrent(services, tenant, id)
+          let record = await requireExecution(services, tenant, id)
           if (!isTerminal(record.status)) {
             const end = await ended.promise
             if (end) await positions.reached(end.partition, end.offset, Math.max(1000, deadline - performance.now()))
-            record = await requireExecution(pool, tenant, id)
+            record = await requireExecution(services, tenant, id)
           }
           return reply.status(isTerminal(record.status) ? 200 : 202).send(await executionDetail(record, payloads))
         } finally {
@@ -167,7 +170,7 @@ export const executionRoutes =
         const { tenant } = callerOf(request)
         const { limit, cursor, min_position } = request.query
         await waitForPosition(positions, min_position, limits.readWaitMs)
-        const execution = await requireExecution(pool, tenant, request.params.id)
+        const execution = await requireExecution(services, tenant, request.params.id)
         const { items, ...rest } = await listSteps(pool, tenant, execution.id, { limit, cursor })
         return { items: await Promise.all(items.map((step) => stepViewOf(step, execution, payloads))), ...rest }
       },

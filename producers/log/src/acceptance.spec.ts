@@ -94,10 +94,11 @@ describe('the acceptance rule', () => {
     const { verdicts, state } = fold([
       claim(1),
       envelope({ type: 'AggregateParked', version: 0 }),
+      envelope({ type: 'AggregateParked', version: 0 }),
       envelope({ version: 1 }),
       envelope({ version: 1, aggregate: 'execution:t/b' }),
     ])
-    expect(verdicts).toEqual(['accepted', 'accepted', 'parked', 'accepted'])
+    expect(verdicts).toEqual(['accepted', 'accepted', 'parked', 'parked', 'accepted'])
     expect(state.isParked('execution:t/a')).toBe(true)
   })
 

@@ -8,7 +8,8 @@
  * 3. An aggregate's event is accepted iff its version is the aggregate's version + 1: a request that takes effect twice,
  *    or late, counts once.
  * 4. Version 0 marks the log's own records, which change no aggregate: `CommandRejected` (refused when its command was
- *    decided already), `CommandDeduplicated`, and `AggregateParked`, after which the aggregate's events are refused.
+ *    decided already), `CommandDeduplicated`, and `AggregateParked`, after which the aggregate's events and further
+ *    parkings are refused.
  * 5. A command is decided by the first accepted record that carries its id.
  * 6. Memory is bounded by live aggregates and two FIFO windows. The windows' sizes are part of the rule: all readers must
  *    use the same ones.
@@ -99,6 +100,7 @@ export class AcceptanceFold {
     if (type === 'PartitionClaimed') return epoch === this.epoch + 1 ? 'accepted' : 'claim_out_of_order'
     if (epoch !== this.epoch) return epoch < this.epoch ? 'stale_epoch' : 'future_epoch'
     if (version === 0) {
+      if (type === 'AggregateParked') return this.#parked.has(envelope.aggregate) ? 'parked' : 'accepted'
       if (type !== 'CommandRejected') return 'accepted'
       if (envelope.commandId === undefined) return 'malformed'
       return this.isDecided(envelope.commandId) ? 'command_already_decided' : 'accepted'

@@ -40,6 +40,8 @@ export class CommandFeed<S> {
   #paused = true
   #closed = false
   #work: Promise<void> = Promise.resolve()
+  #inWork = 0
+  #onIdle: (() => void) | undefined
   #cancelCommit: (() => void) | undefined
   #committing: Promise<void> = Promise.resolve()
 
@@ -51,11 +53,24 @@ export class CommandFeed<S> {
 
   /** Starts delivery at the committed offset. */
   async start(): Promise<void> {
-    this.#position = (await this.#member.committed(this.#deps.topic, this.#partition)) ?? 0
+    const committed = await this.#committed()
     if (this.#closed) return
+    this.#position = committed
     this.#paused = false
     this.#member.seek(this.#deps.topic, this.#partition, this.#position)
     this.#member.resume(this.#deps.topic, this.#partition)
+  }
+
+  async #committed(): Promise<number> {
+    for (let attempt = 0; !this.#closed; attempt++) {
+      try {
+        return (await this.#member.committed(this.#deps.topic, this.#partition)) ?? 0
+      } catch (error) {
+        this.#notice('warn', 'the committed offset cannot be read yet', { error: messageOf(error) })
+        await pause(this.#deps.timers, backoffMs(attempt, 50, 2_000))
+      }
+    }
+    return 0
   }
 
   /** After a rebalance that left the partition here: delivery goes on where it stood. */
@@ -78,6 +93,15 @@ export class CommandFeed<S> {
       this.#member.pause(this.#deps.topic, this.#partition)
     }
     this.#work = this.#work.then(() => this.#handleBatch(fresh, done))
+  }
+
+  /** Resolves when every command that was handed to the handler has its outcome, or the partition is lost. */
+  async idle(): Promise<void> {
+    await this.#work
+    if (this.#inWork === 0) return
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve
+    })
   }
 
   /** Takes nothing more. */
@@ -106,10 +130,15 @@ export class CommandFeed<S> {
     }
     for (const [i, record] of records.entries()) {
       if (this.#closed || !this.#deps.owner.live) return
-      this.#handle(record).then(
-        () => this.#decided(done[i]),
-        () => undefined,
-      )
+      this.#inWork++
+      this.#handle(record)
+        .then(
+          () => this.#decided(done[i]),
+          () => undefined,
+        )
+        .finally(() => {
+          if (--this.#inWork === 0) this.#onIdle?.()
+        })
     }
   }
 

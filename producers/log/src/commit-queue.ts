@@ -4,6 +4,8 @@
  */
 export class CommitQueue {
   #entries: { nextOffset: number; decided: boolean }[] = []
+  /** entries before this one are decided and committable */
+  #head = 0
   #undecided = 0
   #ready: number | undefined
 
@@ -32,10 +34,13 @@ export class CommitQueue {
   }
 
   #advance(): void {
-    let done = 0
-    while (this.#entries[done]?.decided === true) done++
-    if (done === 0) return
-    this.#ready = this.#entries[done - 1]?.nextOffset
-    this.#entries = done === this.#entries.length ? [] : this.#entries.slice(done)
+    const before = this.#head
+    while (this.#entries[this.#head]?.decided === true) this.#head++
+    if (this.#head === before) return
+    this.#ready = this.#entries[this.#head - 1]?.nextOffset
+    if (this.#head === this.#entries.length) this.#entries = []
+    else if (this.#head > 1_000) this.#entries = this.#entries.slice(this.#head)
+    else return
+    this.#head = 0
   }
 }

@@ -237,6 +237,7 @@ class Owner<S> implements ContextOwner {
   }
 
   async #finishOwned(owner: PartitionOwner<S>, feed: CommandFeed<S>): Promise<void> {
+    await feed.idle()
     await owner.settled()
     await feed.commitNow()
     await owner.snapshot()

@@ -99,7 +99,7 @@ export interface OwnedPartition<S> {
     actor: string
     correlationId: string
   }): Promise<void>
-  /** answers a command that changes nothing with a recorded `CommandRejected` */
+  /** answers a command that changes nothing with a recorded `CommandRejected`; with its outcome, if it was decided already */
   reject(command: Command, code: ErrorCode, detail: string): Promise<Appended>
 }
 

@@ -128,6 +128,7 @@ class Installation {
   }
 }
 
+const account = { aggregate: 'execution:t/a', tenant: 't', actor: 'system', correlationId: 'c' }
 let installation: Installation
 beforeEach(async () => {
   installation = new Installation()
@@ -234,17 +235,24 @@ describe('an owner', () => {
     await owner.close()
   })
 
-  test('garbage on the events topic is reported once, and refused by every reader', async () => {
+  test('garbage on the events topic is reported, at most by two owners, and refused by every reader', async () => {
     installation.log.write(eventsTopic, 0, [{ key: 'x', headers: {}, value: Buffer.from('garbage') }])
     const first = await installation.openOwner('one')
     await installation.send('Deposit', { amount: 1 }, 'cmd_1')
     await installation.events(3)
     await first.close()
-    await installation.openOwner('two')
+    for (const { key } of await installation.snapshots.storeFor(new Process('x')).list(eventsTopic, 0)) {
+      await installation.snapshots.storeFor(new Process('x')).remove(key)
+    }
+    const second = await installation.openOwner('two')
     const batches = await installation.read((seen) => seen.length >= 4)
     expect(batches.flatMap((b) => b.rejected).map((r) => [r.offset, r.reason])).toEqual([[0, 'malformed']])
     expect(batches.flatMap((b) => b.deadLetters)).toHaveLength(1)
-    expect(installation.letters()).toHaveLength(1)
+    await installation.eventually('a second owner', () => installation.owned.length === 2)
+    await second.close()
+    await installation.openOwner('three')
+    await installation.eventually('a third owner', () => installation.owned.length === 3)
+    expect(installation.letters()).toHaveLength(2)
   })
 
   test('an event that cannot be decoded parks its aggregate for every reader; the others go on', async () => {
@@ -275,6 +283,47 @@ describe('an owner', () => {
     expect(events.find((e) => e.type === 'CommandRejected')?.data).toMatchObject({ code: 'execution_parked' })
     await installation.eventually('the dead letter', () => installation.letters().length === 1)
     expect(installation.owned[1]?.state.balances.get('execution:t/b')).toBe(7)
+  })
+
+  test('an event that the state machine cannot apply parks its aggregate at once; nothing of it reaches the log', async () => {
+    await installation.openOwner('one')
+    await installation.eventually('ownership', () => installation.owned.length === 1)
+    const [partition] = installation.owned
+    const common = { aggregate: 'execution:t/a', tenant: 't', actor: 'system', correlationId: 'c' }
+    const broken = { ...common, type: 'Deposited', data: null }
+    await expect(partition?.append([broken])).rejects.toMatchObject({ code: 'record_unfoldable' })
+    const later = { ...common, type: 'Noted', data: { effect: 'e' } }
+    await expect(partition?.append([later])).rejects.toMatchObject({ code: 'execution_parked' })
+    await partition?.append([{ ...later, aggregate: 'execution:t/b' }])
+    const events = await installation.events(3)
+    expect(events.map((e) => e.type)).toEqual(['PartitionClaimed', 'AggregateParked', 'Noted'])
+  })
+
+  test('drafts that make no sense are refused without effect', async () => {
+    await installation.openOwner('one')
+    await installation.eventually('ownership', () => installation.owned.length === 1)
+    const [partition] = installation.owned
+    const draft = { aggregate: 'a', tenant: 't', actor: 'system', correlationId: 'c', type: 'Noted', data: {} }
+    await expect(partition?.append([])).rejects.toMatchObject({ code: 'internal' })
+    await expect(partition?.append([{ ...draft, type: 'Unheard' }])).rejects.toMatchObject({ code: 'internal' })
+    await expect(partition?.append([draft, { ...draft, tenant: '' }])).rejects.toMatchObject({ code: 'internal' })
+    expect(partition?.versionOf('a')).toBe(0)
+  })
+
+  test('two owners share the partition: the one that claimed last owns, the other is told', async () => {
+    await installation.openOwner('one')
+    await installation.eventually('ownership', () => installation.owned.length === 1)
+    const second = await installation.openOwner('two')
+    const group = installation.groups.get('sim.accounts.owners')
+    group.rebalance(true)
+    await installation.eventually('the takeover', () => second.partitions.length === 1)
+    expect(installation.lost).toContain(0)
+    const [former, current] = installation.owned
+    expect(current?.epoch).toBe((former?.epoch ?? 0) + 1)
+    await expect(
+      current?.send({ id: 'cmd_9', type: 'Deposit', data: { amount: 3 }, ...account }),
+    ).resolves.toBeUndefined()
+    await installation.eventually('the deposit', () => current?.state.balances.get(account.aggregate) === 3)
   })
 
   test('doubt is resolved without losing or repeating anything', async () => {

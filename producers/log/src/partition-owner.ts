@@ -10,14 +10,7 @@
  * 4. A record that cannot be decoded or applied parks its aggregate: it is a dead letter, and a record on the log makes
  *    every reader refuse what might still come for it. The rest of the partition goes on.
  */
-import {
-  aggregateKey,
-  commandsTopic,
-  type ErrorCode,
-  type EventEnvelope,
-  eventsTopic,
-  OmiumError,
-} from '@omium/schemas'
+import { commandsTopic, type ErrorCode, type EventEnvelope, eventsTopic, OmiumError } from '@omium/schemas'
 import { type AcceptanceFold, isLogRecord, type Verdict } from './acceptance.ts'
 import { commandRecord } from './command-sender.ts'
 import type {
@@ -31,11 +24,14 @@ import type {
   OwnerOptions,
 } from './contract.ts'
 import type { DeadLetterWriter } from './dead-letters.ts'
+import { outcomeIn, prepareClaim, prepareEvents } from './event-records.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { type Counters, messageOf } from './notices.ts'
 import { partitionFor } from './partitioning.ts'
+import { PendingEffects } from './pending-effects.ts'
 import { endOf, readThrough } from './reading.ts'
-import { type Compression, decodeSnapshot, encodeSnapshot } from './snapshots.ts'
+import { SnapshotKeeper } from './snapshot-keeper.ts'
+import type { Compression } from './snapshots.ts'
 import type { StoredRecord } from './transport.ts'
 import type { LogWriter, PreparedRecord, WritablePartition } from './writer.ts'
 
@@ -64,7 +60,6 @@ interface Parking {
   readonly record?: StoredRecord
 }
 
-const keptSnapshots = 3
 const garbageDetail = 'the headers are no envelope'
 
 export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
@@ -78,14 +73,15 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   readonly #eventsTopic: string
   #claimed = false
   #dropped = false
-  /** versions and outcomes of what was appended and is not accepted yet */
-  readonly #pendingVersions = new Map<string, number>()
-  readonly #pendingCounts = new Map<string, number>()
-  readonly #pendingOutcomes = new Map<string, CommandOutcome>()
+  readonly #pending = new PendingEffects()
+  readonly #snapshots: SnapshotKeeper<S>
   /** aggregates that stand still here, with the reason; on the log too once that record is accepted */
   readonly #parked = new Map<string, Parking>()
-  /** records without an envelope since the last claim, to be reported before ours */
-  readonly #garbage: StoredRecord[] = []
+  /**
+   * Records without an envelope that may not have been reported. A claimer reports what it read before its claim, and may
+   * die before it reports what came between; so those since the claim before the last are reported, some of them twice.
+   */
+  #garbage: { record: StoredRecord; claims: number }[] = []
   #sinceSnapshot = 0
   #snapshotting = false
 
@@ -96,14 +92,11 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     this.fold = deps.createFold()
     this.state = options.machine.empty()
     this.#eventsTopic = eventsTopic(deps.context.topicPrefix, deps.context.definition.name)
+    this.#snapshots = new SnapshotKeeper({ topic: this.#eventsTopic, partition: this.partition }, options, deps)
   }
 
   get live(): boolean {
     return this.#claimed && !this.#dropped
-  }
-
-  get dropped(): boolean {
-    return this.#dropped
   }
 
   /**
@@ -111,9 +104,9 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
    * @throws OmiumError `log_fenced` when the partition is lost meanwhile; anything retryable the log or the codec throws
    */
   async acquire(): Promise<void> {
-    await this.restoreSnapshot()
+    await this.#restoreSnapshot()
     await this.readToEnd()
-    for (const record of this.#garbage.splice(0)) await this.#deadLetter(record, 'record_undecodable', garbageDetail)
+    await Promise.all(this.#reportGarbage())
     if (this.#dropped) throw this.#lostError()
     this.epoch = this.nextEpoch()
     this.deps.writer.attach(this)
@@ -121,6 +114,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     if (this.#dropped) throw this.#lostError()
     this.#claimed = true
     this.deps.counters.add('claims')
+    this.#reportGarbage()
     for (const [aggregate, why] of this.#parked) this.#recordParking(aggregate, why)
   }
 
@@ -129,7 +123,9 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   }
 
   protected async claim(): Promise<void> {
-    await this.deps.writer.append(this, [this.#claimRecord()])
+    const { partition, epoch } = this
+    const { owner, endpoint } = this.options
+    await this.deps.writer.append(this, [prepareClaim(this.deps.context, { partition, epoch, owner, endpoint })])
   }
 
   /** Forgets the partition; what was appended and not accepted is rejected `log_fenced`. */
@@ -144,30 +140,12 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     this.deps.onLost(this, error)
   }
 
-  protected async restoreSnapshot(): Promise<void> {
-    const { machine, snapshots, onNotice } = this.options
-    const { transport } = this.deps.context
-    const found = await snapshots.list(this.#eventsTopic, this.partition).catch((error) => {
-      const fields = { partition: this.partition, error: messageOf(error) }
-      onNotice({ level: 'warn', message: 'snapshots cannot be listed; the whole log is read', fields })
-      return []
-    })
-    if (found.length === 0) return
-    const end = await endOf(transport, this.#eventsTopic, this.partition)
-    for (const { key, nextOffset } of found) {
-      try {
-        if (nextOffset > end) throw new OmiumError('snapshot_corrupt', `it is of ${nextOffset}, the log ends at ${end}`)
-        const content = await decodeSnapshot(await snapshots.load(key), this.deps.compression)
-        if (content.machineVersion !== machine.version) continue
-        const fold = this.deps.createFold().restore(content.acceptance)
-        this.state = machine.decode(JSON.parse(content.state))
-        this.fold = fold
-        return
-      } catch (error) {
-        const fields = { partition: this.partition, key, error: messageOf(error) }
-        onNotice({ level: 'warn', message: 'a snapshot is not usable; an older one or the whole log is read', fields })
-      }
-    }
+  async #restoreSnapshot(): Promise<void> {
+    const endOffset = () => endOf(this.deps.context.transport, this.#eventsTopic, this.partition)
+    const found = await this.#snapshots.newest(endOffset, () => this.deps.createFold())
+    if (found === undefined) return
+    this.state = found.state
+    this.fold = found.fold
   }
 
   protected async readToEnd(): Promise<void> {
@@ -188,15 +166,16 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     const verdict = this.fold.offer(record.offset, envelope, outcome)
     if (verdict === 'accepted' && envelope !== undefined) {
       this.#sinceSnapshot++
-      // the claimer before us has read and reported what lies before its claim
-      if (envelope.type === 'PartitionClaimed') this.#garbage.length = 0
+      if (envelope.type === 'PartitionClaimed') {
+        this.#garbage = this.#garbage.filter((garbage) => ++garbage.claims < 2)
+      }
       this.applyRecord(record, envelope)
       return verdict
     }
     this.deps.counters.add(`rejected.${verdict}`)
     if (envelope !== undefined) return verdict
     if (this.#claimed) void this.#deadLetter(record, 'record_undecodable', garbageDetail)
-    else this.#garbage.push(record)
+    else this.#garbage.push({ record, claims: 0 })
     return verdict
   }
 
@@ -205,7 +184,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     if (envelope.type !== 'CommandRejected' && envelope.type !== 'CommandDeduplicated') return undefined
     try {
       const { type, schemaVersion } = envelope
-      return outcomeOf(type, this.deps.context.codec.decode('event', type, schemaVersion, record))
+      return outcomeIn(type, this.deps.context.codec.decode('event', type, schemaVersion, record))
     } catch {
       return undefined
     }
@@ -230,7 +209,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   }
 
   versionOf(aggregate: string): number {
-    return this.#pendingVersions.get(aggregate) ?? this.fold.versionOf(aggregate)
+    return this.#pending.versionOf(aggregate) ?? this.fold.versionOf(aggregate)
   }
 
   isParked(aggregate: string): boolean {
@@ -239,7 +218,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
 
   /** What became of a command, counting what is appended and not accepted yet; undefined when it was never decided. */
   outcomeOf(commandId: string): CommandOutcome | undefined {
-    const pending = this.#pendingOutcomes.get(commandId)
+    const pending = this.#pending.outcomeOf(commandId)
     if (pending !== undefined) return pending
     const folded = this.fold.outcomeOf(commandId)
     if (folded !== null) return folded
@@ -250,11 +229,19 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     }
   }
 
+  isDecided(commandId: string): boolean {
+    return this.#pending.outcomeOf(commandId) !== undefined || this.fold.isDecided(commandId)
+  }
+
+  get partitionCount(): number {
+    return this.deps.partitionCount
+  }
+
   append(drafts: readonly EventDraft[]): Promise<Appended> {
     if (!this.live) return rejected(this.#lostError())
     let records: PreparedRecord[]
     try {
-      records = this.#prepare(drafts)
+      records = prepareEvents(this.deps.context, this, drafts)
     } catch (error) {
       return rejected(error)
     }
@@ -275,9 +262,8 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
 
   reject(command: Command, code: ErrorCode, detail: string): Promise<Appended> {
     if (this.outcomeOf(command.envelope.id) !== undefined) return this.deduplicate(command)
-    return this.append([
-      { ...this.#answerTo(command), type: 'CommandRejected', data: this.#rejection(command, code, detail) },
-    ])
+    const data = { commandType: command.type, code, detail }
+    return this.append([{ ...answerTo(command), type: 'CommandRejected', data }])
   }
 
   /** Answers a command that was decided before with its recorded outcome. */
@@ -288,16 +274,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
         ? 'accepted'
         : { code: decided.code, detail: decided.detail }
     const data = { commandType: command.type, outcome }
-    return this.append([{ ...this.#answerTo(command), type: 'CommandDeduplicated', data }])
-  }
-
-  #rejection(command: Command, code: ErrorCode, detail: string) {
-    return { commandType: command.type, code, detail }
-  }
-
-  #answerTo({ envelope }: Command) {
-    const { aggregate, tenant, actor, correlationId, traceparent, id } = envelope
-    return { aggregate, tenant, actor, correlationId, commandId: id, ...(traceparent !== undefined && { traceparent }) }
+    return this.append([{ ...answerTo(command), type: 'CommandDeduplicated', data }])
   }
 
   /** Resolves when everything appended so far is accepted, or the partition is lost. */
@@ -321,42 +298,6 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     }
   }
 
-  /** Envelopes and encodings of drafts, without effect on anything. */
-  #prepare(drafts: readonly EventDraft[]): PreparedRecord[] {
-    const { codec, definition, ids, nowMs } = this.deps.context
-    if (drafts.length === 0) throw new OmiumError('internal', 'an append needs at least one event')
-    const versions = new Map<string, number>()
-    return drafts.map((draft) => {
-      const { type, aggregate, commandId, traceparent } = draft
-      const schemaVersion = definition.events[type]?.version
-      if (schemaVersion === undefined) {
-        throw new OmiumError('internal', `the context ${definition.name} has no event ${type}`)
-      }
-      const versionless = isLogRecord(type)
-      if (!versionless && this.isParked(aggregate)) throw new OmiumError('execution_parked', `${aggregate} is parked`)
-      const version = versionless ? 0 : (versions.get(aggregate) ?? this.versionOf(aggregate)) + 1
-      if (!versionless) versions.set(aggregate, version)
-      const envelope: EventEnvelope = {
-        id: ids('event'),
-        type,
-        schemaVersion,
-        tenant: draft.tenant,
-        aggregate,
-        correlationId: draft.correlationId,
-        actor: draft.actor,
-        time: nowMs(),
-        version,
-        epoch: this.epoch,
-        ...(traceparent !== undefined && { traceparent }),
-        ...(commandId !== undefined && { commandId }),
-        ...(draft.closes === true && { closes: true }),
-      }
-      if (!isSound(envelope)) throw new OmiumError('internal', `the envelope of ${type} lacks an identity or a time`)
-      const outcome = outcomeOf(type, draft.data)
-      return { envelope, raw: codec.encodeEvent(envelope, draft.data), ...(outcome && { outcome }) }
-    })
-  }
-
   #applyDrafts(drafts: readonly EventDraft[], records: readonly PreparedRecord[]): void {
     for (const [i, { envelope }] of records.entries()) {
       if (envelope.version === 0) continue
@@ -366,16 +307,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   }
 
   #write(records: readonly PreparedRecord[]): Promise<Appended> {
-    for (const { envelope, outcome } of records) {
-      const { aggregate, version, commandId } = envelope
-      if (version > 0) {
-        this.#pendingVersions.set(aggregate, version)
-        this.#pendingCounts.set(aggregate, (this.#pendingCounts.get(aggregate) ?? 0) + 1)
-      }
-      if (commandId !== undefined && this.outcomeOf(commandId) === undefined) {
-        this.#pendingOutcomes.set(commandId, outcome ?? { status: 'accepted' })
-      }
-    }
+    this.#pending.add(records, (commandId) => this.isDecided(commandId))
     const appended = this.deps.writer.append(this, records, () => this.#accepted(records))
     // an owner may append without waiting; the loss of the partition is told by `lost`
     appended.catch(() => undefined)
@@ -383,17 +315,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   }
 
   #accepted(records: readonly PreparedRecord[]): void {
-    for (const { envelope } of records) {
-      const { aggregate, version, commandId } = envelope
-      if (commandId !== undefined) this.#pendingOutcomes.delete(commandId)
-      if (version === 0) continue
-      const count = (this.#pendingCounts.get(aggregate) ?? 1) - 1
-      if (count > 0) this.#pendingCounts.set(aggregate, count)
-      else {
-        this.#pendingCounts.delete(aggregate)
-        this.#pendingVersions.delete(aggregate)
-      }
-    }
+    this.#pending.remove(records)
     this.#sinceSnapshot += records.length
     if (this.#sinceSnapshot >= this.options.snapshotEvery) void this.snapshot()
   }
@@ -403,63 +325,31 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     if (this.#snapshotting || !this.live || this.#sinceSnapshot === 0 || this.#parked.size > 0) return Promise.resolve()
     this.#snapshotting = true
     this.#sinceSnapshot = 0
+    const state = this.#encodeState()
+    if (state === undefined) return Promise.resolve()
     return new Promise((resolve) => {
-      let state: string
-      try {
-        state = JSON.stringify(this.options.machine.encode(this.state))
-      } catch (error) {
-        this.#snapshotFailed(error)
-        resolve()
-        return
-      }
       this.deps.writer.whenAccepted(this, () => {
-        const acceptance = this.checkpointForSnapshot()
-        void this.#save(state, acceptance).then(resolve)
+        void this.#snapshots.store(state, this.checkpointForSnapshot()).then(() => {
+          this.#snapshotting = false
+          resolve()
+        })
       })
     })
   }
 
+  #encodeState(): string | undefined {
+    try {
+      return JSON.stringify(this.options.machine.encode(this.state))
+    } catch (error) {
+      this.#snapshotting = false
+      const fields = { partition: this.partition, error: messageOf(error) }
+      this.options.onNotice({ level: 'error', message: 'the state cannot be encoded for a snapshot', fields })
+      return undefined
+    }
+  }
+
   protected checkpointForSnapshot() {
     return this.fold.checkpoint()
-  }
-
-  async #save(state: string, acceptance: ReturnType<AcceptanceFold['checkpoint']>): Promise<void> {
-    const { machine, snapshots } = this.options
-    try {
-      const content = { machineVersion: machine.version, acceptance, state }
-      const body = await encodeSnapshot(content, this.deps.compression)
-      await snapshots.save(this.#eventsTopic, this.partition, acceptance.nextOffset, body)
-      const stored = await snapshots.list(this.#eventsTopic, this.partition)
-      for (const { key } of stored.slice(keptSnapshots)) await snapshots.remove(key)
-      this.#snapshotting = false
-      this.deps.counters.add('snapshots')
-    } catch (error) {
-      this.#snapshotFailed(error)
-    }
-  }
-
-  #snapshotFailed(error: unknown): void {
-    this.#snapshotting = false
-    const fields = { partition: this.partition, error: messageOf(error) }
-    this.options.onNotice({ level: 'warn', message: 'a snapshot could not be taken', fields })
-  }
-
-  #claimRecord(): PreparedRecord {
-    const { codec, definition, ids, nowMs } = this.deps.context
-    const { owner, endpoint } = this.options
-    const envelope: EventEnvelope = {
-      id: ids('event'),
-      type: 'PartitionClaimed',
-      schemaVersion: definition.events['PartitionClaimed']?.version ?? 1,
-      tenant: 'system',
-      aggregate: aggregateKey('partition', 'system', String(this.partition)),
-      correlationId: `claim-${this.partition}-${this.epoch}`,
-      actor: 'system',
-      time: nowMs(),
-      version: 0,
-      epoch: this.epoch,
-    }
-    return { envelope, raw: codec.encodeEvent(envelope, { owner, ...(endpoint !== undefined && { endpoint }) }) }
   }
 
   /** Tells every reader that the aggregate stands still. */
@@ -479,22 +369,32 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     if (why.record) void this.#deadLetter(why.record, code, detail)
     this.append([draft]).then(
       () => this.#parked.delete(aggregate),
-      () => undefined,
+      (error) => {
+        const failure = { partition: this.partition, aggregate, error: messageOf(error) }
+        this.options.onNotice({ level: 'warn', message: 'a parking was not recorded', fields: failure })
+      },
     )
   }
 
+  #reportGarbage(): Promise<void>[] {
+    return this.#garbage.splice(0).map(({ record }) => this.#deadLetter(record, 'record_undecodable', garbageDetail))
+  }
+
+  /** Resolves when the letter is written, or the partition is lost. */
   async #deadLetter(record: StoredRecord, code: ErrorCode, detail: string): Promise<void> {
+    const { offset } = record
     this.deps.counters.add('deadLetters')
-    const letter = { source: record, code, detail, reportedBy: this.options.owner }
-    this.options.onNotice({
-      level: 'error',
-      message: 'an event is a dead letter',
-      fields: { partition: this.partition, offset: record.offset, code, detail },
-    })
-    await this.deps.deadLetters.write(letter).catch((error) => {
-      const fields = { partition: this.partition, offset: record.offset, error: messageOf(error) }
-      this.options.onNotice({ level: 'error', message: 'a dead letter could not be written', fields })
-    })
+    const fields = { partition: this.partition, offset, code, detail }
+    this.options.onNotice({ level: 'error', message: 'an event is a dead letter', fields })
+    while (!this.#dropped) {
+      try {
+        await this.deps.deadLetters.write({ source: record, code, detail, reportedBy: this.options.owner })
+        return
+      } catch (error) {
+        const failure = { partition: this.partition, offset, error: messageOf(error) }
+        this.options.onNotice({ level: 'warn', message: 'a dead letter cannot be written yet', fields: failure })
+      }
+    }
   }
 
   #lostError(): OmiumError {
@@ -505,10 +405,6 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   }
 }
 
-/** An owner accepts its own envelopes unread; so they must be such that every reader can read them. */
-const isSound = ({ tenant, aggregate, actor, correlationId, time }: EventEnvelope): boolean =>
-  tenant !== '' && aggregate !== '' && actor !== '' && correlationId !== '' && Number.isSafeInteger(time) && time >= 0
-
 /** A rejected promise that nobody needs to handle. */
 const rejected = (error: unknown): Promise<never> => {
   const promise = Promise.reject(error)
@@ -516,13 +412,8 @@ const rejected = (error: unknown): Promise<never> => {
   return promise
 }
 
-/** The outcome that a `CommandRejected` or `CommandDeduplicated` records. */
-const outcomeOf = (type: string, data: unknown): CommandOutcome | undefined => {
-  if (type === 'CommandRejected') {
-    const { code, detail } = data as { code: ErrorCode; detail: string }
-    return { status: 'rejected', code, detail }
-  }
-  if (type !== 'CommandDeduplicated') return undefined
-  const { outcome } = data as { outcome: 'accepted' | { code: ErrorCode; detail: string } }
-  return outcome === 'accepted' ? { status: 'accepted' } : { status: 'rejected', ...outcome }
+/** What the answer to a command has of it. */
+const answerTo = ({ envelope }: Command) => {
+  const { aggregate, tenant, actor, correlationId, traceparent, id } = envelope
+  return { aggregate, tenant, actor, correlationId, commandId: id, ...(traceparent !== undefined && { traceparent }) }
 }

@@ -45,7 +45,7 @@ export interface WritablePartition {
   onLost(error: OmiumError): void
 }
 
-interface PendingAppend {
+export interface PendingAppend {
   readonly records: readonly PreparedRecord[]
   settled: number
   firstOffset: number
@@ -56,7 +56,7 @@ interface PendingAppend {
   readonly onAccepted: (() => void)[]
 }
 
-interface Lane {
+export interface Lane {
   readonly target: WritablePartition
   readonly waiting: PendingAppend[]
   /** records from the front of `waiting` that the request in flight carries */
@@ -171,11 +171,21 @@ export class LogWriter {
   #pump(): void {
     if (this.#pumping || this.#closed) return
     this.#pumping = true
-    void this.#run().finally(() => {
-      this.#pumping = false
-      // an append may have come in between the last look and this line
-      if ([...this.#lanes.values()].some((lane) => isReady(lane))) this.#pump()
-    })
+    void this.#run()
+      .catch(this.#giveUp)
+      .finally(() => {
+        this.#pumping = false
+        // an append may have come in between the last look and this line
+        if ([...this.#lanes.values()].some((lane) => isReady(lane))) this.#pump()
+      })
+  }
+
+  /** A defect of the writer itself: nothing it holds can be trusted, so every partition is rebuilt from the log. */
+  readonly #giveUp = (error: unknown): void => {
+    const fields = { error: messageOf(error) }
+    this.#options.onNotice({ level: 'error', message: 'the writer failed; all partitions are given up', fields })
+    this.#options.counters.add('violations')
+    for (const lane of [...this.#lanes.values()]) this.#drop(lane, lostError(lane.target, messageOf(error)))
   }
 
   async #run(): Promise<void> {
@@ -265,7 +275,9 @@ export class LogWriter {
       const receipt = receipts.find((r) => r.partition === lane.target.partition)
       if (receipt === undefined) this.#doubt(lane)
       else if (this.isContiguous(receipt.baseOffset, lane.target.fold)) this.#settleReply(lane, receipt.baseOffset)
-      else this.#doubt(lane, receipt.baseOffset + lane.inFlight)
+      else if (receipt.baseOffset > lane.target.fold.nextOffset) this.#doubt(lane, receipt.baseOffset + lane.inFlight)
+      // an offset that the fold has passed cannot be ours: only the log itself can say what is
+      else this.#doubt(lane)
     }
   }
 

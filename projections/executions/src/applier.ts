@@ -47,7 +47,7 @@ export const createApplier = (): Applier => {
     forget: () => cache.clear(),
     apply: async (events, tx) => {
       const batch = sort(events)
-      const stored = await loadMissing(tx, batch.executions, cache)
+      const stored = await loadMissing(tx, [...batch.executions, ...batch.parked], cache)
       const rows = new Map<string, ExecutionRow>()
       const fresh = new Set<string>()
       const history: CopyValue[][] = []
@@ -65,6 +65,11 @@ export const createApplier = (): Applier => {
         } catch (error) {
           tx.deadLetter(event, 'record_unfoldable', `${event.type} of ${key}: ${(error as Error).message}`)
         }
+      }
+      for (const event of batch.parked) {
+        const key = event.envelope.aggregate
+        const row = rows.get(key) ?? cache.get(key) ?? stored.get(key)
+        if (row) failures.push(parkedFailure(event, row))
       }
       const inserted = [...fresh].map((key) => rows.get(key) as ExecutionRow)
       const changed = [...rows].filter(([key]) => !fresh.has(key)).map(([, row]) => row)
@@ -88,15 +93,17 @@ interface Sorted {
   readonly executions: AcceptedEvent[]
   readonly agents: AcceptedEvent<AgentEvent['data']>[]
   readonly claims: AcceptedEvent<{ owner: string; endpoint?: string }>[]
+  readonly parked: AcceptedEvent<{ detail: string }>[]
 }
 
 /** Permits and commands' outcomes leave no trace in these read models. */
 const sort = (events: readonly AcceptedEvent[]): Sorted => {
-  const sorted: Sorted = { executions: [], agents: [], claims: [] }
+  const sorted: Sorted = { executions: [], agents: [], claims: [], parked: [] }
   for (const event of events) {
     if (event.type in executionEvents) sorted.executions.push(event)
     else if (event.type in agentEvents) sorted.agents.push(event as AcceptedEvent<AgentEvent['data']>)
     else if (event.type === 'PartitionClaimed') sorted.claims.push(event as Sorted['claims'][number])
+    else if (event.type === 'AggregateParked') sorted.parked.push(event as Sorted['parked'][number])
   }
   return sorted
 }
@@ -143,6 +150,17 @@ const failureOf = (event: AcceptedEvent, row: ExecutionRow): FailureRow | undefi
       return undefined
   }
 }
+
+/** The run stands still from here on: a failure that nothing in its own history shows. */
+const parkedFailure = (event: Sorted['parked'][number], row: ExecutionRow): FailureRow => ({
+  event,
+  row,
+  code: 'execution_parked',
+  detail: event.data.detail,
+  stepPath: null,
+  attempt: row.attempt,
+  final: false,
+})
 
 interface StoredRow {
   tenant: string

@@ -217,6 +217,22 @@ describe('records that cannot be applied', () => {
   })
 })
 
+describe('a parked execution', () => {
+  it('is among the failures, with why', async () => {
+    const log = new ScriptedLog(1)
+    await project(log)
+    log.append(requested('r'))
+    log.append(
+      { type: 'AggregateParked', data: { offset: 0, code: 'record_undecodable', detail: 'no such schema' } },
+      keyOf('r'),
+    )
+    await caughtUp(log)
+    expect((await listFailures(pool, tenant, { limit: 5 })).items).toMatchObject([
+      { executionId: 'r', code: 'execution_parked', detail: 'no such schema', final: false },
+    ])
+  })
+})
+
 describe('offsets', () => {
   it('go on from where they stand after a restart, with the stored checkpoint of the fold', async () => {
     const log = new ScriptedLog(1, 10)

@@ -1,6 +1,6 @@
 import type { AcceptedEvent, LogContext, OpenTail, Tail, TailBatch } from '@omium/log'
 import type { ProjectionLog } from '@omium/projection-kit'
-import { aggregateKey, type ExecutionContextEvent, executionContext } from '@omium/schemas'
+import { aggregateKey, type ExecutionContextEvent, executionContext, partitionEvents } from '@omium/schemas'
 
 /**
  * A log whose accepted events the spec writes itself: what the projection sees of the real one, without brokers. Acceptance
@@ -21,7 +21,11 @@ export class ScriptedLog {
 
   get log(): ProjectionLog {
     const transport = { partitionCount: async () => this.#partitions.length }
-    const context = { transport, definition: executionContext, topicPrefix: 'scripted' } as unknown as LogContext
+    const context = {
+      transport,
+      definition: executionContext,
+      topicPrefix: 'scripted',
+    } as unknown as LogContext
     return { context, openTail: this.#openTail }
   }
 
@@ -37,7 +41,7 @@ export class ScriptedLog {
     const log = this.#partitions[partition] as AcceptedEvent[]
     const key =
       aggregate ?? aggregateKey('execution', tenant, (event.data as { executionId?: string }).executionId ?? 'run')
-    const version = event.type === 'PartitionClaimed' ? 0 : (this.#versions.get(key) ?? 0) + 1
+    const version = event.type in partitionEvents ? 0 : (this.#versions.get(key) ?? 0) + 1
     if (version > 0) this.#versions.set(key, version)
     const accepted: AcceptedEvent = {
       envelope: {

@@ -14,7 +14,7 @@ import { generationLock } from './offsets.ts'
  * 4. Data that Postgres refuses is isolated by halving, so that one bad event costs itself and nothing else.
  */
 
-export class OffsetConflict extends Error {
+class OffsetConflict extends Error {
   override readonly name = 'OffsetConflict'
 }
 export class GenerationRetired extends Error {

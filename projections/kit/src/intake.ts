@@ -50,28 +50,20 @@ export class Intake {
   }
 
   /**
-   * Everything that waits, up to `maxRecords`, one slice for each partition. Waits for at least something, unless `limits`
-   * are given: they name the offset at which each partition must stop, and nothing is waited for.
+   * Everything that waits, up to `maxRecords`, one slice for each partition. Waits for at least something. `limits` name the
+   * offset at which each partition must stop; ask only while one of them is not reached.
    * @returns null after the end
    */
   async take(limits?: ReadonlyMap<number, number>): Promise<Slice[] | null> {
     for (;;) {
       if (this.#failure) throw this.#failure
       const slices = this.#collect(limits)
-      if (slices.length > 0 || (limits && !this.#ended)) return slices
+      if (slices.length > 0) return slices
       if (this.#ended) return null
       await new Promise<void>((resolve) => {
         this.#wakeTaker = resolve
       })
     }
-  }
-
-  /** Waits until something new arrived, the end came, or the tail failed. */
-  async arrival(): Promise<void> {
-    if (this.#failure || this.#ended) return
-    await new Promise<void>((resolve) => {
-      this.#wakeTaker = resolve
-    })
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
 import { OmiumError } from '@omium/schemas'
 import type { Logger } from 'pino'
+import { asUnavailable } from './database.ts'
 
 const drainWithinMs = 10_000
 
@@ -30,7 +31,8 @@ export const runProcess = async (logger: Logger, start: () => Promise<() => Prom
     }
     process.once('SIGTERM', () => end('SIGTERM'))
     process.once('SIGINT', () => end('SIGINT'))
-  } catch (error) {
+  } catch (cause) {
+    const error = asUnavailable(cause)
     const known = error instanceof OmiumError
     logger.fatal(known ? { code: error.code, detail: error.message } : { err: error }, 'start failed')
     process.exitCode = 1

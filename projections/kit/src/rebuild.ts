@@ -165,10 +165,6 @@ const openFiller = async (
       while (missing() > 0) {
         const slices = await intake.take(offsets)
         if (slices === null) throw new Error('the log ended before the live offsets were reached')
-        if (slices.length === 0) {
-          await intake.arrival()
-          continue
-        }
         const applied = await applySlices(writer, target, slices)
         events += applied.events
         for (const { partition, nextOffset } of slices) positions.set(partition, nextOffset)

@@ -189,7 +189,7 @@ class Session {
   }
 
   static async open(
-    { definition, log, pool, maxRecords = 5_000, checkpointEvery = 50_000 }: RunProjectionOptions,
+    { definition, log, pool, maxRecords = 5_000, checkpointEvery = 20_000 }: RunProjectionOptions,
     topic: string,
     partitions: readonly number[],
     metrics: ProjectionMetrics,

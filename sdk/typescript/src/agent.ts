@@ -1,15 +1,6 @@
-import {
-  type AgentDefinition,
-  agentDefinition,
-  type ExecutionOptions,
-  type JsonValue,
-  OmiumError,
-} from '@omium/schemas'
+import { type AgentDefinition, agentDefinition, OmiumError } from '@omium/schemas'
 import { z } from 'zod'
-import type { Context } from './context.ts'
-
-/** What a start may set for a run; see `executionOptions` of @omium/schemas for units and limits. */
-export type RunOptions = { [K in keyof ExecutionOptions]?: Exclude<ExecutionOptions[K], undefined> }
+import type { Agent, Context, RunOptions } from './context.ts'
 
 export interface AgentSpec<Schema extends z.ZodType, Output> {
   /** 1 to 128 of `A-Z a-z 0-9 . _ -`; what clients start it by */
@@ -26,24 +17,6 @@ export interface AgentSpec<Schema extends z.ZodType, Output> {
    */
   run(input: z.output<Schema>, ctx: Context): Promise<Output>
 }
-
-/** A durable workflow. `Input` is what a start takes, `Output` what its result gives. */
-export interface Agent<Input, Output> {
-  readonly id: string
-  /** how the worker announces it to the platform */
-  readonly definition: AgentDefinition
-  /** Budget of a run unless its start names another, millionths of a credit. */
-  readonly budgetMicroCredits: number | undefined
-  /** Checks the input and runs the workflow. @throws OmiumError `input_invalid` */
-  execute(input: JsonValue, ctx: Context): Promise<Output>
-  /** carries the types; never present at run time */
-  readonly types?: { input: Input; output: Output }
-}
-
-/** An agent whose types do not matter: what a worker holds many of. */
-export type AnyAgent = Agent<never, unknown> | Agent<unknown, unknown>
-export type AgentInput<A> = A extends Agent<infer Input, unknown> ? Input : unknown
-export type AgentOutput<A> = A extends Agent<never, infer Output> ? Output : unknown
 
 const inputSchemaOf = (schema: z.ZodType): AgentDefinition['inputSchema'] =>
   z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' }) as NonNullable<AgentDefinition['inputSchema']>

@@ -1,42 +1,30 @@
-import type { ApprovalValue, JsonValue, OutcomeResolution, RetryPolicy, Usage } from '@omium/schemas'
+import type { AgentDefinition, ApprovalValue, ExecutionOptions, JsonValue, RetryPolicy } from '@omium/schemas'
 import type { Logger } from 'pino'
 import type { z } from 'zod'
-import type { Agent, RunOptions } from './agent.ts'
 import type { Duration } from './duration.ts'
 import type { ChatRequest, ChatResult, ToolLoopRequest, ToolLoopResult } from './llm/model.ts'
+import type { StepInfo, StepOptions } from './step.ts'
 
-/** What a step function is given. */
-export interface StepInfo {
-  /** the same for every try of this step in every attempt of the run; minted by the platform for effects */
-  readonly idempotencyKey: string
-  /** try of this step, from 1 */
-  readonly attempt: number
-  /** aborts when the step times out or the attempt is fenced, cancelled or paused */
-  readonly signal: AbortSignal
-  /** records what this try cost in the event of its result */
-  reportUsage(usage: Usage): void
+/** What a start may set for a run; see `executionOptions` of @omium/schemas for units and limits. */
+export type RunOptions = { [K in keyof ExecutionOptions]?: Exclude<ExecutionOptions[K], undefined> }
+
+/** A durable workflow. `Input` is what a start takes, `Output` what its result gives. */
+export interface Agent<Input, Output> {
+  readonly id: string
+  /** how the worker announces it to the platform */
+  readonly definition: AgentDefinition
+  /** Budget of a run unless its start names another, millionths of a credit. */
+  readonly budgetMicroCredits: number | undefined
+  /** Checks the input and runs the workflow. @throws OmiumError `input_invalid` */
+  execute(input: JsonValue, ctx: Context): Promise<Output>
+  /** carries the types; never present at run time */
+  readonly types?: { input: Input; output: Output }
 }
 
-/** What a reconciler found out about an effect whose outcome is not known. */
-export type Reconciliation<T> =
-  | { status: 'completed'; output: T }
-  | { status: 'failed'; error: Error }
-  | { status: Extract<OutcomeResolution['status'], 'retry'> }
-
-/** Asks the outside world, by the idempotency key, whether the effect happened. */
-export type Reconcile<T> = (idempotencyKey: string) => Promise<Reconciliation<T>>
-
-export interface StepOptions<T> {
-  /** tells parallel calls of one name apart, whatever order they are made in */
-  key?: string | number
-  /** part of the recorded request: a replay with another input is a mismatch */
-  input?: unknown
-  /** over `defaultStepRetry` (three tries; one for effects); `false` for a single try */
-  retry?: Partial<RetryPolicy> | false
-  timeoutMs?: number
-  /** has an effect outside: its intent is recorded first, and it is never blindly tried again after a crash */
-  effect?: true | { reconcile?: Reconcile<T> }
-}
+/** An agent whose types do not matter: what a worker holds many of. */
+export type AnyAgent = Agent<never, unknown> | Agent<unknown, unknown>
+export type AgentInput<A> = A extends Agent<infer Input, unknown> ? Input : unknown
+export type AgentOutput<A> = A extends Agent<never, infer Output> ? Output : unknown
 
 export interface CallOptions {
   key?: string | number

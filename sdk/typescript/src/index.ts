@@ -1,13 +1,5 @@
 export { OmiumError } from '@omium/schemas'
-export {
-  type Agent,
-  type AgentInput,
-  type AgentOutput,
-  type AgentSpec,
-  type AnyAgent,
-  agent,
-  type RunOptions,
-} from './agent.ts'
+export { type AgentSpec, agent } from './agent.ts'
 export {
   type AgentView,
   type Client,
@@ -20,13 +12,14 @@ export {
 export type { EventsOptions } from './client/events.ts'
 export type { ConnectionOptions } from './client/http.ts'
 export type {
+  Agent,
+  AgentInput,
+  AgentOutput,
+  AnyAgent,
   CallOptions,
   Context,
   LlmContext,
-  Reconcile,
-  Reconciliation,
-  StepInfo,
-  StepOptions,
+  RunOptions,
 } from './context.ts'
 export type { Duration } from './duration.ts'
 export {
@@ -35,6 +28,8 @@ export {
   type ChatResult,
   type Complete,
   type Completion,
+  type Price,
+  type PriceTable,
   type Tool,
   type ToolCall,
   type ToolLoopRequest,
@@ -42,6 +37,7 @@ export {
   tool,
 } from './llm/model.ts'
 export { openAiCompatible } from './llm/openai.ts'
-export { defaultPrices, type Price, type PriceTable } from './llm/prices.ts'
+export { defaultPrices } from './llm/prices.ts'
 export { nonRetryable } from './replay/failures.ts'
+export type { Reconcile, Reconciliation, StepInfo, StepOptions } from './step.ts'
 export { type Worker, type WorkerLlmOptions, type WorkerOptions, worker } from './worker/worker.ts'

@@ -318,6 +318,22 @@ describe('a run in the harness', () => {
     expect((await testRun(slow, null)).error?.code).toBe('step_timeout')
   })
 
+  it('asks the reconciler of an effect that timed out, and fails as unknown without one', async () => {
+    let tries = 0
+    const hanging = (effect: true | { reconcile: () => Promise<{ status: 'retry' }> }) =>
+      agent({
+        id: 'hanging',
+        input: z.null(),
+        run: async (_, ctx) =>
+          ctx.step('pay', () => (++tries === 1 ? new Promise<string>(() => {}) : 'paid'), { timeoutMs: 10, effect }),
+      })
+    const known = await testRun(hanging({ reconcile: async () => ({ status: 'retry' }) }), null)
+    expect([known.output, tries]).toEqual(['paid', 2])
+    tries = 0
+    const unknown = await testRun(hanging(true), null)
+    expect([unknown.error?.code, tries]).toEqual(['step_outcome_unknown', 1])
+  })
+
   it('refuses an input that does not fit', async () => {
     const run = await testRun(three, { n: 'one' } as never)
     expect([run.error?.code, run.error?.message]).toEqual(['input_invalid', expect.stringContaining('n: ')])

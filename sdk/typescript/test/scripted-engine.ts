@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { EngineMessage, JsonValue, WorkerMessage } from '@omium/schemas'
 import { type WebSocket, WebSocketServer } from 'ws'
-import type { AnyAgent } from '../src/agent.ts'
+import type { AnyAgent } from '../src/context.ts'
 import { type ExecutionHost, type Outcome, TestExecution } from '../src/testing/execution.ts'
 
 interface Session {

@@ -70,7 +70,7 @@ const stepEvent = z.looseObject({
 const requested = z.looseObject({ agentId: z.string() })
 const started = z.looseObject({ attempt: z.number(), workerId: z.string() })
 const lost = z.looseObject({ attempt: z.number(), workerId: z.string() })
-const child = z.looseObject({ childId: z.string(), agentId: z.string() })
+const child = z.looseObject({ childId: z.string(), path: z.string() })
 
 export const startedBy = (event: EventView): z.infer<typeof started> | undefined =>
   event.type === 'ExecutionStarted' ? started.parse(event.data) : undefined
@@ -79,6 +79,9 @@ export const childOf = (event: EventView): z.infer<typeof child> | undefined =>
   event.type === 'ChildRequested' ? child.parse(event.data) : undefined
 
 export const isStepResult = (event: EventView): boolean => event.type === 'StepCompleted' || event.type === 'StepFailed'
+
+export const isModelCall = (event: EventView): boolean =>
+  isStepResult(event) && stepEvent.parse(event.data).kind === 'llm'
 
 /** Every recorded try of every step, in the order of recording. */
 export const stepRows = (events: readonly SeenEvent[]): StepRow[] => {

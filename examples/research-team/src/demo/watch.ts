@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { EventView } from '@omium/schemas'
 import { type Client, OmiumError } from '@omium/sdk'
-import { childOf, isStepResult, type SeenEvent, startedBy } from './account.ts'
+import { childOf, isModelCall, isStepResult, type SeenEvent, startedBy } from './account.ts'
 
 /** A run and its children as they are seen live: everything is pushed, nothing is polled. */
 export interface Watch {
@@ -11,6 +11,7 @@ export interface Watch {
   /** child executions that have been asked for and have not ended */
   readonly openChildren: ReadonlySet<string>
   readonly recordedSteps: number
+  readonly recordedModelCalls: number
   /** resolves when every followed execution has ended */
   readonly ended: Promise<void>
 }
@@ -27,6 +28,7 @@ export const watchRun = (
   const holders = new Map<string, string>()
   const openChildren = new Set<string>()
   let recordedSteps = 0
+  let recordedModelCalls = 0
 
   const note = (id: string, event: EventView): string | undefined => {
     const started = startedBy(event)
@@ -35,6 +37,7 @@ export const watchRun = (
       holders.delete(id)
     if (terminal.has(event.type)) openChildren.delete(id)
     if (isStepResult(event)) recordedSteps++
+    if (isModelCall(event)) recordedModelCalls++
     return childOf(event)?.childId
   }
 
@@ -59,6 +62,9 @@ export const watchRun = (
     openChildren,
     get recordedSteps() {
       return recordedSteps
+    },
+    get recordedModelCalls() {
+      return recordedModelCalls
     },
     ended: Promise.resolve().then(() => follow(executionId)),
   }

@@ -24,7 +24,9 @@ export interface KafkaOptions {
 
 const connectWithinMs = 8_000
 const connectionTimeoutMs = 2_000
-const maxWaitMs = 50
+/** Brokers answer at once when there is something; between, group members look this often whether they should read something else. */
+const memberMaxWaitMs = 50
+const readerMaxWaitMs = 500
 
 /**
  * The log on Apache Kafka. Connects at once.
@@ -40,7 +42,6 @@ export const connectKafka = async (options: KafkaOptions): Promise<LogTransport>
     requestTimeoutMs: options.requestTimeoutMs ?? 10_000,
     connectionTimeoutMs,
     connectWithinMs,
-    maxWaitMs,
   }
   const admin = createConnection(shared)
   try {
@@ -73,7 +74,7 @@ export const connectKafka = async (options: KafkaOptions): Promise<LogTransport>
     async openReader(requests) {
       refuseWhenClosed()
       const reader = await openKafkaReader(
-        { ...shared, bufferBytes: options.readAheadBytes ?? 8 * 1024 * 1024 },
+        { ...shared, maxWaitMs: readerMaxWaitMs, bufferBytes: options.readAheadBytes ?? 8 * 1024 * 1024 },
         requests,
       )
       const close = async () => {
@@ -84,7 +85,7 @@ export const connectKafka = async (options: KafkaOptions): Promise<LogTransport>
     },
     async joinGroup(request) {
       refuseWhenClosed()
-      const member = await joinKafkaGroup(shared, request)
+      const member = await joinKafkaGroup({ ...shared, maxWaitMs: memberMaxWaitMs }, request)
       open.add(member.leave)
       return member
     },

@@ -39,6 +39,9 @@ export interface FetchedMessage {
   readonly batchContext: { readonly firstOffset: string; readonly lastOffsetDelta: number }
 }
 
+/** shorter silences are leaders moving, ms */
+const outageMs = 1000
+
 /** how long a topic that nobody knows may still be one that was just made, ms */
 export const unknownTopicMs = 1500
 
@@ -143,23 +146,40 @@ interface RequestQueue {
   readonly pending: readonly unknown[]
   scheduleCheckPendingRequests(): void
 }
+interface KafkajsConnection {
+  readonly requestQueue: RequestQueue
+  connect(): Promise<unknown>
+}
 interface ConnectionPoolBuilder {
-  build(address?: unknown): Promise<{ pool: { requestQueue: RequestQueue }[] }>
+  build(address?: unknown): Promise<{ pool: KafkajsConnection[] }>
 }
 
 /**
- * kafkajs 2.2.4 looks for throttled requests in a timer that sets itself again with a negative delay, for ever: every
- * connection wakes the process a thousand times a second, and Node warns on stderr. Nothing is pending then, so nothing is
- * lost when the timer is set only if something is. A spec holds this and fails when kafkajs's inside changes.
+ * Mends two faults of kafkajs 2.2.4 in every connection that it makes; specs hold them and fail when its inside changes.
+ *
+ * It looks for throttled requests in a timer that sets itself again with a negative delay, for ever: every connection
+ * wakes the process a thousand times a second, and Node warns on stderr. The timer is set only if something is pending.
+ *
+ * And requests that find a connection closed open it each for themselves: all sockets but the last are orphans, and the
+ * end of an orphan closes the connection that works. They share one attempt.
  */
-const calmIdleQueues = (builder: ConnectionPoolBuilder): void => {
+const mendConnections = (builder: ConnectionPoolBuilder): void => {
   const build = builder.build.bind(builder)
   builder.build = async (address) => {
     const connections = await build(address)
-    for (const { requestQueue } of connections.pool) {
+    for (const connection of connections.pool) {
+      const { requestQueue } = connection
       const schedule = requestQueue.scheduleCheckPendingRequests.bind(requestQueue)
       requestQueue.scheduleCheckPendingRequests = () => {
         if (requestQueue.pending.length > 0) schedule()
+      }
+      const connect = connection.connect.bind(connection)
+      let attempt: Promise<unknown> | undefined
+      connection.connect = () => {
+        attempt ??= connect().finally(() => {
+          attempt = undefined
+        })
+        return attempt
       }
     }
     return connections
@@ -180,6 +200,8 @@ export const createConnection = (options: ConnectionOptions): KafkaConnection =>
     const socket = options.socketFactory?.({ host, port }) ?? net.connect({ host, port })
     socket.setNoDelay(true)
     socket.setKeepAlive(true, 30_000)
+    // kafkajs ends a socket that is still connecting once for each request that waited for it
+    socket.setMaxListeners(0)
     if (socket.connecting) socket.once('connect', onConnect)
     else setImmediate(onConnect)
     sockets.add(socket)
@@ -228,17 +250,22 @@ export const createConnection = (options: ConnectionOptions): KafkaConnection =>
   })
   if (!captured) throw new OmiumError('internal', 'kafkajs handed out no cluster')
   const cluster = captured as unknown as KafkaCluster
-  calmIdleQueues((captured as unknown as { connectionPoolBuilder: ConnectionPoolBuilder }).connectionPoolBuilder)
-  let unreachable = false
+  mendConnections((captured as unknown as { connectionPoolBuilder: ConnectionPoolBuilder }).connectionPoolBuilder)
+  let silentSinceMs: number | undefined
+  let reported = false
   const reachable = (now: boolean, error?: unknown) => {
-    if (destroyed || unreachable === !now) return
-    unreachable = !now
+    if (destroyed) return
     const brokers = options.brokers.join(', ')
-    options.onNotice(
-      now
-        ? { level: 'info', message: `the brokers ${brokers} answer again`, fields: {} }
-        : { level: 'warn', message: `no broker of ${brokers} answers: ${describe(error)}`, fields: {} },
-    )
+    if (now) {
+      if (reported) options.onNotice({ level: 'info', message: `the brokers ${brokers} answer again`, fields: {} })
+      silentSinceMs = undefined
+      reported = false
+      return
+    }
+    silentSinceMs ??= Date.now()
+    if (reported || Date.now() - silentSinceMs < outageMs) return
+    reported = true
+    options.onNotice({ level: 'warn', message: `no broker of ${brokers} answers: ${describe(error)}`, fields: {} })
   }
 
   return {

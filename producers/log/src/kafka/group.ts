@@ -12,7 +12,9 @@ import { createFetcher } from './fetcher.ts'
  * 2. During a rebalance what the member holds goes on being delivered; who owns is decided by claims, not by the group.
  * 3. A partition that is new to the member starts at its committed offset, else at the first record on the log.
  * 4. Commits carry member and generation: the broker refuses them from whoever is not a member any more.
- * 5. A member that was silent for a session says so itself (`onLost`) as soon as it runs again, before it hears it.
+ * 5. A member that did not run for a session (stopped, suspended) says so itself (`onLost`) as soon as it runs again. One
+ *    that runs but cannot reach the coordinator waits longer: coordinators fail over, and then give every member a new
+ *    session.
  */
 
 export interface GroupOptions extends ConnectionOptions {
@@ -27,6 +29,8 @@ interface Membership {
 }
 
 const protocolName = 'omium-copartitioned'
+/** how long after a session a coordinator may be away before its members give up what they hold, ms */
+const coordinatorGraceMs = 10_000
 
 /** The member is unknown to the group, or was left behind by it: it starts anew, with nothing. */
 const membershipEnded = (error: unknown) =>
@@ -64,6 +68,7 @@ export const joinKafkaGroup = async (options: GroupOptions, request: GroupReques
   let heldGeneration = -1
   let lastMemberId = ''
   let lastHeartbeatMs = 0
+  let lastRunMs = performance.now()
   let leaving = false
   let onMembership: () => void = () => {}
   let interrupt: () => void = () => {}
@@ -78,7 +83,6 @@ export const joinKafkaGroup = async (options: GroupOptions, request: GroupReques
 
   const lose = (reason: string) => {
     membership = undefined
-    lastMemberId = ''
     heldGeneration = -1
     if (held.length === 0) return
     for (const topic of topics) for (const partition of held) fetcher.remove(topic, partition)
@@ -171,9 +175,12 @@ export const joinKafkaGroup = async (options: GroupOptions, request: GroupReques
   }
 
   const takeOver = async () => {
+    const before = held
     const { partitions, ...joined } = await join()
     const fresh = partitions.filter((partition) => !held.includes(partition))
     const starts = await startOffsets(joined.coordinator, fresh)
+    // what was held meanwhile went: its offsets were not asked for
+    if (held !== before) return
     for (const topic of topics) {
       for (const partition of held) if (!partitions.includes(partition)) fetcher.remove(topic, partition)
       for (const partition of fresh) fetcher.set(topic, partition, starts.get(`${topic}/${partition}`) ?? 0)
@@ -184,6 +191,17 @@ export const joinKafkaGroup = async (options: GroupOptions, request: GroupReques
     onMembership()
     // before anything of a new partition can arrive: nothing was fetched for it yet
     request.onAssigned(partitions, member)
+  }
+
+  /** Loses what is held when this process did not run, or the coordinator did not answer, for too long. */
+  const checkSession = () => {
+    const now = performance.now()
+    const stoodStillMs = now - lastRunMs
+    const silentMs = now - lastHeartbeatMs
+    lastRunMs = now
+    if (membership === undefined) return
+    if (stoodStillMs > sessionTimeoutMs) lose(`this process stood still for ${Math.round(stoodStillMs)} ms`)
+    else if (silentMs > sessionTimeoutMs + coordinatorGraceMs) lose('the coordinator does not answer')
   }
 
   /** Returns when the group rebalances; throws when membership is lost or the coordinator is gone. */
@@ -197,7 +215,6 @@ export const joinKafkaGroup = async (options: GroupOptions, request: GroupReques
         }
       })
       if (leaving) return
-      if (performance.now() - lastHeartbeatMs > sessionTimeoutMs) lose('no heartbeat for a session')
       if (membership !== current) return
       try {
         await current.coordinator.heartbeat({
@@ -222,9 +239,11 @@ export const joinKafkaGroup = async (options: GroupOptions, request: GroupReques
         if (membership) await beat(membership)
       } catch (error) {
         if (leaving) return
-        if (membershipEnded(error)) lose(describe(error))
-        else if (held.length > 0 && performance.now() - lastHeartbeatMs > sessionTimeoutMs) lose(describe(error))
-        else if (!isType(error, 'REBALANCE_IN_PROGRESS')) {
+        if (membershipEnded(error)) {
+          lose(describe(error))
+          // otherwise the group would wait for a member that nobody is any more
+          if (isType(error, 'UNKNOWN_MEMBER_ID')) lastMemberId = ''
+        } else if (!isType(error, 'REBALANCE_IN_PROGRESS')) {
           if (!brokerMayAnswerLater(error)) {
             options.onNotice({
               level: 'error',
@@ -302,6 +321,7 @@ export const joinKafkaGroup = async (options: GroupOptions, request: GroupReques
     async leave() {
       if (leaving) return
       leaving = true
+      clearInterval(pulse)
       interrupt()
       await fetcher.close()
       const { coordinator } = membership ?? {}
@@ -314,6 +334,7 @@ export const joinKafkaGroup = async (options: GroupOptions, request: GroupReques
     },
   }
 
+  const pulse = setInterval(checkSession, heartbeatMs)
   const running = run()
   return member
 }

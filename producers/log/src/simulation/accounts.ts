@@ -18,6 +18,8 @@ export const accountsContext = {
     CloseAccount: v1(z.object({})),
     /** makes the handler throw */
     Explode: v1(z.object({})),
+    /** makes the handler append what the state machine cannot apply */
+    Poison: v1(z.object({})),
   },
   events: {
     ...partitionEvents,
@@ -118,6 +120,8 @@ export const decide = (
     case 'CloseAccount':
       if (balance !== 0 || !partition.state.balances.has(aggregate)) return 'insufficient'
       return [{ ...common, type: 'AccountClosed', data: { effect: effect() }, closes: true }]
+    case 'Poison':
+      return [{ ...common, type: 'Deposited', data: null }]
     default:
       throw new Error(`${command.type} cannot be decided`)
   }

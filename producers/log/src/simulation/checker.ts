@@ -5,7 +5,7 @@
  * 1. Everything acknowledged is in the fold exactly once, at the offset that was told.
  * 2. Every reader's accepted records are the reference's.
  * 3. A command has one effect, its acknowledged outcome is the folded one, and every command is decided in the end.
- * 4. No offset is committed before all commands below it are decided.
+ * 4. No offset is committed before all commands below it are decided, and all garbage below it is a dead letter.
  * 5. The state of an owner is the fold of the log, when it takes over and at the end.
  */
 import type { EventEnvelope } from '@omium/schemas'
@@ -26,6 +26,7 @@ export class Reference {
   readonly #codec: RecordCodec
   readonly #partition: number
   readonly #versions = new Map<string, number>()
+  readonly #parked = new Set<string>()
   #epoch = 0
   #next = 0
 
@@ -62,6 +63,11 @@ export class Reference {
     if (epoch !== this.#epoch) return false
     if (type === 'CommandRejected') return commandId !== undefined && !this.decided.has(commandId)
     if (type === 'CommandDeduplicated') return true
+    if (type === 'AggregateParked' && !this.#parked.has(aggregate)) {
+      this.#parked.add(aggregate)
+      return true
+    }
+    if (this.#parked.has(aggregate)) return false
     if (version !== (this.#versions.get(aggregate) ?? 0) + 1) return false
     this.#versions.set(aggregate, version)
     return true
@@ -97,6 +103,7 @@ export class Checker {
   readonly references: readonly Reference[]
   readonly #eventsOf: (partition: number) => readonly StoredRecord[]
   readonly #commandsOf: (partition: number) => readonly StoredRecord[]
+  readonly #deadLetters: () => readonly StoredRecord[]
   readonly #codec: RecordCodec
 
   constructor(
@@ -104,7 +111,9 @@ export class Checker {
     partitions: number,
     eventsOf: (partition: number) => readonly StoredRecord[],
     commandsOf: (partition: number) => readonly StoredRecord[],
+    deadLetters: () => readonly StoredRecord[],
   ) {
+    this.#deadLetters = deadLetters
     this.#codec = codec
     this.#eventsOf = eventsOf
     this.#commandsOf = commandsOf
@@ -124,12 +133,35 @@ export class Checker {
     const { decided } = this.reference(partition)
     for (const record of this.#commandsOf(partition).slice(0, nextOffset)) {
       const id = this.#codec.commandEnvelope(record)?.id
+      if (id === undefined && !this.#isDeadLetter(record)) {
+        this.problem(`offset ${nextOffset} of ${partition} was committed, but ${record.offset} is no dead letter`)
+        return
+      }
       if (id !== undefined && !decided.has(id)) {
         this.problem(
           `offset ${nextOffset} of ${partition} was committed although ${id} at ${record.offset} is undecided`,
         )
         return
       }
+    }
+  }
+
+  #isDeadLetter({ topic, partition, offset }: StoredRecord): boolean {
+    return this.#deadLetters().some(
+      ({ headers }) =>
+        headers['dead-letter-topic'] === topic &&
+        headers['dead-letter-partition'] === String(partition) &&
+        headers['dead-letter-offset'] === String(offset),
+    )
+  }
+
+  /** Garbage among the events was reported by an owner that has read past it. */
+  #reportedGarbage(partition: number, reference: Reference): void {
+    const last = reference.accepted.at(-1)?.offset ?? 0
+    for (const record of this.#eventsOf(partition).slice(0, last)) {
+      const garbage = this.#codec.eventEnvelope(record) === undefined
+      if (garbage && !this.#isDeadLetter(record))
+        this.problem(`garbage at ${record.offset} of ${partition} was not reported`)
     }
   }
 
@@ -147,6 +179,7 @@ export class Checker {
     for (const [p, reference] of this.references.entries()) {
       this.#acknowledgedOnce(p, reference)
       this.#oneEffect(reference)
+      this.#reportedGarbage(p, reference)
     }
     for (const reader of this.readers) {
       for (const [p, reference] of this.references.entries()) {

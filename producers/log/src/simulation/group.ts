@@ -213,8 +213,10 @@ export class SimulatedGroup {
       const mine: number[] = []
       for (let p = 0; p < count; p++) if ((p + this.#offset) % members.length === index) mine.push(p)
       this.#planned.set(member, mine)
-      this.log.world.after(
-        this.log.delay(),
+      const { world, faults } = this.log
+      const late = world.random.chance(faults.lateAssignment) ? world.random.between(50, 500) : 0
+      world.after(
+        this.log.delay() + late,
         () => {
           if (this.#planned.get(member) === mine && this.#members.includes(member)) member.assign(mine)
         },

@@ -24,6 +24,8 @@ export interface Faults {
   readonly commitFails: number
   /** probability, for each delivery of commands, that the member's position falls back to the committed offset */
   readonly redelivery: number
+  /** probability that an assignment reaches a member late, so that two members think they own a partition */
+  readonly lateAssignment: number
 }
 
 export const noFaults: Faults = {
@@ -36,6 +38,7 @@ export const noFaults: Faults = {
   readFails: 0,
   commitFails: 0,
   redelivery: 0,
+  lateAssignment: 0,
 }
 
 interface Partition {

@@ -2,16 +2,17 @@
  * One simulated run from one seed: owners, clients and readers on a bad network, with crashes, stalls, rebalances and
  * lost leaders; then calm, in which everything must come to its end; then the checker's verdict.
  */
-import { commandsTopic, createIdSource, eventsTopic } from '@omium/schemas'
+import { commandsTopic, createIdSource, deadLettersTopic, eventsTopic } from '@omium/schemas'
 import { openCommandSender } from '../command-sender.ts'
 import { openOwnerWith } from '../context-owner.ts'
 import type { Command, ContextOwner, LogContext, OwnedPartition, RecordCodec } from '../contract.ts'
 import { createJsonCodec } from '../json-codec.ts'
+import { partitionFor } from '../partitioning.ts'
 import { type OwnerParts, ownerParts } from '../parts.ts'
 import { provisionContext } from '../provision.ts'
 import { openTail } from '../tail.ts'
 import { pause } from '../timers.ts'
-import type { LogTransport } from '../transport.ts'
+import type { LogTransport, RawRecord } from '../transport.ts'
 import type { LogWriter } from '../writer.ts'
 import { type Accounts, accountsContext, accountsMachine, decide, depositOf } from './accounts.ts'
 import { Checker, textOf } from './checker.ts'
@@ -27,7 +28,6 @@ export interface Defect {
 }
 
 export interface RunResult {
-  readonly seed: number
   readonly problems: readonly string[]
   readonly virtualMs: number
   readonly events: number
@@ -38,9 +38,9 @@ const prefix = 'sim'
 const events = eventsTopic(prefix, accountsContext.name)
 const commands = commandsTopic(prefix, accountsContext.name)
 const sessionTimeoutMs = 400
-const turmoilMs = 4_000
-const calmMs = 120_000
-const commandCount = 50
+const turmoilMs = 3_000
+const calmMs = 60_000
+const commandCount = 35
 
 interface Running {
   readonly process: Process
@@ -56,8 +56,11 @@ class Scenario {
   readonly #codec: RecordCodec
   readonly #checker: Checker
   readonly #defect: Defect
+  readonly #stopAtProblem: boolean
   readonly #partitions: number
   readonly #accounts: readonly string[]
+  /** for each partition, an aggregate that lives there */
+  readonly #notebooks: readonly string[]
   readonly #running: Running[] = []
   readonly #sent = new Set<string>()
   readonly #counters: Record<string, number> = {}
@@ -66,12 +69,18 @@ class Scenario {
   #clientsDone = 0
   #calm = false
 
-  constructor(seed: number, defect: Defect) {
+  constructor(seed: number, defect: Defect | undefined) {
+    this.#stopAtProblem = defect !== undefined
     this.#world = new World(seed)
-    this.#defect = defect
+    this.#defect = defect ?? {}
     const { random } = this.#world
     this.#partitions = random.between(1, 3)
     this.#accounts = Array.from({ length: 6 }, (_, i) => `execution:t/account-${i}`)
+    const candidates = Array.from({ length: 100 }, (_, i) => `execution:t/notebook-${i}`)
+    this.#notebooks = Array.from(
+      { length: this.#partitions },
+      (_, p) => candidates.find((key) => partitionFor(key, this.#partitions) === p) as string,
+    )
     this.#log = new SimulatedLog(this.#world)
     this.#groups = new SimulatedGroups(this.#log, (_, partition, next) => this.#checker.committed(partition, next))
     this.#snapshots = new SimulatedSnapshots(this.#world, 0.1)
@@ -81,6 +90,7 @@ class Scenario {
       this.#partitions,
       (p) => this.#log.records(events, p),
       (p) => this.#log.records(commands, p),
+      () => this.#log.records(deadLettersTopic(prefix), 0),
     )
   }
 
@@ -101,7 +111,9 @@ class Scenario {
     for (const name of ['client-a', 'client-b']) void this.#client(name)
     void this.#reader('reader', this.#context(new Process('reader')))
     this.#turmoil()
-    await world.runUntil(() => false, turmoilMs)
+    // a defect need only be noticed; what it would do to the rest of the run is of no interest
+    const noticed = () => this.#stopAtProblem && this.#checker.problems.length > 0
+    await world.runUntil(noticed, turmoilMs)
     this.#calm = true
     this.#log.faults = noFaults
     let settled = false
@@ -110,12 +122,13 @@ class Scenario {
       world.after(50, look)
     }
     look()
-    if (!(await world.runUntil(() => settled, calmMs))) this.#checker.problem('nothing came to its end in time')
+    if (!(await world.runUntil(() => settled || noticed(), calmMs)))
+      this.#checker.problem('nothing came to its end in time')
     // whatever still hurries through the network arrives now, and must change nothing
-    await world.runUntil(() => false, world.nowMs + 1_000)
+    await world.runUntil(noticed, world.nowMs + 1_000)
+    await world.runUntil(() => noticed() || this.#isSettled(), world.nowMs + calmMs)
     this.#finish()
     return {
-      seed: 0,
       problems: this.#checker.problems,
       virtualMs: world.nowMs,
       events: Array.from({ length: this.#partitions }, (_, p) => this.#log.records(events, p).length).reduce(
@@ -138,6 +151,7 @@ class Scenario {
       readFails: rate(0.05),
       commitFails: rate(0.3),
       redelivery: rate(0.1),
+      lateAssignment: rate(0.8),
     }
   }
 
@@ -243,10 +257,10 @@ class Scenario {
     // work that no command asks for, not waited for
     const note = () => {
       if (!partition.live || this.#calm) return
-      const aggregate = `execution:t/notes-${partition.partition}`
+      const aggregate = this.#notebooks[partition.partition] as string
       const common = { tenant: 't', actor: 'system', correlationId: 'note', aggregate }
       void partition.append([{ ...common, type: 'Noted', data: { effect: this.#effect() } }]).catch(() => undefined)
-      context.timers?.after(this.#world.random.between(50, 400), note)
+      context.timers?.after(this.#world.random.between(10, 200), note)
     }
     context.timers?.after(20, note)
   }
@@ -298,8 +312,8 @@ class Scenario {
     if (dice < 0.5) return { ...common, type: 'Deposit', data: { amount: amount * 3 } }
     if (dice < 0.7) return { ...common, type: 'Withdraw', data: { amount } }
     if (dice < 0.9) return { ...common, type: 'Transfer', data: { amount, to: random.pick(this.#accounts) } }
-    if (dice < 0.97) return { ...common, type: 'CloseAccount', data: {} }
-    return { ...common, type: 'Explode', data: {} }
+    if (dice < 0.94) return { ...common, type: 'CloseAccount', data: {} }
+    return { ...common, type: dice < 0.99 ? 'Explode' : 'Poison', data: {} }
   }
 
   /** Reads everything; now and then a second reader starts in the middle, from the first one's checkpoint. */
@@ -359,10 +373,18 @@ class Scenario {
       else if (dice < 0.85) {
         const topic = random.chance(0.7) ? events : commands
         this.#log.loseLeader(topic, random.between(0, this.#partitions - 1), random.between(20, 500))
-      } else this.#restart(running)
+      } else if (dice < 0.9) this.#scribble()
+      else this.#restart(running)
       world.after(random.between(50, 1_600 / intensity), strike)
     }
     world.after(random.between(50, 500), strike)
+  }
+
+  /** Garbage on a topic, as from a program that took the wrong one. */
+  #scribble(): void {
+    const topic = this.#world.random.chance(0.5) ? events : commands
+    const record = { key: 'x', headers: { envelope: '{' }, value: Buffer.from('garbage') }
+    this.#log.write(topic, this.#world.random.between(0, this.#partitions - 1), [record])
   }
 
   #crash(running: Running): void {
@@ -432,20 +454,27 @@ const retried = async <T>(attempt: () => Promise<T>, timers: NonNullable<LogCont
   }
 }
 
-/** All readers of a simulation share the stored records, so an envelope need be parsed only once. */
+/** All readers of a simulation share the stored records, so that each need be parsed only once. */
 const memoized = (codec: RecordCodec): RecordCodec => {
-  const parsed = new WeakMap<object, ReturnType<RecordCodec['eventEnvelope']>>()
+  const once = <T>(read: (record: RawRecord) => T): ((record: RawRecord) => T) => {
+    const known = new WeakMap<RawRecord, { value: T }>()
+    return (record) => {
+      const found = known.get(record) ?? { value: read(record) }
+      known.set(record, found)
+      return found.value
+    }
+  }
+  const decoded = new WeakMap<RawRecord, unknown>()
   return {
     ...codec,
-    eventEnvelope: (record) => {
-      if (!parsed.has(record)) parsed.set(record, codec.eventEnvelope(record))
-      return parsed.get(record)
+    eventEnvelope: once((record) => codec.eventEnvelope(record)),
+    commandEnvelope: once((record) => codec.commandEnvelope(record)),
+    decode: (kind, type, schemaVersion, record) => {
+      if (!decoded.has(record)) decoded.set(record, codec.decode(kind, type, schemaVersion, record))
+      return decoded.get(record)
     },
   }
 }
 
 /** Runs one seed; the same seed gives the same result, always. */
-export const simulate = async (seed: number, defect: Defect = {}): Promise<RunResult> => ({
-  ...(await new Scenario(seed, defect).run()),
-  seed,
-})
+export const simulate = (seed: number, defect?: Defect): Promise<RunResult> => new Scenario(seed, defect).run()

@@ -15,18 +15,18 @@ import {
   type WriteReceipt,
   writeReceipt,
 } from '@omium/schemas'
-import { z } from 'zod'
-import type { Agent, RunOptions } from '../agent.ts'
+import type { z } from 'zod'
+import type { Agent, RunOptions } from '../context.ts'
 import { toPlainJson } from '../replay/plain-json.ts'
 import { type EventsOptions, liveEvents } from './events.ts'
-import { type ConnectionOptions, Http } from './http.ts'
+import { type ConnectionOptions, Http, type HttpRequest } from './http.ts'
 
 const newId = createIdSource(Date.now, randomBytes)
 const longPollMs = 20_000
 
-const agentsReply = z.union([z.array(agentView), page(agentView)])
+const agentsPage = page(agentView)
 const executionsPage = page(executionView)
-const stepsReply = z.union([z.array(stepView), page(stepView)])
+const stepsPage = page(stepView)
 
 export interface StartOptions {
   /** starting twice with one id and input gives the same execution; minted unless given */
@@ -60,6 +60,8 @@ export interface RunHandle<Output> {
   readonly created: boolean
   /** Waits for the end. @throws OmiumError the run's failure, `execution_cancelled`, or `timeout` after `timeoutMs` */
   result(options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<Output>
+  /** Waits for the end, however it ends, and gives the execution as it is then. @throws OmiumError `timeout` */
+  ended(options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<ExecutionView>
   /** History, then live, until the end; survives reconnects. */
   events(options?: EventsOptions): AsyncIterable<EventView>
   get(): Promise<ExecutionView>
@@ -100,38 +102,43 @@ export const omium = (options: ConnectionOptions = {}): Client => {
       return accepted
     }
     const reasoned = (path: string) => (reason?: string) => write(path, reason === undefined ? {} : { reason }, false)
+    const ended: RunHandle<Output>['ended'] = async ({ timeoutMs, signal } = {}) => {
+      const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs
+      for (;;) {
+        const left = deadline - performance.now()
+        if (left <= 0) throw new OmiumError('timeout', `execution ${id} has not ended within ${timeoutMs} ms`)
+        const waitMs = Math.ceil(Math.min(longPollMs, left))
+        const reply = await http.json('GET', `${base}/result`, {
+          // what this handle has started or changed is in the answer, however far the read model lags
+          query: { wait_ms: waitMs, min_position: position },
+          idempotent: true,
+          timeoutMs: waitMs + 10_000,
+          ...(signal && { signal }),
+        })
+        if (reply === null) continue
+        const view = executionView.parse(reply)
+        if (isTerminal(view.status)) return view
+      }
+    }
+    const get = async (): Promise<ExecutionView> => {
+      const query = { min_position: position }
+      return executionView.parse(await http.json('GET', base, { query, idempotent: true }))
+    }
     return {
       id,
       get position() {
         return position
       },
       created: receipt ? !receipt.deduplicated : false,
-      async result({ timeoutMs, signal } = {}) {
-        const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs
-        for (;;) {
-          const left = deadline - performance.now()
-          if (left <= 0) throw new OmiumError('timeout', `execution ${id} has not ended within ${timeoutMs} ms`)
-          const waitMs = Math.ceil(Math.min(longPollMs, left))
-          const reply = await http.json('GET', `${base}/result`, {
-            query: { wait_ms: waitMs },
-            idempotent: true,
-            timeoutMs: waitMs + 10_000,
-            ...(signal && { signal }),
-          })
-          if (reply === null) continue
-          const view = executionView.parse(reply)
-          if (isTerminal(view.status)) return outputOf(view) as Output
-        }
+      ended,
+      result: async (resultOptions) => outputOf(await ended(resultOptions)) as Output,
+      async *events(eventsOptions) {
+        // a stream of a run that the read model does not have yet would be refused
+        if (position !== undefined) await get()
+        yield* liveEvents(http, id, eventsOptions)
       },
-      events: (eventsOptions) => liveEvents(http, id, eventsOptions),
-      async get() {
-        const query = { min_position: position }
-        return executionView.parse(await http.json('GET', base, { query, idempotent: true }))
-      },
-      async steps() {
-        const reply = stepsReply.parse(await http.json('GET', `${base}/steps`, { idempotent: true }))
-        return Array.isArray(reply) ? reply : reply.items
-      },
+      get,
+      steps: () => collect(pages(http, `${base}/steps`, stepsPage, { min_position: position, limit: 200 })),
       signal: (name, payload, { id: signalId } = {}) =>
         write(
           '/signals',
@@ -187,22 +194,32 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     start: start as Client['start'],
     handle: (id) => handleOf(id),
     get: (id) => handleOf(id).get(),
-    async *list({ pageSize, ...filter } = {}) {
-      let cursor: string | undefined
-      do {
-        const query = { ...filter, limit: pageSize, cursor }
-        const { items, nextCursor } = executionsPage.parse(
-          await http.json('GET', '/v1/executions', { query, idempotent: true }),
-        )
-        yield* items
-        cursor = nextCursor
-      } while (cursor !== undefined)
-    },
-    async agents() {
-      const reply = agentsReply.parse(await http.json('GET', '/v1/agents', { idempotent: true }))
-      return Array.isArray(reply) ? reply : reply.items
-    },
+    list: ({ pageSize, ...filter } = {}) =>
+      pages(http, '/v1/executions', executionsPage, { ...filter, limit: pageSize }),
+    agents: () => collect(pages(http, '/v1/agents', agentsPage, {})),
   }
+}
+
+/** Items of a paged list, fetched as they are read. */
+async function* pages<T>(
+  http: Http,
+  path: string,
+  schema: z.ZodType<{ items: T[]; nextCursor?: string | undefined }>,
+  query: HttpRequest['query'],
+): AsyncGenerator<T> {
+  let cursor: string | undefined
+  do {
+    const reply = await http.json('GET', path, { query: { ...query, cursor }, idempotent: true })
+    const { items, nextCursor } = schema.parse(reply)
+    yield* items
+    cursor = nextCursor
+  } while (cursor !== undefined)
+}
+
+const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
 }
 
 const outputOf = (view: ExecutionView): JsonValue => {

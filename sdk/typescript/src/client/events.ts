@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { type EventView, eventView, OmiumError } from '@omium/schemas'
 import { createParser } from 'eventsource-parser'
 import type { Http } from './http.ts'
@@ -15,6 +16,9 @@ export interface EventsOptions {
   silenceMs?: number
 }
 
+/** The execution has finished and all of it has been read. */
+class NothingFollows extends Error {}
+
 /** Reads one connection: gives events as they come, until the server ends it or it breaks. */
 async function* readConnection(
   http: Http,
@@ -29,6 +33,7 @@ async function* readConnection(
     ...(lastId !== undefined && { headers: { 'last-event-id': lastId } }),
     signal,
   })
+  if (response.status === 204) throw new NothingFollows()
   const ready: { id: string | undefined; event: EventView }[] = []
   const parser = createParser({
     onEvent({ id, data }) {
@@ -66,14 +71,14 @@ export async function* liveEvents(http: Http, id: string, options: EventsOptions
       heard()
       for await (const { id: eventId, event } of readConnection(http, path, lastId, signal, heard)) {
         failures = 0
-        if (eventId !== undefined) lastId = eventId
+        lastId = eventId ?? String(event.version)
         if (event.version <= lastVersion) continue
         lastVersion = event.version
         yield event
         if (terminalEvents.includes(event.type)) return
       }
     } catch (error) {
-      if (options.signal?.aborted) return
+      if (options.signal?.aborted || error instanceof NothingFollows) return
       if (error instanceof OmiumError && !error.retryable) throw error
     } finally {
       clearTimeout(timer)
@@ -81,6 +86,7 @@ export async function* liveEvents(http: Http, id: string, options: EventsOptions
     }
     failures += 1
     const backoff = Math.min(maxReconnectDelayMs, minReconnectDelayMs * 2 ** Math.min(failures, 10))
-    await new Promise((resolve) => setTimeout(resolve, Math.random() * backoff + minReconnectDelayMs))
+    const pauseMs = Math.random() * backoff + minReconnectDelayMs
+    await delay(pauseMs, undefined, options.signal ? { signal: options.signal } : {}).catch(() => {})
   }
 }

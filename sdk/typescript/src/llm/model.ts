@@ -1,7 +1,6 @@
 import type { JsonValue, RetryPolicy, Usage } from '@omium/schemas'
 import type { z } from 'zod'
-import type { Reconcile, StepInfo } from '../context.ts'
-import type { PriceTable } from './prices.ts'
+import type { Reconcile, StepInfo } from '../step.ts'
 
 /** A tool call as OpenAI-compatible models make them; `arguments` is JSON text. */
 export interface ToolCall {
@@ -17,7 +16,7 @@ export type ChatMessage =
   | { role: 'tool'; content: string; tool_call_id: string }
 
 /** What a completion is asked with; members that are not named here are passed on as they are. */
-export interface ChatParameters {
+interface ChatParameters {
   model: string
   messages: readonly ChatMessage[]
   tool_choice?: JsonValue
@@ -89,6 +88,18 @@ export type Complete = (
   request: ChatRequest,
   options: { signal: AbortSignal; onDelta: ((text: string) => void) | undefined },
 ) => Promise<Completion>
+
+/** Micro-credits per token, which is the same number as US dollars per million tokens. */
+export interface Price {
+  input: number
+  output: number
+}
+
+/** Prices by the beginning of a model's name; the longest match counts. */
+export interface PriceTable {
+  version: string
+  models: Readonly<Record<string, Price>>
+}
 
 export interface LlmSettings {
   complete: Complete

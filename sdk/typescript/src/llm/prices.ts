@@ -1,17 +1,5 @@
 import type { Usage } from '@omium/schemas'
-import type { ChatRequest, Completion } from './model.ts'
-
-/** Micro-credits per token, which is the same number as US dollars per million tokens. */
-export interface Price {
-  input: number
-  output: number
-}
-
-/** Prices by the beginning of a model's name; the longest match counts. */
-export interface PriceTable {
-  version: string
-  models: Readonly<Record<string, Price>>
-}
+import type { ChatRequest, Completion, Price, PriceTable } from './model.ts'
 
 /** List prices of common models. A worker may bring its own table; a model that is in none has no recorded cost. */
 export const defaultPrices: PriceTable = {

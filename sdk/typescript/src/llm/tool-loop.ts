@@ -1,7 +1,7 @@
 import { type JsonValue, OmiumError, type Usage } from '@omium/schemas'
 import { z } from 'zod'
 import { issuesOf } from '../agent.ts'
-import type { StepInfo, StepOptions } from '../context.ts'
+import type { StepInfo, StepOptions } from '../step.ts'
 import type { ChatMessage, ChatRequest, ChatResult, Tool, ToolCall, ToolLoopRequest, ToolLoopResult } from './model.ts'
 
 /** What the loop needs of a run: both are recorded. */

@@ -1,9 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { Run } from './run.ts'
+import type { CallHost } from './port.ts'
 
 /** Whose code is running: of a run, and of which of its steps. */
 export interface Ambient {
-  readonly run: Run
+  readonly run: CallHost
   /** set inside a step function */
   readonly insideStep: string | undefined
 }

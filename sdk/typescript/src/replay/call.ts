@@ -1,22 +1,12 @@
-import type { EngineMessage, Failure, JournalEntry, JsonValue } from '@omium/schemas'
-import type { Asked } from './mismatch.ts'
-import type { Run } from './run.ts'
-
-export type Ack = Extract<EngineMessage, { type: 'ack' }>
-
-/** Whoever waits for the answer of one request. */
-export interface Requester {
-  acked(ack: Ack): void
-  /** the request changed nothing; fenced attempts never get here */
-  nacked(error: Failure): void
-}
+import type { Failure, JournalEntry, JsonValue } from '@omium/schemas'
+import type { Ack, CallHost, PendingCall, Requester } from './port.ts'
 
 /**
  * One call of user code on its context, from being asked to being released. What it gets is decided by the journal or by
  * the engine; when it gets it is decided by the run's release queue.
  */
-export abstract class Call implements Asked, Requester {
-  readonly run: Run
+export abstract class Call implements PendingCall, Requester {
+  readonly run: CallHost
   readonly path: string
   readonly kind: string
   readonly requestHash: string
@@ -27,7 +17,7 @@ export abstract class Call implements Asked, Requester {
   /** its result is in the release queue or was released */
   settled = false
 
-  constructor(run: Run, path: string, kind: string, requestHash: string, input: JsonValue | undefined) {
+  constructor(run: CallHost, path: string, kind: string, requestHash: string, input: JsonValue | undefined) {
     this.run = run
     this.path = path
     this.kind = kind

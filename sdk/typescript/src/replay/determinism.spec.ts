@@ -3,11 +3,10 @@ import fc from 'fast-check'
 import { pino } from 'pino'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { type AnyAgent, agent } from '../agent.ts'
-import type { Context } from '../context.ts'
+import { agent } from '../agent.ts'
+import type { AnyAgent, Context } from '../context.ts'
 import { defaultPrices } from '../llm/prices.ts'
-import type { Call } from './call.ts'
-import type { RunPort } from './port.ts'
+import type { PendingCall, RunPort } from './port.ts'
 import { Run } from './run.ts'
 import { StepWatch } from './step-watch.ts'
 import { Turns } from './turns.ts'
@@ -36,7 +35,7 @@ const macrotask = () => new Promise<void>((resolve) => setImmediate(resolve))
 /** Everything that user code did and saw, in order. */
 class TracedRun extends Run {
   readonly trace: string[] = []
-  override ask(call: Call) {
+  override ask(call: PendingCall) {
     this.trace.push(`ask ${call.path} ${call.requestHash}`)
     return super.ask(call)
   }

@@ -1,6 +1,6 @@
 import type { JournalEntry, JsonValue, WorkerMessage } from '@omium/schemas'
-import { type Ack, Call } from './call.ts'
-import type { Run } from './run.ts'
+import { Call } from './call.ts'
+import type { Ack, CallHost } from './port.ts'
 
 export type OpenKind = 'timer' | 'wait' | 'approval' | 'child'
 type Opening = Extract<WorkerMessage, { type: 'timer_start' | 'wait_start' | 'approval_request' | 'child_start' }>
@@ -13,7 +13,7 @@ export class OpenCall extends Call {
   private readonly body: OpeningBody
 
   constructor(
-    run: Run,
+    run: CallHost,
     path: string,
     kind: OpenKind,
     requestHash: string,

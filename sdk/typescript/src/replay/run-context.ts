@@ -12,17 +12,18 @@ import {
 } from '@omium/schemas'
 import type { Logger } from 'pino'
 import type { z } from 'zod'
-import { type Agent, issuesOf } from '../agent.ts'
-import type { CallOptions, Context, LlmContext, StepInfo, StepOptions } from '../context.ts'
+import { issuesOf } from '../agent.ts'
+import type { Agent, CallOptions, Context, LlmContext } from '../context.ts'
 import { type Duration, durationToMs } from '../duration.ts'
 import type { ChatRequest, ChatResult } from '../llm/model.ts'
 import { usageOf, worstCaseMicroCredits } from '../llm/prices.ts'
 import { runToolLoop } from '../llm/tool-loop.ts'
+import type { StepInfo, StepOptions } from '../step.ts'
 import { ambient } from './ambient.ts'
 import { OpenCall, type OpeningBody, type OpenKind } from './open-call.ts'
 import { PathScope } from './paths.ts'
 import { toPlainJson } from './plain-json.ts'
-import type { Run } from './run.ts'
+import type { CallHost } from './port.ts'
 import { StepCall, type StepPlan } from './step-call.ts'
 
 type Key = string | number | undefined
@@ -64,7 +65,7 @@ interface StepExtras {
 
 /** Plans and asks for a step; all steps of every kind come through here. */
 const askStep = (
-  run: Run,
+  run: CallHost,
   path: string,
   name: string,
   fn: (info: StepInfo) => unknown,
@@ -93,7 +94,7 @@ const askStep = (
 const childIdOf = (executionId: string, path: string): string => `exe_${hashJson([executionId, path]).slice(0, 32)}`
 
 /** The context that user code gets: turns its methods into calls of the run. */
-export const createContext = (run: Run): Context => {
+export const createContext = (run: CallHost): Context => {
   const scope = new PathScope()
 
   const open = (
@@ -202,7 +203,7 @@ export const createContext = (run: Run): Context => {
   }
 }
 
-const createLlm = (run: Run, scope: PathScope): LlmContext => {
+const createLlm = (run: CallHost, scope: PathScope): LlmContext => {
   type ChatOptions = NonNullable<Parameters<LlmContext['chat']>[1]>
 
   const chatIn = async (within: PathScope, request: ChatRequest, options: ChatOptions): Promise<ChatResult> => {

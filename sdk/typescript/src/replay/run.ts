@@ -6,15 +6,13 @@ import {
   OmiumError,
   type WorkerMessage,
 } from '@omium/schemas'
-import type { AnyAgent } from '../agent.ts'
+import type { AnyAgent } from '../context.ts'
 import { ambient } from './ambient.ts'
-import type { Call, Requester } from './call.ts'
 import { failureOf, forbidsRetry } from './failures.ts'
 import { neverAsked, otherRequest, otherStep } from './mismatch.ts'
 import { toPlainJson } from './plain-json.ts'
-import type { RunPort } from './port.ts'
+import type { CallHost, HostedRun, PendingCall, Requester, RunningStep, RunPort } from './port.ts'
 import { createContext } from './run-context.ts'
-import type { StepCall } from './step-call.ts'
 
 /** How long code that does I/O of its own may take to ask for what the journal has next, before it is a mismatch. */
 const mismatchGraceMs = 500
@@ -52,7 +50,7 @@ interface Settlement {
  *    results are dropped.
  * 6. Requests carry rising `seq`; their answers come in log order, so nothing here sorts.
  */
-export class Run {
+export class Run implements CallHost, HostedRun {
   readonly executionId: string
   readonly attempt: number
   readonly agent: AnyAgent
@@ -60,7 +58,7 @@ export class Run {
   /** cap in force, millionths of a credit */
   readonly budgetMicroCredits: number | undefined
   /** steps whose function or reconciler runs */
-  readonly running = new Set<StepCall>()
+  readonly running = new Set<RunningStep>()
   over = false
   endReason: EndReason | undefined
   /** set while the host keeps it on its list of turns */
@@ -78,10 +76,10 @@ export class Run {
   private journalReleasesLeft = 0
   private live = false
   /** asked for and not released */
-  private readonly calls = new Map<string, Call>()
-  private held: { call: Call; entry: JournalEntry | undefined }[] = []
-  private readonly open = new Set<Call>()
-  private readonly retries = new Map<Call, () => void>()
+  private readonly calls = new Map<string, PendingCall>()
+  private held: { call: PendingCall; entry: JournalEntry | undefined }[] = []
+  private readonly open = new Set<PendingCall>()
+  private readonly retries = new Map<PendingCall, () => void>()
   private readonly pending = new Map<number, Requester>()
   private seq = 0
   /** which call gave user code an error, to name it when the error ends the run */
@@ -119,7 +117,7 @@ export class Run {
         if (!requester) return
         this.pending.delete(message.seq)
         requester.acked(message)
-        this.port.schedule(this)
+        this.schedule()
         return
       }
       case 'resolve':
@@ -133,7 +131,7 @@ export class Run {
         const requester = this.pending.get(message.seq)
         this.pending.delete(message.seq)
         requester?.nacked(message.error)
-        this.port.schedule(this)
+        this.schedule()
         return
       }
       case 'journal':
@@ -169,7 +167,7 @@ export class Run {
         (error: unknown) => this.codeThrew(error),
       )
     })
-    this.port.schedule(this)
+    this.schedule()
   }
 
   private resolved(entry: JournalEntry): void {
@@ -183,13 +181,13 @@ export class Run {
       if (entry.status === 'completed') this.settled(entry.path, entry.value, undefined)
       else if (entry.status === 'failed') this.settled(entry.path, null, entry.error)
     }
-    this.port.schedule(this)
+    this.schedule()
   }
 
   // ---- from user code, through the context
 
   /** Enters a call: answers it from the journal, or does it now, or holds it until the replay is over. */
-  ask(call: Call): Promise<JsonValue> {
+  ask(call: PendingCall): Promise<JsonValue> {
     if (this.closed) return call.promise
     this.calls.set(call.path, call)
     const entry = this.recorded.get(call.path)
@@ -204,14 +202,14 @@ export class Run {
       else if (entry.status === 'retrying' || entry.status === 'unknown') this.hold(call, entry)
       else call.settled = true
       this.goLiveIfReplayed()
-      this.port.schedule(this)
+      this.schedule()
     }
     return call.promise
   }
 
-  private hold(call: Call, entry: JournalEntry | undefined): void {
+  private hold(call: PendingCall, entry: JournalEntry | undefined): void {
     this.held.push({ call, entry })
-    this.port.schedule(this)
+    this.schedule()
   }
 
   // ---- from calls
@@ -226,28 +224,28 @@ export class Run {
 
   settled(path: string, value: JsonValue, failure: Failure | undefined): void {
     this.queue.push({ path, value, failure })
-    this.port.schedule(this)
+    this.schedule()
   }
 
   /** The call waits for a `resolve`. */
-  opened(call: Call): void {
+  opened(call: PendingCall): void {
     this.open.add(call)
-    this.port.schedule(this)
+    this.schedule()
   }
 
-  reopenWhenLive(call: Call, entry: JournalEntry): void {
+  reopenWhenLive(call: PendingCall, entry: JournalEntry): void {
     this.open.delete(call)
     if (this.live && !this.draining) call.reopen(entry)
     else this.hold(call, entry)
   }
 
-  retryAt(call: Call, atMs: number): void {
+  retryAt(call: PendingCall, atMs: number): void {
     const cancel = this.port.after(Math.max(0, atMs - this.port.now()), () => {
       this.retries.delete(call)
       if (this.over) return
       if (this.draining) this.hold(call, undefined)
       else call.start()
-      this.port.schedule(this)
+      this.schedule()
     })
     this.retries.set(call, cancel)
   }
@@ -260,6 +258,10 @@ export class Run {
   }
 
   // ---- turns
+
+  schedule(): void {
+    this.port.schedule(this)
+  }
 
   /** One release, or a look at why there is none. The host calls it once for each `schedule`, each in its own macrotask. */
   turn(): void {
@@ -285,7 +287,7 @@ export class Run {
     this.reportIfWaiting()
   }
 
-  private release(call: Call, { value, failure }: Settlement): void {
+  private release(call: PendingCall, { value, failure }: Settlement): void {
     this.head += 1
     if (this.head > 256 && this.head * 2 > this.queue.length) {
       this.queue = this.queue.slice(this.head)
@@ -301,7 +303,7 @@ export class Run {
       this.origins.set(error, call.path)
       call.reject(error)
     } else call.fulfil(value)
-    this.port.schedule(this)
+    this.schedule()
   }
 
   private goLiveIfReplayed(): void {
@@ -333,7 +335,7 @@ export class Run {
       const asked = this.held[0]?.call ?? this.calls.values().next().value
       if (first && asked && this.head === stuckAt && this.recorded.size === askedThen)
         this.fail(otherStep(first, asked))
-      else this.port.schedule(this)
+      else this.schedule()
     })
   }
 
@@ -359,7 +361,7 @@ export class Run {
       nacked: () => {
         this.suspending = false
         this.waiting = false
-        this.port.schedule(this)
+        this.schedule()
       },
     })
     this.port.send({ type: 'suspend', executionId: this.executionId, attempt: this.attempt, seq, reason })
@@ -373,11 +375,12 @@ export class Run {
       this.hold(call, undefined)
     }
     this.retries.clear()
-    this.port.schedule(this)
+    this.schedule()
   }
 
   private drainIfStill(): void {
-    if (this.isStill()) this.suspend('drained')
+    // what only waits needs no worker until something resolves
+    if (this.isStill()) this.suspend(this.waiting ? 'waiting' : 'drained')
   }
 
   /** The worker can't go on with this run; the platform hands it to another. */

@@ -1,4 +1,5 @@
 import {
+  defaultStepRetry,
   type Failure,
   type JournalEntry,
   type JsonValue,
@@ -8,12 +9,12 @@ import {
   type StepKind,
   type Usage,
 } from '@omium/schemas'
-import type { Reconcile, Reconciliation, StepInfo } from '../context.ts'
+import type { Reconcile, Reconciliation, StepInfo } from '../step.ts'
 import { type Ambient, ambient } from './ambient.ts'
-import { type Ack, Call } from './call.ts'
+import { Call } from './call.ts'
 import { failureOf, forbidsRetry } from './failures.ts'
 import { toPlainJson } from './plain-json.ts'
-import type { Run } from './run.ts'
+import type { Ack, CallHost, RunningStep } from './port.ts'
 import type { Watched } from './step-watch.ts'
 
 export interface StepPlan {
@@ -65,7 +66,7 @@ const ownFault: readonly string[] = ['payload_too_large', 'output_invalid', 'bud
  * 4. An effect that timed out has an unknown outcome: its reconciler decides, or it fails as `step_outcome_unknown`
  *    without another try.
  */
-export class StepCall extends Call implements Watched, Ambient {
+export class StepCall extends Call implements Watched, Ambient, RunningStep {
   readonly insideStep: string
   private readonly plan: StepPlan
   private stepAttempt = 1
@@ -79,7 +80,7 @@ export class StepCall extends Call implements Watched, Ambient {
   private failure: Failure | undefined
   private controller: AbortController | undefined
 
-  constructor(run: Run, plan: StepPlan) {
+  constructor(run: CallHost, plan: StepPlan) {
     super(run, plan.path, plan.kind, plan.requestHash, plan.input)
     this.plan = plan
     this.insideStep = plan.name
@@ -232,7 +233,7 @@ export class StepCall extends Call implements Watched, Ambient {
     this.phase = 'idle'
     this.run.port.watch.remove(this)
     this.run.running.delete(this)
-    this.run.port.schedule(this.run)
+    this.run.schedule()
   }
 
   private reconcile(): void {
@@ -287,7 +288,11 @@ export class StepCall extends Call implements Watched, Ambient {
         this.output = output
         if (found.status === 'completed') this.reportCompletion()
         else if (error) this.reportFailure(error, noRetry)
-        else this.reportFailure(new OmiumError('step_timeout', `step "${name}" timed out`).toFailure(), retry)
+        else {
+          // the reconciler vouches for another try, also where effects have one by default
+          const again = retry.maxAttempts > 1 ? retry : defaultStepRetry
+          this.reportFailure(new OmiumError('step_timeout', `step "${name}" timed out`).toFailure(), again)
+        }
         return
       }
       this.phase = 'reconciled'

@@ -5,7 +5,7 @@ export interface Watched {
   timedOut(): void
 }
 
-export const markerDelayMs = 100
+const markerDelayMs = 100
 const tickMs = 20
 
 /**

@@ -1,17 +1,17 @@
-import type { Run } from './run.ts'
+import type { HostedRun } from './port.ts'
 
 /**
  * Gives runs their turns: one setImmediate serves every run that asked since the last one, and a run gets one turn of it.
  * All microtasks of user code end before the next turn, which is what `Run` means by user code standing still.
  */
 export class Turns {
-  private due: Run[] = []
+  private due: HostedRun[] = []
 
   get empty(): boolean {
     return this.due.length === 0
   }
 
-  schedule(run: Run): void {
+  schedule(run: HostedRun): void {
     if (run.scheduled) return
     run.scheduled = true
     this.due.push(run)

@@ -8,7 +8,7 @@ import {
   type RetryPolicy,
   type WorkerMessage,
 } from '@omium/schemas'
-import type { AnyAgent } from '../agent.ts'
+import type { AnyAgent } from '../context.ts'
 
 export interface AttemptReport {
   attempt: number
@@ -27,7 +27,7 @@ export type Outcome =
 /** An approval's recorded value; see `approvalValue` of the worker protocol. */
 export type Decision = { approved: boolean; by: string; comment?: string }
 
-export interface Clock {
+interface Clock {
   /** ms since the epoch */
   now(): number
   /** calls back at a time; gives a function that prevents it */

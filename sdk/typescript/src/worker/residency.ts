@@ -1,4 +1,4 @@
-import type { Run } from '../replay/run.ts'
+import type { HostedRun } from '../replay/port.ts'
 
 const checkEveryMs = 250
 
@@ -7,7 +7,7 @@ export class Residency {
   private readonly residentMs: number
   private readonly maxResident: number
   /** oldest first */
-  private readonly since = new Map<Run, number>()
+  private readonly since = new Map<HostedRun, number>()
   private readonly timer: NodeJS.Timeout
 
   constructor(residentMs: number, maxResident: number) {
@@ -16,7 +16,7 @@ export class Residency {
     this.timer = setInterval(() => this.check(), Math.min(checkEveryMs, Math.max(10, residentMs / 2))).unref()
   }
 
-  add(run: Run): void {
+  add(run: HostedRun): void {
     this.since.delete(run)
     this.since.set(run, performance.now())
     while (this.since.size > this.maxResident) {
@@ -26,7 +26,7 @@ export class Residency {
     }
   }
 
-  remove(run: Run): void {
+  remove(run: HostedRun): void {
     this.since.delete(run)
   }
 
@@ -44,7 +44,7 @@ export class Residency {
     }
   }
 
-  private send(run: Run): void {
+  private send(run: HostedRun): void {
     this.since.delete(run)
     if (run.waiting) run.suspend('waiting')
   }

@@ -3,11 +3,11 @@ import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createIdSource, type Failure, OmiumError, workerConnectReply, workerProtocolVersion } from '@omium/schemas'
 import { type Logger, pino } from 'pino'
-import type { AnyAgent } from '../agent.ts'
 import { type ConnectionOptions, Http } from '../client/http.ts'
-import type { Complete, LlmSettings } from '../llm/model.ts'
+import type { AnyAgent } from '../context.ts'
+import type { Complete, LlmSettings, PriceTable } from '../llm/model.ts'
 import { openAiCompatible } from '../llm/openai.ts'
-import { defaultPrices, type PriceTable } from '../llm/prices.ts'
+import { defaultPrices } from '../llm/prices.ts'
 import type { RunPort } from '../replay/port.ts'
 import { Run } from '../replay/run.ts'
 import { StepWatch } from '../replay/step-watch.ts'
@@ -118,11 +118,16 @@ class WorkerProcess implements Worker {
   async start(): Promise<void> {
     if (this.state !== 'new') throw new OmiumError('settings_invalid', 'a worker starts once')
     this.state = 'running'
-    this.endContainment = containStrayRejections(this.log)
+    this.endContainment = containStrayRejections(this)
     if (this.handlesSignals) for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, this.onSignal)
     this.refreshTimer = setInterval(() => void this.refresh(), refreshEveryMs)
     void this.refresh()
-    await this.ready.promise
+    try {
+      await this.ready.promise
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
   }
 
   async drain(): Promise<void> {

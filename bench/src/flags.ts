@@ -1,0 +1,83 @@
+import { parseArgs } from 'node:util'
+import { OmiumError } from '@omium/schemas'
+
+export const benches = ['engine', 'recovery', 'rebuild', 'soak'] as const
+export type BenchName = (typeof benches)[number]
+
+export interface Flags {
+  readonly bench: BenchName
+  /** also measure DBOS and Restate, side by side */
+  readonly peers: boolean
+  /** only with every append on disk before it is acknowledged; otherwise both modes are measured */
+  readonly fsync: boolean
+  readonly json: boolean
+  /** how runs are started and awaited: over HTTP, or by commands and events on the log */
+  readonly via: 'gateway' | 'log'
+  readonly concurrency: readonly number[]
+  readonly warmupMs: number
+  readonly measureMs: number
+  /** recovery: kills of each kind */
+  readonly kills: number
+  /** rebuild: events in the partition */
+  readonly events: number
+  readonly minutes: number
+}
+
+export const usage = `npm run bench -- [engine|recovery|rebuild|soak] [options]
+
+  --peers              also measure DBOS and Restate (installs them into bench/peers)
+  --fsync              only with flush.messages=1
+  --json               results as one JSON document
+  --via gateway|log    engine, soak: how runs are started and awaited (default gateway)
+  --concurrency LIST   engine: workflows at a time (default 1,50,200,1000); soak takes the first (default 50)
+  --seconds N          engine: length of a row (default 6), after --warmup-seconds (default 3)
+  --kills N            recovery: kills of each kind (default 30)
+  --events N           rebuild: events in the partition (default 1000000)
+  --minutes N          soak: length (default 10)`
+
+/** @throws OmiumError `invalid_request` for what it does not know */
+export const readFlags = (args: readonly string[]): Flags => {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        peers: { type: 'boolean', default: false },
+        fsync: { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
+        via: { type: 'string', default: 'gateway' },
+        concurrency: { type: 'string' },
+        seconds: { type: 'string', default: '6' },
+        'warmup-seconds': { type: 'string', default: '3' },
+        kills: { type: 'string', default: '30' },
+        events: { type: 'string', default: '1000000' },
+        minutes: { type: 'string', default: '10' },
+      },
+    })
+    const bench = benches.find((name) => name === (positionals[0] ?? 'engine'))
+    if (!bench || positionals.length > 1) throw new Error(`there is no bench "${positionals.join(' ')}"`)
+    if (values.via !== 'gateway' && values.via !== 'log') throw new Error('--via takes gateway or log')
+    const levels = values.concurrency ?? (bench === 'soak' ? '50' : '1,50,200,1000')
+    return {
+      bench,
+      peers: values.peers,
+      fsync: values.fsync,
+      json: values.json,
+      via: values.via,
+      concurrency: levels.split(',').map((level) => positive('--concurrency', level)),
+      warmupMs: positive('--warmup-seconds', values['warmup-seconds']) * 1000,
+      measureMs: positive('--seconds', values.seconds) * 1000,
+      kills: positive('--kills', values.kills),
+      events: positive('--events', values.events),
+      minutes: positive('--minutes', values.minutes),
+    }
+  } catch (cause) {
+    throw new OmiumError('invalid_request', `${cause instanceof Error ? cause.message : cause}\n\n${usage}`, { cause })
+  }
+}
+
+const positive = (flag: string, text: string): number => {
+  const value = Number(text)
+  if (!(value > 0)) throw new Error(`${flag} takes a positive number, not "${text}"`)
+  return value
+}

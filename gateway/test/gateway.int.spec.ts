@@ -1,0 +1,615 @@
+import { randomBytes } from 'node:crypto'
+import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { eventually, freshDatabase, freshPrefix, spawnService, testStack } from '@omium/dev/testing'
+import { type ContextOwner, openCommandSender } from '@omium/log'
+import { migrate, seedTenant } from '@omium/migrations'
+import { executionsProjection } from '@omium/projection-executions'
+import { createPool, openLog, type RunningProjection, runProjection } from '@omium/projection-kit'
+import { aggregateKey, type EventView, type ExecutionEvent, executionContext } from '@omium/schemas'
+import { verifyWorkerToken } from '@omium/worker-tokens'
+import type { Pool } from 'pg'
+import { pino } from 'pino'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { readConfig } from '../src/config.ts'
+import { startGateway } from '../src/gateway.ts'
+import { ScriptedEngine } from './scripted-engine.ts'
+
+/** The real log, database and object store; behind them a scripted engine, so that each answer can be provoked. */
+const partitions = 3
+const keyA = `om_test_${randomBytes(16).toString('hex')}`
+const keyB = `om_test_${randomBytes(16).toString('hex')}`
+const tokenSecret = randomBytes(32).toString('hex')
+const endpoint = 'ws://127.0.0.1:12345'
+
+let pool: Pool
+let log: Awaited<ReturnType<typeof openLog>>
+let gateway: Awaited<ReturnType<typeof startGateway>>
+let engine: ScriptedEngine
+let owner: ContextOwner
+let projection: RunningProjection
+let counter = 0
+let env: Record<string, string>
+
+beforeAll(async () => {
+  const stack = testStack()
+  const databaseUrl = await freshDatabase()
+  await migrate(databaseUrl)
+  await seedTenant(databaseUrl, { tenant: 'ten_a', name: 'A', apiKey: keyA })
+  await seedTenant(databaseUrl, { tenant: 'ten_b', name: 'B', apiKey: keyB })
+  pool = createPool(databaseUrl)
+  env = {
+    OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
+    OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
+    OMIUM_TOPIC_PREFIX: freshPrefix(),
+    OMIUM_PARTITIONS: String(partitions),
+    OMIUM_DATABASE_URL: databaseUrl,
+    OMIUM_TOKEN_SECRET: tokenSecret,
+    OMIUM_S3_ENDPOINT: stack.s3.endpoint,
+    OMIUM_S3_REGION: stack.s3.region,
+    OMIUM_S3_BUCKET: stack.s3.bucket,
+    OMIUM_S3_ACCESS_KEY_ID: stack.s3.accessKeyId,
+    OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
+    OMIUM_GATEWAY_PORT: '0',
+  }
+  const quiet = () => undefined
+  log = await openLog(env, executionContext, 'gateway-spec', quiet)
+  ;({ engine, owner } = await ScriptedEngine.start(log.context, partitions, endpoint))
+  projection = await runProjection({ definition: executionsProjection, log, pool, databaseUrl, onNotice: quiet })
+  const config = readConfig(env)
+  const limits = { ...config.limits, readWaitMs: 3_000, heartbeatMs: 100, slowReaderMs: 300 }
+  gateway = await startGateway({ ...config, commandTimeoutMs: 3_000, limits }, log, pino({ level: 'silent' }))
+  await eventually(() => expect(engine.owns).toBe(partitions), { timeoutMs: 30_000 })
+  const sender = await openCommandSender(log.context)
+  for (const tenant of ['ten_a', 'ten_b']) {
+    await sender.send({
+      id: `cmd_register_${tenant}`,
+      type: 'RegisterAgent',
+      data: {
+        definition: {
+          agentId: 'writer',
+          inputSchema: {
+            type: 'object',
+            properties: { topic: { type: 'string', minLength: 2 } },
+            required: ['topic'],
+            additionalProperties: true,
+          },
+          defaults: { priority: 5 },
+        },
+        definitionHash: 'x',
+      },
+      aggregate: aggregateKey('agent', tenant, 'writer'),
+      tenant,
+      actor: 'system',
+      correlationId: 'spec',
+    })
+  }
+  await sender.close()
+  await eventually(async () => expect((await call('GET', '/v1/agents')).body.items).toHaveLength(1), {
+    timeoutMs: 30_000,
+  })
+})
+
+afterAll(async () => {
+  await gateway?.close()
+  await projection?.close()
+  await owner?.close()
+  await log?.close()
+  await pool?.end()
+})
+
+interface CallOptions {
+  body?: unknown
+  raw?: string
+  key?: string | null
+  headers?: Record<string, string>
+}
+const call = async (method: string, path: string, { body, raw, key = keyA, headers }: CallOptions = {}) => {
+  const response = await fetch(`${gateway.url}${path}`, {
+    method,
+    headers: {
+      ...(key !== null && { authorization: `Bearer ${key}` }),
+      ...((body !== undefined || raw !== undefined) && { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+    ...(raw !== undefined && { body: raw }),
+  })
+  const text = await response.text()
+  // biome-ignore lint/suspicious/noExplicitAny: bodies are what the assertions are about
+  return { status: response.status, headers: response.headers, body: (text ? JSON.parse(text) : null) as any }
+}
+const newId = () => `run-${++counter}`
+const input = { topic: 'logs' }
+const start = async (id = newId(), body: object = { agent: 'writer', input, id }) => {
+  const reply = await call('POST', '/v1/executions', { body })
+  expect(reply.status).toBe(201)
+  return { id, position: reply.body.position as string }
+}
+const started: ExecutionEvent = { type: 'ExecutionStarted', data: { attempt: 1, workerId: 'w' } }
+const step = (n: number, output: unknown = { n }): ExecutionEvent => ({
+  type: 'StepCompleted',
+  data: {
+    attempt: 1,
+    path: `step#${n}`,
+    name: 'step',
+    kind: 'step',
+    stepAttempt: 1,
+    requestHash: `h${n}`,
+    output: { inline: output as null },
+    startedAt: 1_700_000_000_000,
+    durationMs: 3,
+  },
+})
+const completed: ExecutionEvent = { type: 'ExecutionCompleted', data: { attempt: 1, output: { inline: 'done' } } }
+
+/** Reads server-sent events until `until` says so or the server ends. */
+const sse = async (path: string, until: (events: EventView[]) => boolean, headers: Record<string, string> = {}) => {
+  const abort = new AbortController()
+  const response = await fetch(`${gateway.url}${path}`, {
+    headers: { authorization: `Bearer ${keyA}`, accept: 'text/event-stream', ...headers },
+    signal: abort.signal,
+  })
+  const events: EventView[] = []
+  let comments = 0
+  let text = ''
+  if (response.body) {
+    for await (const chunk of response.body) {
+      text += Buffer.from(chunk).toString()
+      const blocks = text.split('\n\n')
+      text = blocks.pop() ?? ''
+      for (const block of blocks) {
+        if (block.startsWith(':')) comments++
+        else
+          events.push(
+            JSON.parse(
+              block
+                .split('\n')
+                .find((line) => line.startsWith('data: '))
+                ?.slice(6) ?? 'null',
+            ),
+          )
+      }
+      if (until(events)) break
+    }
+    abort.abort()
+  }
+  return { status: response.status, events, comments }
+}
+const versions = (events: EventView[]) => events.map(({ version }) => version)
+
+describe('starting an execution', () => {
+  it('answers 201 with the position of the accepted event, which a read waits for', async () => {
+    const { id, position } = await start()
+    const { status, body } = await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    expect(status).toBe(200)
+    expect(body).toMatchObject({
+      id,
+      agent: 'writer',
+      status: 'queued',
+      input,
+      options: { priority: 5 },
+      waitingFor: ['worker'],
+    })
+    expect(body.position).toBe(position)
+  })
+
+  it('is done once: the same request again answers 200 and the same id with another input is a conflict', async () => {
+    const { id } = await start()
+    const again = await call('POST', '/v1/executions', { body: { agent: 'writer', input, id } })
+    expect([again.status, again.body.deduplicated]).toEqual([200, true])
+    const other = await call('POST', '/v1/executions', { body: { agent: 'writer', input: { topic: 'else' }, id } })
+    expect([other.status, other.body.code]).toEqual([409, 'execution_conflict'])
+  })
+
+  it('is done once when the request is sent ten times at the same moment', async () => {
+    const id = newId()
+    const body = { agent: 'writer', input, id }
+    const replies = await Promise.all(Array.from({ length: 10 }, () => call('POST', '/v1/executions', { body })))
+    expect(replies.every(({ status }) => status === 200 || status === 201)).toBe(true)
+    expect(replies.filter(({ body: { deduplicated } }) => !deduplicated).length).toBeGreaterThan(0)
+    const { body: page } = await call('GET', `/v1/executions/${id}/events`)
+    expect(versions(page.items)).toEqual([1])
+  })
+
+  it('mints an id when none is given', async () => {
+    const { body } = await call('POST', '/v1/executions', { body: { agent: 'writer', input } })
+    expect(body.executionId).toMatch(/^exe_[0-9a-f]{32}$/)
+  })
+
+  it('seals a large input to object storage and gives it back whole', async () => {
+    const large = { topic: 'x'.repeat(200_000) }
+    const { id, position } = await start(newId(), { agent: 'writer', input: large, id: `run-${counter}` })
+    const command = engine.commands.findLast(({ envelope }) => envelope.aggregate.endsWith(`/${id}`))
+    expect(command?.data).toMatchObject({ input: { ref: { bytes: expect.any(Number) } } })
+    const { body } = await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    expect(body.input).toEqual(large)
+  })
+
+  it('tells that no outcome came in time, and a repetition finds it', async () => {
+    engine.hold()
+    const id = newId()
+    const request = { body: { agent: 'writer', input, id } }
+    const { status, body } = await call('POST', '/v1/executions', request)
+    expect([status, body.code, body.retryable]).toEqual([504, 'timeout', true])
+    engine.release()
+    const again = await call('POST', '/v1/executions', request)
+    expect([200, 201]).toContain(again.status)
+    const { body: page } = await call('GET', `/v1/executions/${id}/events`)
+    expect(versions(page.items)).toEqual([1])
+  })
+})
+
+describe('bad requests', () => {
+  const cases: [string, () => ReturnType<typeof call>, number, string][] = [
+    ['no key', () => call('GET', '/v1/executions', { key: null }), 401, 'unauthenticated'],
+    [
+      'an unknown key',
+      () => call('GET', '/v1/executions', { key: 'om_test_0000000000000000000000' }),
+      401,
+      'unauthenticated',
+    ],
+    ['broken JSON', () => call('POST', '/v1/executions', { raw: '{"agent":' }), 400, 'invalid_json'],
+    ['a body without an agent', () => call('POST', '/v1/executions', { body: { input } }), 422, 'invalid_request'],
+    [
+      'an unknown agent',
+      () => call('POST', '/v1/executions', { body: { agent: 'nobody', input } }),
+      404,
+      'agent_unknown',
+    ],
+    [
+      'an input that the agent refuses',
+      () => call('POST', '/v1/executions', { body: { agent: 'writer', input: { topic: 'x' } } }),
+      422,
+      'input_invalid',
+    ],
+    [
+      'an id with a slash',
+      () => call('POST', '/v1/executions', { body: { agent: 'writer', input, id: 'a/b' } }),
+      422,
+      'invalid_request',
+    ],
+    [
+      'options out of range',
+      () => call('POST', '/v1/executions', { body: { agent: 'writer', input, options: { priority: 1000 } } }),
+      422,
+      'invalid_request',
+    ],
+    [
+      'a body of 11 MiB',
+      () =>
+        call('POST', '/v1/executions', {
+          raw: JSON.stringify({ agent: 'writer', input: 'x'.repeat(11 * 1024 * 1024) }),
+        }),
+      413,
+      'payload_too_large',
+    ],
+    [
+      'a very deep input',
+      () =>
+        call('POST', '/v1/executions', {
+          raw: `{"agent":"writer","input":${'['.repeat(100_000)}${']'.repeat(100_000)}}`,
+        }),
+      422,
+      'input_invalid',
+    ],
+    [
+      'another content type',
+      () => call('POST', '/v1/executions', { raw: 'x', headers: { 'content-type': 'text/xml' } }),
+      422,
+      'invalid_request',
+    ],
+    ['an unknown route', () => call('GET', '/v1/nothing'), 404, 'not_found'],
+    ['an unknown execution', () => call('GET', '/v1/executions/none'), 404, 'execution_unknown'],
+    [
+      'a signal to an unknown execution',
+      () => call('POST', '/v1/executions/none/signals', { body: { name: 'go' } }),
+      404,
+      'execution_unknown',
+    ],
+    ['a foreign cursor', () => call('GET', '/v1/executions?cursor=zzz'), 422, 'invalid_request'],
+    ['a malformed position', () => call('GET', '/v1/executions?min_position=1'), 422, 'invalid_request'],
+  ]
+  it.each(cases)('%s', async (_name, request, status, code) => {
+    const reply = await request()
+    expect([reply.status, reply.body.code]).toEqual([status, code])
+    expect(reply.headers.get('content-type')).toBe('application/problem+json')
+    expect(reply.body).toMatchObject({
+      type: `urn:omium:error:${code}`,
+      title: expect.any(String),
+      detail: expect.any(String),
+      requestId: reply.headers.get('x-request-id'),
+    })
+  })
+
+  it('a Last-Event-ID that no stream sent', async () => {
+    const { id } = await start()
+    const headers = { accept: 'text/event-stream', 'last-event-id': 'x' }
+    const { status, body } = await call('GET', `/v1/executions/${id}/events`, { headers })
+    expect([status, body.code]).toEqual([422, 'invalid_request'])
+  })
+
+  it('name each place that does not fit', async () => {
+    const { body } = await call('POST', '/v1/executions', { body: { agent: '?', id: ' ' } })
+    expect(body.errors.map(({ path }: { path: string }) => path).sort()).toEqual(['agent', 'id'])
+  })
+
+  it('a position that is never reached is answered after a bounded wait', async () => {
+    const { status, body } = await call('GET', '/v1/executions?min_position=0:999999999')
+    expect([status, body.code]).toEqual([412, 'offset_not_reached'])
+  })
+})
+
+describe('tenants', () => {
+  it("see another's execution nowhere", async () => {
+    const { id, position } = await start()
+    await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    const foreign = { key: keyB }
+    for (const path of ['', '/result', '/steps', '/events']) {
+      const { status, body } = await call('GET', `/v1/executions/${id}${path}`, foreign)
+      expect([path, status, body.code]).toEqual([path, 404, 'execution_unknown'])
+    }
+    for (const [path, body] of [
+      ['signals', { name: 'go' }],
+      ['approvals', { path: 'a#1', decision: 'approved' }],
+      ['pause', undefined],
+      ['resume', undefined],
+      ['cancel', undefined],
+      ['fork', {}],
+      ['resolve', { path: 'a#1', resolution: { status: 'retry' } }],
+    ] as const) {
+      const reply = await call('POST', `/v1/executions/${id}/${path}`, { ...foreign, ...(body && { body }) })
+      expect([path, reply.status, reply.body.code]).toEqual([path, 404, 'execution_unknown'])
+    }
+    expect((await call('GET', '/v1/executions', foreign)).body.items).toEqual([])
+  })
+
+  it('may both use the same id', async () => {
+    const { id } = await start()
+    const { status } = await call('POST', '/v1/executions', { key: keyB, body: { agent: 'writer', input, id } })
+    expect(status).toBe(201)
+    await pool.query("DELETE FROM executions.executions WHERE tenant = 'ten_b'")
+  })
+})
+
+describe('commands', () => {
+  it('are answered with what was decided', async () => {
+    const { id } = await start()
+    const signal = await call('POST', `/v1/executions/${id}/signals`, {
+      body: { name: 'go', payload: { n: 1 }, id: 's1' },
+    })
+    expect([signal.status, signal.body.deduplicated]).toEqual([200, false])
+    const again = await call('POST', `/v1/executions/${id}/signals`, {
+      body: { name: 'go', payload: { n: 1 }, id: 's1' },
+    })
+    expect([again.status, again.body.deduplicated]).toEqual([200, true])
+    // no body at all, and an empty one with a content type
+    expect((await call('POST', `/v1/executions/${id}/pause`)).status).toBe(200)
+    expect((await call('POST', `/v1/executions/${id}/resume`, { raw: '' })).status).toBe(200)
+    const approval = await call('POST', `/v1/executions/${id}/approvals`, {
+      body: { path: 'a#1', decision: 'approved' },
+    })
+    expect([approval.status, approval.body.code]).toEqual([404, 'approval_unknown'])
+    const cancel = await call('POST', `/v1/executions/${id}/cancel`, { body: { reason: 'enough' } })
+    const { body } = await call('GET', `/v1/executions/${id}?min_position=${cancel.body.position}`)
+    expect(body.status).toBe('cancelled')
+    const late = await call('POST', `/v1/executions/${id}/signals`, { body: { name: 'go' } })
+    expect([late.status, late.body.code]).toEqual([409, 'execution_finished'])
+  })
+
+  it('with an idempotency key are decided once', async () => {
+    const { id } = await start()
+    const headers = { 'idempotency-key': 'k1' }
+    expect((await call('POST', `/v1/executions/${id}/pause`, { headers })).body.deduplicated).toBe(false)
+    expect((await call('POST', `/v1/executions/${id}/pause`, { headers })).body.deduplicated).toBe(true)
+    expect((await call('POST', `/v1/executions/${id}/resume`, { headers })).body.deduplicated).toBe(false)
+  })
+
+  it('fork takes the recorded results over, up to a step', async () => {
+    const { id } = await start()
+    await engine.write('ten_a', id, started, step(1, 'one'), step(2, 'x'.repeat(100)), step(3), completed)
+    await call('GET', `/v1/executions/${id}/result?wait_ms=5000`)
+    const fork = await call('POST', `/v1/executions/${id}/fork`, {
+      body: { uptoPath: 'step#2', input: { topic: 'other' } },
+    })
+    expect(fork.status).toBe(201)
+    const command = engine.commands.at(-1)
+    expect(command?.data).toMatchObject({
+      input: { inline: { topic: 'other' } },
+      forkedFrom: {
+        executionId: id,
+        uptoPath: 'step#2',
+        seed: {
+          inline: [
+            { path: 'step#1', status: 'completed', kind: 'step', requestHash: 'h1', value: 'one' },
+            { path: 'step#2', status: 'completed', kind: 'step', requestHash: 'h2', value: 'x'.repeat(100) },
+          ],
+        },
+      },
+    })
+    const { body } = await call('GET', `/v1/executions/${fork.body.executionId}?min_position=${fork.body.position}`)
+    expect(body.forkedFrom).toBe(id)
+    const unknown = await call('POST', `/v1/executions/${id}/fork`, { body: { uptoPath: 'nowhere#1' } })
+    expect([unknown.status, unknown.body.code]).toEqual([422, 'invalid_request'])
+  })
+})
+
+describe('the result', () => {
+  it('is waited for by a long poll that ends with the execution', async () => {
+    const { id, position } = await start()
+    const waiting = call('GET', `/v1/executions/${id}/result?wait_ms=20000&min_position=${position}`)
+    await engine.write('ten_a', id, started, step(1))
+    await engine.write('ten_a', id, completed)
+    const { status, body } = await waiting
+    expect(status).toBe(200)
+    expect(body).toMatchObject({ status: 'completed', output: 'done', stepsCompleted: 1 })
+  })
+
+  it('is 202 with how the execution stands when the wait is over', async () => {
+    const { id, position } = await start()
+    const { status, body } = await call('GET', `/v1/executions/${id}/result?wait_ms=50&min_position=${position}`)
+    expect([status, body.status]).toEqual([202, 'queued'])
+  })
+})
+
+describe('events', () => {
+  it('come in pages', async () => {
+    const { id } = await start()
+    await engine.write('ten_a', id, started, step(1), step(2), completed)
+    await call('GET', `/v1/executions/${id}/result?wait_ms=5000`)
+    const first = (await call('GET', `/v1/executions/${id}/events?limit=3`)).body
+    const second = (await call('GET', `/v1/executions/${id}/events?limit=3&cursor=${first.nextCursor}`)).body
+    expect(versions([...first.items, ...second.items])).toEqual([1, 2, 3, 4, 5])
+    expect(second.nextCursor).toBeUndefined()
+    const steps = (await call('GET', `/v1/executions/${id}/steps`)).body.items
+    expect(steps).toMatchObject([
+      { path: 'step#1', status: 'completed', output: { n: 1 }, durationMs: 3 },
+      { path: 'step#2', status: 'completed', output: { n: 2 } },
+    ])
+  })
+
+  it('stream history first, then live, and end with the execution', async () => {
+    const { id, position } = await start()
+    await engine.write('ten_a', id, started, step(1))
+    await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    const streaming = sse(`/v1/executions/${id}/events`, () => false)
+    for (let n = 2; n <= 6; n++) {
+      await delay(20)
+      await engine.write('ten_a', id, step(n))
+    }
+    await engine.write('ten_a', id, completed)
+    const { events, status } = await streaming
+    expect(status).toBe(200)
+    expect(versions(events)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9])
+    expect(events.at(-1)?.type).toBe('ExecutionCompleted')
+  })
+
+  it('resume after the last id without a gap or a repeat, however often the reader is cut', async () => {
+    const { id, position } = await start()
+    await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    const writing = (async () => {
+      await engine.write('ten_a', id, started)
+      for (let n = 1; n <= 60; n++) await engine.write('ten_a', id, step(n))
+      await engine.write('ten_a', id, completed)
+    })()
+    const seen: number[] = []
+    for (let cut = 0; !seen.includes(63); cut++) {
+      const last = seen.at(-1)
+      const { events } = await sse(
+        `/v1/executions/${id}/events`,
+        (sofar) => sofar.length >= 3 + (cut % 9),
+        last === undefined ? {} : { 'last-event-id': String(last) },
+      )
+      seen.push(...versions(events))
+    }
+    await writing
+    expect(seen).toEqual(Array.from({ length: 63 }, (_, i) => i + 1))
+    await eventually(async () => expect((await call('GET', `/v1/executions/${id}`)).body.status).toBe('completed'))
+    const over = await sse(`/v1/executions/${id}/events`, () => false, { 'last-event-id': '63' })
+    expect(over.status).toBe(204)
+  })
+
+  it('cut off a reader that does not read, which may resume', async () => {
+    const { id, position } = await start()
+    await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    await engine.write('ten_a', id, started)
+    const { hostname, port } = new URL(gateway.url)
+    const socket = connect(Number(port), hostname)
+    socket.write(
+      `GET /v1/executions/${id}/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${keyA}\r\naccept: text/event-stream\r\n\r\n`,
+    )
+    socket.pause()
+    const cut = new Promise((resolve) => socket.once('close', resolve))
+    socket.once('error', () => undefined)
+    for (let n = 1; n <= 300; n++) await engine.write('ten_a', id, step(n, 'x'.repeat(60_000)))
+    await eventually(async () => {
+      const metrics = await (await fetch(`${gateway.url}/metrics`)).text()
+      expect(metrics).toMatch(/omium_gateway_subscriptions 0/)
+    })
+    socket.resume()
+    await cut
+  })
+
+  it('are kept alive by comments while nothing happens', async () => {
+    const { id, position } = await start()
+    await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    const streaming = sse(`/v1/executions/${id}/events`, (events) => events.length > 1)
+    await delay(350)
+    await engine.write('ten_a', id, started)
+    expect((await streaming).comments).toBeGreaterThanOrEqual(2)
+  })
+})
+
+describe('the platform', () => {
+  it('tells workers where the engines are, with a token that engines verify', async () => {
+    await eventually(async () => {
+      const { status, body } = await call('POST', '/v1/workers/connect')
+      expect(status).toBe(200)
+      expect(body.endpoints).toEqual([endpoint])
+      expect(verifyWorkerToken(tokenSecret, body.token, Date.now())).toMatchObject({ tenant: 'ten_a' })
+    })
+  })
+
+  it('lists failures, newest first', async () => {
+    const { id } = await start()
+    await engine.write('ten_a', id, started, {
+      type: 'ExecutionFailed',
+      data: { attempt: 1, error: { code: 'agent_threw', detail: 'boom', retryable: false } },
+    })
+    await call('GET', `/v1/executions/${id}/result?wait_ms=5000`)
+    const { body } = await call('GET', `/v1/failures?execution=${id}`)
+    expect(body.items).toMatchObject([{ executionId: id, agent: 'writer', code: 'agent_threw', final: true }])
+  })
+
+  it('describes itself in OpenAPI 3.1 and is ready', async () => {
+    const { body } = await call('GET', '/openapi.json', { key: null })
+    expect(body.openapi).toBe('3.1.0')
+    expect(Object.keys(body.paths)).toContain('/v1/executions/{id}/events')
+    expect((await call('GET', '/ready', { key: null })).status).toBe(200)
+    const metrics = await fetch(`${gateway.url}/metrics`)
+    expect(await metrics.text()).toContain('omium_gateway_request_seconds_count')
+  })
+
+  it('honours the revocation of a key within five seconds', async () => {
+    const key = `om_test_${randomBytes(16).toString('hex')}`
+    const { keyId } = await seedTenant(pool.options.connectionString as string, {
+      tenant: 'ten_b',
+      name: 'B',
+      apiKey: key,
+    })
+    expect((await call('GET', '/v1/executions', { key })).status).toBe(200)
+    await pool.query("UPDATE api_keys SET revoked_at = now() WHERE tenant = 'ten_b' AND id = $1", [keyId])
+    await eventually(async () => expect((await call('GET', '/v1/executions', { key })).status).toBe(401), {
+      timeoutMs: 6_000,
+    })
+  })
+})
+
+describe('the process', () => {
+  it('answers, and on SIGTERM ends its streams and itself, in order', async () => {
+    const { id, position } = await start()
+    await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    const service = await spawnService('gateway/src/main.ts', env, { readyLine: /"msg":"listening"/ })
+    const url = /"url":"(http:[^"]+)"/.exec(service.output())?.[1]
+    expect((await fetch(`${url}/ready`)).status).toBe(200)
+    const headers = { authorization: `Bearer ${keyA}`, accept: 'text/event-stream' }
+    const stream = await fetch(`${url}/v1/executions/${id}/events`, { headers })
+    const text = stream.text()
+    await service.stop()
+    expect(await text).toContain('event: ExecutionRequested')
+    expect(await service.exited).toMatchObject({ code: 0 })
+    expect(service.output()).not.toContain(keyA)
+  })
+
+  it('names every setting that is wrong and exits with 1', async () => {
+    const service = await spawnService('gateway/src/main.ts', {
+      ...env,
+      OMIUM_TOKEN_SECRET: 'short',
+      OMIUM_DATABASE_URL: '',
+    })
+    expect(await service.exited).toMatchObject({ code: 1 })
+    expect(service.output()).toMatch(/settings_invalid/)
+    expect(service.output()).toMatch(/OMIUM_TOKEN_SECRET.*OMIUM_DATABASE_URL|OMIUM_DATABASE_URL.*OMIUM_TOKEN_SECRET/s)
+    expect(service.output()).not.toContain('short')
+  })
+})

@@ -1,0 +1,212 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { main } from './index.ts'
+
+const view = (id: string, more: object = {}) => ({
+  id,
+  agent: 'researcher',
+  status: 'completed',
+  output: { text: 'done' },
+  attempt: 2,
+  stepsCompleted: 3,
+  costMicroCredits: 1500,
+  inputTokens: 10,
+  outputTokens: 5,
+  options: {},
+  createdAt: '2026-01-01T00:00:00.000Z',
+  version: 9,
+  position: '0:9',
+  ...more,
+})
+
+/** Answers by `METHOD /path`; a number is a problem of that status. */
+type Script = Record<string, (body: unknown) => unknown>
+
+describe('omium', () => {
+  let folder: string
+  let server: Server
+  let script: Script
+  let asked: { request: string; body: unknown; key: string | undefined }[]
+  let lines: { out: string[]; err: string[] }
+
+  const omium = (argv: string[], more: { stdin?: string; env?: Record<string, string>; cwd?: string } = {}) => {
+    lines = { out: [], err: [] }
+    return main(argv, {
+      out: (line) => lines.out.push(line),
+      err: (line) => lines.err.push(line),
+      readStdin: async () => more.stdin ?? '',
+      env: more.env ?? {},
+      cwd: more.cwd ?? folder,
+      interactive: false,
+      interrupted: new AbortController().signal,
+    })
+  }
+
+  beforeEach(async () => {
+    script = {}
+    asked = []
+    server = createServer((request, response) => {
+      let text = ''
+      request.on('data', (chunk) => {
+        text += chunk
+      })
+      request.on('end', () => {
+        const name = `${request.method} ${(request.url ?? '').split('?')[0]}`
+        const body = text === '' ? undefined : (JSON.parse(text) as unknown)
+        asked.push({ request: name, body, key: request.headers.authorization })
+        const reply = script[name]?.(body)
+        if (reply === undefined) {
+          response.writeHead(404, { 'content-type': 'application/problem+json' })
+          const problem = {
+            type: 'x',
+            title: 'x',
+            status: 404,
+            detail: 'no such thing',
+            code: 'execution_unknown',
+            retryable: false,
+          }
+          response.end(JSON.stringify(problem))
+        } else if (Array.isArray(reply)) {
+          response.writeHead(200, { 'content-type': 'text/event-stream' })
+          response.end(reply.map((event) => `data: ${JSON.stringify(event)}\n\n`).join(''))
+        } else {
+          response.writeHead(200, { 'content-type': 'application/json' })
+          response.end(JSON.stringify(reply))
+        }
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    folder = mkdtempSync(join(tmpdir(), 'omium-cli-'))
+    mkdirSync(join(folder, '.omium/run'), { recursive: true })
+    mkdirSync(join(folder, 'deep/er'), { recursive: true })
+    writeFileSync(join(folder, '.omium/credentials.json'), JSON.stringify({ apiKey: 'om_test_local' }))
+    writeFileSync(join(folder, '.omium/run/state.json'), JSON.stringify({ urls: { gateway: url } }))
+  })
+  afterEach(async () => {
+    rmSync(folder, { recursive: true })
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  })
+
+  const receiptOf = (body: unknown) => ({
+    executionId: (body as { id?: string } | undefined)?.id ?? 'run',
+    position: '0:1',
+    deduplicated: false,
+  })
+
+  it('runs an agent with the nearest project and prints its output', async () => {
+    script['POST /v1/executions'] = receiptOf
+    script['GET /v1/executions/mine/result'] = () => view('mine')
+    const code = await omium(['run', 'researcher', '--input', '{"topic":"logs"}', '--id', 'mine'], {
+      cwd: join(folder, 'deep/er'),
+    })
+    expect([code, lines.out.join('\n')]).toEqual([0, JSON.stringify({ text: 'done' }, null, 2)])
+    expect(asked[0]).toEqual({
+      request: 'POST /v1/executions',
+      body: { agent: 'researcher', input: { topic: 'logs' }, id: 'mine', options: {} },
+      key: 'Bearer om_test_local',
+    })
+  })
+
+  it('ends with 1 when the run failed, and says why', async () => {
+    script['POST /v1/executions'] = receiptOf
+    const error = { code: 'agent_threw', detail: 'it threw', retryable: false }
+    script['GET /v1/executions/bad/result'] = () => view('bad', { status: 'failed', output: undefined, error })
+    expect(await omium(['run', 'researcher', '--id', 'bad', '--json'])).toBe(1)
+    expect(JSON.parse(lines.out[0] ?? '')).toMatchObject({ id: 'bad', status: 'failed', error })
+    expect(lines.err).toEqual(['bad failed: agent_threw: it threw'])
+  })
+
+  it('reads input from a file and from standard input, and detaches', async () => {
+    script['POST /v1/executions'] = receiptOf
+    writeFileSync(join(folder, 'input.json'), '[1]')
+    expect(await omium(['run', 'a', '--input', '@input.json', '--detach', '--id', 'x'])).toBe(0)
+    expect(lines.out).toEqual(['x'])
+    expect(await omium(['run', 'a', '--input', '-', '--detach', '--id', 'y', '--json'], { stdin: '[2]' })).toBe(0)
+    expect(JSON.parse(lines.out[0] ?? '')).toEqual({ id: 'y', position: '0:1', created: true })
+    expect(asked.map(({ body }) => (body as { input: unknown }).input)).toEqual([[1], [2]])
+  })
+
+  it('lists as a table and as JSON lines', async () => {
+    script['GET /v1/executions'] = () => ({ items: [view('one'), view('two')] })
+    expect(await omium(['executions', 'ls'])).toBe(0)
+    expect(lines.out.join('\n').split('\n')).toEqual([
+      'ID   AGENT       STATUS     ATTEMPT  STEPS  COST     CREATED',
+      'one  researcher  completed  2        3      $0.0015  2026-01-01T00:00:00.000Z',
+      'two  researcher  completed  2        3      $0.0015  2026-01-01T00:00:00.000Z',
+    ])
+    expect(await omium(['executions', 'ls', '--json', '-n', '1'])).toBe(0)
+    expect(lines.out.map((line) => (JSON.parse(line) as { id: string }).id)).toEqual(['one'])
+  })
+
+  it('tails events until the end', async () => {
+    const event = (version: number, type: string, data: object = {}) => ({
+      id: `evt_${version}`,
+      type,
+      version,
+      time: '2026-01-01T00:00:00.000Z',
+      actor: 'engine',
+      position: `0:${version}`,
+      data,
+    })
+    script['GET /v1/executions/run/events'] = () => [
+      event(1, 'StepCompleted', { path: 'plan#1', durationMs: 12.4 }),
+      event(2, 'ExecutionCompleted'),
+    ]
+    expect(await omium(['executions', 'tail', 'run'])).toBe(0)
+    expect(lines.out).toEqual([
+      '2026-01-01T00:00:00.000Z  StepCompleted         plan#1  12 ms',
+      '2026-01-01T00:00:00.000Z  ExecutionCompleted',
+    ])
+  })
+
+  it('approves the only approval that waits', async () => {
+    script['GET /v1/executions/run/steps'] = () => ({
+      items: [
+        { path: 'plan#1', name: 'plan', kind: 'step', status: 'completed', executionAttempt: 1, stepAttempt: 1 },
+        { path: 'approve#1', name: 'Ship?', kind: 'approval', status: 'pending', executionAttempt: 1, stepAttempt: 1 },
+      ],
+    })
+    script['POST /v1/executions/run/approvals'] = receiptOf
+    expect(await omium(['executions', 'approve', 'run', '--comment', 'go'])).toBe(0)
+    expect(asked.at(-1)?.body).toEqual({ path: 'approve#1', decision: 'approved', comment: 'go' })
+    expect(lines.out).toEqual(['approve#1 of run is approved'])
+  })
+
+  it('resolves an unknown outcome in one way only', async () => {
+    script['POST /v1/executions/run/resolve'] = receiptOf
+    expect(await omium(['executions', 'resolve', 'run', 'pay#1', '--retry', '--failed', 'no'])).toBe(2)
+    expect(await omium(['executions', 'resolve', 'run', 'pay#1', '--completed', '{"paid":true}'])).toBe(0)
+    expect(asked.at(-1)?.body).toEqual({ path: 'pay#1', resolution: { status: 'completed', output: { paid: true } } })
+  })
+
+  it.each([
+    [['run'], 2, "missing required argument 'agent'"],
+    [['nonsense'], 2, 'unknown command'],
+    [['run', 'a', '--input', '{'], 2, 'invalid_json'],
+    [['run', 'a', '--wait', '--detach'], 2, 'not both'],
+    [['executions', 'ls', '--status', 'odd'], 2, 'Allowed choices'],
+    [['executions', 'show', 'none'], 4, 'execution_unknown: no such thing'],
+    [['reset'], 2, 'say --yes'],
+  ])('%j ends with %i', async (argv, code, said) => {
+    expect([await omium(argv), lines.err.join('\n')]).toEqual([code, expect.stringContaining(said)])
+  })
+
+  it('ends with 3 when nothing answers, and with 2 without a key', async () => {
+    expect(await omium(['executions', 'pause', 'x'], { env: { OMIUM_URL: 'http://127.0.0.1:1' } })).toBe(3)
+    expect(await omium(['agents', 'ls'], { env: { OMIUM_HOME: join(folder, 'nowhere') } })).toBe(2)
+    expect(lines.err[0]).toMatch(/settings_invalid: no API key/)
+  })
+
+  it('prints help and version', async () => {
+    expect(await omium(['--help'])).toBe(0)
+    expect(lines.out.join('\n')).toContain('executions')
+    expect(await omium(['--version'])).toBe(0)
+    expect(lines.out).toEqual(['0.1.0'])
+  })
+})

@@ -1,0 +1,46 @@
+import { OmiumError } from '@omium/schemas'
+import { Command, CommanderError } from 'commander'
+import { addAgentsCommand } from './commands/agents.ts'
+import { addDevCommands } from './commands/dev.ts'
+import { addExecutionsCommand } from './commands/executions.ts'
+import { addProjectionsCommand } from './commands/projections.ts'
+import { addReplayCommand } from './commands/replay.ts'
+import { addRunCommand } from './commands/run.ts'
+import { exitCodeOf, exitCodes } from './exit-codes.ts'
+import type { Io } from './io.ts'
+
+export { exitCodes } from './exit-codes.ts'
+export { type Io, processIo } from './io.ts'
+
+const settled = (command: Command, io: Io): void => {
+  command
+    .exitOverride()
+    .configureOutput({ writeOut: (text) => io.out(text.trimEnd()), writeErr: (text) => io.err(text.trimEnd()) })
+  for (const sub of command.commands) settled(sub, io)
+}
+
+const programOf = (io: Io): Command => {
+  const program = new Command('omium').description('Durable agents: run them, watch them, steer them').version('0.1.0')
+  addRunCommand(program, io)
+  addExecutionsCommand(program, io)
+  addAgentsCommand(program, io)
+  addProjectionsCommand(program, io)
+  addReplayCommand(program, io)
+  addDevCommands(program, io)
+  settled(program, io)
+  return program
+}
+
+/** Runs one command line (without `node omium`) and gives its exit code; never throws. */
+export const main = async (argv: readonly string[], io: Io): Promise<number> => {
+  try {
+    await programOf(io).parseAsync(argv, { from: 'user' })
+    return exitCodes.ok
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
+    const { message } = error as Error
+    const text = error instanceof OmiumError ? `${error.code}: ${message}` : message
+    io.err(argv.includes('--json') && error instanceof OmiumError ? JSON.stringify(error.toFailure()) : text)
+    return exitCodeOf(error)
+  }
+}

@@ -1,0 +1,38 @@
+import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { type JsonValue, OmiumError } from '@omium/schemas'
+import { UsageError } from './exit-codes.ts'
+import type { Io } from './io.ts'
+
+/** A JSON argument: JSON itself, `@file`, or `-` for standard input. @throws OmiumError `invalid_json` */
+export const readJsonArgument = async (io: Io, text: string): Promise<JsonValue> => {
+  const [source, json] =
+    text === '-'
+      ? ['standard input', await io.readStdin()]
+      : text.startsWith('@')
+        ? [text.slice(1), readFile(resolve(io.cwd, text.slice(1)))]
+        : ['the argument', text]
+  try {
+    return JSON.parse(json) as JsonValue
+  } catch (cause) {
+    throw new OmiumError('invalid_json', `${source} is not valid JSON: ${(cause as Error).message}`, { cause })
+  }
+}
+
+const readFile = (path: string): string => {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (cause) {
+    throw new UsageError(`${path} cannot be read: ${(cause as NodeJS.ErrnoException).code}`)
+  }
+}
+
+/** A whole number within bounds, for options. */
+export const wholeNumber =
+  (name: string, least: number, most: number) =>
+  (text: string): number => {
+    const value = Number(text)
+    if (!Number.isInteger(value) || value < least || value > most)
+      throw new UsageError(`${name} is a whole number from ${least} to ${most}, not ${text}`)
+    return value
+  }

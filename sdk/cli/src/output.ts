@@ -1,0 +1,88 @@
+import type { EventView, ExecutionView, StepView } from '@omium/schemas'
+import type { Io } from './io.ts'
+
+const maxCellWidth = 60
+const clip = (text: string): string => (text.length <= maxCellWidth ? text : `${text.slice(0, maxCellWidth - 1)}…`)
+
+/** Rows under a header, columns aligned; values are cut to what fits a line. */
+export const table = (header: readonly string[], rows: readonly (readonly string[])[]): string => {
+  const cells = [header.map((name) => name.toUpperCase()), ...rows].map((row) => row.map(clip))
+  const widths = header.map((_, column) => Math.max(...cells.map((row) => (row[column] ?? '').length)))
+  return cells
+    .map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+/** One document for machines, or the text for people. */
+export const show = (io: Io, json: boolean | undefined, value: unknown, text: () => string): void =>
+  io.out(json ? JSON.stringify(value) : text())
+
+const money = (microCredits: number): string => `$${(microCredits / 1_000_000).toFixed(4)}`
+const oneLine = (value: unknown): string => (value === undefined ? '' : JSON.stringify(value))
+
+export const executionsTable = (items: readonly ExecutionView[]): string =>
+  table(
+    ['id', 'agent', 'status', 'attempt', 'steps', 'cost', 'created'],
+    items.map((run) => [
+      run.id,
+      run.agent,
+      run.status,
+      String(run.attempt),
+      String(run.stepsCompleted),
+      money(run.costMicroCredits),
+      run.createdAt,
+    ]),
+  )
+
+export const stepsTable = (steps: readonly StepView[]): string =>
+  table(
+    ['path', 'kind', 'status', 'attempt', 'try', 'ms', 'cost', 'result'],
+    steps.map((step) => [
+      step.path,
+      step.kind,
+      step.status,
+      String(step.executionAttempt),
+      String(step.stepAttempt),
+      step.durationMs === undefined ? '' : String(Math.round(step.durationMs)),
+      step.costMicroCredits === undefined ? '' : money(step.costMicroCredits),
+      step.error ? `${step.error.code}: ${step.error.detail}` : oneLine(step.output),
+    ]),
+  )
+
+export const executionText = (run: ExecutionView): string => {
+  const lines: [string, string | undefined][] = [
+    ['id', run.id],
+    ['agent', run.agent],
+    ['status', run.status],
+    ['waits for', run.waitingFor?.join(', ')],
+    ['attempt', String(run.attempt)],
+    ['steps', String(run.stepsCompleted)],
+    ['cost', `${money(run.costMicroCredits)} (${run.inputTokens} tokens in, ${run.outputTokens} out)`],
+    ['created', run.createdAt],
+    ['finished', run.finishedAt],
+    ['parent', run.parentId],
+    ['forked from', run.forkedFrom],
+    ['input', oneLine(run.input)],
+    ['output', oneLine(run.output)],
+    ['error', run.error && `${run.error.code}: ${run.error.detail}`],
+  ]
+  return lines.flatMap(([name, value]) => (value ? [`${name.padEnd(12)}${value}`] : [])).join('\n')
+}
+
+export const eventLine = (event: EventView): string => {
+  const data = event.data as {
+    path?: string
+    attempt?: number
+    durationMs?: number
+    error?: { code: string; detail: string }
+  }
+  const parts = [event.time, event.type.padEnd(20), data?.path ?? '']
+  if (data?.durationMs !== undefined) parts.push(`${Math.round(data.durationMs)} ms`)
+  if (data?.error) parts.push(`${data.error.code}: ${data.error.detail}`)
+  return parts.join('  ').trimEnd()
+}
