@@ -346,6 +346,19 @@ describe('the engine', () => {
     expect(bench.partition.typesOf(keyOf('fork-2')).at(-1)).toBe('ExecutionFailed')
   })
 
+  it('is overloaded while too much waits for the log', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    bench.partition.automatic = false
+    for (let i = 1; i <= 50_001; i++) worker.ask('run-1', 1, step(`s#${i}`, 0))
+    expect(bench.engine.overloaded).toBe(true)
+    bench.partition.accept()
+    await bench.settle()
+    expect(bench.engine.overloaded).toBe(false)
+  })
+
   it('refuses what the log cannot take, and the attempt goes on', async () => {
     const bench = createBench()
     const worker = bench.worker('w1')

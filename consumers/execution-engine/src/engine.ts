@@ -22,6 +22,9 @@ import type { WorkerSession } from './worker-session.ts'
  *    attempts) is derived from it and from who is connected, and is rebuilt by {@link owned}.
  * 2. A run is handed to one session at a time. When the session or the partition goes, so does the attempt.
  */
+/** what may wait for the log, of all workers together; each is one request of one run */
+const maxPendingAppends = 50_000
+
 export interface EngineOptions {
   readonly payloads: Payloads
   readonly clock: Clock
@@ -174,6 +177,13 @@ export class Engine implements ContextHandler<PartitionState> {
   /** A session can take runs again, e.g. because its peer caught up with reading. */
   ready(session: WorkerSession): void {
     if (!session.closed) this.#dispatcher.fill(session)
+  }
+
+  /** The log does not keep up, e.g. because its brokers are away: nothing more is taken from workers for the moment. */
+  get overloaded(): boolean {
+    let pending = 0
+    for (const partition of this.#partitions.values()) pending += partition.pending
+    return pending > maxPendingAppends
   }
 
   // what metrics show

@@ -44,11 +44,17 @@ export class HostedPartition {
   readonly runs = new Map<string, LiveRun>()
   readonly #onFault: (error: unknown) => void
   #last: Promise<unknown> = Promise.resolve()
+  #pending = 0
 
   /** @param onFault a callback of {@link whenAccepted} threw: a defect, which must not end the process */
   constructor(log: OwnedPartition<PartitionState>, onFault: (error: unknown) => void) {
     this.log = log
     this.#onFault = onFault
+  }
+
+  /** appends that are neither accepted nor lost yet */
+  get pending(): number {
+    return this.#pending
   }
 
   get live(): boolean {
@@ -100,10 +106,15 @@ export class HostedPartition {
     this.#last.then(then, ignore).catch(this.#onFault)
   }
 
+  readonly #settled = (): void => {
+    this.#pending--
+  }
+
   #appended(append: Promise<Appended>): Promise<Appended> {
     this.#last = append
+    this.#pending++
     // a lost partition rejects every append; whoever needs to know awaits the promise itself
-    append.catch(ignore)
+    append.then(this.#settled, this.#settled)
     return append
   }
 }

@@ -252,6 +252,7 @@ describe('bad input', () => {
     await w.waitFor('welcome')
     await platform.start('lie-1', 'honest')
     await w.waitFor('assign')
+    await platform.until(isOf('lie-1', 'ExecutionStarted'))
     const before = platform.of('lie-1').length
     w.send({ executionId: 'lie-1', attempt: 2, seq: 1, ...stepRequest('s#1', 1) })
     expect((await w.waitFor('nack')).error.code).toBe('protocol_violation')

@@ -14,6 +14,8 @@ export interface SessionHost {
   disconnect(session: WorkerSession, reason: LossReason): void
   message(session: WorkerSession, message: RunMessage, large: boolean): void
   ready(session: WorkerSession): void
+  /** nothing is read from workers while this is so */
+  readonly overloaded: boolean
 }
 
 export interface ConnectionOptions {
@@ -47,6 +49,7 @@ export class Connection {
   #session: WorkerSession | undefined
   #lossReason: LossReason = 'disconnected'
   #refused = false
+  #held = false
   readonly #bytesRead: () => number
   #bytesSeen = 0
   #lastHeardMs: number
@@ -77,7 +80,8 @@ export class Connection {
   checkLease(graceMs: number): void {
     const now = this.#options.nowMs()
     const bytes = this.#bytesRead()
-    this.#lastHeardMs = bytes === this.#bytesSeen && !this.#outbound.congested ? this.#lastHeardMs + graceMs : now
+    const unread = this.#held || this.#outbound.congested
+    this.#lastHeardMs = bytes === this.#bytesSeen && !unread ? this.#lastHeardMs + graceMs : now
     this.#bytesSeen = bytes
     if (now - this.#lastHeardMs <= this.#options.leaseMs) return
     this.#lossReason = 'heartbeat_missed'
@@ -85,6 +89,13 @@ export class Connection {
     // its attempts are lost now; the close event may take as long as the network wants
     this.#closed()
     this.#socket.terminate()
+  }
+
+  /** Stops reading while `on`, so that the peer's own buffers fill and it slows down. */
+  hold(on: boolean): void {
+    if (on) this.#socket.pause()
+    else if (this.#held && !this.#outbound.congested) this.#socket.resume()
+    this.#held = on
   }
 
   /** The engine leaves; the worker finds the new owners through its gateway. */

@@ -18,7 +18,7 @@ export interface WorkerServer {
 const maxFrameBytes = 64 * 1024 * 1024
 
 /**
- * Listens for workers. One timer looks after all leases; when it fires late, this process was not running, and the time
+ * Listens for workers. One timer looks after all leases, and after load; when it fires late, this process was not running, and the time
  * that it lost is not held against anybody.
  */
 export const openWorkerServer = (options: WorkerServerOptions): WorkerServer => {
@@ -50,7 +50,11 @@ export const openWorkerServer = (options: WorkerServerOptions): WorkerServer => 
     const lateMs = now - lastCheckMs - checkEveryMs
     lastCheckMs = now
     const graceMs = lateMs > checkEveryMs ? lateMs : 0
-    for (const connection of connections.keys()) connection.checkLease(graceMs)
+    const { overloaded } = options.host
+    for (const connection of connections.keys()) {
+      connection.hold(overloaded)
+      connection.checkLease(graceMs)
+    }
   }, checkEveryMs)
 
   return {
