@@ -3,6 +3,8 @@ import { OmiumError } from '@omium/schemas'
 import pg from 'pg'
 import { inject } from 'vitest'
 import type { Endpoints } from './stack.ts'
+import { platformOn } from './testing/platform.ts'
+import type { RunningStack } from './up.ts'
 
 export { type BrokerHandle, type Cluster, startBrokers } from './testing/brokers.ts'
 export { eventually } from './testing/eventually.ts'
@@ -42,3 +44,7 @@ export const freshDatabase = async (): Promise<string> => {
 
 /** A topic prefix that no other spec file uses. */
 export const freshPrefix = (): string => `spec-${randomBytes(5).toString('hex')}`
+
+/** The platform's processes on the shared services, with a database and topics of this spec file's own. Stop it at the end. */
+export const testPlatform = async (env: Record<string, string> = {}): Promise<RunningStack> =>
+  platformOn(testStack(), { databaseUrl: await freshDatabase(), topicPrefix: freshPrefix() }, env)

@@ -1,8 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { devUp, type RunningStack } from '@omium/dev'
-import { freshDatabase, freshPrefix, spawnService, testStack } from '@omium/dev/testing'
+import type { RunningStack } from '@omium/dev'
+import { spawnService, testPlatform } from '@omium/dev/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Summary } from '../src/demo/summary.ts'
 
@@ -10,22 +10,7 @@ let stack: RunningStack
 let home: string
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'omium-demo-'))
-  const { kafkaBrokers, registryUrl, redisUrl, s3 } = testStack()
-  stack = await devUp({
-    ephemeral: true,
-    env: {
-      OMIUM_KAFKA_BROKERS: kafkaBrokers.join(','),
-      OMIUM_SCHEMA_REGISTRY_URL: registryUrl,
-      OMIUM_DATABASE_URL: await freshDatabase(),
-      OMIUM_REDIS_URL: redisUrl,
-      OMIUM_S3_ENDPOINT: s3.endpoint,
-      OMIUM_S3_ACCESS_KEY_ID: s3.accessKeyId,
-      OMIUM_S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
-      OMIUM_S3_BUCKET: s3.bucket,
-      OMIUM_S3_REGION: s3.region,
-      OMIUM_TOPIC_PREFIX: freshPrefix(),
-    },
-  })
+  stack = await testPlatform()
 })
 afterAll(async () => {
   await stack?.stop()
