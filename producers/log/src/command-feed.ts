@@ -5,7 +5,9 @@
  * 2. A command that was decided before is answered with its recorded outcome and never decided again.
  * 3. An offset is committed only after the outcomes of all commands before it are accepted on the log (or, for a record
  *    that is no command, after its dead letter is written).
- * 4. At most `maxUndecided` commands are in work; delivery is paused meanwhile.
+ * 4. Commands that retention deleted before they were read are skipped, with an error notice: nobody was told "done" for
+ *    them, and waiting for them would stop the partition for ever.
+ * 5. At most `maxUndecided` commands are in work; delivery is paused meanwhile.
  */
 import { type CommandEnvelope, type ErrorCode, OmiumError } from '@omium/schemas'
 import type { CommitQueue } from './commit-queue.ts'
@@ -37,7 +39,9 @@ export class CommandFeed<S> {
   #member: GroupMember
   /** the next offset to take; everything before was taken already or is committed */
   #position = 0
+  #started = false
   #paused = true
+  #skipping = false
   #closed = false
   #work: Promise<void> = Promise.resolve()
   #inWork = 0
@@ -51,26 +55,17 @@ export class CommandFeed<S> {
     this.#member = member
   }
 
-  /** Starts delivery at the committed offset. */
+  /** Starts delivery at the committed offset, or at the first command that there is. */
   async start(): Promise<void> {
-    const committed = await this.#committed()
-    if (this.#closed) return
-    this.#position = committed
+    const position = await this.#answered(
+      'where to start is not known yet',
+      async () => (await this.#member.committed(this.#deps.topic, this.#partition)) ?? (await this.#first()),
+    )
+    if (position === undefined) return
+    this.#started = true
     this.#paused = false
-    this.#member.seek(this.#deps.topic, this.#partition, this.#position)
+    this.#goTo(position)
     this.#member.resume(this.#deps.topic, this.#partition)
-  }
-
-  async #committed(): Promise<number> {
-    for (let attempt = 0; !this.#closed; attempt++) {
-      try {
-        return (await this.#member.committed(this.#deps.topic, this.#partition)) ?? 0
-      } catch (error) {
-        this.#notice('warn', 'the committed offset cannot be read yet', { error: messageOf(error) })
-        await pause(this.#deps.timers, backoffMs(attempt, 50, 2_000))
-      }
-    }
-    return 0
   }
 
   /** After a rebalance that left the partition here: delivery goes on where it stood. */
@@ -78,12 +73,54 @@ export class CommandFeed<S> {
     const { topic } = this.#deps
     this.#member = member
     member.pause(topic, this.#partition)
-    member.seek(topic, this.#partition, this.#position)
+    if (!this.#started) return
+    this.#goTo(this.#position)
     if (!this.#paused) member.resume(topic, this.#partition)
   }
 
+  /** The log does not have the position any more: delivery goes on at the first command that it has. */
+  async halted(): Promise<void> {
+    if (!this.#started || this.#skipping) return
+    this.#skipping = true
+    const first = await this.#answered('where the commands begin is not known yet', () => this.#first())
+    this.#skipping = false
+    if (first === undefined) return
+    this.#deps.counters.add('truncations')
+    this.#notice('error', 'commands were deleted before they were read; going on at the first that exists', {
+      position: this.#position,
+      first,
+    })
+    this.#goTo(first)
+  }
+
+  #goTo(offset: number): void {
+    this.#position = offset
+    this.#member.seek(this.#deps.topic, this.#partition, offset)
+  }
+
+  async #first(): Promise<number> {
+    const { context, topic } = this.#deps
+    const first = (await context.transport.startOffsets(topic)).get(this.#partition)
+    if (first === undefined) throw new OmiumError('log_unreachable', `${topic} has no partition ${this.#partition}`)
+    return first
+  }
+
+  /** Asks until there is an answer; undefined when the feed was closed meanwhile. */
+  async #answered<T>(problem: string, ask: () => Promise<T>): Promise<T | undefined> {
+    for (let attempt = 0; !this.#closed; attempt++) {
+      try {
+        const answer = await ask()
+        return this.#closed ? undefined : answer
+      } catch (error) {
+        this.#notice('warn', problem, { error: messageOf(error) })
+        await pause(this.#deps.timers, backoffMs(attempt, 50, 2_000))
+      }
+    }
+    return undefined
+  }
+
   deliver(batch: ReadBatch): void {
-    if (this.#closed) return
+    if (this.#closed || !this.#started) return
     const fresh = batch.records.filter((record) => record.offset >= this.#position)
     if (fresh.length === 0) return
     this.#position = batch.nextOffset
@@ -118,16 +155,7 @@ export class CommandFeed<S> {
   }
 
   async #handleBatch(records: readonly StoredRecord[], done: readonly (() => void)[]): Promise<void> {
-    const { context, timers } = this.#deps
-    for (let attempt = 0; !this.#closed; attempt++) {
-      try {
-        await context.codec.learn(records)
-        break
-      } catch (error) {
-        this.#notice('warn', 'the schemas of commands cannot be learned yet', { error: messageOf(error) })
-        await pause(timers, backoffMs(attempt, 50, 2_000))
-      }
-    }
+    await this.#answered('the schemas of commands cannot be learned yet', () => this.#deps.context.codec.learn(records))
     for (const [i, record] of records.entries()) {
       if (this.#closed || !this.#deps.owner.live) return
       this.#inWork++

@@ -91,6 +91,7 @@ class Owner<S> implements ContextOwner {
       onAssigned: (partitions, member) => this.#assigned(partitions, member),
       onBatch: (batch) => this.#deliver(batch),
       onLost: () => this.#assigned([], undefined),
+      onHalted: (_topic, partition) => void this.#seats.get(partition)?.feed?.halted(),
     })
   }
 

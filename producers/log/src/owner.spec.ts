@@ -235,6 +235,25 @@ describe('an owner', () => {
     await owner.close()
   })
 
+  test('commands that retention deleted, with the offsets forgotten too, do not stop the partition', async () => {
+    for (const i of [1, 2, 3]) await installation.send('Deposit', { amount: i }, `cmd_${i}`)
+    installation.log.truncate(commandsTopic, 0, 2)
+    await installation.openOwner('one')
+    const events = await installation.events(3)
+    expect(events[1]?.envelope.commandId).toBe('cmd_3')
+  })
+
+  test('a committed offset that was deleted is reported, and delivery goes on at the first command there is', async () => {
+    for (const i of [1, 2, 3, 4]) await installation.send('Deposit', { amount: i }, `cmd_${i}`)
+    installation.groups.get('sim.accounts.owners').commit(commandsTopic, 0, 1)
+    installation.log.truncate(commandsTopic, 0, 3)
+    const owner = await installation.openOwner('one')
+    const events = await installation.events(3)
+    expect(events[1]?.envelope.commandId).toBe('cmd_4')
+    expect(installation.notices.join()).toContain('deleted before they were read')
+    expect(owner.counters['truncations']).toBe(1)
+  })
+
   test('garbage on the events topic is reported, at most by two owners, and refused by every reader', async () => {
     installation.log.write(eventsTopic, 0, [{ key: 'x', headers: {}, value: Buffer.from('garbage') }])
     const first = await installation.openOwner('one')

@@ -111,6 +111,7 @@ export const describeTransportContract = (name: string, open: () => Promise<Tran
         expect(bases).toEqual([0, 1, 4, 6])
         expect((await put(topic, 0, 'another producer'))[0]?.baseOffset).toBe(7)
         expect(await transport.endOffsets(topic)).toEqual(new Map([[0, 8]]))
+        expect(await transport.startOffsets(topic)).toEqual(new Map([[0, 0]]))
       })
 
       test('one append carries many partitions and topics, with one receipt for each', async () => {

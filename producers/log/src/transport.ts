@@ -75,6 +75,7 @@ export interface GroupMember {
   seek(topic: string, partition: number, offset: number): void
   /** commits the offset after the last handled record */
   commit(topic: string, partition: number, nextOffset: number): Promise<void>
+  /** the group's committed offset, null when there is none (any more): brokers forget those of groups that stand still */
   committed(topic: string, partition: number): Promise<number | null>
   leave(): Promise<void>
 }
@@ -105,6 +106,8 @@ export interface LogTransport {
   openProducer(): Promise<TransportProducer>
   openReader(requests: readonly ReadRequest[]): Promise<TransportReader>
   joinGroup(request: GroupRequest): Promise<GroupMember>
+  /** of every partition, the first offset that the log still has: retention deletes from the front */
+  startOffsets(topic: string): Promise<ReadonlyMap<number, number>>
   endOffsets(topic: string): Promise<ReadonlyMap<number, number>>
   partitionCount(topic: string): Promise<number>
   /** creates what is missing; an existing topic with other partition counts is an error, never altered */

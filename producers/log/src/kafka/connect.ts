@@ -5,7 +5,7 @@ import { createConnection, type Notice } from './connection.ts'
 import { joinKafkaGroup } from './group.ts'
 import { openKafkaProducer } from './producer.ts'
 import { openKafkaReader } from './reader.ts'
-import { endOffsetsOf, ensureKafkaTopics, partitionCountOf } from './topics.ts'
+import { ensureKafkaTopics, offsetsOf, partitionCountOf } from './topics.ts'
 
 export interface KafkaOptions {
   /** `host:port` of brokers to ask first */
@@ -89,9 +89,13 @@ export const connectKafka = async (options: KafkaOptions): Promise<LogTransport>
       open.add(member.leave)
       return member
     },
+    async startOffsets(topic) {
+      refuseWhenClosed()
+      return offsetsOf(admin, topic, 'first', connectWithinMs)
+    },
     async endOffsets(topic) {
       refuseWhenClosed()
-      return endOffsetsOf(admin, topic, connectWithinMs)
+      return offsetsOf(admin, topic, 'end', connectWithinMs)
     },
     async partitionCount(topic) {
       refuseWhenClosed()

@@ -24,22 +24,27 @@ const ask = async <T>(connection: KafkaConnection, withinMs: number, question: (
 const partitionIds = (connection: KafkaConnection, topic: string): number[] =>
   connection.cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId)
 
-/** Offsets after the last record that readers may see (the high watermark), by partition. */
-export const endOffsetsOf = (
+/**
+ * By partition, the first offset that is on the log, or the one after the last record that readers may see (the high
+ * watermark).
+ */
+export const offsetsOf = (
   connection: KafkaConnection,
   topic: string,
+  which: 'first' | 'end',
   withinMs: number,
 ): Promise<ReadonlyMap<number, number>> =>
   ask(connection, withinMs, async () => {
     await connection.cluster.addMultipleTargetTopics([topic])
     const partitions = partitionIds(connection, topic).map((partition) => ({ partition }))
-    const ends = new Map<number, number>()
-    for (const found of await connection.cluster.fetchTopicsOffset([{ topic, partitions, fromBeginning: false }])) {
-      for (const { partition, offset } of found.partitions) ends.set(partition, Number(offset))
+    const offsets = new Map<number, number>()
+    const question = { topic, partitions, fromBeginning: which === 'first' }
+    for (const found of await connection.cluster.fetchTopicsOffset([question])) {
+      for (const { partition, offset } of found.partitions) offsets.set(partition, Number(offset))
     }
-    if (ends.size !== partitions.length)
+    if (offsets.size !== partitions.length)
       throw new OmiumError('log_unreachable', `a partition of ${topic} has no leader`)
-    return ends
+    return offsets
   })
 
 export const partitionCountOf = (connection: KafkaConnection, topic: string, withinMs: number): Promise<number> =>

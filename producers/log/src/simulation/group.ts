@@ -10,6 +10,8 @@ import type { Process } from './world.ts'
 interface Flow {
   position: number
   paused: boolean
+  /** the position was deleted; nothing is delivered until a seek */
+  halted: boolean
   /** changes with every seek, so that a delivery under way does not move the position */
   seeks: number
 }
@@ -49,6 +51,9 @@ class Member implements GroupMember {
     if (flow === undefined) return
     flow.position = offset
     flow.seeks++
+    if (!flow.halted) return
+    flow.halted = false
+    this.#pump(topic, partition, flow)
   }
 
   commit(topic: string, partition: number, nextOffset: number): Promise<void> {
@@ -83,8 +88,8 @@ class Member implements GroupMember {
     this.flows = new Map()
     for (const partition of partitions) {
       for (const topic of this.request.topics) {
-        const position = this.group.committed(topic, partition) ?? 0
-        this.flows.set(keyOf(topic, partition), { position, paused: false, seeks: 0 })
+        const position = this.group.committed(topic, partition) ?? this.group.log.first(topic, partition)
+        this.flows.set(keyOf(topic, partition), { position, paused: false, halted: false, seeks: 0 })
       }
     }
     this.request.onAssigned(partitions, this)
@@ -108,7 +113,7 @@ class Member implements GroupMember {
     const { world } = log
     const { generation } = this
     let fetching = false
-    const current = () => this.generation === generation && !flow.paused
+    const current = () => this.generation === generation && !flow.paused && !flow.halted
     const fetch = (): void => {
       if (fetching || !current()) return
       fetching = true
@@ -119,6 +124,12 @@ class Member implements GroupMember {
           if (!current()) return
           if (world.random.chance(log.faults.redelivery)) {
             flow.position = Math.min(flow.position, this.group.committed(topic, partition) ?? 0)
+          }
+          if (flow.position < log.first(topic, partition)) {
+            flow.halted = true
+            const error = new OmiumError('log_truncated', `offset ${flow.position} of ${topic}/${partition} is gone`)
+            this.request.onHalted?.(topic, partition, error)
+            return
           }
           const batch = log.read(topic, partition, flow.position, world.random.between(1, 5))
           if (batch.records.length === 0 || !log.isAvailable(topic, partition)) {
@@ -233,6 +244,11 @@ export class SimulatedGroup {
 
   committed(topic: string, partition: number): number | null {
     return this.#committed.get(keyOf(topic, partition)) ?? null
+  }
+
+  /** As a broker does with the offsets of a group that stood still for long. */
+  forgetOffsets(): void {
+    this.#committed.clear()
   }
 
   commit(topic: string, partition: number, nextOffset: number): void {

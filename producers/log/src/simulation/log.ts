@@ -1,7 +1,7 @@
 /**
  * The simulated log: partitions, and a network between them and the processes that can lose, delay and reorder.
  *
- * 1. What was appended stays, in order; offsets are contiguous.
+ * 1. What was appended stays, in order; offsets are contiguous. Retention may delete from the front.
  * 2. A request may be lost, take effect with its reply lost, or take effect long after its producer was given up (a ghost).
  *    Partitions of one request fail one by one.
  * 3. A producer that is used again after an error acknowledges what it never wrote, as kafkajs's was measured to do. The
@@ -43,6 +43,8 @@ export const noFaults: Faults = {
 
 interface Partition {
   readonly records: StoredRecord[]
+  /** records before this offset cannot be read any more */
+  first: number
   unavailableUntilMs: number
 }
 
@@ -63,7 +65,10 @@ export class SimulatedLog {
     for (const { topic, partitions } of topics) {
       const existing = this.#topics.get(topic)
       if (existing === undefined) {
-        const fresh = Array.from({ length: partitions }, (): Partition => ({ records: [], unavailableUntilMs: 0 }))
+        const fresh = Array.from(
+          { length: partitions },
+          (): Partition => ({ records: [], first: 0, unavailableUntilMs: 0 }),
+        )
         this.#topics.set(topic, fresh)
       } else if (existing.length !== partitions) {
         throw new OmiumError(
@@ -88,6 +93,17 @@ export class SimulatedLog {
     const found = this.partitionsOf(topic)[partition]
     if (found === undefined) throw new OmiumError('log_unreachable', `topic ${topic} has no partition ${partition}`)
     return found
+  }
+
+  /** Retention deletes everything before `offset`. */
+  truncate(topic: string, partition: number, offset: number): void {
+    const target = this.#partition(topic, partition)
+    target.first = Math.max(target.first, Math.min(offset, target.records.length))
+  }
+
+  /** The first offset that can be read. */
+  first(topic: string, partition: number): number {
+    return this.#partition(topic, partition).first
   }
 
   delay(): number {

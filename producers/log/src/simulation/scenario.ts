@@ -374,6 +374,7 @@ class Scenario {
         const topic = random.chance(0.7) ? events : commands
         this.#log.loseLeader(topic, random.between(0, this.#partitions - 1), random.between(20, 500))
       } else if (dice < 0.9) this.#scribble()
+      else if (dice < 0.93) this.#retain()
       else this.#restart(running)
       world.after(random.between(50, 1_600 / intensity), strike)
     }
@@ -385,6 +386,13 @@ class Scenario {
     const topic = this.#world.random.chance(0.5) ? events : commands
     const record = { key: 'x', headers: { envelope: '{' }, value: Buffer.from('garbage') }
     this.#log.write(topic, this.#world.random.between(0, this.#partitions - 1), [record])
+  }
+
+  /** Retention deletes commands that are done; now and then the group's offsets expire, too. */
+  #retain(): void {
+    const group = this.#groups.get(`${prefix}.${accountsContext.name}.owners`)
+    for (let p = 0; p < this.#partitions; p++) this.#log.truncate(commands, p, group.committed(commands, p) ?? 0)
+    if (this.#world.random.chance(0.5)) group.forgetOffsets()
   }
 
   #crash(running: Running): void {

@@ -168,6 +168,9 @@ export const simulatedTransport = (log: SimulatedLog, groups: SimulatedGroups, p
       answer((): TransportReader => {
         for (const { topic, partition, fromOffset } of requests) {
           const end = log.records(topic, partition).length
+          if (fromOffset >= 0 && fromOffset < log.first(topic, partition)) {
+            throw new OmiumError('log_truncated', `offset ${fromOffset} of ${topic}/${partition} was deleted`)
+          }
           if (fromOffset > end || fromOffset < 0) {
             throw new OmiumError(
               'invalid_request',
@@ -179,6 +182,8 @@ export const simulatedTransport = (log: SimulatedLog, groups: SimulatedGroups, p
       }, log.faults.openFails),
     joinGroup: (request: GroupRequest) =>
       answer((): GroupMember => groups.get(request.groupId).join(request, process), log.faults.openFails),
+    startOffsets: (topic) =>
+      answer(() => new Map(log.partitionsOf(topic).map(({ first }, p) => [p, first])), log.faults.readFails),
     endOffsets: (topic) =>
       answer(() => new Map(log.partitionsOf(topic).map(({ records }, p) => [p, records.length])), log.faults.readFails),
     partitionCount: (topic) => answer(() => log.partitionsOf(topic).length, 0),
