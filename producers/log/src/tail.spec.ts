@@ -1,4 +1,4 @@
-import { createIdSource } from '@omium/schemas'
+import { createIdSource, OmiumError } from '@omium/schemas'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { openCommandSender } from './command-sender.ts'
 import type { LogContext, TailBatch, TailRequest } from './contract.ts'
@@ -69,6 +69,17 @@ afterEach(async () => {
 })
 
 describe('a tail', () => {
+  test('a registry that is away delays a batch and loses nothing of it', async () => {
+    log.write(topic, 0, [claim(1), event(1), event(2)])
+    let failures = 3
+    const learn = async () => {
+      if (failures-- > 0) throw new OmiumError('unavailable', 'the registry does not answer')
+    }
+    context = { ...context, codec: { ...codec, learn } }
+    const { versions } = await read({ partition: 0, fromOffset: 0 }, 3)
+    expect(versions).toEqual([0, 1, 2])
+  })
+
   test('delivers accepted events, and says what it refused and could not decode', async () => {
     const garbage = { key: null, headers: {}, value: Buffer.from('?') }
     log.write(topic, 0, [

@@ -1,6 +1,6 @@
 /**
  * Reading accepted events in log order. A tail folds acceptance itself, so what it delivers is what every owner and every
- * other reader holds for accepted. It survives unreachable brokers by reading on where it stood.
+ * other reader holds for accepted. It survives unreachable brokers, and a registry that is away, by reading on where it stood.
  */
 import { eventsTopic, OmiumError } from '@omium/schemas'
 import { AcceptanceFold } from './acceptance.ts'
@@ -40,13 +40,23 @@ class EventsTail implements Tail {
   }
 
   async next(): Promise<TailBatch | null> {
-    while (!this.#closed) {
-      const batch = await this.#read()
-      if (batch === null) return null
-      await this.#context.codec.learn(batch.records)
-      const delivered = this.#fold(batch)
-      if (delivered !== undefined) return delivered
+    for (let attempt = 0; !this.#closed; attempt++) {
+      try {
+        const batch = await this.#read()
+        if (batch === null) break
+        await this.#context.codec.learn(batch.records)
+        const delivered = this.#fold(batch)
+        if (delivered !== undefined) return delivered
+        attempt = -1
+      } catch (error) {
+        // what was read and not folded must come again, or it would be missing without a trace
+        await this.#closeReader()
+        // an offset that is gone, or data that cannot be read, is not cured by trying again
+        if (error instanceof OmiumError && !error.retryable) throw error
+        await pause(this.#timers, backoffMs(attempt, firstBackoffMs, maxBackoffMs))
+      }
     }
+    await this.#closeReader()
     return null
   }
 
@@ -56,7 +66,7 @@ class EventsTail implements Tail {
 
   async close(): Promise<void> {
     this.#closed = true
-    await this.#reader?.close()
+    await this.#closeReader()
   }
 
   #position(partition: number): Position {
@@ -66,28 +76,20 @@ class EventsTail implements Tail {
   }
 
   async #read(): Promise<ReadBatch | null> {
-    for (let attempt = 0; !this.#closed; attempt++) {
-      try {
-        this.#reader ??= await this.#context.transport.openReader(
-          [...this.#positions].map(([partition, { fold }]) => ({
-            topic: this.#topic,
-            partition,
-            fromOffset: fold.nextOffset,
-          })),
-        )
-        if (this.#closed) break
-        return await this.#reader.next()
-      } catch (error) {
-        const reader = this.#reader
-        this.#reader = undefined
-        await reader?.close().catch(() => undefined)
-        // an offset that is gone, or data that cannot be read, is not cured by trying again
-        if (error instanceof OmiumError && !error.retryable) throw error
-        await pause(this.#timers, backoffMs(attempt, firstBackoffMs, maxBackoffMs))
-      }
-    }
-    await this.#reader?.close().catch(() => undefined)
-    return null
+    this.#reader ??= await this.#context.transport.openReader(
+      [...this.#positions].map(([partition, { fold }]) => ({
+        topic: this.#topic,
+        partition,
+        fromOffset: fold.nextOffset,
+      })),
+    )
+    return this.#closed ? null : this.#reader.next()
+  }
+
+  async #closeReader(): Promise<void> {
+    const reader = this.#reader
+    this.#reader = undefined
+    await reader?.close().catch(() => undefined)
   }
 
   /** Undefined when the batch lies before the first offset wanted. */
