@@ -87,9 +87,15 @@ export interface OwnedPartition<S> {
   versionOf(aggregate: string): number
   /** false after the partition was lost; appends then reject with OmiumError `log_fenced` */
   readonly live: boolean
-  /** puts the drafts on the log contiguously; resolves when every record is accepted */
+  /**
+   * Puts the drafts on the log contiguously; resolves when every record is accepted. Besides `log_fenced` it rejects, without
+   * any effect, what could never be accepted: `payload_too_large` (3 MiB in all), `execution_parked`, `record_unfoldable`.
+   */
   append(drafts: readonly EventDraft[]): Promise<Appended>
-  /** sends a command to any aggregate of this context; at least once, so give it a deterministic id */
+  /**
+   * Sends a command to any aggregate of this context; at least once, so give it a deterministic id. Tries for as long as the
+   * partition is owned (`log_fenced`); rejects what can never be sent (`invalid_request`, `payload_too_large`).
+   */
   send(command: {
     id: string
     type: string

@@ -2,6 +2,7 @@ import { aggregateKey, type ErrorCode, type EventEnvelope, OmiumError } from '@o
 import { isLogRecord } from './acceptance.ts'
 import type { CommandOutcome, EventDraft, LogContext } from './contract.ts'
 import { partitionFor } from './partitioning.ts'
+import { bytesOf, maxAppendBytes } from './record-size.ts'
 import type { PreparedRecord } from './writer.ts'
 
 /** What drafts are prepared against: the owner's view, with everything that it has appended so far. */
@@ -17,7 +18,8 @@ export interface OwnerView {
 /**
  * Envelopes and encodings of drafts, without effect on anything. An owner accepts its own records unread, so whatever the
  * fold would refuse, or a reader could not read, is refused here.
- * @throws OmiumError `execution_parked`, or `internal` when the drafts make no sense; whatever the codec throws
+ * @throws OmiumError `execution_parked`, `payload_too_large`, or `internal` when the drafts make no sense; whatever the
+ *   codec throws
  */
 export const prepareEvents = (
   context: LogContext,
@@ -28,6 +30,7 @@ export const prepareEvents = (
   const { codec, definition, ids, nowMs } = context
   const versions = new Map<string, number>()
   const decided = new Set<string>()
+  let bytes = 0
   return drafts.map((draft) => {
     const { type, aggregate, commandId, traceparent } = draft
     const schemaVersion = definition.events[type]?.version
@@ -60,7 +63,12 @@ export const prepareEvents = (
     }
     if (!isSound(envelope)) throw new OmiumError('internal', `the envelope of ${type} lacks an identity or a time`)
     const outcome = outcomeIn(type, draft.data)
-    return { envelope, raw: codec.encodeEvent(envelope, draft.data), ...(outcome && { outcome }) }
+    const raw = codec.encodeEvent(envelope, draft.data)
+    bytes += bytesOf(raw)
+    if (bytes > maxAppendBytes) {
+      throw new OmiumError('payload_too_large', `an append of more than ${maxAppendBytes} bytes, at ${type}`)
+    }
+    return { envelope, raw, ...(outcome && { outcome }) }
   })
 }
 

@@ -1,9 +1,11 @@
 /**
  * At-least-once sending of records that need no order and no fold (commands, dead letters): everything waiting goes out
- * in one request; after an error the producer is destroyed and the same records are sent again by a new one.
+ * in one request, as far as the log takes that much; after an error the producer is destroyed and the same records are
+ * sent again by a new one. A record that is refused for its size fails alone.
  */
 import { OmiumError } from '@omium/schemas'
 import { messageOf } from './notices.ts'
+import { bytesOf, maxAppendBytes } from './record-size.ts'
 import { backoffMs, pause, type Timers } from './timers.ts'
 import type { AppendReceipt, LogTransport, PartitionBatch, RawRecord, TransportProducer } from './transport.ts'
 
@@ -11,6 +13,7 @@ interface Waiting {
   readonly topic: string
   readonly partition: number
   readonly raw: RawRecord
+  readonly bytes: number
   readonly resolve: (offset: number) => void
   readonly reject: (error: OmiumError) => void
   attempts: number
@@ -24,6 +27,8 @@ export interface GroupCommitOptions {
   readonly maxRecords?: number
 }
 
+/** of one partition in one request; a larger record goes alone */
+const maxBatchBytes = 1024 * 1024
 const firstBackoffMs = 20
 const maxBackoffMs = 1_000
 
@@ -31,6 +36,8 @@ export class GroupCommit {
   readonly #options: GroupCommitOptions
   #producer: TransportProducer | undefined
   #waiting: Waiting[] = []
+  /** so many from the front are sent one by one */
+  #alone = 0
   #pumping: Promise<void> | undefined
   #closed = false
 
@@ -40,15 +47,18 @@ export class GroupCommit {
 
   /**
    * Resolves with the record's offset once it is on the log.
-   * @throws OmiumError `log_unreachable` after too many attempts; the record may be on the log nevertheless
+   * @throws OmiumError `log_unreachable` after too many attempts; the record may be on the log nevertheless;
+   *   `payload_too_large` when the log does not take records of this size
    */
   send(topic: string, partition: number, raw: RawRecord): Promise<number> {
     if (this.#closed) return Promise.reject(new OmiumError('log_unreachable', 'the sender is closed'))
+    const bytes = bytesOf(raw)
+    if (bytes > maxAppendBytes) {
+      return Promise.reject(new OmiumError('payload_too_large', `a record of ${bytes} bytes for ${topic}`))
+    }
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ topic, partition, raw, resolve, reject, attempts: 0 })
-      this.#pumping ??= this.#run().finally(() => {
-        this.#pumping = undefined
-      })
+      this.#waiting.push({ topic, partition, raw, bytes, resolve, reject, attempts: 0 })
+      this.#pumping ??= this.#run()
     })
   }
 
@@ -62,10 +72,10 @@ export class GroupCommit {
   }
 
   async #run(): Promise<void> {
-    const { timers, transport, maxAttempts, maxRecords = 5_000 } = this.#options
+    const { timers, transport } = this.#options
     await timers.turn()
     for (let failures = 0; this.#waiting.length > 0; ) {
-      const batch = this.#waiting.splice(0, maxRecords)
+      const batch = this.#next()
       try {
         this.#producer ??= await transport.openProducer()
         settle(batch, await this.#producer.append(partitioned(batch)))
@@ -74,15 +84,49 @@ export class GroupCommit {
         const producer = this.#producer
         this.#producer = undefined
         void producer?.close().catch(() => undefined)
-        const again: Waiting[] = []
-        for (const waiting of batch) {
-          if (++waiting.attempts < maxAttempts) again.push(waiting)
-          else waiting.reject(unreachable(waiting, error))
-        }
-        this.#waiting = [...again, ...this.#waiting]
+        this.#waiting = [...this.#failed(batch, error), ...this.#waiting]
         if (this.#waiting.length > 0) await pause(timers, backoffMs(failures++, firstBackoffMs, maxBackoffMs))
       }
     }
+    // in the same turn as the last look: who sends in reaction to an outcome must find that nobody pumps
+    this.#pumping = undefined
+  }
+
+  /** Takes what goes into the next request from the front of what waits. */
+  #next(): Waiting[] {
+    const { maxRecords = 5_000 } = this.#options
+    if (this.#alone > 0) {
+      this.#alone--
+      return this.#waiting.splice(0, 1)
+    }
+    const sizes = new Map<string, number>()
+    let count = 0
+    for (const { topic, partition, bytes } of this.#waiting) {
+      const key = keyOf(topic, partition)
+      const size = (sizes.get(key) ?? 0) + bytes
+      if (count > 0 && (count >= maxRecords || size > maxBatchBytes)) break
+      sizes.set(key, size)
+      count++
+    }
+    return this.#waiting.splice(0, count)
+  }
+
+  /** What of a failed request is to be sent again. */
+  #failed(batch: readonly Waiting[], error: unknown): Waiting[] {
+    if (error instanceof OmiumError && error.code === 'payload_too_large') {
+      // one of them is to blame: each shows for itself
+      if (batch.length > 1) {
+        this.#alone = batch.length
+        return [...batch]
+      }
+      for (const waiting of batch) waiting.reject(error)
+      return []
+    }
+    return batch.filter((waiting) => {
+      if (++waiting.attempts < this.#options.maxAttempts) return true
+      waiting.reject(unreachable(waiting, error))
+      return false
+    })
   }
 }
 

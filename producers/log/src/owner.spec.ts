@@ -7,6 +7,7 @@ import { createJsonCodec } from './json-codec.ts'
 import { partitionFor } from './partitioning.ts'
 import { ownerParts } from './parts.ts'
 import { provisionContext } from './provision.ts'
+import { maxAppendBytes } from './record-size.ts'
 import { type Accounts, accountsContext, accountsMachine, decide } from './simulation/accounts.ts'
 import { SimulatedLog } from './simulation/log.ts'
 import { noCompression, SimulatedSnapshots } from './simulation/snapshots.ts'
@@ -272,6 +273,37 @@ describe('an owner', () => {
     await installation.openOwner('three')
     await installation.eventually('a third owner', () => installation.owned.length === 3)
     expect(installation.letters()).toHaveLength(2)
+  })
+
+  test('garbage as large as the log allows is reported shortened and does not stop the partition', async () => {
+    installation.log.maxBatchBytes = 10_000
+    const garbage = { key: 'k'.repeat(1_000), headers: { x: 'h'.repeat(4_000) }, value: Buffer.alloc(4_850) }
+    for (const topic of [eventsTopic, commandsTopic]) installation.log.write(topic, 0, [garbage])
+    await installation.openOwner('one')
+    await installation.send('Deposit', { amount: 1 }, 'cmd_1')
+    await installation.events(3)
+    await installation.eventually('both letters', () => installation.letters().length === 2)
+    for (const { headers } of installation.letters()) {
+      expect(headers).toMatchObject({ 'dead-letter-offset': '0', 'dead-letter-shortened': 'true' })
+    }
+    const group = installation.groups.get('sim.accounts.owners')
+    await installation.eventually('the commit', () => group.committed(commandsTopic, 0) === 2)
+  })
+
+  test('an append larger than the log takes is refused without effect; the partition goes on', async () => {
+    await installation.openOwner('one')
+    await installation.eventually('ownership', () => installation.owned.length === 1)
+    const [partition] = installation.owned
+    const large = { ...account, type: 'Noted', data: { effect: 'x'.repeat(maxAppendBytes) } }
+    await expect(partition?.append([large])).rejects.toMatchObject({ code: 'payload_too_large' })
+    const command = { ...account, id: 'cmd_1', type: 'Transfer', data: { amount: 1, to: large.data.effect } }
+    await expect(partition?.send(command)).rejects.toMatchObject({ code: 'payload_too_large' })
+    await partition?.append([{ ...account, type: 'Noted', data: { effect: 'e' } }])
+    const events = await installation.events(2)
+    expect(events.map((e) => [e.type, e.envelope.version])).toEqual([
+      ['PartitionClaimed', 0],
+      ['Noted', 1],
+    ])
   })
 
   test('an event that cannot be decoded parks its aggregate for every reader; the others go on', async () => {

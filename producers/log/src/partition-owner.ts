@@ -292,6 +292,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
         await commands.send(topic, partitionFor(draft.aggregate, partitionCount), raw)
         return
       } catch (error) {
+        if (error instanceof OmiumError && !error.retryable) throw error
         const fields = { partition: this.partition, type: draft.type, error: messageOf(error) }
         this.options.onNotice({ level: 'warn', message: 'a command cannot be sent; trying again', fields })
       }

@@ -1,5 +1,6 @@
 import { commandsTopic, deadLettersTopic, eventsTopic } from '@omium/schemas'
 import type { LogContext } from './contract.ts'
+import { maxMessageBytes } from './record-size.ts'
 
 export interface ProvisionOptions {
   /** of the commands and the events topic alike; never changes once they exist */
@@ -10,7 +11,6 @@ export interface ProvisionOptions {
 }
 
 const dayMs = 24 * 60 * 60 * 1000
-const maxMessageBytes = String(4 * 1024 * 1024)
 
 /** Creates a context's topics where they are missing and registers its schemas. Safe to call from many processes at once. */
 export const provisionContext = async (context: LogContext, options: ProvisionOptions): Promise<void> => {
@@ -18,7 +18,9 @@ export const provisionContext = async (context: LogContext, options: ProvisionOp
   const { name } = context.definition
   const common = {
     'cleanup.policy': 'delete',
-    'max.message.bytes': maxMessageBytes,
+    'max.message.bytes': String(maxMessageBytes),
+    // whatever another producer compresses with, the broker stores what every reader can read
+    'compression.type': 'uncompressed',
     'min.insync.replicas': String(Math.max(1, replication - 1)),
   }
   const forEver = { ...common, 'retention.ms': '-1', 'retention.bytes': '-1' }

@@ -16,6 +16,7 @@ import type { AcceptanceFold, Verdict } from './acceptance.ts'
 import type { Appended, CommandOutcome, RecordCodec } from './contract.ts'
 import { type Counters, messageOf, type OnNotice } from './notices.ts'
 import { endOf, readThrough } from './reading.ts'
+import { bytesOf } from './record-size.ts'
 import { backoffMs, pause, type Timers } from './timers.ts'
 import type {
   AppendReceipt,
@@ -80,12 +81,6 @@ export interface WriterOptions {
 
 const firstBackoffMs = 20
 const maxBackoffMs = 2_000
-
-const bytesOf = (raw: RawRecord): number => {
-  let bytes = 64 + (raw.value?.length ?? 0) + (raw.key?.length ?? 0)
-  for (const name in raw.headers) bytes += name.length + (raw.headers[name] as string).length
-  return bytes
-}
 
 export class LogWriter {
   readonly #options: WriterOptions

@@ -8,6 +8,7 @@
  *    guard in front of it is the transport's; a simulated bug can take it away.
  */
 import { OmiumError } from '@omium/schemas'
+import { bytesOf } from '../record-size.ts'
 import type { AppendReceipt, PartitionBatch, RawRecord, ReadBatch, StoredRecord, TopicSpec } from '../transport.ts'
 import type { Process, World } from './world.ts'
 
@@ -52,6 +53,8 @@ type Fate = 'ok' | 'lost request' | 'lost reply' | 'ghost'
 
 export class SimulatedLog {
   faults: Faults
+  /** a partition's part of a request that is larger is refused */
+  maxBatchBytes = Number.POSITIVE_INFINITY
   readonly world: World
   readonly #topics = new Map<string, Partition[]>()
   #waiting: (() => void)[] = []
@@ -151,21 +154,22 @@ export class SimulatedLog {
     const receipts: AppendReceipt[] = []
     let answers = 0
     let failed = false
+    const tooLarge = batches.some(({ records }) => this.#isTooLarge(records))
+    const failure = tooLarge
+      ? new OmiumError('payload_too_large', 'the log refuses records of this size')
+      : new OmiumError('log_unreachable', 'request timed out')
     const answer = () => {
       if (++answers < batches.length) return
       // a lost reply shows as a timeout, which is slower than any answer
       const delayMs = failed ? this.delay() * world.random.between(1, 20) : this.delay()
-      world.after(
-        delayMs,
-        () => reply(failed ? new OmiumError('log_unreachable', 'request timed out') : receipts),
-        process,
-      )
+      world.after(delayMs, () => reply(failed ? failure : receipts), process)
     }
     for (const batch of batches) {
       const fate = this.#fate()
       const arrivalMs = this.delay() * (fate === 'ghost' ? world.random.between(10, 400) : 1)
       world.after(arrivalMs, () => {
-        const available = fate === 'ghost' || this.isAvailable(batch.topic, batch.partition)
+        const reachable = fate === 'ghost' || this.isAvailable(batch.topic, batch.partition)
+        const available = reachable && !this.#isTooLarge(batch.records)
         if (fate !== 'lost request' && available) {
           const baseOffset = this.write(batch.topic, batch.partition, batch.records)
           receipts.push({ topic: batch.topic, partition: batch.partition, baseOffset })
@@ -178,6 +182,11 @@ export class SimulatedLog {
         world.after(this.delay(), answer)
       }
     }
+  }
+
+  #isTooLarge(records: readonly RawRecord[]): boolean {
+    if (this.maxBatchBytes === Number.POSITIVE_INFINITY) return false
+    return records.reduce((bytes, record) => bytes + bytesOf(record), 0) > this.maxBatchBytes
   }
 
   #fate(): Fate {
