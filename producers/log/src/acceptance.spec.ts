@@ -102,6 +102,26 @@ describe('the acceptance rule', () => {
     expect(state.isParked('execution:t/a')).toBe(true)
   })
 
+  test('a parking is lifted by a later owner only, and once', () => {
+    const parked = (epoch: number) => envelope({ type: 'AggregateParked', version: 0, epoch })
+    const unparked = (epoch: number) => envelope({ type: 'AggregateUnparked', version: 0, epoch })
+    const { verdicts } = fold([
+      claim(1),
+      envelope({ version: 1 }),
+      unparked(1),
+      parked(1),
+      unparked(1),
+      claim(2),
+      unparked(2),
+      envelope({ version: 2, epoch: 2 }),
+      parked(2),
+      unparked(2), // the same again, late
+      envelope({ version: 3, epoch: 2 }),
+    ])
+    const refused = verdicts.flatMap((verdict, i) => (verdict === 'accepted' ? [] : [`${i} ${verdict}`]))
+    expect(refused).toEqual(['2 not_parked', '4 not_parked', '9 not_parked', '10 parked'])
+  })
+
   test('a closed aggregate keeps its version for a window, then starts anew', () => {
     const windows = { closedAggregates: 1, decidedCommands: 1 }
     const close = (aggregate: string) => envelope({ aggregate, closes: true })
@@ -139,7 +159,7 @@ const anyEnvelope = fc.oneof(
   {
     arbitrary: fc
       .record({
-        type: fc.constantFrom('CommandRejected', 'CommandDeduplicated', 'AggregateParked'),
+        type: fc.constantFrom('CommandRejected', 'CommandDeduplicated', 'AggregateParked', 'AggregateUnparked'),
         aggregate: fc.constantFrom('a', 'b', 'c', 'd'),
         commandId: fc.constantFrom('1', '2', '3', '4', '5'),
         epoch: fc.integer({ min: 0, max: 4 }),

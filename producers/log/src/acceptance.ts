@@ -9,7 +9,8 @@
  *    or late, counts once.
  * 4. Version 0 marks the log's own records, which change no aggregate: `CommandRejected` (refused when its command was
  *    decided already), `CommandDeduplicated`, and `AggregateParked`, after which the aggregate's events and further
- *    parkings are refused.
+ *    parkings are refused until `AggregateUnparked`. That one is accepted only in a later epoch than the parking, so that
+ *    a late repetition of it cannot lift a parking that came after it.
  * 5. A command is decided by the first accepted record that carries its id.
  * 6. Memory is bounded by live aggregates and two FIFO windows. The windows' sizes are part of the rule: all readers must
  *    use the same ones.
@@ -31,7 +32,13 @@ export const acceptanceWindows: AcceptanceWindows = { closedAggregates: 50_000, 
 
 export type Verdict = 'accepted' | RejectionReason
 
-const logRecordTypes = new Set(['PartitionClaimed', 'CommandRejected', 'CommandDeduplicated', 'AggregateParked'])
+const logRecordTypes = new Set([
+  'PartitionClaimed',
+  'CommandRejected',
+  'CommandDeduplicated',
+  'AggregateParked',
+  'AggregateUnparked',
+])
 
 /** Records of the log itself: version 0, no aggregate's history. */
 export const isLogRecord = (type: string): boolean => logRecordTypes.has(type)
@@ -40,7 +47,7 @@ const acceptedOutcome: CommandOutcome = { status: 'accepted' }
 
 /** Text form of a checkpoint; the keys are short because there may be a hundred thousand entries. */
 interface Encoded {
-  readonly format: 1
+  readonly format: 2
   readonly windows: readonly [closed: number, decided: number]
   readonly next: number
   readonly epoch: number
@@ -51,7 +58,8 @@ interface Encoded {
   readonly closed: readonly (string | number)[]
   /** command id, 1 = accepted | 0 = not known to this reader | [code, detail], ... oldest first */
   readonly decided: readonly unknown[]
-  readonly parked: readonly string[]
+  /** aggregate, epoch in which it was parked, ... */
+  readonly parked: readonly (string | number)[]
 }
 
 export class AcceptanceFold {
@@ -65,7 +73,8 @@ export class AcceptanceFold {
   readonly #live = new Map<string, number>()
   readonly #closed: KeyWindow<number>
   readonly #decided: KeyWindow<CommandOutcome | null>
-  readonly #parked = new Set<string>()
+  /** with the epoch of the parking */
+  readonly #parked = new Map<string, number>()
 
   constructor(windows: AcceptanceWindows = acceptanceWindows) {
     this.#windows = windows
@@ -101,6 +110,9 @@ export class AcceptanceFold {
     if (epoch !== this.epoch) return epoch < this.epoch ? 'stale_epoch' : 'future_epoch'
     if (version === 0) {
       if (type === 'AggregateParked') return this.#parked.has(envelope.aggregate) ? 'parked' : 'accepted'
+      if (type === 'AggregateUnparked') {
+        return (this.#parked.get(envelope.aggregate) ?? epoch) < epoch ? 'accepted' : 'not_parked'
+      }
       if (type !== 'CommandRejected') return 'accepted'
       if (envelope.commandId === undefined) return 'malformed'
       return this.isDecided(envelope.commandId) ? 'command_already_decided' : 'accepted'
@@ -123,7 +135,8 @@ export class AcceptanceFold {
         this.#live.set(aggregate, version)
         if (version > 1) this.#closed.delete(aggregate)
       }
-    } else if (type === 'AggregateParked') this.#parked.add(aggregate)
+    } else if (type === 'AggregateParked') this.#parked.set(aggregate, this.epoch)
+    else if (type === 'AggregateUnparked') this.#parked.delete(aggregate)
     if (commandId !== undefined && !this.#decided.has(commandId)) {
       this.#decided.set(commandId, version > 0 ? acceptedOutcome : (outcome ?? null))
     }
@@ -147,13 +160,17 @@ export class AcceptanceFold {
     return this.#parked.has(aggregate)
   }
 
+  get parkedAggregates(): readonly string[] {
+    return [...this.#parked.keys()]
+  }
+
   get liveAggregates(): number {
     return this.#live.size
   }
 
   checkpoint(): AcceptanceCheckpoint {
     const encoded: Encoded = {
-      format: 1,
+      format: 2,
       windows: [this.#windows.closedAggregates, this.#windows.decidedCommands],
       next: this.nextOffset,
       epoch: this.epoch,
@@ -165,7 +182,7 @@ export class AcceptanceFold {
         id,
         outcome === null ? 0 : outcome.status === 'accepted' ? 1 : [outcome.code, outcome.detail],
       ]),
-      parked: [...this.#parked],
+      parked: [...this.#parked].flat(),
     }
     return { nextOffset: this.nextOffset, body: Buffer.from(JSON.stringify(encoded)) }
   }
@@ -195,7 +212,9 @@ export class AcceptanceFold {
     for (let i = 0; i < encoded.decided.length; i += 2) {
       this.#decided.set(encoded.decided[i] as string, outcomeFrom(encoded.decided[i + 1]))
     }
-    for (const aggregate of encoded.parked) this.#parked.add(aggregate)
+    for (let i = 0; i < encoded.parked.length; i += 2) {
+      this.#parked.set(encoded.parked[i] as string, encoded.parked[i + 1] as number)
+    }
     return this
   }
 }
@@ -210,7 +229,7 @@ const outcomeFrom = (encoded: unknown): CommandOutcome | null => {
 const parse = (body: Buffer): Encoded => {
   try {
     const encoded = JSON.parse(body.toString()) as Encoded
-    if (encoded.format === 1 && Array.isArray(encoded.live) && Array.isArray(encoded.decided)) return encoded
+    if (encoded.format === 2 && Array.isArray(encoded.live) && Array.isArray(encoded.decided)) return encoded
   } catch (cause) {
     throw new OmiumError('snapshot_corrupt', 'the acceptance checkpoint is not readable', { cause })
   }

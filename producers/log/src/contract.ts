@@ -30,6 +30,7 @@ export type RejectionReason =
   | 'command_already_decided'
   | 'malformed'
   | 'parked'
+  | 'not_parked'
 
 /** An event that an owner wants to append. The core adds id, aggregate version, epoch and time. */
 export interface EventDraft {
@@ -53,7 +54,10 @@ export interface EventDraft {
  * reference where the caller of `append` may still change it.
  */
 export interface StateMachine<S> {
-  /** changes whenever `apply` or the encoding changes; snapshots of another version are ignored */
+  /**
+   * Changes whenever `apply`, the encoding or the decoding of events changes. Snapshots of another version are ignored, and
+   * aggregates that code of another version has parked are tried again.
+   */
   readonly version: number
   empty(): S
   apply(state: S, event: AcceptedEvent): void

@@ -67,11 +67,16 @@ class Installation {
     return partition.append(decision)
   }
 
-  openOwner(name: string, process = new Process(name), snapshotEvery = 1_000): Promise<ContextOwner> {
+  openOwner(
+    name: string,
+    process = new Process(name),
+    snapshotEvery = 1_000,
+    machine = accountsMachine,
+  ): Promise<ContextOwner> {
     return openOwnerWith(
       this.context(process),
       {
-        machine: accountsMachine,
+        machine,
         handler: {
           owned: (partition) => this.owned.push(partition),
           command: this.command,
@@ -336,18 +341,57 @@ describe('an owner', () => {
     expect(installation.owned[1]?.state.balances.get('execution:t/b')).toBe(7)
   })
 
-  test('an event that the state machine cannot apply parks its aggregate at once; nothing of it reaches the log', async () => {
+  test('a draft that the state machine cannot apply parks its aggregate, and the state is built anew without it', async () => {
     await installation.openOwner('one')
     await installation.eventually('ownership', () => installation.owned.length === 1)
     const [partition] = installation.owned
-    const common = { aggregate: 'execution:t/a', tenant: 't', actor: 'system', correlationId: 'c' }
-    const broken = { ...common, type: 'Deposited', data: null }
-    await expect(partition?.append([broken])).rejects.toMatchObject({ code: 'record_unfoldable' })
-    const later = { ...common, type: 'Noted', data: { effect: 'e' } }
-    await expect(partition?.append([later])).rejects.toMatchObject({ code: 'execution_parked' })
-    await partition?.append([{ ...later, aggregate: 'execution:t/b' }])
-    const events = await installation.events(3)
-    expect(events.map((e) => e.type)).toEqual(['PartitionClaimed', 'AggregateParked', 'Noted'])
+    const before = { ...account, type: 'Deposited', data: { amount: 5, effect: 'e' } }
+    const broken = { ...account, type: 'Deposited', data: null, aggregate: 'execution:t/b' }
+    await expect(partition?.append([before, broken])).rejects.toMatchObject({ code: 'record_unfoldable' })
+    await expect(partition?.append([before])).rejects.toMatchObject({ code: 'log_fenced' })
+    await installation.eventually('a new beginning', () => installation.owned.length === 2)
+    const again = installation.owned[1]
+    expect(again?.state.balances.size).toBe(0)
+    await expect(again?.append([{ ...broken, data: { amount: 1, effect: 'e' } }])).rejects.toMatchObject({
+      code: 'execution_parked',
+    })
+    await again?.append([before])
+    const events = await installation.events(4)
+    expect(events.map((e) => e.type)).toEqual(['PartitionClaimed', 'AggregateParked', 'PartitionClaimed', 'Deposited'])
+  })
+
+  test('repaired code goes on with what older code has parked; the older code, back again, parks it anew', async () => {
+    const repaired = accountsMachine
+    const defective: typeof accountsMachine = {
+      ...accountsMachine,
+      version: 0,
+      apply: (state, event) => {
+        if (event.type === 'Gilded') throw new TypeError('unknown event')
+        accountsMachine.apply(state, event)
+      },
+    }
+    let owner: ContextOwner | undefined
+    const handOver = async (machine: typeof accountsMachine) => {
+      await owner?.close()
+      owner = await installation.openOwner('next', undefined, 1_000, machine)
+      await installation.eventually('ownership', () => installation.owned.at(-1)?.live === true)
+      return installation.owned.at(-1)
+    }
+    const gilded = { ...account, type: 'Gilded', data: { effect: 'e' } }
+    const deposited = { ...account, type: 'Deposited', data: { amount: 5, effect: 'e' } }
+    await (await handOver(repaired))?.append([deposited, gilded])
+    for (const machine of [defective, defective]) {
+      const parked = await handOver(machine)
+      await expect(parked?.append([deposited])).rejects.toMatchObject({ code: 'execution_parked' })
+    }
+    await (await handOver(repaired))?.append([deposited])
+    const relapsed = await handOver(defective)
+    await expect(relapsed?.append([deposited])).rejects.toMatchObject({ code: 'execution_parked' })
+    const last = await handOver(repaired)
+    expect(last?.state.balances.get(account.aggregate)).toBe(10)
+    const batches = await installation.read((seen) => seen.filter((e) => e.type === 'AggregateUnparked').length === 2)
+    const parkings = batches.flatMap((b) => b.events).filter((e) => e.type === 'AggregateParked')
+    expect(parkings).toHaveLength(2)
   })
 
   test('drafts that make no sense are refused without effect', async () => {

@@ -8,10 +8,13 @@
  * 3. A snapshot pairs a state with the acceptance of exactly the records in it: the state is encoded now, the acceptance in
  *    the moment when the last record that the state contains is accepted.
  * 4. A record that cannot be decoded or applied parks its aggregate: it is a dead letter, and a record on the log makes
- *    every reader refuse what might still come for it. The rest of the partition goes on.
+ *    every reader refuse what might still come for it. The rest of the partition goes on. An owner whose machine has
+ *    another version than the one that parked, and that could apply the whole history, lifts the parking.
+ * 5. A draft that its own machine cannot apply leaves a state that is no fold of the log: nothing is decided on it any
+ *    more. The draft's aggregate is parked, then the partition is given up and built anew.
  */
 import { commandsTopic, type ErrorCode, type EventEnvelope, eventsTopic, OmiumError } from '@omium/schemas'
-import { type AcceptanceFold, isLogRecord, type Verdict } from './acceptance.ts'
+import type { AcceptanceFold, Verdict } from './acceptance.ts'
 import { commandRecord } from './command-sender.ts'
 import type {
   Appended,
@@ -75,8 +78,13 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   #dropped = false
   readonly #pending = new PendingEffects()
   readonly #snapshots: SnapshotKeeper<S>
-  /** aggregates that stand still here, with the reason; on the log too once that record is accepted */
-  readonly #parked = new Map<string, Parking>()
+  /** aggregates whose history this state does not hold as the log has it, because it could not be applied */
+  readonly #unfit = new Set<string>()
+  /** those of them that the log does not hold for parked yet */
+  readonly #unrecorded = new Map<string, Parking>()
+  /** aggregates parked by other code, whose history could be applied here; with their tenants */
+  readonly #liftable = new Map<string, string>()
+  #tainted = false
   /**
    * Records without an envelope that may not have been reported. A claimer reports what it read before its claim, and may
    * die before it reports what came between; so those since the claim before the last are reported, some of them twice.
@@ -96,7 +104,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   }
 
   get live(): boolean {
-    return this.#claimed && !this.#dropped
+    return this.#claimed && !this.#dropped && !this.#tainted
   }
 
   /**
@@ -115,7 +123,8 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     this.#claimed = true
     this.deps.counters.add('claims')
     this.#reportGarbage()
-    for (const [aggregate, why] of this.#parked) this.#recordParking(aggregate, why)
+    for (const [aggregate, why] of this.#unrecorded) void this.#recordParking(aggregate, why)
+    await this.#liftParkings()
   }
 
   protected nextEpoch(): number {
@@ -146,6 +155,8 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     if (found === undefined) return
     this.state = found.state
     this.fold = found.fold
+    // a machine of this version parked them, or did not lift it: the state in the snapshot does not hold them
+    for (const aggregate of this.fold.parkedAggregates) this.#unfit.add(aggregate)
   }
 
   protected async readToEnd(): Promise<void> {
@@ -193,10 +204,11 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   protected applyRecord(record: StoredRecord, envelope: EventEnvelope): void {
     const { aggregate, type, version, schemaVersion } = envelope
     if (version === 0) {
-      if (type === 'AggregateParked') this.#parked.delete(aggregate)
+      if (type === 'AggregateParked') this.#parkedOnLog(record, envelope)
+      else if (type === 'AggregateUnparked') this.#unparkedOnLog(record, envelope)
       return
     }
-    if (this.#parked.has(aggregate) || this.fold.isParked(aggregate)) return
+    if (this.#unfit.has(aggregate)) return
     let code: ErrorCode = 'record_undecodable'
     try {
       const data = this.deps.context.codec.decode('event', type, schemaVersion, record)
@@ -204,8 +216,29 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
       this.options.machine.apply(this.state, { envelope, type, data, partition: this.partition, offset: -1 })
     } catch (error) {
       const detail = `${type} of ${aggregate} at offset ${record.offset}: ${messageOf(error)}`
-      this.#parked.set(aggregate, { offset: record.offset, tenant: envelope.tenant, code, detail, record })
+      this.#unfit.add(aggregate)
+      this.#unrecorded.set(aggregate, { offset: record.offset, tenant: envelope.tenant, code, detail, record })
     }
+  }
+
+  #parkedOnLog(record: StoredRecord, { aggregate, tenant, type, schemaVersion }: EventEnvelope): void {
+    this.#unrecorded.delete(aggregate)
+    if (this.#unfit.has(aggregate)) return
+    try {
+      const data = this.deps.context.codec.decode('event', type, schemaVersion, record)
+      const { machineVersion } = data as { machineVersion?: number }
+      if (machineVersion !== this.options.machine.version) this.#liftable.set(aggregate, tenant)
+    } catch {
+      // by whom it was parked cannot be read: it stays so
+    }
+  }
+
+  /** Other code went on with the aggregate; when this code cannot follow, the aggregate is parked again. */
+  #unparkedOnLog({ offset }: StoredRecord, { aggregate, tenant }: EventEnvelope): void {
+    this.#liftable.delete(aggregate)
+    if (!this.#unfit.has(aggregate)) return
+    const detail = `machine version ${this.options.machine.version} cannot apply the history of ${aggregate}`
+    this.#unrecorded.set(aggregate, { offset, tenant, code: 'record_unfoldable', detail })
   }
 
   versionOf(aggregate: string): number {
@@ -213,7 +246,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   }
 
   isParked(aggregate: string): boolean {
-    return this.#parked.has(aggregate) || this.fold.isParked(aggregate)
+    return this.#unfit.has(aggregate) || this.fold.isParked(aggregate)
   }
 
   /** What became of a command, counting what is appended and not accepted yet; undefined when it was never decided. */
@@ -245,17 +278,14 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     } catch (error) {
       return rejected(error)
     }
-    try {
-      this.#applyDrafts(drafts, records)
-    } catch (error) {
-      const detail = `an event that was just decided cannot be applied: ${messageOf(error)}`
-      for (const draft of drafts) {
-        if (isLogRecord(draft.type) || this.isParked(draft.aggregate)) continue
-        const why = { offset: this.fold.nextOffset, tenant: draft.tenant, code: 'record_unfoldable' as const, detail }
-        this.#parked.set(draft.aggregate, why)
-        this.#recordParking(draft.aggregate, why)
+    for (const [i, { envelope }] of records.entries()) {
+      if (envelope.version === 0) continue
+      const event = { envelope, type: envelope.type, data: drafts[i]?.data, partition: this.partition, offset: -1 }
+      try {
+        this.options.machine.apply(this.state, event)
+      } catch (error) {
+        return rejected(this.#unfoldable(envelope, error))
       }
-      return rejected(new OmiumError('record_unfoldable', detail, { cause: error }))
     }
     return this.#write(records)
   }
@@ -299,14 +329,6 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     }
   }
 
-  #applyDrafts(drafts: readonly EventDraft[], records: readonly PreparedRecord[]): void {
-    for (const [i, { envelope }] of records.entries()) {
-      if (envelope.version === 0) continue
-      const event = { envelope, type: envelope.type, data: drafts[i]?.data, partition: this.partition, offset: -1 }
-      this.options.machine.apply(this.state, event)
-    }
-  }
-
   #write(records: readonly PreparedRecord[]): Promise<Appended> {
     this.#pending.add(records, (commandId) => this.isDecided(commandId))
     const appended = this.deps.writer.append(this, records, () => this.#accepted(records))
@@ -323,7 +345,8 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
 
   /** Stores a snapshot of all that was appended so far, as soon as it is accepted. Failures are notices. */
   snapshot(): Promise<void> {
-    if (this.#snapshotting || !this.live || this.#sinceSnapshot === 0 || this.#parked.size > 0) return Promise.resolve()
+    if (this.#snapshotting || !this.live || this.#sinceSnapshot === 0 || this.#unrecorded.size > 0)
+      return Promise.resolve()
     this.#snapshotting = true
     this.#sinceSnapshot = 0
     const state = this.#encodeState()
@@ -353,28 +376,60 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     return this.fold.checkpoint()
   }
 
-  /** Tells every reader that the aggregate stands still. */
-  #recordParking(aggregate: string, why: Parking): void {
+  /** Parks the aggregate and gives the partition up: parts of the append may be in the state and will never be on the log. */
+  #unfoldable({ type, aggregate, tenant }: EventEnvelope, cause: unknown): OmiumError {
+    const detail = `${type} of ${aggregate} was decided and cannot be applied: ${messageOf(cause)}`
+    const error = new OmiumError('record_unfoldable', detail, { cause })
+    const why = { offset: this.fold.nextOffset, tenant, code: 'record_unfoldable' as const, detail }
+    const parking = this.#recordParking(aggregate, why)
+    this.#tainted = true
+    void parking.then(() => this.onLost(error))
+    return error
+  }
+
+  /** Resolves when every reader holds the aggregates for unparked. */
+  async #liftParkings(): Promise<void> {
+    const data = { machineVersion: this.options.machine.version }
+    const drafts = [...this.#liftable].map(([aggregate, tenant]): EventDraft => {
+      const fields = { partition: this.partition, aggregate, ...data }
+      this.options.onNotice({ level: 'info', message: 'an aggregate is unparked', fields })
+      return {
+        type: 'AggregateUnparked',
+        data,
+        aggregate,
+        tenant,
+        actor: 'system',
+        correlationId: `parked-${aggregate}`,
+      }
+    })
+    this.#liftable.clear()
+    if (drafts.length === 0) return
+    this.deps.counters.add('unparked', drafts.length)
+    await this.append(drafts)
+  }
+
+  /** Tells every reader that the aggregate stands still; resolves when they know, or the partition is lost. */
+  async #recordParking(aggregate: string, why: Parking): Promise<void> {
     const { offset, tenant, code, detail } = why
     this.deps.counters.add('parked')
     const fields = { partition: this.partition, aggregate, code, detail }
     this.options.onNotice({ level: 'error', message: 'an aggregate is parked', fields })
     const draft: EventDraft = {
       type: 'AggregateParked',
-      data: { offset, code, detail: detail.slice(0, 8192) },
+      data: { offset, code, detail: detail.slice(0, 8192), machineVersion: this.options.machine.version },
       aggregate,
       tenant,
       actor: 'system',
       correlationId: `parked-${aggregate}`,
     }
     if (why.record) void this.#deadLetter(why.record, code, detail)
-    this.append([draft]).then(
-      () => this.#parked.delete(aggregate),
-      (error) => {
-        const failure = { partition: this.partition, aggregate, error: messageOf(error) }
-        this.options.onNotice({ level: 'warn', message: 'a parking was not recorded', fields: failure })
-      },
-    )
+    try {
+      await this.append([draft])
+      this.#unrecorded.delete(aggregate)
+    } catch (error) {
+      const failure = { partition: this.partition, aggregate, error: messageOf(error) }
+      this.options.onNotice({ level: 'warn', message: 'a parking was not recorded', fields: failure })
+    }
   }
 
   #reportGarbage(): Promise<void>[] {

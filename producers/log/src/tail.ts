@@ -33,8 +33,13 @@ class EventsTail implements Tail {
       requests.map(({ partition, fromOffset, checkpoint }) => {
         const fold = createFold()
         // a checkpoint behind the first offset wanted cannot be folded back
-        if (checkpoint !== undefined && checkpoint.nextOffset <= fromOffset) fold.restore(checkpoint)
-        return [partition, { fold, fromOffset }]
+        if (checkpoint === undefined || checkpoint.nextOffset > fromOffset) return [partition, { fold, fromOffset }]
+        try {
+          return [partition, { fold: fold.restore(checkpoint), fromOffset }]
+        } catch {
+          // a checkpoint only saves time; one of another format, or a damaged one, is as good as none
+          return [partition, { fold: createFold(), fromOffset }]
+        }
       }),
     )
   }
@@ -135,5 +140,5 @@ export const openTailWith = async (
   createFold: () => AcceptanceFold,
 ): Promise<Tail> => new EventsTail(context, requests, createFold)
 
-/** @throws OmiumError `snapshot_corrupt` when a checkpoint is not readable */
+/** A checkpoint that cannot be used (damaged, of another format) is ignored: the log is folded from its beginning. */
 export const openTail: OpenTail = (context, requests) => openTailWith(context, requests, () => new AcceptanceFold())

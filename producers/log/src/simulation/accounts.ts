@@ -28,6 +28,8 @@ export const accountsContext = {
     TransferStarted: v1(z.object({ amount, to: z.string(), commandId: z.string(), effect: z.string() })),
     AccountClosed: v1(z.object({ effect: z.string() })),
     Noted: v1(z.object({ effect: z.string() })),
+    /** what only the newer release knows */
+    Gilded: v1(z.object({ effect: z.string() })),
   },
 } as const satisfies ContextDefinition
 
@@ -71,6 +73,7 @@ export const accountsMachine: StateMachine<Accounts> = {
         state.balances.delete(aggregate)
         return
       case 'Noted':
+      case 'Gilded':
         return
       default:
         throw new TypeError(`unknown event ${event.type}`)

@@ -26,7 +26,7 @@ export class Reference {
   readonly #codec: RecordCodec
   readonly #partition: number
   readonly #versions = new Map<string, number>()
-  readonly #parked = new Set<string>()
+  readonly #parked = new Map<string, number>()
   #epoch = 0
   #next = 0
 
@@ -64,10 +64,13 @@ export class Reference {
     if (type === 'CommandRejected') return commandId !== undefined && !this.decided.has(commandId)
     if (type === 'CommandDeduplicated') return true
     if (type === 'AggregateParked' && !this.#parked.has(aggregate)) {
-      this.#parked.add(aggregate)
+      this.#parked.set(aggregate, epoch)
       return true
     }
-    if (this.#parked.has(aggregate)) return false
+    const parkedIn = this.#parked.get(aggregate)
+    if (type === 'AggregateUnparked')
+      return parkedIn !== undefined && parkedIn < epoch && this.#parked.delete(aggregate)
+    if (parkedIn !== undefined) return false
     if (version !== (this.#versions.get(aggregate) ?? 0) + 1) return false
     this.#versions.set(aggregate, version)
     return true

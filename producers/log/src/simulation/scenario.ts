@@ -5,7 +5,7 @@
 import { commandsTopic, createIdSource, deadLettersTopic, eventsTopic } from '@omium/schemas'
 import { openCommandSender } from '../command-sender.ts'
 import { openOwnerWith } from '../context-owner.ts'
-import type { Command, ContextOwner, LogContext, OwnedPartition, RecordCodec } from '../contract.ts'
+import type { Command, ContextOwner, LogContext, OwnedPartition, RecordCodec, StateMachine } from '../contract.ts'
 import { createJsonCodec } from '../json-codec.ts'
 import { partitionFor } from '../partitioning.ts'
 import { type OwnerParts, ownerParts } from '../parts.ts'
@@ -44,6 +44,7 @@ const commandCount = 35
 
 interface Running {
   readonly process: Process
+  readonly machine: StateMachine<Accounts>
   owner: ContextOwner | undefined
   readonly owned: Map<number, OwnedPartition<Accounts>>
 }
@@ -177,7 +178,8 @@ class Scenario {
   #startOwner(): void {
     const name = `owner-${++this.#owners}`
     const process = new Process(name)
-    const running: Running = { process, owner: undefined, owned: new Map() }
+    const machine = this.#owners % 2 === 0 ? accountsMachine : olderMachine
+    const running: Running = { process, machine, owner: undefined, owned: new Map() }
     this.#running.push(running)
     const plain = this.#context(process)
     const context = { ...plain, transport: this.#defect.transport?.(plain.transport) ?? plain.transport }
@@ -192,7 +194,7 @@ class Scenario {
         running.owner = await openOwnerWith(
           context,
           {
-            machine: accountsMachine,
+            machine: running.machine,
             handler: {
               owned: (partition) => this.#owned(running, context, partition),
               command: (partition, command) => this.#command(partition, command),
@@ -259,7 +261,9 @@ class Scenario {
       if (!partition.live || this.#calm) return
       const aggregate = this.#notebooks[partition.partition] as string
       const common = { tenant: 't', actor: 'system', correlationId: 'note', aggregate }
-      void partition.append([{ ...common, type: 'Noted', data: { effect: this.#effect() } }]).catch(() => undefined)
+      const newer = running.machine === accountsMachine
+      const type = newer && this.#world.random.chance(0.02) ? 'Gilded' : 'Noted'
+      void partition.append([{ ...common, type, data: { effect: this.#effect() } }]).catch(() => undefined)
       context.timers?.after(this.#world.random.between(10, 200), note)
     }
     context.timers?.after(20, note)
@@ -450,6 +454,16 @@ class Scenario {
     }
     this.#checker.finish(this.#sent)
   }
+}
+
+/** The release before, as in a deployment that takes its time: it cannot apply what the newer one alone writes. */
+const olderMachine: StateMachine<Accounts> = {
+  ...accountsMachine,
+  version: 0,
+  apply: (state, event) => {
+    if (event.type === 'Gilded') throw new TypeError('unknown event Gilded')
+    accountsMachine.apply(state, event)
+  },
 }
 
 const retried = async <T>(attempt: () => Promise<T>, timers: NonNullable<LogContext['timers']>): Promise<T> => {
