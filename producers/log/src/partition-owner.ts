@@ -84,6 +84,10 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   readonly #unrecorded = new Map<string, Parking>()
   /** aggregates parked by other code, whose history could be applied here; with their tenants */
   readonly #liftable = new Map<string, string>()
+  /** what the snapshot holds of these may be broken; it does not matter while they are parked */
+  #parkedInSnapshot: ReadonlySet<string> = new Set()
+  /** one of them was unparked after the snapshot: only the whole log tells whether this machine can follow */
+  #snapshotOutdated = false
   #tainted = false
   /**
    * Records without an envelope that may not have been reported. A claimer reports what it read before its claim, and may
@@ -114,12 +118,16 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   async acquire(): Promise<void> {
     await this.#restoreSnapshot()
     await this.readToEnd()
+    if (this.#snapshotOutdated) {
+      this.#startOver()
+      await this.readToEnd()
+    }
     await Promise.all(this.#reportGarbage())
     if (this.#dropped) throw this.#lostError()
     this.epoch = this.nextEpoch()
     this.deps.writer.attach(this)
     await this.claim()
-    if (this.#dropped) throw this.#lostError()
+    if (this.#dropped || this.#snapshotOutdated) throw this.#lostError()
     this.#claimed = true
     this.deps.counters.add('claims')
     this.#reportGarbage()
@@ -155,8 +163,18 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     if (found === undefined) return
     this.state = found.state
     this.fold = found.fold
-    // a machine of this version parked them, or did not lift it: the state in the snapshot does not hold them
-    for (const aggregate of this.fold.parkedAggregates) this.#unfit.add(aggregate)
+    this.#parkedInSnapshot = new Set(this.fold.parkedAggregates)
+  }
+
+  #startOver(): void {
+    this.fold = this.deps.createFold()
+    this.state = this.options.machine.empty()
+    this.#parkedInSnapshot = new Set()
+    this.#snapshotOutdated = false
+    this.#unfit.clear()
+    this.#unrecorded.clear()
+    this.#liftable.clear()
+    this.#garbage = []
   }
 
   protected async readToEnd(): Promise<void> {
@@ -236,6 +254,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   /** Other code went on with the aggregate; when this code cannot follow, the aggregate is parked again. */
   #unparkedOnLog({ offset }: StoredRecord, { aggregate, tenant }: EventEnvelope): void {
     this.#liftable.delete(aggregate)
+    if (this.#parkedInSnapshot.has(aggregate)) this.#snapshotOutdated = true
     if (!this.#unfit.has(aggregate)) return
     const detail = `machine version ${this.options.machine.version} cannot apply the history of ${aggregate}`
     this.#unrecorded.set(aggregate, { offset, tenant, code: 'record_unfoldable', detail })
