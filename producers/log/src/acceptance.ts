@@ -176,13 +176,10 @@ export class AcceptanceFold {
       epoch: this.epoch,
       accepted: this.acceptedCount,
       rejected: this.rejectedCount,
-      live: [...this.#live].flat(),
-      closed: [...this.#closed.entries()].flat(),
-      decided: [...this.#decided.entries()].flatMap(([id, outcome]) => [
-        id,
-        outcome === null ? 0 : outcome.status === 'accepted' ? 1 : [outcome.code, outcome.detail],
-      ]),
-      parked: [...this.#parked].flat(),
+      live: flat(this.#live),
+      closed: flat(this.#closed.entries()),
+      decided: flat(this.#decided.entries(), encodedOutcome),
+      parked: flat(this.#parked),
     }
     return { nextOffset: this.nextOffset, body: Buffer.from(JSON.stringify(encoded)) }
   }
@@ -218,6 +215,19 @@ export class AcceptanceFold {
     return this
   }
 }
+
+/** key, value, key, value, ...; a loop, because a checkpoint is made while everything else of the process waits */
+const flat = <V, E = V>(
+  entries: Iterable<readonly [string, V]>,
+  encode: (value: V) => E = (value) => value as unknown as E,
+): (string | E)[] => {
+  const list: (string | E)[] = []
+  for (const [key, value] of entries) list.push(key, encode(value))
+  return list
+}
+
+const encodedOutcome = (outcome: CommandOutcome | null): 0 | 1 | readonly [string, string] =>
+  outcome === null ? 0 : outcome.status === 'accepted' ? 1 : [outcome.code, outcome.detail]
 
 const outcomeFrom = (encoded: unknown): CommandOutcome | null => {
   if (encoded === 0) return null

@@ -47,6 +47,8 @@ export class CommandFeed<S> {
   #inWork = 0
   #onIdle: (() => void) | undefined
   #cancelCommit: (() => void) | undefined
+  /** an offset whose commit failed */
+  #uncommitted: number | undefined
   #committing: Promise<void> = Promise.resolve()
 
   constructor(deps: CommandFeedDeps<S>, member: GroupMember) {
@@ -159,7 +161,7 @@ export class CommandFeed<S> {
     for (const [i, record] of records.entries()) {
       if (this.#closed || !this.#deps.owner.live) return
       this.#inWork++
-      this.#handle(record)
+      this.#outcome(record)
         .then(
           () => this.#decided(done[i]),
           () => undefined,
@@ -177,25 +179,43 @@ export class CommandFeed<S> {
       this.#paused = false
       this.#member.resume(this.#deps.topic, this.#partition)
     }
+    this.#commitSoon()
+  }
+
+  #commitSoon(): void {
+    if (this.#closed) return
     this.#cancelCommit ??= this.#deps.timers.after(commitEveryMs, () => {
       this.#cancelCommit = undefined
-      this.#committing = this.#commit()
+      this.#committing = this.#committing.then(() => this.#commit())
     })
   }
 
   async #commit(): Promise<void> {
-    const nextOffset = this.#deps.commits.take()
+    const nextOffset = this.#deps.commits.take() ?? this.#uncommitted
     if (nextOffset === undefined) return
+    this.#uncommitted = undefined
     try {
       await this.#member.commit(this.#deps.topic, this.#partition, nextOffset)
       this.#deps.counters.add('commits')
     } catch (error) {
-      // harmless: the commands come again and are answered as decided; the next commit covers this one
+      // harmless while it lasts: the commands would come again and be answered as decided
       this.#notice('info', 'an offset was not committed', { nextOffset, error: messageOf(error) })
+      this.#uncommitted ??= nextOffset
+      this.#commitSoon()
     }
   }
 
   /** Resolves when the record's outcome is on the log; rejects only when the partition is lost. */
+  async #outcome(record: StoredRecord): Promise<void> {
+    try {
+      await this.#handle(record)
+    } catch (error) {
+      if (!this.#deps.owner.live) throw error
+      // not even an answer can be written, e.g. because what it repeats of the command is too large
+      await this.#deadLetter(record, 'internal', `the command cannot be answered: ${messageOf(error)}`)
+    }
+  }
+
   async #handle(record: StoredRecord): Promise<void> {
     const { owner, context } = this.#deps
     const envelope = context.codec.commandEnvelope(record)
@@ -226,6 +246,7 @@ export class CommandFeed<S> {
   async #decide(record: StoredRecord, command: Command): Promise<void> {
     const { owner, handler } = this.#deps
     let detail: string
+    let code: ErrorCode = 'internal'
     try {
       await handler.command(owner, command)
       if (owner.outcomeOf(command.envelope.id) !== undefined) return
@@ -233,9 +254,10 @@ export class CommandFeed<S> {
     } catch (error) {
       if (!owner.live) throw error
       detail = `the handler of ${command.type} failed: ${messageOf(error)}`
+      if (error instanceof OmiumError) code = error.code
     }
-    await this.#deadLetter(record, 'internal', detail)
-    await this.#answer(command, 'internal', detail)
+    await this.#deadLetter(record, code, detail)
+    await this.#answer(command, code, detail)
   }
 
   /** Records a rejection, unless the command was decided before it failed. */

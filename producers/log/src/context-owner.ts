@@ -141,7 +141,7 @@ class Owner<S> implements ContextOwner {
         if (seat.owner !== owner) return
         const wasOwned = seat.feed !== undefined
         this.#unseat(seat)
-        if (wasOwned) this.#options.handler.lost(partition)
+        if (wasOwned) this.#tellLost(partition)
         this.#notice('warn', 'a partition is not acquired yet', { partition, attempt, error: messageOf(error) })
         await pause(this.#timers, backoffMs(attempt, firstBackoffMs, maxBackoffMs))
       }
@@ -182,7 +182,7 @@ class Owner<S> implements ContextOwner {
     this.#unseat(seat)
     this.#counters.add('lost')
     this.#notice('warn', 'a partition is lost', { partition: seat.partition, error: error.message })
-    this.#options.handler.lost(seat.partition)
+    this.#tellLost(seat.partition)
     if (seat.revoked || this.#closed) return
     this.#member?.pause(this.#commandsTopic, seat.partition)
     this.#timers.after(firstBackoffMs * 5, () => {
@@ -197,7 +197,16 @@ class Owner<S> implements ContextOwner {
     this.#unseat(seat)
     if (!owned) return
     this.#notice('info', 'a partition was taken away', { partition: seat.partition })
-    this.#options.handler.lost(seat.partition)
+    this.#tellLost(seat.partition)
+  }
+
+  /** Whoever calls this is in the middle of something that must not be broken off. */
+  #tellLost(partition: number): void {
+    try {
+      this.#options.handler.lost(partition)
+    } catch (error) {
+      this.#notice('error', 'a handler failed when it was told of a loss', { partition, error: messageOf(error) })
+    }
   }
 
   #unseat(seat: Seat<S>): void {
@@ -218,7 +227,9 @@ class Owner<S> implements ContextOwner {
       ?.leave()
       .catch((error) => this.#notice('warn', 'leaving the group failed', { error: messageOf(error) }))
     await this.#writer.close()
-    await Promise.all([this.#commands.close(), this.#deadLetters.close()])
+    // what is given up here is sent again by whoever owns the partitions next
+    const { sessionTimeoutMs } = this.#options
+    await Promise.all([this.#commands.close(sessionTimeoutMs), this.#deadLetters.close(sessionTimeoutMs)])
   }
 
   /** What is in flight is finished, within a session: after that the group would take the partition away anyhow. */

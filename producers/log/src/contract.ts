@@ -203,7 +203,10 @@ export interface OwnerOptions<S> {
   readonly machine: StateMachine<S>
   readonly handler: ContextHandler<S>
   readonly snapshots: SnapshotStore
-  /** take a snapshot of a partition after so many accepted records (and when it is handed over) */
+  /**
+   * Take a snapshot of a partition after so many accepted records, and when the process closes. Not when the group takes the
+   * partition away: the next owner is reading already, and would find the snapshot too late.
+   */
   readonly snapshotEvery: number
   readonly owner: string
   /** advertised in the claim */

@@ -38,7 +38,8 @@ const shortened = (letter: DeadLetter): RawRecord => {
 export interface DeadLetterWriter {
   /** resolves when the letter is on the log; it may be there twice after an error */
   write(letter: DeadLetter): Promise<void>
-  close(): Promise<void>
+  /** waits for what is being written, for `withinMs` at most */
+  close(withinMs: number): Promise<void>
 }
 
 export const openDeadLetterWriter = async (context: LogContext): Promise<DeadLetterWriter> => {
@@ -56,6 +57,6 @@ export const openDeadLetterWriter = async (context: LogContext): Promise<DeadLet
         await commits.send(topic, partition, shortened(letter))
       }
     },
-    close: () => commits.close(),
+    close: (withinMs) => commits.close(withinMs),
   }
 }

@@ -27,7 +27,7 @@ beforeEach(() => {
       after: (delayMs, run) => world.after(delayMs, run, process),
       turn: () => new Promise((resolve) => world.after(0, resolve, process)),
     },
-    maxAttempts: 3,
+    maxAttempts: 1_000,
   })
 })
 afterEach(async () => {
@@ -50,6 +50,16 @@ describe('sending many records', () => {
     expect(sent.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
     expect(sent[1]).toMatchObject({ reason: { code: 'payload_too_large' } })
     expect(log.records('t', 0)).toHaveLength(2)
+  })
+
+  test('closing with a bound gives up what the log does not take in time', async () => {
+    log.loseLeader('t', 0, 1_000_000)
+    const sent = commits.send('t', 0, record(1))
+    sent.catch(() => undefined)
+    const started = world.nowMs
+    await commits.close(100)
+    expect(world.nowMs - started).toBeLessThan(200)
+    await expect(sent).rejects.toMatchObject({ code: 'log_unreachable' })
   })
 
   test('a record sent in reaction to an outcome goes out, too', async () => {

@@ -40,9 +40,20 @@ export class GroupCommit {
   #alone = 0
   #pumping: Promise<void> | undefined
   #closed = false
+  /** rejects everything that waits, or is in flight, from now on */
+  #giveUp: () => void = () => undefined
+  readonly #givenUp: Promise<void>
+  #isGivenUp = false
 
   constructor(options: GroupCommitOptions) {
     this.#options = options
+    this.#givenUp = new Promise((resolve) => {
+      this.#giveUp = () => {
+        this.#isGivenUp = true
+        this.#waiting = this.#failed(this.#waiting, new OmiumError('log_unreachable', 'the sender is closed'))
+        resolve()
+      }
+    })
   }
 
   /**
@@ -62,10 +73,13 @@ export class GroupCommit {
     })
   }
 
-  /** Waits for what was given to `send`, then refuses more. */
-  async close(): Promise<void> {
+  /** Refuses more, and waits for what was given to `send`: for `withinMs` at most when that is given, then gives it up. */
+  async close(withinMs?: number): Promise<void> {
     this.#closed = true
-    await this.#pumping
+    const { timers } = this.#options
+    const cancel = withinMs === undefined ? undefined : timers.after(withinMs, () => this.#giveUp())
+    await Promise.race([this.#pumping, this.#givenUp])
+    cancel?.()
     const producer = this.#producer
     this.#producer = undefined
     await producer?.close().catch(() => undefined)
@@ -123,7 +137,7 @@ export class GroupCommit {
       return []
     }
     return batch.filter((waiting) => {
-      if (++waiting.attempts < this.#options.maxAttempts) return true
+      if (++waiting.attempts < this.#options.maxAttempts && !this.#isGivenUp) return true
       waiting.reject(unreachable(waiting, error))
       return false
     })

@@ -27,6 +27,7 @@ class Installation {
   readonly notices: string[] = []
   readonly owned: OwnedPartition<Accounts>[] = []
   readonly lost: number[] = []
+  onLost = () => {}
   #stopped = false
   #running: Promise<void> | undefined
   #effects = 0
@@ -80,7 +81,10 @@ class Installation {
         handler: {
           owned: (partition) => this.owned.push(partition),
           command: this.command,
-          lost: (partition) => this.lost.push(partition),
+          lost: (partition) => {
+            this.lost.push(partition)
+            this.onLost()
+          },
         },
         snapshots: this.snapshots.storeFor(process),
         snapshotEvery,
@@ -419,6 +423,42 @@ describe('an owner', () => {
       current?.send({ id: 'cmd_9', type: 'Deposit', data: { amount: 3 }, ...account }),
     ).resolves.toBeUndefined()
     await installation.eventually('the deposit', () => current?.state.balances.get(account.aggregate) === 3)
+  })
+
+  test('a handler that throws when it is told of a loss does not harm the rest', async () => {
+    installation.onLost = () => {
+      throw new Error('the handler is broken')
+    }
+    await installation.openOwner('one')
+    await installation.eventually('ownership', () => installation.owned.length === 1)
+    const second = await installation.openOwner('two')
+    installation.groups.get('sim.accounts.owners').rebalance(true)
+    await installation.eventually('the takeover', () => second.partitions.length === 1)
+    expect(installation.notices.join()).toContain('a handler failed')
+  })
+
+  test('a commit that failed is made again, even when no further command comes', async () => {
+    await installation.openOwner('one')
+    await installation.events(1)
+    installation.log.faults = { ...installation.log.faults, commitFails: 1 }
+    await installation.send('Deposit', { amount: 1 }, 'cmd_1')
+    await installation.eventually('a failure', () => installation.notices.includes('an offset was not committed'))
+    installation.log.faults = { ...installation.log.faults, commitFails: 0 }
+    const group = installation.groups.get('sim.accounts.owners')
+    await installation.eventually('the commit', () => group.committed(commandsTopic, 0) === 1)
+  })
+
+  test('a command that cannot even be answered becomes a dead letter; the commits go on', async () => {
+    await installation.openOwner('one')
+    const type = 'x'.repeat(maxAppendBytes)
+    const envelope = { id: 'cmd_1', type, schemaVersion: 1, time: 0, ...account, actor: 'user:u' }
+    installation.log.write(commandsTopic, 0, [
+      { key: 'x', headers: { envelope: JSON.stringify(envelope) }, value: Buffer.from('{}') },
+    ])
+    await installation.send('Deposit', { amount: 1 }, 'cmd_2')
+    const group = installation.groups.get('sim.accounts.owners')
+    await installation.eventually('the commit', () => group.committed(commandsTopic, 0) === 2)
+    expect(installation.letters().length).toBeGreaterThan(0)
   })
 
   test('doubt is resolved without losing or repeating anything', async () => {

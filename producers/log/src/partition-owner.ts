@@ -63,6 +63,7 @@ interface Parking {
   readonly record?: StoredRecord
 }
 
+const maxDetailChars = 8192
 const garbageDetail = 'the headers are no envelope'
 
 export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
@@ -311,7 +312,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
 
   reject(command: Command, code: ErrorCode, detail: string): Promise<Appended> {
     if (this.outcomeOf(command.envelope.id) !== undefined) return this.deduplicate(command)
-    const data = { commandType: command.type, code, detail }
+    const data = { commandType: command.type, code, detail: detail.slice(0, maxDetailChars) }
     return this.append([{ ...answerTo(command), type: 'CommandRejected', data }])
   }
 
@@ -435,7 +436,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     this.options.onNotice({ level: 'error', message: 'an aggregate is parked', fields })
     const draft: EventDraft = {
       type: 'AggregateParked',
-      data: { offset, code, detail: detail.slice(0, 8192), machineVersion: this.options.machine.version },
+      data: { offset, code, detail: detail.slice(0, maxDetailChars), machineVersion: this.options.machine.version },
       aggregate,
       tenant,
       actor: 'system',
