@@ -594,9 +594,13 @@ describe('the process', () => {
     expect((await fetch(`${url}/ready`)).status).toBe(200)
     const headers = { authorization: `Bearer ${keyA}`, accept: 'text/event-stream' }
     const stream = await fetch(`${url}/v1/executions/${id}/events`, { headers })
-    const text = stream.text()
+    const chunks = stream.body?.values() as AsyncIterator<Uint8Array>
+    let text = ''
+    while (!text.includes('event: ExecutionRequested'))
+      text += Buffer.from((await chunks.next()).value ?? []).toString()
     await service.stop()
-    expect(await text).toContain('event: ExecutionRequested')
+    // the stream ended instead of breaking
+    while (!(await chunks.next()).done);
     expect(await service.exited).toMatchObject({ code: 0 })
     expect(service.output()).not.toContain(keyA)
   })
