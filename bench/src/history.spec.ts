@@ -9,7 +9,7 @@ it('fills a partition with valid histories, most of them closed', async () => {
     drafts.push(...more)
     return { firstOffset: 0, lastOffset: 0 }
   }
-  await fillPartition({ append } as unknown as OwnedPartition<unknown>, 2000)
+  expect(await fillPartition({ append } as unknown as OwnedPartition<unknown>, 2000)).toBe(drafts.length)
   expect(drafts.length).toBeGreaterThan(1990)
   for (const { type, data } of drafts) {
     const { data: schema } = executionContextEvents[type as keyof typeof executionContextEvents]

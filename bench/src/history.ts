@@ -9,18 +9,21 @@ const openEvery = 50
 const runsPerAppend = 20
 const appendsInFlight = 64
 
-/** Appends the events of ten-step runs until the partition has at least so many. */
-export const fillPartition = async (partition: OwnedPartition<unknown>, events: number): Promise<void> => {
+/** Appends the events of ten-step runs until there are about so many; resolves with how many there are. */
+export const fillPartition = async (partition: OwnedPartition<unknown>, events: number): Promise<number> => {
   const runs = Math.ceil(events / eventsPerRun)
   const inFlight = new Set<Promise<unknown>>()
+  let appended = 0
   for (let first = 0; first < runs; first += runsPerAppend) {
     const drafts: EventDraft[] = []
     for (let run = first; run < Math.min(runs, first + runsPerAppend); run++) drafts.push(...eventsOfRun(run))
+    appended += drafts.length
     const append: Promise<unknown> = partition.append(drafts).finally(() => inFlight.delete(append))
     inFlight.add(append)
     if (inFlight.size >= appendsInFlight) await Promise.race(inFlight)
   }
   await Promise.all(inFlight)
+  return appended
 }
 
 const eventsOfRun = (run: number): EventDraft[] => {

@@ -23,16 +23,19 @@ export interface ProjectionLag {
   readonly caughtUpAfterMs: number | undefined
 }
 
-/** Asks the projection process how far it is behind, and how long it takes to catch up. */
+const projectionMetric = async (stack: BenchStack, name: string): Promise<number> => {
+  const text = await (await fetch(`http://127.0.0.1:${stack.environment['OMIUM_PROJECTIONS_PORT']}/metrics`)).text()
+  const samples = text.matchAll(new RegExp(`^${name}\\{[^}]*\\} (\\S+)$`, 'gm'))
+  return [...samples].reduce((sum, [, value]) => sum + Number(value), 0)
+}
+
+/** Events that the projection process has applied since it started. */
+export const projectedEvents = (stack: BenchStack): Promise<number> =>
+  projectionMetric(stack, 'omium_projection_events_total')
+
+/** Asks the projection process how far it is behind the end that it last saw, and how long it takes to catch up. */
 export const projectionLag = async (stack: BenchStack): Promise<ProjectionLag> => {
-  const url = `http://127.0.0.1:${stack.environment['OMIUM_PROJECTIONS_PORT']}/metrics`
-  const lag = async (): Promise<number> => {
-    const text = await (await fetch(url)).text()
-    return [...text.matchAll(/^omium_projection_lag_records\{[^}]*\} (\S+)$/gm)].reduce(
-      (sum, [, n]) => sum + Number(n),
-      0,
-    )
-  }
+  const lag = () => projectionMetric(stack, 'omium_projection_lag_records')
   const begin = performance.now()
   const records = await lag()
   for (let left = records; left > 0; left = await lag()) {

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { executionMachine } from '@omium/execution-engine'
 import { type ContextOwner, type LogContext, openOwner, type SnapshotStore } from '@omium/log'
 import { createS3ObjectStore, createSnapshotStore } from '@omium/payloads'
@@ -6,7 +7,7 @@ import { openLog } from '@omium/projection-kit'
 import { executionContext, OmiumError } from '@omium/schemas'
 import type { Flags } from './flags.ts'
 import { fillPartition } from './history.ts'
-import { projectionLag } from './measures.ts'
+import { projectedEvents } from './measures.ts'
 import { type BenchStack, startBenchStack } from './stack.ts'
 import { table } from './table.ts'
 
@@ -35,8 +36,11 @@ export const benchRebuild = async (flags: Flags, say: (line: string) => void): P
     // connected and provisioned beforehand: what is timed is joining, claiming and folding
     const log = await openLog(stack.environment, executionContext, 'omium-bench-owner', () => {})
     let owner: ContextOwner | undefined
+    let appended = 0
     await timed('append, real owner, group commit', events, async () => {
-      owner = await ownOnce(stack, log.context, store.real, (partition) => fillPartition(partition, events))
+      owner = await ownOnce(stack, log.context, store.real, async (partition) => {
+        appended = await fillPartition(partition, events)
+      })
     })
     // what a kill leaves behind: no snapshot taken at the end
     store.closeForWriting()
@@ -50,7 +54,7 @@ export const benchRebuild = async (flags: Flags, say: (line: string) => void): P
     })
     await owner?.close()
     await log.close()
-    await measureProjection(stack, events, timed)
+    await measureProjection(stack, appended, timed)
     await objects.close()
   } finally {
     await stack.stop()
@@ -126,8 +130,10 @@ const measureProjection = async (
   await timed('projection from nothing to the end', events, async () => {
     const projection = stack.spawn('projections', 'projections/executions/src/main.ts')
     await stack.answers(`http://127.0.0.1:${stack.environment['OMIUM_PROJECTIONS_PORT']}/ready`)
-    while ((await projectionLag(stack)).caughtUpAfterMs === undefined)
-      if (projection.hasExited()) throw new Error('the projection died')
+    while ((await projectedEvents(stack)) < events) {
+      if (projection.hasExited()) throw new Error('the projection process ended')
+      await delay(20)
+    }
   })
   await timed('blue/green rebuild with comparison and switch', events, () =>
     rebuild({ env: stack.environment, databaseUrl: stack.environment['OMIUM_DATABASE_URL'] ?? '' }),

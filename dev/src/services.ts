@@ -12,15 +12,16 @@ export interface ServiceSpec {
   name: string
   /** path of its main.ts from the repository's root */
   entry: string
-  /** `once`: it must end with code 0 before the next starts. `service`: it stays up and is started again if it ends */
+  /** `once`: it must end with code 0 before any service starts. `service`: it stays up and is started again if it ends */
   kind: 'once' | 'service'
   /** the port on which GET /ready answers 2xx when it is ready; without one it counts as ready once it runs */
   readyPort?: PortName
 }
 
-/** In the order of their start; the services start together, after the last of the `once`. */
+/** Those of kind `once` run together first, then the services start together. */
 const platform: readonly ServiceSpec[] = [
   { name: 'migrations', entry: 'migrations/src/main.ts', kind: 'once' },
+  { name: 'log', entry: 'producers/log/src/main.ts', kind: 'once' },
   { name: 'execution-engine', entry: 'consumers/execution-engine/src/main.ts', kind: 'service', readyPort: 'engine' },
   { name: 'projections', entry: 'projections/executions/src/main.ts', kind: 'service', readyPort: 'projections' },
   { name: 'gateway', entry: 'gateway/src/main.ts', kind: 'service', readyPort: 'gateway' },
@@ -45,7 +46,7 @@ export interface ServiceHost {
   onDeath(service: RunningService, how: string, againInMs: number): void
 }
 
-const readyTimeoutMs = 30_000
+const readyTimeoutMs = 60_000
 const firstBackoffMs = 200
 const longestBackoffMs = 10_000
 /** after so long without a death the next one counts as the first again */
@@ -77,6 +78,16 @@ const untilReady = async (
       if (!response.ok) throw new Error(`${url} answers ${response.status}`)
     },
     { timeoutMs: readyTimeoutMs },
+  )
+}
+
+const runOnce = async (spec: ServiceSpec, host: ServiceHost): Promise<void> => {
+  const { exited, logFile } = launch(spec, host)
+  const { code } = await exited
+  if (code === 0) return
+  throw new OmiumError(
+    'unavailable',
+    `${spec.name} failed with code ${code}; its log ${logFile} ends:\n${logTail(logFile)}`,
   )
 }
 
@@ -114,16 +125,7 @@ export const startServices = async (specs: readonly ServiceSpec[], host: Service
     await Promise.all([...current].map(({ process }) => process.stop()))
   }
 
-  for (const spec of specs.filter(({ kind }) => kind === 'once')) {
-    const process_ = launch(spec, host)
-    const { code } = await process_.exited
-    if (code !== 0) {
-      throw new OmiumError(
-        'unavailable',
-        `${spec.name} failed with code ${code}; its log ${process_.logFile} ends:\n${logTail(process_.logFile)}`,
-      )
-    }
-  }
+  await Promise.all(specs.filter(({ kind }) => kind === 'once').map((spec) => runOnce(spec, host)))
   try {
     await Promise.all(
       specs

@@ -1,35 +1,37 @@
-import { readSettings } from '@omium/schemas'
+import { readSettings, type Settings } from '@omium/schemas'
 import { defaultLimits } from './services.ts'
 
+export const gatewaySettings = [
+  'OMIUM_DATABASE_URL',
+  'OMIUM_GATEWAY_HOST',
+  'OMIUM_GATEWAY_PORT',
+  'OMIUM_TOKEN_SECRET',
+  'OMIUM_S3_ENDPOINT',
+  'OMIUM_S3_REGION',
+  'OMIUM_S3_BUCKET',
+  'OMIUM_S3_ACCESS_KEY_ID',
+  'OMIUM_S3_SECRET_ACCESS_KEY',
+  'OMIUM_LOG_LEVEL',
+] as const
+
+export const configOf = (settings: Settings<(typeof gatewaySettings)[number]>) => ({
+  databaseUrl: settings.OMIUM_DATABASE_URL,
+  host: settings.OMIUM_GATEWAY_HOST,
+  port: settings.OMIUM_GATEWAY_PORT,
+  tokenSecret: settings.OMIUM_TOKEN_SECRET,
+  s3: {
+    endpoint: settings.OMIUM_S3_ENDPOINT,
+    region: settings.OMIUM_S3_REGION,
+    bucket: settings.OMIUM_S3_BUCKET,
+    accessKeyId: settings.OMIUM_S3_ACCESS_KEY_ID,
+    secretAccessKey: settings.OMIUM_S3_SECRET_ACCESS_KEY,
+  },
+  /** how long a command may take to be decided, ms */
+  commandTimeoutMs: 15_000,
+  limits: defaultLimits,
+})
+export type Config = ReturnType<typeof configOf>
+
 /** @throws OmiumError `settings_invalid` with everything that is wrong */
-export const readConfig = (env: Record<string, string | undefined>) => {
-  const settings = readSettings(env, [
-    'OMIUM_DATABASE_URL',
-    'OMIUM_GATEWAY_HOST',
-    'OMIUM_GATEWAY_PORT',
-    'OMIUM_TOKEN_SECRET',
-    'OMIUM_S3_ENDPOINT',
-    'OMIUM_S3_REGION',
-    'OMIUM_S3_BUCKET',
-    'OMIUM_S3_ACCESS_KEY_ID',
-    'OMIUM_S3_SECRET_ACCESS_KEY',
-    'OMIUM_LOG_LEVEL',
-  ])
-  return {
-    databaseUrl: settings.OMIUM_DATABASE_URL,
-    host: settings.OMIUM_GATEWAY_HOST,
-    port: settings.OMIUM_GATEWAY_PORT,
-    tokenSecret: settings.OMIUM_TOKEN_SECRET,
-    s3: {
-      endpoint: settings.OMIUM_S3_ENDPOINT,
-      region: settings.OMIUM_S3_REGION,
-      bucket: settings.OMIUM_S3_BUCKET,
-      accessKeyId: settings.OMIUM_S3_ACCESS_KEY_ID,
-      secretAccessKey: settings.OMIUM_S3_SECRET_ACCESS_KEY,
-    },
-    /** how long a command may take to be decided, ms */
-    commandTimeoutMs: 15_000,
-    limits: defaultLimits,
-  }
-}
-export type Config = ReturnType<typeof readConfig>
+export const readConfig = (env: Record<string, string | undefined>): Config =>
+  configOf(readSettings(env, gatewaySettings))

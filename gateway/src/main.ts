@@ -1,25 +1,21 @@
-import { openLog, runProcess } from '@omium/projection-kit'
+import { createLogger, noticesTo, runService, settingsOrExit } from '@omium/kit'
+import { openLog } from '@omium/projection-kit'
 import { executionContext } from '@omium/schemas'
-import { pino } from 'pino'
-import { readConfig } from './config.ts'
+import { configOf, gatewaySettings } from './config.ts'
 import { startGateway } from './gateway.ts'
 
 /** The process that answers HTTP. */
-const logger = pino({
-  name: 'gateway',
-  level: process.env['OMIUM_LOG_LEVEL'] ?? 'info',
-  redact: ['req.headers.authorization'],
-})
+const settings = settingsOrExit(gatewaySettings)
+const logger = createLogger('gateway', settings.OMIUM_LOG_LEVEL)
 
-await runProcess(logger, async () => {
-  const config = readConfig(process.env)
-  const log = await openLog(process.env, executionContext, 'omium-gateway', ({ level, message, fields }) =>
-    logger[level](fields, message),
-  )
-  const gateway = await startGateway(config, log, logger)
-  logger.info({ url: gateway.url }, 'listening')
-  return async () => {
-    await gateway.close()
-    await log.close()
-  }
+await runService({
+  logger,
+  drainMs: 10_000,
+  async start(life) {
+    const log = await openLog(process.env, executionContext, 'omium-gateway', noticesTo(logger))
+    life.onClose('log', () => log.close())
+    const gateway = await startGateway(configOf(settings), log, logger)
+    life.onClose('http', () => gateway.close())
+    logger.info({ url: gateway.url }, 'listening')
+  },
 })

@@ -1,4 +1,5 @@
-import { logSettings, objectSettings, settingsOrExit } from '@omium/kit'
+import { objectSettings, settingsOrExit } from '@omium/kit'
+import { logSettings } from '@omium/log'
 
 const names = [
   ...logSettings,

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
-import { createLogger, noticesTo, openHealthServer, openLog, openObjects, runService, systemClock } from '@omium/kit'
-import { openCommandSender, openOwner } from '@omium/log'
+import { createLogger, noticesTo, openHealthServer, openObjects, runService, systemClock } from '@omium/kit'
+import { openCommandSender, openLog, openOwner } from '@omium/log'
 import { createPayloadStore, createSnapshotStore } from '@omium/payloads'
 import { executionContext } from '@omium/schemas'
 import { createAgentRegistrar } from './agent-registrar.ts'
@@ -37,7 +37,11 @@ await runService({
 
     const objects = await openObjects(config)
     life.onClose('object store', () => objects.close())
-    const context = await openLog(config, { definition: executionContext, clientId: name, logger })
+    const context = await openLog(config, {
+      definition: executionContext,
+      clientId: name,
+      onNotice: noticesTo(logger),
+    })
     life.onClose('log', () => context.transport.close())
     const commands = await openCommandSender(context)
     life.onClose('command sender', () => commands.close())

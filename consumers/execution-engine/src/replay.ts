@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
-import { createLogger, logSettings, objectSettings, openLog, openObjects } from '@omium/kit'
-import { type AcceptedEvent, type LogContext, openTail, partitionFor } from '@omium/log'
+import { objectSettings, openObjects } from '@omium/kit'
+import { type AcceptedEvent, type LogContext, logSettings, openLog, openTail, partitionFor } from '@omium/log'
 import { createPayloadStore, type PayloadStore } from '@omium/payloads'
 import {
   aggregateKey,
@@ -42,8 +42,11 @@ export interface ReplayOptions {
  */
 export const replayExecution = async (options: ReplayOptions): Promise<ReplayReport> => {
   const settings = readSettings(options.env, [...logSettings, ...objectSettings])
-  const logger = createLogger('replay', 'silent')
-  const context = await openLog(settings, { definition: executionContext, clientId: 'omium-replay', logger })
+  const context = await openLog(settings, {
+    definition: executionContext,
+    clientId: 'omium-replay',
+    onNotice: () => {},
+  })
   try {
     const { events, rejected } = await historyOf(context, options)
     const objects = await openObjects(settings)

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import { openHealthServer } from './http-server.ts'
-import { pooledRandomBytes } from './log.ts'
 import { createMetrics, exposeCounters } from './metrics.ts'
 
 const listen = { host: '127.0.0.1', port: 0 }
@@ -29,13 +28,5 @@ describe('the health server', () => {
       openHealthServer({ listen: { ...listen, port: first.port }, metrics: createMetrics(), notReady: () => null }),
     ).rejects.toMatchObject({ code: 'unavailable' })
     await first.close()
-  })
-})
-
-describe('pooled random bytes', () => {
-  it('are never given out twice', () => {
-    const random = pooledRandomBytes()
-    const seen = new Set(Array.from({ length: 2000 }, () => Buffer.from(random(10)).toString('hex')))
-    expect(seen.size).toBe(2000)
   })
 })

@@ -1,42 +1,37 @@
+import { createLogger, noticesTo, openHealthServer, runService, settingsOrExit } from '@omium/kit'
 import { migrate } from '@omium/migrations'
-import { createPool, openLog, runProcess, runProjection, startHealthServer } from '@omium/projection-kit'
+import { createPool, openLog, runProjection } from '@omium/projection-kit'
 import { executionContext } from '@omium/schemas'
-import { pino } from 'pino'
-import { readConfig } from './config.ts'
 import { executionsProjection } from './definition.ts'
 
 /** The process that keeps the execution read models. */
-const logger = pino({ name: 'projection-executions', level: process.env['OMIUM_LOG_LEVEL'] ?? 'info' })
+const config = settingsOrExit(['OMIUM_DATABASE_URL', 'OMIUM_PROJECTIONS_PORT', 'OMIUM_LOG_LEVEL'])
+const name = 'projection-executions'
+const logger = createLogger(name, config.OMIUM_LOG_LEVEL)
+const onNotice = noticesTo(logger)
 
-await runProcess(logger, async () => {
-  const { databaseUrl, port } = readConfig(process.env)
-  await migrate(databaseUrl)
-  const onNotice = ({
-    level,
-    message,
-    fields,
-  }: {
-    level: 'info' | 'warn' | 'error'
-    message: string
-    fields: object
-  }) => logger[level](fields, message)
-  const log = await openLog(process.env, executionContext, 'omium-projection-executions', onNotice)
-  const pool = createPool(databaseUrl, {
-    max: 4,
-    application_name: 'omium-projection-executions',
-    onIdleError: (error) => logger.warn({ err: error }, 'an idle database connection broke'),
-  })
-  const running = await runProjection({ definition: executionsProjection, log, pool, databaseUrl, onNotice })
-  const health = await startHealthServer({
-    port,
-    registry: running.metrics.registry,
-    notReady: () => running.notReady(),
-  })
-  logger.info({ port: health.port }, 'projecting')
-  return async () => {
-    await health.close()
-    await running.close()
-    await log.close()
-    await pool.end()
-  }
+await runService({
+  logger,
+  drainMs: 10_000,
+  async start(life) {
+    const databaseUrl = config.OMIUM_DATABASE_URL
+    await migrate(databaseUrl)
+    const log = await openLog(process.env, executionContext, `omium-${name}`, onNotice)
+    life.onClose('log', () => log.close())
+    const pool = createPool(databaseUrl, {
+      max: 4,
+      application_name: `omium-${name}`,
+      onIdleError: (error) => logger.warn({ err: error }, 'an idle database connection broke'),
+    })
+    life.onClose('database', () => pool.end())
+    const running = await runProjection({ definition: executionsProjection, log, pool, databaseUrl, onNotice })
+    life.onClose('projection', () => running.close())
+    const health = await openHealthServer({
+      listen: { host: '127.0.0.1', port: config.OMIUM_PROJECTIONS_PORT },
+      metrics: running.metrics.registry,
+      notReady: () => running.notReady(),
+    })
+    life.onClose('http', () => health.close())
+    logger.info({ port: health.port }, 'projecting')
+  },
 })

@@ -1,4 +1,11 @@
-import type { ExecutionEvent, ExecutionOptions, ExecutionOutcome, ExecutionStatus, Payload } from '@omium/schemas'
+import type {
+  ExecutionEvent,
+  ExecutionOptions,
+  ExecutionOutcome,
+  ExecutionStatus,
+  Failure,
+  Payload,
+} from '@omium/schemas'
 import { isTerminal } from '@omium/schemas'
 import {
   approvalResult,
@@ -280,7 +287,7 @@ const apply = (
       state.failedAttempts++
       state.notBefore = event.data.retryAt
       endAttempt(state, 'queued')
-      forgetFailedSteps(state)
+      forgetStepThatEnded(state, event.data.error)
       return
     case 'ExecutionPaused':
       endAttempt(state, 'paused')
@@ -353,11 +360,15 @@ const endAttempt = (state: ExecutionState, next: 'queued' | 'suspended' | 'pause
 
 const ranByWorker = new Set(['step', 'llm', 'tool', 'value'])
 
-/** A new attempt after a failure runs the failed steps anew; with them recorded it could only fail in the same way. */
-const forgetFailedSteps = (state: ExecutionState): void => {
-  for (const entry of state.settled.values()) {
-    if (entry.result.type === 'error' && ranByWorker.has(entry.kind)) state.settled.delete(entry.path)
-  }
+/**
+ * A new attempt runs the step anew whose failure ended the last one; with it recorded the attempt could only fail in the
+ * same way. Failures that the agent's code caught and went on from are history, which a replay needs.
+ */
+const forgetStepThatEnded = (state: ExecutionState, error: Failure): void => {
+  const path = (error.data as { stepPath?: unknown } | null | undefined)?.stepPath
+  if (typeof path !== 'string') return
+  const entry = state.settled.get(path)
+  if (entry?.result.type === 'error' && ranByWorker.has(entry.kind)) state.settled.delete(path)
 }
 
 /** A finished run keeps only what it owes to others: children to stop, an outcome to deliver, a permit to return. */

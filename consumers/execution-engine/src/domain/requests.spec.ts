@@ -142,10 +142,20 @@ describe('the agent throwing', () => {
   it('fails the run without a policy', () => {
     expect(typesOf(running().ask(threw))).toEqual(['ExecutionFailed'])
   })
-  it('gives it another attempt later with one, in which failed steps run anew', () => {
-    const story = running({ retry: flaky }).with(completedStep('a#1', 1), failedStep('b#1', 1, false), threw)
+  it('gives it another attempt later with one', () => {
+    const story = running({ retry: flaky }).with(completedStep('a#1', 1), threw)
     expect(story.state).toMatchObject({ status: 'queued', notBefore: story.nowMs + 100 })
     expect([...story.state.settled.keys()]).toEqual(['a#1'])
+  })
+  it('runs the step anew whose failure ended the attempt, and keeps those that the code caught', () => {
+    const ended = { type: 'fail', error: { ...threw.error, data: { stepPath: 'c#1' } } } as const
+    const story = running({ retry: flaky }).with(
+      failedStep('caught#1', 1, false),
+      completedStep('b#1', 1),
+      failedStep('c#1', 1, false),
+      ended,
+    )
+    expect([...story.state.settled.keys()]).toEqual(['caught#1', 'b#1'])
   })
   it('never retries code that does not fit its history', () => {
     const error = { code: 'replay_mismatch', detail: 'x', retryable: false } as const
