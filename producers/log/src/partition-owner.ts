@@ -30,6 +30,7 @@ import type { DeadLetterWriter } from './dead-letters.ts'
 import { outcomeIn, prepareClaim, prepareEvents } from './event-records.ts'
 import type { GroupCommit } from './group-commit.ts'
 import { type Counters, messageOf } from './notices.ts'
+import { type Parking, Parkings } from './parkings.ts'
 import { partitionFor } from './partitioning.ts'
 import { PendingEffects } from './pending-effects.ts'
 import { endOf, readThrough } from './reading.ts'
@@ -53,16 +54,6 @@ export interface PartitionOwnerDeps<S> {
   onLost(owner: PartitionOwner<S>, error: OmiumError): void
 }
 
-/** Why an aggregate stands still. */
-interface Parking {
-  readonly offset: number
-  readonly tenant: string
-  readonly code: ErrorCode
-  readonly detail: string
-  /** the record that could not be applied, when it is one that was read */
-  readonly record?: StoredRecord
-}
-
 const maxDetailChars = 8192
 const garbageDetail = 'the headers are no envelope'
 
@@ -79,16 +70,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   #dropped = false
   readonly #pending = new PendingEffects()
   readonly #snapshots: SnapshotKeeper<S>
-  /** aggregates whose history this state does not hold as the log has it, because it could not be applied */
-  readonly #unfit = new Set<string>()
-  /** those of them that the log does not hold for parked yet */
-  readonly #unrecorded = new Map<string, Parking>()
-  /** aggregates parked by other code, whose history could be applied here; with their tenants */
-  readonly #liftable = new Map<string, string>()
-  /** what the snapshot holds of these may be broken; it does not matter while they are parked */
-  #parkedInSnapshot: ReadonlySet<string> = new Set()
-  /** one of them was unparked after the snapshot: only the whole log tells whether this machine can follow */
-  #snapshotOutdated = false
+  #parkings: Parkings
   #tainted = false
   /**
    * Records without an envelope that may not have been reported. A claimer reports what it read before its claim, and may
@@ -104,6 +86,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     this.partition = deps.partition
     this.fold = deps.createFold()
     this.state = options.machine.empty()
+    this.#parkings = new Parkings(options.machine.version)
     this.#eventsTopic = eventsTopic(deps.context.topicPrefix, deps.context.definition.name)
     this.#snapshots = new SnapshotKeeper({ topic: this.#eventsTopic, partition: this.partition }, options, deps)
   }
@@ -119,7 +102,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   async acquire(): Promise<void> {
     await this.#restoreSnapshot()
     await this.readToEnd()
-    if (this.#snapshotOutdated) {
+    if (this.#parkings.snapshotOutdated) {
       this.#startOver()
       await this.readToEnd()
     }
@@ -128,11 +111,11 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     this.epoch = this.nextEpoch()
     this.deps.writer.attach(this)
     await this.claim()
-    if (this.#dropped || this.#snapshotOutdated) throw this.#lostError()
+    if (this.#dropped || this.#parkings.snapshotOutdated) throw this.#lostError()
     this.#claimed = true
     this.deps.counters.add('claims')
     this.#reportGarbage()
-    for (const [aggregate, why] of this.#unrecorded) void this.#recordParking(aggregate, why)
+    for (const [aggregate, why] of this.#parkings.unrecorded) void this.#recordParking(aggregate, why)
     await this.#liftParkings()
   }
 
@@ -164,17 +147,13 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     if (found === undefined) return
     this.state = found.state
     this.fold = found.fold
-    this.#parkedInSnapshot = new Set(this.fold.parkedAggregates)
+    this.#parkings = new Parkings(this.options.machine.version, this.fold.parkedAggregates)
   }
 
   #startOver(): void {
     this.fold = this.deps.createFold()
     this.state = this.options.machine.empty()
-    this.#parkedInSnapshot = new Set()
-    this.#snapshotOutdated = false
-    this.#unfit.clear()
-    this.#unrecorded.clear()
-    this.#liftable.clear()
+    this.#parkings = new Parkings(this.options.machine.version)
     this.#garbage = []
   }
 
@@ -221,44 +200,30 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   }
 
   protected applyRecord(record: StoredRecord, envelope: EventEnvelope): void {
-    const { aggregate, type, version, schemaVersion } = envelope
-    if (version === 0) {
-      if (type === 'AggregateParked') this.#parkedOnLog(record, envelope)
-      else if (type === 'AggregateUnparked') this.#unparkedOnLog(record, envelope)
-      return
-    }
-    if (this.#unfit.has(aggregate)) return
+    const { aggregate, type, tenant, version, schemaVersion } = envelope
+    const { offset } = record
+    if (type === 'AggregateParked') this.#parkings.parked(aggregate, tenant, this.#parkedBy(record, envelope))
+    else if (type === 'AggregateUnparked') this.#parkings.unparked(aggregate, tenant, offset)
+    if (version === 0 || this.#parkings.isUnfit(aggregate)) return
     let code: ErrorCode = 'record_undecodable'
     try {
       const data = this.deps.context.codec.decode('event', type, schemaVersion, record)
       code = 'record_unfoldable'
       this.options.machine.apply(this.state, { envelope, type, data, partition: this.partition, offset: -1 })
     } catch (error) {
-      const detail = `${type} of ${aggregate} at offset ${record.offset}: ${messageOf(error)}`
-      this.#unfit.add(aggregate)
-      this.#unrecorded.set(aggregate, { offset: record.offset, tenant: envelope.tenant, code, detail, record })
+      const detail = `${type} of ${aggregate} at offset ${offset}: ${messageOf(error)}`
+      this.#parkings.failed(aggregate, { offset, tenant, code, detail, record })
     }
   }
 
-  #parkedOnLog(record: StoredRecord, { aggregate, tenant, type, schemaVersion }: EventEnvelope): void {
-    this.#unrecorded.delete(aggregate)
-    if (this.#unfit.has(aggregate)) return
+  /** Version of the machine that parked; this one's own when it cannot be read, so that the parking stays. */
+  #parkedBy(record: StoredRecord, { type, schemaVersion }: EventEnvelope): number | undefined {
     try {
       const data = this.deps.context.codec.decode('event', type, schemaVersion, record)
-      const { machineVersion } = data as { machineVersion?: number }
-      if (machineVersion !== this.options.machine.version) this.#liftable.set(aggregate, tenant)
+      return (data as { machineVersion?: number }).machineVersion
     } catch {
-      // by whom it was parked cannot be read: it stays so
+      return this.options.machine.version
     }
-  }
-
-  /** Other code went on with the aggregate; when this code cannot follow, the aggregate is parked again. */
-  #unparkedOnLog({ offset }: StoredRecord, { aggregate, tenant }: EventEnvelope): void {
-    this.#liftable.delete(aggregate)
-    if (this.#parkedInSnapshot.has(aggregate)) this.#snapshotOutdated = true
-    if (!this.#unfit.has(aggregate)) return
-    const detail = `machine version ${this.options.machine.version} cannot apply the history of ${aggregate}`
-    this.#unrecorded.set(aggregate, { offset, tenant, code: 'record_unfoldable', detail })
   }
 
   versionOf(aggregate: string): number {
@@ -266,7 +231,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   }
 
   isParked(aggregate: string): boolean {
-    return this.#unfit.has(aggregate) || this.fold.isParked(aggregate)
+    return this.#parkings.isUnfit(aggregate) || this.fold.isParked(aggregate)
   }
 
   /** What became of a command, counting what is appended and not accepted yet; undefined when it was never decided. */
@@ -365,7 +330,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
 
   /** Stores a snapshot of all that was appended so far, as soon as it is accepted. Failures are notices. */
   snapshot(): Promise<void> {
-    if (this.#snapshotting || !this.live || this.#sinceSnapshot === 0 || this.#unrecorded.size > 0)
+    if (this.#snapshotting || !this.live || this.#sinceSnapshot === 0 || this.#parkings.unrecorded.size > 0)
       return Promise.resolve()
     this.#snapshotting = true
     this.#sinceSnapshot = 0
@@ -410,7 +375,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
   /** Resolves when every reader holds the aggregates for unparked. */
   async #liftParkings(): Promise<void> {
     const data = { machineVersion: this.options.machine.version }
-    const drafts = [...this.#liftable].map(([aggregate, tenant]): EventDraft => {
+    const drafts = this.#parkings.takeLiftable().map(([aggregate, tenant]): EventDraft => {
       const fields = { partition: this.partition, aggregate, ...data }
       this.options.onNotice({ level: 'info', message: 'an aggregate is unparked', fields })
       return {
@@ -422,7 +387,6 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
         correlationId: `parked-${aggregate}`,
       }
     })
-    this.#liftable.clear()
     if (drafts.length === 0) return
     this.deps.counters.add('unparked', drafts.length)
     await this.append(drafts)
@@ -445,7 +409,7 @@ export class PartitionOwner<S> implements OwnedPartition<S>, WritablePartition {
     if (why.record) void this.#deadLetter(why.record, code, detail)
     try {
       await this.append([draft])
-      this.#unrecorded.delete(aggregate)
+      this.#parkings.unrecorded.delete(aggregate)
     } catch (error) {
       const failure = { partition: this.partition, aggregate, error: messageOf(error) }
       this.options.onNotice({ level: 'warn', message: 'a parking was not recorded', fields: failure })
