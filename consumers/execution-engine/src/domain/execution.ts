@@ -280,7 +280,7 @@ const apply = (
       state.failedAttempts++
       state.notBefore = event.data.retryAt
       endAttempt(state, 'queued')
-      forgetFailedSteps(state)
+      forgetFailedSteps(state, event.data.rerun)
       return
     case 'ExecutionPaused':
       endAttempt(state, 'paused')
@@ -353,10 +353,14 @@ const endAttempt = (state: ExecutionState, next: 'queued' | 'suspended' | 'pause
 
 const ranByWorker = new Set(['step', 'llm', 'tool', 'value'])
 
-/** A new attempt after a failure runs the failed steps anew; with them recorded it could only fail in the same way. */
-const forgetFailedSteps = (state: ExecutionState): void => {
-  for (const entry of state.settled.values()) {
-    if (entry.result.type === 'error' && ranByWorker.has(entry.kind)) state.settled.delete(entry.path)
+/**
+ * A new attempt after a failure runs failed steps anew; with them recorded it could only fail in the same way. A failure to
+ * which the code has reacted by asking for more stays: without it, what was recorded after it would fit no replay.
+ */
+const forgetFailedSteps = (state: ExecutionState, rerun: readonly string[] | undefined): void => {
+  for (const path of rerun ?? state.settled.keys()) {
+    const entry = state.settled.get(path)
+    if (entry?.result.type === 'error' && ranByWorker.has(entry.kind)) state.settled.delete(path)
   }
 }
 

@@ -147,6 +147,15 @@ describe('the agent throwing', () => {
     expect(story.state).toMatchObject({ status: 'queued', notBefore: story.nowMs + 100 })
     expect([...story.state.settled.keys()]).toEqual(['a#1'])
   })
+  it('keeps the failed steps to which the code has reacted', () => {
+    const story = running({ retry: flaky }).with(
+      failedStep('primary#1', 1, false),
+      completedStep('fallback#1', 1),
+      failedStep('last#1', 1, false),
+      { ...threw, rerun: ['last#1', 'fallback#1', 'never#1'] },
+    )
+    expect([...story.state.settled.keys()]).toEqual(['primary#1', 'fallback#1'])
+  })
   it('never retries code that does not fit its history', () => {
     const error = { code: 'replay_mismatch', detail: 'x', retryable: false } as const
     expect(typesOf(running({ retry: flaky }).ask({ type: 'fail', error }))).toEqual(['ExecutionFailed'])

@@ -79,6 +79,8 @@ export class StepCall extends Call implements Watched, Ambient, RunningStep {
   /** what was reported last, when that was a failure */
   private failure: Failure | undefined
   private controller: AbortController | undefined
+  /** counts reconciliations: a late answer of an earlier one is dropped */
+  private reconciliation = 0
 
   constructor(run: CallHost, plan: StepPlan) {
     super(run, plan.path, plan.kind, plan.requestHash, plan.input)
@@ -119,6 +121,12 @@ export class StepCall extends Call implements Watched, Ambient, RunningStep {
     else if (this.phase === 'intent') this.execute()
     else if (this.phase === 'reported') this.settle(this.failure ? null : this.output, this.failure)
     else this.run.opened(this)
+  }
+
+  /** Somebody else settled a doubt while the reconciler was still looking: what it finds comes too late. */
+  override entered(entry: JournalEntry): void {
+    if (this.phase === 'reconciling') this.leaveRunning()
+    super.entered(entry)
   }
 
   override nacked(error: Failure): void {
@@ -244,18 +252,21 @@ export class StepCall extends Call implements Watched, Ambient, RunningStep {
       return
     }
     const timedOut = this.startedAt > 0
+    this.reconciliation += 1
+    const current = this.reconciliation
+    const isLate = () => run.closed || this.phase !== 'reconciling' || this.reconciliation !== current
     this.phase = 'reconciling'
     run.running.add(this)
     ambient
       .run(this, () => Promise.resolve(key).then(reconcile))
       .then(
         (found) => {
-          if (run.closed || this.settled) return
+          if (isLate()) return
           this.leaveRunning()
           this.reconciled(found, timedOut)
         },
         (error: unknown) => {
-          if (run.closed || this.settled) return
+          if (isLate()) return
           this.leaveRunning()
           run.port.log.error(
             { err: error, path: this.path },
