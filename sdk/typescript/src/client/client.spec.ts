@@ -165,26 +165,29 @@ describe('the client', () => {
     expect(ids).toEqual(['run-0', 'run-1', 'run-2'])
   })
 
-  it('repeats a signal under one id, and never a pause that may have happened', async () => {
+  it('repeats a signal under one id, and a pause under one key', async () => {
     const signals: unknown[] = []
-    let pauses = 0
+    const pauses: unknown[] = []
     const client = await clientOf({
       'POST /v1/executions/run/signals': (request, response) => {
         signals.push((request.body as { id: string }).id)
         if (signals.length === 1) response.destroy()
         else sendJson(response, 202, receipt('run'))
       },
-      'POST /v1/executions/run/pause': (_, response) => {
-        pauses += 1
-        response.destroy()
+      'POST /v1/executions/run/pause': (request, response) => {
+        pauses.push(request.headers['idempotency-key'])
+        if (pauses.length % 2 === 1) response.destroy()
+        else sendJson(response, 200, receipt('run'))
       },
     })
     const run = client.handle('run')
     await run.signal('go', { now: true })
     expect(signals).toHaveLength(2)
     expect(signals[0]).toBe(signals[1])
-    await expect(run.pause('lunch')).rejects.toMatchObject({ code: 'unavailable' })
-    expect(pauses).toBe(1)
+    await run.pause('lunch')
+    await run.pause('tea')
+    expect(pauses).toEqual([expect.stringMatching(/^cmd_/), pauses[0], expect.stringMatching(/^cmd_/), pauses[2]])
+    expect(pauses[0]).not.toBe(pauses[2])
     expect(run.position).toBe('0:1')
   })
 

@@ -96,8 +96,12 @@ export const omium = (options: ConnectionOptions = {}): Client => {
   const handleOf = <Output>(id: string, receipt?: WriteReceipt): RunHandle<Output> => {
     const base = `/v1/executions/${encodeURIComponent(id)}`
     let position = receipt?.position
+    /** @param idempotent the body itself says which change it is */
     const write = async (path: string, body: unknown, idempotent: boolean): Promise<WriteReceipt> => {
-      const accepted = writeReceipt.parse(await http.json('POST', `${base}${path}`, { body, idempotent }))
+      // one key for all tries of a call: it is decided once, however often it has to be sent
+      const headers = idempotent ? {} : { 'idempotency-key': newId('command') }
+      const request = { body, idempotent: true, headers }
+      const accepted = writeReceipt.parse(await http.json('POST', `${base}${path}`, request))
       position = accepted.position
       return accepted
     }

@@ -8,7 +8,9 @@ import {
   type RetryPolicy,
   type StepKind,
   type Usage,
+  usage,
 } from '@omium/schemas'
+import { issuesOf } from '../agent.ts'
 import type { Reconcile, Reconciliation, StepInfo } from '../step.ts'
 import { type Ambient, ambient } from './ambient.ts'
 import { Call } from './call.ts'
@@ -49,8 +51,9 @@ class Info implements StepInfo {
     return this.#step.signal
   }
 
-  reportUsage(usage: Usage): void {
-    this.#step.report(usage)
+  /** a getter, so that it can be taken out of the info: `({ reportUsage }) => ...` */
+  get reportUsage(): (usage: Usage) => void {
+    return (usage) => this.#step.report(usage)
   }
 }
 
@@ -210,8 +213,14 @@ export class StepCall extends Call implements Watched, Ambient, RunningStep {
     return this.controller.signal
   }
 
-  report(usage: Usage): void {
-    this.usage = usage
+  report(reported: Usage): void {
+    const parsed = usage.safeParse(reported)
+    if (!parsed.success)
+      throw new OmiumError(
+        'invalid_request',
+        `step "${this.plan.name}" reported usage that does not fit: ${issuesOf(parsed.error)}`,
+      )
+    this.usage = parsed.data
   }
 
   private returned(tryNumber: number, value: unknown): void {
