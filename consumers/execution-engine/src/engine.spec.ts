@@ -114,6 +114,127 @@ describe('the engine', () => {
     })
   })
 
+  it('keeps a large result while the object store is away, instead of running the step again', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    bench.store.away = true
+    worker.ask('run-1', 1, step('big#1', 'x'.repeat(inlineLimitBytes + 1)), true)
+    for (let i = 0; i < 30; i++) {
+      bench.clock.advance(5_000)
+      await bench.settle()
+    }
+    expect(worker.link.told.map(({ type }) => type)).toEqual(['assign'])
+    bench.store.away = false
+    bench.clock.advance(5_000)
+    await bench.settle()
+    expect(worker.told('ack')).toMatchObject([{ seq: 1 }])
+  })
+
+  it('holds a hand-over back while the object store is away, and blames no worker for it', async () => {
+    const bench = createBench()
+    const first = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    first.ask('run-1', 1, step('big#1', 'x'.repeat(inlineLimitBytes + 1)), true)
+    await bench.settle()
+    bench.store.away = true
+    bench.engine.disconnect(first.session, 'disconnected')
+    const second = bench.worker('w2')
+    for (let i = 0; i < 30; i++) {
+      bench.clock.advance(5_000)
+      await bench.settle()
+    }
+    expect(second.told('assign')).toEqual([])
+    bench.store.away = false
+    bench.clock.advance(5_000)
+    await bench.settle()
+    expect(second.told('assign')).toMatchObject([{ attempt: 2 }])
+    expect(bench.partition.state.executions.get(keyOf('run-1'))).toMatchObject({ attempt: 2, lostAttempts: 1 })
+  })
+
+  it('gives up a run that kills its workers, after rests that grow, while its neighbours go on', async () => {
+    const bench = createBench()
+    await bench.start('poison')
+    await bench.start('neighbour')
+    let seen = 0
+    const aggregate = keyOf('poison')
+    for (let i = 0; i < 200 && bench.partition.state.executions.has(aggregate); i++) {
+      const worker = bench.worker(`w${i}`)
+      await bench.settle()
+      const together = worker.told('assign').map(({ executionId }) => executionId)
+      if (together.includes('neighbour') && !together.includes('poison')) {
+        worker.ask('neighbour', Number(worker.told('assign')[0]?.attempt), { type: 'complete', output: 1 })
+        await bench.settle()
+      }
+      if (together.includes('poison')) seen++
+      bench.engine.disconnect(worker.session, 'disconnected')
+      await bench.settle()
+      bench.clock.advance(500)
+    }
+    expect(seen).toBe(11)
+    expect(bench.partition.typesOf(aggregate).at(-1)).toBe('ExecutionFailed')
+    expect(bench.partition.typesOf(keyOf('neighbour')).at(-1)).toBe('ExecutionCompleted')
+  })
+
+  it('starts a child with the defaults of its agent, which its caller may override', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1', 10, [
+      'planner',
+      { agentId: 'researcher', defaults: { budgetMicroCredits: 500, priority: 3, timeoutMs: 1000 } },
+    ])
+    await bench.start('parent')
+    await bench.settle()
+    const child = { type: 'child_start', requestHash: 'h', agentId: 'researcher', input: 1 }
+    worker.ask('parent', 1, { ...child, path: 'c#1', childId: 'kid-1', options: {} })
+    worker.ask('parent', 1, { ...child, path: 'c#2', childId: 'kid-2', options: { priority: 9 } })
+    await bench.settle()
+    expect(bench.partition.sent.map(({ data }) => (data as { options: object }).options)).toEqual([
+      { budgetMicroCredits: 500, priority: 3, timeoutMs: 1000 },
+      { budgetMicroCredits: 500, priority: 9, timeoutMs: 1000 },
+    ])
+  })
+
+  it('sends the cancellation of a child after its start, however long that takes', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('parent')
+    await bench.settle()
+    bench.partition.held = []
+    worker.ask('parent', 1, {
+      type: 'child_start',
+      path: 'c#1',
+      requestHash: 'h',
+      childId: 'kid',
+      agentId: 'planner',
+      input: 1,
+      options: {},
+    })
+    await bench.settle()
+    const [goOn] = bench.partition.held
+    bench.partition.held = null
+    await bench.send(keyOf('parent'), { type: 'CancelExecution', data: {} })
+    await bench.settle()
+    goOn?.()
+    await bench.settle()
+    expect(bench.partition.sent.map((sent) => sent.type)).toEqual(['StartExecution', 'CancelExecution'])
+  })
+
+  it('forgets the limits of runs that have ended long before', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    for (let i = 0; i < 25_000; i++) {
+      void bench.start(`run-${i}`, { timeoutMs: 86_400_000 })
+      if (i % 500 === 499) await bench.settle()
+      worker.session.runs.forEach((run) => {
+        worker.ask(run.executionId, 1, { type: 'complete', output: 1 })
+      })
+    }
+    await bench.settle()
+    expect(bench.engine.moments).toBeLessThanOrEqual(10_001)
+  })
+
   it('pushes what settles while a worker holds the run, after the assignment', async () => {
     const bench = createBench()
     const worker = bench.worker('w1')

@@ -53,27 +53,26 @@ export class Engine implements ContextHandler<PartitionState> {
     this.#measures = measures
     this.#dispatcher = new Dispatcher((run, session) => this.#assignments.startWaiting(run, session))
     this.#timers = new TimerQueue(clock, (moment) => this.#elapsed(moment))
+    const delay = (ms: number): Promise<void> =>
+      new Promise((resolve) => {
+        clock.after(ms, resolve)
+      })
     this.#outbox = new Outbox({
       notices,
-      delay: (ms) =>
-        new Promise((resolve) => {
-          clock.after(ms, resolve)
-        }),
+      delay,
       sent: (partition, aggregate, owed) => this.#sent(partition, aggregate, owed),
     })
     this.#recorder = new Recorder({
       dispatcher: this.#dispatcher,
       timers: this.#timers,
       outbox: this.#outbox,
-      payloads,
       nowMs,
       cannotOpen: (run, error) => this.#assignments.cannotOpen(run, error),
     })
-    this.#assignments = new Assignments({ recorder: this.#recorder, payloads, measures, notices, nowMs })
+    this.#assignments = new Assignments({ recorder: this.#recorder, payloads, delay, measures, notices, nowMs })
     this.#requests = new RunRequests({
       recorder: this.#recorder,
       dispatcher: this.#dispatcher,
-      payloads,
       measures,
       nowMs,
       cannotOpen: (run, error) => this.#assignments.cannotOpen(run, error),
@@ -107,7 +106,7 @@ export class Engine implements ContextHandler<PartitionState> {
     }
     for (const [aggregate, pool] of pools) {
       const grants = [...pool.holders].map((executionId) => grantOf(pool, executionId))
-      if (grants.length > 0) void this.#outbox.send(partition, aggregate, pool, grants)
+      if (grants.length > 0) void this.#outbox.sendInAnyOrder(partition, aggregate, pool, grants)
     }
   }
 
@@ -190,6 +189,11 @@ export class Engine implements ContextHandler<PartitionState> {
 
   get sessions(): number {
     return this.#sessions.size
+  }
+
+  /** timers, time limits and delays that wait for their time */
+  get moments(): number {
+    return this.#timers.size
   }
 
   get waiting(): number {

@@ -47,6 +47,7 @@ export type StopReason = 'cancelled' | 'paused' | 'timed_out' | 'fenced'
 /** Messages about one run. */
 export type RunMessage = Exclude<WorkerMessage, { type: 'hello' | 'heartbeat' | 'drain' }>
 
+/** Where values live that are too large for a record. @throws OmiumError retryable when the store is away */
 export interface Payloads {
   seal(tenant: string, executionId: string, value: JsonValue): Promise<Payload>
   open(payload: Payload): Promise<JsonValue>

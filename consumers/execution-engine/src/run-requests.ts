@@ -7,7 +7,7 @@ import { decideRequest, type WorkerRequest } from './domain/requests.ts'
 import { onBehalfOf } from './hosted-partition.ts'
 import { openEntry } from './hydration.ts'
 import type { LiveRun } from './live-run.ts'
-import type { EngineMeasures, Payloads, RunMessage } from './ports.ts'
+import type { EngineMeasures, RunMessage } from './ports.ts'
 import type { Recorder } from './recorder.ts'
 
 /**
@@ -22,7 +22,6 @@ type Request = Extract<RunMessage, { seq: number }>
 export class RunRequests {
   readonly #recorder: Recorder
   readonly #dispatcher: Dispatcher
-  readonly #payloads: Payloads
   readonly #measures: EngineMeasures
   readonly #nowMs: () => number
   readonly #cannotOpen: (run: LiveRun, error: unknown) => void
@@ -30,14 +29,12 @@ export class RunRequests {
   constructor(port: {
     recorder: Recorder
     dispatcher: Dispatcher
-    payloads: Payloads
     measures: EngineMeasures
     nowMs: () => number
     cannotOpen: (run: LiveRun, error: unknown) => void
   }) {
     this.#recorder = port.recorder
     this.#dispatcher = port.dispatcher
-    this.#payloads = port.payloads
     this.#measures = port.measures
     this.#nowMs = port.nowMs
     this.#cannotOpen = port.cannotOpen
@@ -51,7 +48,7 @@ export class RunRequests {
         return
       }
       if (!large) {
-        this.#decide(run, message, inlined(message))
+        this.#decide(run, message, this.#inlined(run, message))
         return
       }
       return this.#seal(run, message).then(
@@ -125,7 +122,7 @@ export class RunRequests {
       return
     }
     run.outgoing.run(() => {
-      const opened = entry && openEntry(entry, this.#payloads)
+      const opened = entry && openEntry(entry, run.payloads)
       if (!(opened instanceof Promise)) {
         session.link.ack(executionId, attempt, message.seq, opened, idempotencyKey)
         if (run.ended) session.confirmDrained()
@@ -149,11 +146,19 @@ export class RunRequests {
     )
   }
 
+  /** The message as a request of the domain. A child is started as a client would start it: with its agent's defaults. */
+  #inlined(run: LiveRun, message: Request): WorkerRequest {
+    const request = inlined(message)
+    if (message.type !== 'child_start' || request.type !== 'child_start') return request
+    const defaults = this.#dispatcher.definitionOf(run.session.tenant, message.agentId)?.defaults
+    return defaults ? { ...request, options: executionOptions.parse({ ...defaults, ...message.options }) } : request
+  }
+
   async #seal(run: LiveRun, message: Request): Promise<WorkerRequest> {
     const { executionId } = run
     const { tenant } = run.session
-    const seal = (value: JsonValue): Promise<Payload> => this.#payloads.seal(tenant, executionId, value)
-    const request = inlined(message)
+    const seal = (value: JsonValue): Promise<Payload> => run.payloads.seal(tenant, executionId, value)
+    const request = this.#inlined(run, message)
     switch (request.type) {
       case 'step_started':
         return { ...request, ...(request.input && { input: await seal(inlineValue(request.input)) }) }

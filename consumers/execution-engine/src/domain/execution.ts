@@ -12,6 +12,7 @@ import {
   timedOutWait,
   valueResult,
 } from './entries.ts'
+import { unitHash } from './retry.ts'
 
 /**
  * One execution: the fold of its events.
@@ -273,7 +274,10 @@ const apply = (
       return
     case 'AttemptLost':
       // an engine's restart says nothing about the run
-      if (event.data.reason !== 'engine_restarted') state.lostAttempts++
+      if (event.data.reason !== 'engine_restarted') {
+        state.lostAttempts++
+        state.notBefore = time + restAfterLossMs(state)
+      }
       endAttempt(state, 'queued')
       return
     case 'AttemptFailed':
@@ -308,6 +312,19 @@ const apply = (
       state.permit = 'returned'
       return
   }
+}
+
+const lossesWithoutRest = 2
+const maxRestMs = 30_000
+
+/**
+ * A worker that dies now and then costs no time. A run that loses one attempt after the other may be what kills them: it
+ * rests longer and longer, each run for another time, so that it does not take the same neighbours along every time.
+ */
+const restAfterLossMs = ({ lostAttempts, tenant, executionId }: ExecutionState): number => {
+  if (lostAttempts <= lossesWithoutRest) return 0
+  const full = Math.min(maxRestMs, 100 * 2 ** (lostAttempts - lossesWithoutRest - 1))
+  return Math.round(full * (0.5 + unitHash(`${tenant}/${executionId}~${lostAttempts}`) / 2))
 }
 
 const settle = (state: ExecutionState, path: string, kind: string, requestHash: string, result: EntryResult): void => {
