@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { Agent, get } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { createDeltaPublisher } from '@omium/deltas'
 import { eventually, freshDatabase, freshPrefix, spawnService, testStack } from '@omium/dev/testing'
 import { type ContextOwner, openCommandSender } from '@omium/log'
 import { migrate, seedTenant } from '@omium/migrations'
@@ -50,6 +52,7 @@ beforeAll(async () => {
     OMIUM_S3_BUCKET: stack.s3.bucket,
     OMIUM_S3_ACCESS_KEY_ID: stack.s3.accessKeyId,
     OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
+    OMIUM_REDIS_URL: stack.redisUrl,
     OMIUM_GATEWAY_PORT: '0',
   }
   const quiet = () => undefined
@@ -509,6 +512,46 @@ describe('events', () => {
     expect(over.status).toBe(204)
   })
 
+  it('span many pages of history while the run goes on', async () => {
+    const { id, position } = await start()
+    await engine.write('ten_a', id, started)
+    for (let n = 1; n <= 1_100; n += 100) {
+      await engine.write('ten_a', id, ...Array.from({ length: 100 }, (_, i) => step(n + i)))
+    }
+    await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    const streaming = sse(`/v1/executions/${id}/events`, () => false)
+    for (let n = 1_101; n <= 1_300; n++) await engine.write('ten_a', id, step(n))
+    await engine.write('ten_a', id, completed)
+    expect(versions((await streaming).events)).toEqual(Array.from({ length: 1_303 }, (_, i) => i + 1))
+  })
+
+  it('show live output without an id, and not to those who want none', async () => {
+    const { id, position } = await start()
+    await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    await engine.write('ten_a', id, started)
+    const onError = () => undefined
+    const url = env['OMIUM_REDIS_URL'] ?? ''
+    const publisher = createDeltaPublisher({ url, topicPrefix: env['OMIUM_TOPIC_PREFIX'] ?? '', onError })
+    const read = async (query: string) => {
+      const headers = { authorization: `Bearer ${keyA}`, accept: 'text/event-stream' }
+      return fetch(`${gateway.url}/v1/executions/${id}/events${query}`, { headers })
+    }
+    const [watched, unwatched] = await Promise.all([read(''), read('?deltas=false')])
+    let text = ''
+    const reading = (async () => {
+      for await (const chunk of watched.body ?? []) text += Buffer.from(chunk).toString()
+    })()
+    await eventually(() => {
+      publisher.publish('ten_a', id, { path: 'chat#1', attempt: 1, text: 'Hello' })
+      expect(text).toContain('\n\nevent: delta\ndata: {"path":"chat#1","attempt":1,"text":"Hello"}\n\n')
+    })
+    await engine.write('ten_a', id, completed)
+    await reading
+    expect(text).toContain('event: ExecutionCompleted')
+    expect(await unwatched.text()).not.toContain('delta')
+    publisher.close()
+  })
+
   it('cut off a reader that does not read, which may resume', async () => {
     const { id, position } = await start()
     await call('GET', `/v1/executions/${id}?min_position=${position}`)
@@ -537,6 +580,28 @@ describe('events', () => {
     await delay(350)
     await engine.write('ten_a', id, started)
     expect((await streaming).comments).toBeGreaterThanOrEqual(2)
+  })
+})
+
+describe('long polls', () => {
+  it('leave nothing behind on a connection that is used again and again', async () => {
+    const { id } = await start()
+    const warnings: Error[] = []
+    const keep = (warning: Error) => warnings.push(warning)
+    process.on('warning', keep)
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const poll = () =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const url = `${gateway.url}/v1/executions/${id}/result?wait_ms=1`
+        get(url, { agent, headers: { authorization: `Bearer ${keyA}` } }, (response) => {
+          response.resume().on('end', () => resolve(response.statusCode))
+        }).on('error', reject)
+      })
+    for (let i = 0; i < 15; i++) expect(await poll()).toBe(202)
+    await delay(10)
+    agent.destroy()
+    process.off('warning', keep)
+    expect(warnings).toEqual([])
   })
 })
 

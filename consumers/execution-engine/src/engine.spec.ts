@@ -235,6 +235,20 @@ describe('the engine', () => {
     expect(bench.engine.moments).toBeLessThanOrEqual(10_001)
   })
 
+  it('shows live output of the attempt that runs, and of no other', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    const delta = { type: 'delta', executionId: 'run-1', path: 'chat#1', text: 'Hel' }
+    worker.say({ ...delta, attempt: 1 })
+    worker.say({ ...delta, attempt: 2 })
+    worker.ask('run-1', 1, { type: 'complete', output: 1 })
+    worker.say({ ...delta, attempt: 1 })
+    expect(bench.shown).toEqual([{ tenant, executionId: 'run-1', path: 'chat#1', attempt: 1, text: 'Hel' }])
+    expect(bench.partition.typesOf(keyOf('run-1'))).not.toContain('delta')
+  })
+
   it('pushes what settles while a worker holds the run, after the assignment', async () => {
     const bench = createBench()
     const worker = bench.worker('w1')

@@ -10,7 +10,7 @@ import { grantOf, type OwedCommand, owedBy } from './domain/outbox.ts'
 import { HostedPartition, onBehalfOf } from './hosted-partition.ts'
 import type { PartitionState } from './machine.ts'
 import { Outbox } from './outbox.ts'
-import type { EngineMeasures, Notices, Payloads, RunMessage } from './ports.ts'
+import type { EngineMeasures, LiveOutput, Notices, Payloads, RunMessage } from './ports.ts'
 import { type Moment, Recorder } from './recorder.ts'
 import { RunRequests } from './run-requests.ts'
 import type { WorkerSession } from './worker-session.ts'
@@ -30,6 +30,7 @@ export interface EngineOptions {
   readonly clock: Clock
   readonly notices: Notices
   readonly measures: EngineMeasures
+  readonly liveOutput: LiveOutput
 }
 
 export class Engine implements ContextHandler<PartitionState> {
@@ -46,7 +47,7 @@ export class Engine implements ContextHandler<PartitionState> {
   readonly #requests: RunRequests
   readonly #commands: Commands
 
-  constructor({ payloads, clock, notices, measures }: EngineOptions) {
+  constructor({ payloads, clock, notices, measures, liveOutput }: EngineOptions) {
     const nowMs = (): number => clock.nowMs()
     this.#clock = clock
     this.#notices = notices
@@ -73,6 +74,7 @@ export class Engine implements ContextHandler<PartitionState> {
     this.#requests = new RunRequests({
       recorder: this.#recorder,
       dispatcher: this.#dispatcher,
+      liveOutput,
       measures,
       nowMs,
       cannotOpen: (run, error) => this.#assignments.cannotOpen(run, error),

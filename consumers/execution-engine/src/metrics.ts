@@ -6,6 +6,7 @@ import type { EngineMeasures } from './ports.ts'
 export interface EngineView {
   readonly sessions: number
   readonly waiting: number
+  readonly moments: number
   countByStatus(): ReadonlyMap<ExecutionStatus, number>
 }
 

@@ -7,7 +7,7 @@ import { decideRequest, type WorkerRequest } from './domain/requests.ts'
 import { onBehalfOf } from './hosted-partition.ts'
 import { openEntry } from './hydration.ts'
 import type { LiveRun } from './live-run.ts'
-import type { EngineMeasures, RunMessage } from './ports.ts'
+import type { EngineMeasures, LiveOutput, RunMessage } from './ports.ts'
 import type { Recorder } from './recorder.ts'
 
 /**
@@ -22,6 +22,7 @@ type Request = Extract<RunMessage, { seq: number }>
 export class RunRequests {
   readonly #recorder: Recorder
   readonly #dispatcher: Dispatcher
+  readonly #liveOutput: LiveOutput
   readonly #measures: EngineMeasures
   readonly #nowMs: () => number
   readonly #cannotOpen: (run: LiveRun, error: unknown) => void
@@ -29,12 +30,14 @@ export class RunRequests {
   constructor(port: {
     recorder: Recorder
     dispatcher: Dispatcher
+    liveOutput: LiveOutput
     measures: EngineMeasures
     nowMs: () => number
     cannotOpen: (run: LiveRun, error: unknown) => void
   }) {
     this.#recorder = port.recorder
     this.#dispatcher = port.dispatcher
+    this.#liveOutput = port.liveOutput
     this.#measures = port.measures
     this.#nowMs = port.nowMs
     this.#cannotOpen = port.cannotOpen
@@ -60,7 +63,10 @@ export class RunRequests {
 
   #remark(run: LiveRun, message: Exclude<RunMessage, Request>): void {
     if (run.ended) return
-    if (message.type === 'waiting') {
+    if (message.type === 'delta') {
+      const { path, attempt, text } = message
+      this.#liveOutput.publish(run.session.tenant, run.executionId, { path, attempt, text })
+    } else if (message.type === 'waiting') {
       run.session.setWaiting(run, true)
       this.#dispatcher.fill(run.session)
     } else if (message.type === 'abandon') {
@@ -72,7 +78,6 @@ export class RunRequests {
         void this.#recorder.record(partition, aggregate, decision.events, by).catch(ignore)
       }
     }
-    // a `delta` is shown to whoever watches and never recorded
   }
 
   #decide(run: LiveRun, message: Request, request: WorkerRequest): void {

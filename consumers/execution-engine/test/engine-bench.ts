@@ -70,6 +70,7 @@ export const createBench = (history: ConstructorParameters<typeof MemoryPartitio
   const clock = new ManualClock()
   const objects = createInMemoryObjectStore()
   const stored = createPayloadStore(objects)
+  const shown: object[] = []
   /** the object store is away */
   const store = { away: false }
   const unlessAway = <T>(job: () => Promise<T>): Promise<T> =>
@@ -81,6 +82,7 @@ export const createBench = (history: ConstructorParameters<typeof MemoryPartitio
     },
     clock,
     notices: quiet,
+    liveOutput: { publish: (tenant, executionId, delta) => shown.push({ tenant, executionId, ...delta }) },
     measures: { dispatched: () => {}, attemptLost: () => {}, requestRefused: () => {} },
   })
   const partition = new MemoryPartition(() => clock.now, history)
@@ -91,6 +93,7 @@ export const createBench = (history: ConstructorParameters<typeof MemoryPartitio
     partition,
     objects,
     store,
+    shown,
     /** lets everything that is under way arrive */
     async settle(): Promise<void> {
       for (let i = 0; i < 12; i++) await new Promise((resolve) => setImmediate(resolve))
