@@ -666,6 +666,49 @@ describe('the process', () => {
     expect(service.output()).not.toContain(keyA)
   })
 
+  it('killed and started again, serves the rest of a stream from the last id on', async () => {
+    const { id, position } = await start()
+    await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    await engine.write('ten_a', id, started)
+    const seen: number[] = []
+    const writing = (async () => {
+      for (let n = 1; n <= 40; n++) {
+        await engine.write('ten_a', id, step(n))
+        await delay(20)
+      }
+    })()
+    for (let life = 0; life < 2; life++) {
+      const service = await spawnService('gateway/src/main.ts', env, { readyLine: /"msg":"listening"/ })
+      const url = /"url":"(http:[^"]+)"/.exec(service.output())?.[1]
+      const headers = {
+        authorization: `Bearer ${keyA}`,
+        accept: 'text/event-stream',
+        'last-event-id': String(seen.at(-1) ?? 0),
+      }
+      const stream = await fetch(`${url}/v1/executions/${id}/events`, { headers })
+      if (life === 1) {
+        await writing
+        await engine.write('ten_a', id, completed)
+      }
+      let text = ''
+      try {
+        for await (const chunk of stream.body ?? []) {
+          text += Buffer.from(chunk).toString()
+          const whole = text.split('\n\n').slice(0, -1)
+          if (life === 0 && whole.length >= 5) await service.kill()
+        }
+      } catch {
+        // killed in the middle of a word
+      }
+      for (const block of text.split('\n\n').slice(0, -1)) {
+        const version = /^id: (\d+)$/m.exec(block)?.[1]
+        if (version) seen.push(Number(version))
+      }
+      if (life === 1) await service.kill()
+    }
+    expect(seen).toEqual(Array.from({ length: 43 }, (_, i) => i + 1))
+  })
+
   it('names every setting that is wrong and exits with 1', async () => {
     const service = await spawnService('gateway/src/main.ts', {
       ...env,

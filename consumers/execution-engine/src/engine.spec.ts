@@ -1,6 +1,7 @@
 import { inlineLimitBytes, type JsonValue } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { createBench, keyOf, step, tenant } from '../test/engine-bench.ts'
+import { executionMachine } from './machine.ts'
 
 describe('the engine', () => {
   it('requests and starts a run in one append when a worker is free', async () => {
@@ -412,6 +413,49 @@ describe('the engine', () => {
     })
     expect(bench.partition.log.at(-1)).toMatchObject({ type: 'CommandRejected', data: { code: 'execution_finished' } })
   })
+
+  it.each(['queued', 'running', 'paused', 'suspended', 'finished', 'closed'])(
+    'tells the same start from another one while the run is %s, also after a restart from a snapshot',
+    async (when) => {
+      const bench = createBench()
+      const worker = when === 'queued' ? undefined : bench.worker('w1')
+      await bench.start('run-1')
+      await bench.settle()
+      if (when === 'paused') await bench.send(keyOf('run-1'), { type: 'PauseExecution', data: {} })
+      if (when === 'suspended') {
+        worker?.ask('run-1', 1, { type: 'timer_start', path: 't#1', requestHash: 'h', durationMs: 1000 })
+        worker?.ask('run-1', 1, { type: 'suspend', reason: 'waiting' })
+      }
+      if (when === 'finished') {
+        const child = { path: 'c#1', requestHash: 'h', childId: 'kid', agentId: 'planner', input: 1, options: {} }
+        worker?.ask('run-1', 1, { type: 'child_start', ...child })
+      }
+      if (when === 'finished' || when === 'closed') worker?.ask('run-1', 1, { type: 'complete', output: 1 })
+      await bench.settle()
+      for (const restarted of [false, true]) {
+        if (restarted) {
+          const encoded = JSON.parse(JSON.stringify(executionMachine.encode(bench.partition.state)))
+          bench.partition.state = executionMachine.decode(encoded)
+        }
+        await bench.start('run-1')
+        expect(bench.partition.log.at(-1)).toMatchObject({ type: 'CommandDeduplicated', data: { outcome: 'accepted' } })
+        await bench.send(keyOf('run-1'), {
+          type: 'StartExecution',
+          data: {
+            executionId: 'run-1',
+            agentId: 'planner',
+            input: { inline: 'other' },
+            requestHash: 'other',
+            options: { priority: 0 },
+          },
+        })
+        expect(bench.partition.log.at(-1)).toMatchObject({
+          type: 'CommandRejected',
+          data: { code: 'execution_conflict' },
+        })
+      }
+    },
+  )
 
   it('takes a partition over: lost attempts go to the queue, timers and owed commands live on', async () => {
     const former = createBench()
