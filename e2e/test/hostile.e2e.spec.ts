@@ -41,6 +41,11 @@ const startHostile = async (): Promise<ServiceHandle> => {
   return handle
 }
 
+const isOffered = (agentId: string) =>
+  eventually(async () => expect((await client.agents()).map((one) => one.agent)).toContain(agentId), {
+    timeoutMs: 15_000,
+  })
+
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'omium-hostile-'))
   workLog = join(home, 'work.log')
@@ -49,9 +54,7 @@ beforeAll(async () => {
   client = omium(connection)
   host = worker({ agents: [echo, parent, child], ...connection, signals: false, logger: pino({ level: 'silent' }) })
   await host.start()
-  await eventually(async () => expect((await client.agents()).map((one) => one.agent)).toContain('echo'), {
-    timeoutMs: 15_000,
-  })
+  await isOffered('echo')
 })
 afterAll(async () => {
   await Promise.all([...hostile].map((one) => one.kill()))
@@ -90,6 +93,7 @@ test('a child runs under the budget of its agent', async () => {
 
 test('a worker that stands still past its lease makes no effect twice, and its late result is refused', async () => {
   const first = await startHostile()
+  await isOffered('effect')
   const run = await client.start('effect', null)
   await eventually(() => expect(work()).toContainEqual(expect.stringMatching(/^pay idem_/)), { timeoutMs: 15_000 })
   first.pause()
@@ -115,6 +119,7 @@ test('an agent that ends its process is given up in the end, while other runs go
       await Promise.race([handle?.exited, eventually(() => expect(over).toBe(true), { timeoutMs: 120_000 })])
     }
   })()
+  await isOffered('poison')
   const poison = await client.start('poison', null)
   const neighbours = await Promise.all([1, 2, 3].map((n) => client.start('patient', n)))
   const ended = await poison.ended({ timeoutMs: 120_000 })
