@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import type { RunningStack } from '@omium/dev'
 import { eventually, type ServiceHandle, spawnService, testPlatform } from '@omium/dev/testing'
 import { agent, type Client, omium, type Worker, worker } from '@omium/sdk'
-import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 
@@ -52,7 +51,7 @@ beforeAll(async () => {
   stack = await testPlatform()
   const connection = { url: stack.environment['OMIUM_URL'] as string, apiKey: stack.apiKey }
   client = omium(connection)
-  host = worker({ agents: [echo, parent, child], ...connection, signals: false, logger: pino({ level: 'silent' }) })
+  host = worker({ agents: [echo, parent, child], ...connection, signals: false })
   await host.start()
   await isOffered('echo')
 })
