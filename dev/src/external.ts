@@ -24,7 +24,7 @@ export const externalServices = (env: Record<string, string | undefined> = proce
     ...(set.includes('OMIUM_KAFKA_BROKERS') && { kafkaBrokers: values.OMIUM_KAFKA_BROKERS }),
     ...(set.includes('OMIUM_SCHEMA_REGISTRY_URL') && { registryUrl: values.OMIUM_SCHEMA_REGISTRY_URL }),
     ...(set.includes('OMIUM_DATABASE_URL') && { databaseUrl: values.OMIUM_DATABASE_URL }),
-    ...(set.includes('OMIUM_REDIS_URL') && { redisUrl: values.OMIUM_REDIS_URL }),
+    ...(values.OMIUM_REDIS_URL && { redisUrl: values.OMIUM_REDIS_URL }),
     ...(endpoint && { s3: endpoint }),
   }
 }

@@ -3,7 +3,8 @@ import type { Pool } from 'pg'
 
 /**
  * Who an API key belongs to. Looked up by hash and remembered for a few seconds, so a revoked key stops working within
- * `cacheMs`. Keys that don't exist are remembered as well, within a bound: guessing costs the database nothing.
+ * `cacheMs`. While the database is away, a key that was good a few minutes ago still is: starts go to the log, which may
+ * well be there. Keys that don't exist are remembered as well, within a bound: guessing costs the database nothing.
  */
 export interface Caller {
   readonly tenant: string
@@ -18,12 +19,22 @@ export interface ApiKeys {
   lookup(apiKey: string): Promise<Caller | undefined>
 }
 
+/** What the database said about a key, and when, ms. */
+interface Answer {
+  readonly caller: Caller | undefined
+  readonly at: number
+}
+
 interface Remembered {
-  readonly caller: Promise<Caller | undefined>
+  readonly answer: Promise<Answer>
   readonly until: number
+  /** the newest answer that came */
+  last: Answer | undefined
 }
 
 const mostRemembered = 10_000
+/** how long an answer is good when no newer one is to be had */
+const outageMs = 5 * 60_000
 /** `last_used_at` is as coarse as this */
 const touchEveryMs = 60_000
 
@@ -43,6 +54,15 @@ export const createApiKeys = (pool: Pool, nowMs: () => number, cacheMs = 5_000):
     return caller
   }
 
+  const ask = async (hash: Buffer, last: Answer | undefined): Promise<Answer> => {
+    try {
+      return { caller: await find(hash), at: nowMs() }
+    } catch (error) {
+      if (last?.caller && nowMs() - last.at < outageMs) return last
+      throw error
+    }
+  }
+
   const touch = ({ tenant, keyId }: Caller) => {
     const id = `${tenant}/${keyId}`
     if (nowMs() - (touched.get(id) ?? 0) < touchEveryMs) return
@@ -54,18 +74,24 @@ export const createApiKeys = (pool: Pool, nowMs: () => number, cacheMs = 5_000):
   }
 
   return {
-    lookup: (apiKey) => {
+    lookup: async (apiKey) => {
       const hash = hashApiKey(apiKey)
       const key = hash.toString('base64')
       const known = remembered.get(key)
-      if (known && known.until > nowMs()) return known.caller
-      const caller = find(hash)
+      if (known && known.until > nowMs()) return (await known.answer).caller
+      const answer = ask(hash, known?.last)
+      const entry: Remembered = { answer, until: nowMs() + cacheMs, last: known?.last }
       remembered.delete(key)
-      remembered.set(key, { caller, until: nowMs() + cacheMs })
+      remembered.set(key, entry)
       if (remembered.size > mostRemembered) remembered.delete(remembered.keys().next().value as string)
-      // an error is nobody's identity: the next request asks again
-      caller.catch(() => remembered.delete(key))
-      return caller
+      try {
+        entry.last = await answer
+        return entry.last.caller
+      } catch (error) {
+        // an error is nobody's identity: the next request asks again
+        if (remembered.get(key) === entry) remembered.delete(key)
+        throw error
+      }
     },
   }
 }

@@ -71,7 +71,8 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
 
 /** `content-type: application/json` with nothing after it is how many clients send no body. */
 const installEmptyBodies = (app: FastifyInstance): void => {
-  const parse = app.getDefaultJsonParser('error', 'error')
+  // values are the caller's own: a member `__proto__` is data like any other, and is never assigned to an object here
+  const parse = app.getDefaultJsonParser('ignore', 'ignore')
   app.removeContentTypeParser('application/json')
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     if (body.length === 0) return done(null, undefined)

@@ -6,6 +6,8 @@ export const gatewaySettings = [
   'OMIUM_GATEWAY_HOST',
   'OMIUM_GATEWAY_PORT',
   'OMIUM_TOKEN_SECRET',
+  'OMIUM_REDIS_URL',
+  'OMIUM_TOPIC_PREFIX',
   'OMIUM_S3_ENDPOINT',
   'OMIUM_S3_REGION',
   'OMIUM_S3_BUCKET',
@@ -18,6 +20,8 @@ export const configOf = (settings: Settings<(typeof gatewaySettings)[number]>) =
   databaseUrl: settings.OMIUM_DATABASE_URL,
   host: settings.OMIUM_GATEWAY_HOST,
   port: settings.OMIUM_GATEWAY_PORT,
+  redisUrl: settings.OMIUM_REDIS_URL,
+  topicPrefix: settings.OMIUM_TOPIC_PREFIX,
   tokenSecret: settings.OMIUM_TOKEN_SECRET,
   s3: {
     endpoint: settings.OMIUM_S3_ENDPOINT,

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import type { DeltaSubscriber } from '@omium/deltas'
 import { type ExecutionRecord, listEvents } from '@omium/projection-executions'
 import type { PositionWatch } from '@omium/projection-kit'
 import { aggregateKey, type EventView, isTerminal } from '@omium/schemas'
@@ -13,12 +14,15 @@ import { eventViewOf, isTerminalEvent, liveEventView } from './views.ts'
  *    event is in one of the two. Versions drop what is in both, and a jump in versions goes back to history.
  * 2. Ids are versions: `Last-Event-ID` resumes after the last one received.
  * 3. What waits for a slow reader is bounded, in events and in bytes; beyond, the connection is cut and may resume.
- * 4. The stream ends after the execution's terminal event.
+ * 4. Live output is shown between events, to readers that keep up; it has no id, and nothing ever waits for it.
+ * 5. The stream ends after the execution's terminal event.
  */
 export interface EventStreamOptions {
   readonly pool: Pool
   readonly live: Live
   readonly positions: PositionWatch
+  /** absent when the reader wants none */
+  readonly deltas: DeltaSubscriber | undefined
   readonly tenant: string
   readonly execution: ExecutionRecord
   readonly afterVersion: number
@@ -32,15 +36,20 @@ export interface EventStreamOptions {
 const pageSize = 500
 const mostBuffered = 2_000
 const mostBytesBuffered = 4 * 1024 * 1024
+/** a reader with more than this before it gets no live output */
+const mostBytesBeforeDelta = 256 * 1024
 
 export class EventStream {
   readonly #options: EventStreamOptions
   readonly #out: ServerResponse
   readonly #unsubscribe: () => void
+  readonly #stopDeltas: (() => void) | undefined
   readonly #heartbeat: NodeJS.Timeout
   #buffer: EventView[] = []
   #sent: number
   #finished = false
+  /** history is sent */
+  #isLive = false
   #closed = false
   #wake: (() => void) | undefined
 
@@ -48,7 +57,11 @@ export class EventStream {
     this.#out = out
     this.#options = options
     this.#sent = options.afterVersion
-    const { live, tenant, execution, heartbeatMs } = options
+    const { live, deltas, tenant, execution, heartbeatMs } = options
+    this.#stopDeltas = deltas?.subscribe(tenant, execution.id, (delta) => {
+      if (this.#closed || !this.#isLive || out.writableLength > mostBytesBeforeDelta) return
+      out.write(`event: delta\ndata: ${JSON.stringify(delta)}\n\n`)
+    })
     this.#unsubscribe = live.subscribe(aggregateKey('execution', tenant, execution.id), (event) => {
       this.#buffer.push(liveEventView(event))
       if (this.#buffer.length > mostBuffered) this.#cut()
@@ -70,6 +83,7 @@ export class EventStream {
       await this.#sendHistory()
       // resumed after the end: what followed it is sent, nothing more will come
       if (isTerminal(execution.status)) return
+      this.#isLive = true
       while (!this.#closed && !this.#finished) {
         const events = this.#buffer
         this.#buffer = []
@@ -89,6 +103,7 @@ export class EventStream {
     this.#closed = true
     clearInterval(this.#heartbeat)
     this.#unsubscribe()
+    this.#stopDeltas?.()
     this.#wake?.()
     this.#out.end()
   }

@@ -1,3 +1,4 @@
+import { createDeltaSubscriber } from '@omium/deltas'
 import { openCommandSender } from '@omium/log'
 import { createPayloadStore, createS3ObjectStore } from '@omium/payloads'
 import { createPool, newestCheckpoints, type ProjectionLog, watchPositions } from '@omium/projection-kit'
@@ -32,11 +33,19 @@ export const startGateway = async (config: Config, log: ProjectionLog, logger: L
   })
   const sender = await openCommandSender(context)
   const objects = await createS3ObjectStore(config.s3)
+  const deltas = config.redisUrl
+    ? createDeltaSubscriber({
+        url: config.redisUrl,
+        topicPrefix: config.topicPrefix,
+        onError: (error) => warn('live output is not shown for the moment', error),
+      })
+    : undefined
   const app = await buildApp(
     {
       pool,
       positions,
       live,
+      deltas,
       commands: createCommands(sender, live, config.commandTimeoutMs),
       agents: createAgents(pool, live),
       payloads: createPayloadStore(objects),
@@ -53,6 +62,7 @@ export const startGateway = async (config: Config, log: ProjectionLog, logger: L
     url,
     close: async () => {
       await app.close()
+      deltas?.close()
       await sender.close()
       await live.close()
       await positions.close()

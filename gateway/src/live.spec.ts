@@ -104,6 +104,22 @@ describe('the live tail', () => {
     await live.close()
   })
 
+  it('answers a request whose repetition has given up', async () => {
+    const { live, push } = await setUp()
+    const first = live.awaitOutcome(commandId, 1000)
+    live.awaitOutcome(commandId, 1000).cancel()
+    await expect(live.awaitOutcome(commandId, 5).outcome).rejects.toMatchObject({ code: 'timeout' })
+    push(
+      batch(
+        event(100, 'ExecutionRequested', { commandId }),
+        event(101, 'CommandDeduplicated', { commandId, version: 0 }, { commandType: 'X', outcome: 'accepted' }),
+      ),
+    )
+    expect(await first.outcome).toMatchObject({ deduplicated: false })
+    expect(live.counters.waiting).toBe(0)
+    await live.close()
+  })
+
   it('lets nobody wait for ever', async () => {
     const { live } = await setUp()
     await expect(live.awaitOutcome(commandId, 5).outcome).rejects.toMatchObject({ code: 'timeout' })

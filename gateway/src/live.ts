@@ -50,10 +50,7 @@ export interface LiveOptions {
   readonly onNotice: (message: string, error: unknown) => void
 }
 
-interface Waiter {
-  outcome: Outcome | undefined
-  readonly settle: (outcome: Outcome) => void
-}
+type Settle = (outcome: Outcome) => void
 
 const retryDelayMs = 500
 const mostWaiters = 50_000
@@ -66,7 +63,8 @@ export const openLive = async (options: LiveOptions): Promise<Live> => {
 
 class LiveTail implements Live {
   readonly #options: LiveOptions
-  readonly #waiters = new Map<string, Waiter>()
+  /** by command id; a repetition of a request waits beside the request that it repeats */
+  readonly #waiters = new Map<string, Set<Settle>>()
   readonly #subscribers = new Map<string, Set<(event: AcceptedEvent) => void>>()
   readonly #byType = new Map<string, ((event: AcceptedEvent) => void)[]>()
   readonly #positions = new Map<number, number>()
@@ -120,20 +118,16 @@ class LiveTail implements Live {
     if (this.#waiters.size >= mostWaiters) {
       throw new OmiumError('unavailable', 'too many requests wait for their outcome; try again shortly')
     }
-    // a retry may run beside the request that it repeats: both wait, under keys of their own
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>()
-    const previous = this.#waiters.get(commandId)
+    const waiters = this.#waiters.get(commandId) ?? new Set()
+    const settle: Settle = (outcome) => {
+      forget()
+      resolve(outcome)
+    }
     const forget = () => {
       clearTimeout(timer)
-      if (this.#waiters.get(commandId) === waiter) this.#waiters.delete(commandId)
-    }
-    const waiter: Waiter = {
-      outcome: undefined,
-      settle: (outcome) => {
-        forget()
-        resolve(outcome)
-        previous?.settle(outcome)
-      },
+      waiters.delete(settle)
+      if (waiters.size === 0 && this.#waiters.get(commandId) === waiters) this.#waiters.delete(commandId)
     }
     const timer = setTimeout(() => {
       forget()
@@ -144,7 +138,7 @@ class LiveTail implements Live {
         ),
       )
     }, timeoutMs)
-    this.#waiters.set(commandId, waiter)
+    this.#waiters.set(commandId, waiters.add(settle))
     promise.catch(() => undefined)
     return { outcome: promise, cancel: forget }
   }
@@ -198,21 +192,18 @@ class LiveTail implements Live {
   }
 
   #dispatch(batch: TailBatch): void {
-    const decided: Waiter[] = []
+    const decided = new Map<Set<Settle>, Outcome>()
     for (const event of batch.events) {
       this.#events++
       const { envelope, type } = event
-      const waiter = envelope.commandId === undefined ? undefined : this.#waiters.get(envelope.commandId)
-      if (waiter) {
-        if (!waiter.outcome) decided.push(waiter)
-        // a command may cause several events: its position is the last one's
-        waiter.outcome = outcomeOf(event)
-      }
+      const waiters = envelope.commandId === undefined ? undefined : this.#waiters.get(envelope.commandId)
+      // a command may cause several events: its position is the last one's; what a repetition hears comes after its outcome
+      if (waiters && !(type === 'CommandDeduplicated' && decided.has(waiters))) decided.set(waiters, outcomeOf(event))
       for (const listener of this.#byType.get(type) ?? []) listener(event)
       if (envelope.version > 0) for (const onEvent of this.#subscribers.get(envelope.aggregate) ?? []) onEvent(event)
     }
     this.#positions.set(batch.partition, batch.nextOffset)
-    for (const waiter of decided) if (waiter.outcome) waiter.settle(waiter.outcome)
+    for (const [waiters, outcome] of decided) for (const settle of [...waiters]) settle(outcome)
   }
 }
 

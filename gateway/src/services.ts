@@ -1,3 +1,4 @@
+import type { DeltaSubscriber } from '@omium/deltas'
 import type { PositionWatch } from '@omium/projection-kit'
 import type { IdSource } from '@omium/schemas'
 import type { Pool } from 'pg'
@@ -12,6 +13,8 @@ export interface Services {
   readonly pool: Pool
   readonly positions: PositionWatch
   readonly live: Live
+  /** what steps put out while they run; absent without Redis */
+  readonly deltas: DeltaSubscriber | undefined
   readonly commands: Commands
   readonly agents: Agents
   readonly payloads: Payloads

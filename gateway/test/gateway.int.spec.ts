@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { Agent, get } from 'node:http'
 import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { createDeltaPublisher } from '@omium/deltas'
 import { eventually, freshDatabase, freshPrefix, spawnService, testStack } from '@omium/dev/testing'
 import { type ContextOwner, openCommandSender } from '@omium/log'
 import { migrate, seedTenant } from '@omium/migrations'
@@ -49,6 +52,7 @@ beforeAll(async () => {
     OMIUM_S3_BUCKET: stack.s3.bucket,
     OMIUM_S3_ACCESS_KEY_ID: stack.s3.accessKeyId,
     OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
+    OMIUM_REDIS_URL: stack.redisUrl,
     OMIUM_GATEWAY_PORT: '0',
   }
   const quiet = () => undefined
@@ -511,6 +515,46 @@ describe('events', () => {
     expect(over.status).toBe(204)
   })
 
+  it('span many pages of history while the run goes on', async () => {
+    const { id, position } = await start()
+    await engine.write('ten_a', id, started)
+    for (let n = 1; n <= 1_100; n += 100) {
+      await engine.write('ten_a', id, ...Array.from({ length: 100 }, (_, i) => step(n + i)))
+    }
+    await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    const streaming = sse(`/v1/executions/${id}/events`, () => false)
+    for (let n = 1_101; n <= 1_300; n++) await engine.write('ten_a', id, step(n))
+    await engine.write('ten_a', id, completed)
+    expect(versions((await streaming).events)).toEqual(Array.from({ length: 1_303 }, (_, i) => i + 1))
+  })
+
+  it('show live output without an id, and not to those who want none', async () => {
+    const { id, position } = await start()
+    await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    await engine.write('ten_a', id, started)
+    const onError = () => undefined
+    const url = env['OMIUM_REDIS_URL'] ?? ''
+    const publisher = createDeltaPublisher({ url, topicPrefix: env['OMIUM_TOPIC_PREFIX'] ?? '', onError })
+    const read = async (query: string) => {
+      const headers = { authorization: `Bearer ${keyA}`, accept: 'text/event-stream' }
+      return fetch(`${gateway.url}/v1/executions/${id}/events${query}`, { headers })
+    }
+    const [watched, unwatched] = await Promise.all([read(''), read('?deltas=false')])
+    let text = ''
+    const reading = (async () => {
+      for await (const chunk of watched.body ?? []) text += Buffer.from(chunk).toString()
+    })()
+    await eventually(() => {
+      publisher.publish('ten_a', id, { path: 'chat#1', attempt: 1, text: 'Hello' })
+      expect(text).toContain('\n\nevent: delta\ndata: {"path":"chat#1","attempt":1,"text":"Hello"}\n\n')
+    })
+    await engine.write('ten_a', id, completed)
+    await reading
+    expect(text).toContain('event: ExecutionCompleted')
+    expect(await unwatched.text()).not.toContain('delta')
+    publisher.close()
+  })
+
   it('cut off a reader that does not read, which may resume', async () => {
     const { id, position } = await start()
     await call('GET', `/v1/executions/${id}?min_position=${position}`)
@@ -537,6 +581,28 @@ describe('events', () => {
     await call('GET', `/v1/executions/${id}?min_position=${position}`)
     const { events } = await sse(`/v1/executions/${id}/events`, (_events, comments) => comments === 3)
     expect(versions(events)).toEqual([1])
+  })
+})
+
+describe('long polls', () => {
+  it('leave nothing behind on a connection that is used again and again', async () => {
+    const { id } = await start()
+    const warnings: Error[] = []
+    const keep = (warning: Error) => warnings.push(warning)
+    process.on('warning', keep)
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+    const poll = () =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const url = `${gateway.url}/v1/executions/${id}/result?wait_ms=1`
+        get(url, { agent, headers: { authorization: `Bearer ${keyA}` } }, (response) => {
+          response.resume().on('end', () => resolve(response.statusCode))
+        }).on('error', reject)
+      })
+    for (let i = 0; i < 15; i++) expect(await poll()).toBe(202)
+    await delay(10)
+    agent.destroy()
+    process.off('warning', keep)
+    expect(warnings).toEqual([])
   })
 })
 
@@ -603,6 +669,49 @@ describe('the process', () => {
     while (!(await chunks.next()).done);
     expect(await service.exited).toMatchObject({ code: 0 })
     expect(service.output()).not.toContain(keyA)
+  })
+
+  it('killed and started again, serves the rest of a stream from the last id on', async () => {
+    const { id, position } = await start()
+    await call('GET', `/v1/executions/${id}?min_position=${position}`)
+    await engine.write('ten_a', id, started)
+    const seen: number[] = []
+    const writing = (async () => {
+      for (let n = 1; n <= 40; n++) {
+        await engine.write('ten_a', id, step(n))
+        await delay(20)
+      }
+    })()
+    for (let life = 0; life < 2; life++) {
+      const service = await spawnService('gateway/src/main.ts', env, { readyLine: /"msg":"listening"/ })
+      const url = /"url":"(http:[^"]+)"/.exec(service.output())?.[1]
+      const headers = {
+        authorization: `Bearer ${keyA}`,
+        accept: 'text/event-stream',
+        'last-event-id': String(seen.at(-1) ?? 0),
+      }
+      const stream = await fetch(`${url}/v1/executions/${id}/events`, { headers })
+      if (life === 1) {
+        await writing
+        await engine.write('ten_a', id, completed)
+      }
+      let text = ''
+      try {
+        for await (const chunk of stream.body ?? []) {
+          text += Buffer.from(chunk).toString()
+          const whole = text.split('\n\n').slice(0, -1)
+          if (life === 0 && whole.length >= 5) await service.kill()
+        }
+      } catch {
+        // killed in the middle of a word
+      }
+      for (const block of text.split('\n\n').slice(0, -1)) {
+        const version = /^id: (\d+)$/m.exec(block)?.[1]
+        if (version) seen.push(Number(version))
+      }
+      if (life === 1) await service.kill()
+    }
+    expect(seen).toEqual(Array.from({ length: 43 }, (_, i) => i + 1))
   })
 
   it('names every setting that is wrong and exits with 1', async () => {

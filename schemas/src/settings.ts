@@ -16,7 +16,8 @@ export const settings = {
     .pipe(z.array(z.string().regex(/^[^:\s]+:\d+$|^\[[^\]]+\]:\d+$/, 'expected host:port')).min(1)),
   OMIUM_SCHEMA_REGISTRY_URL: z.url(),
   OMIUM_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
-  OMIUM_REDIS_URL: z.url({ protocol: /^rediss?$/ }),
+  /** without it nothing is lost but live output */
+  OMIUM_REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
   OMIUM_S3_ENDPOINT: z.url().optional(),
   OMIUM_S3_REGION: z.string().default('us-east-1'),
   OMIUM_S3_BUCKET: z.string().min(3).default('omium'),

@@ -161,7 +161,13 @@ export const workerMessage = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('complete'), ...request, output: jsonValue }),
   /** the agent function threw; the execution's retry policy decides */
-  z.object({ type: z.literal('fail'), ...request, error: failure }),
+  z.object({
+    type: z.literal('fail'),
+    ...request,
+    error: failure,
+    /** failed steps after which the code asked for nothing more: another attempt runs them anew. Absent: all failed steps */
+    rerun: z.array(stepPath).max(1000).optional(),
+  }),
   /** nothing of this run can go on until a `resolve`: its slot is free, the run stays resident in the worker */
   z.object({ type: z.literal('waiting'), ...run }),
   /** the worker drops the resident run; it will be assigned anew when something resolves */

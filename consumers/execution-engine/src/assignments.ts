@@ -1,8 +1,8 @@
 import type { Appended } from '@omium/log'
 import type { ExecutionEvent, JournalEntry, JsonValue } from '@omium/schemas'
-import { errorCatalogue, OmiumError } from '@omium/schemas'
+import { OmiumError } from '@omium/schemas'
 import type { WaitingRun } from './dispatcher.ts'
-import { failureOf, loseAttempt, startAttempt } from './domain/decide.ts'
+import { failureOf, startAttempt } from './domain/decide.ts'
 import { intentsInDoubt } from './domain/decision.ts'
 import { deadlineOf } from './domain/execution.ts'
 import { journalOf } from './domain/journal.ts'
@@ -13,13 +13,10 @@ import type { EngineMeasures, Notices, Payloads } from './ports.ts'
 import type { Recorder } from './recorder.ts'
 import type { WorkerSession } from './worker-session.ts'
 
-/** how long a run rests whose stored values cannot be fetched, ms */
-const restAfterFailedHandOverMs = 1_000
-
 /** Hands runs to workers: records the attempt, then sends the run with its journal. */
 export class Assignments {
   readonly #recorder: Recorder
-  readonly #payloads: Payloads
+  readonly #store: { readonly payloads: Payloads; delay(ms: number): Promise<void> }
   readonly #measures: EngineMeasures
   readonly #notices: Notices
   readonly #nowMs: () => number
@@ -27,12 +24,13 @@ export class Assignments {
   constructor(port: {
     recorder: Recorder
     payloads: Payloads
+    delay(ms: number): Promise<void>
     measures: EngineMeasures
     notices: Notices
     nowMs: () => number
   }) {
     this.#recorder = port.recorder
-    this.#payloads = port.payloads
+    this.#store = port
     this.#measures = port.measures
     this.#notices = port.notices
     this.#nowMs = port.nowMs
@@ -66,7 +64,7 @@ export class Assignments {
     return this.#launch(partition, aggregate, session, executionId, 1, [...requested, started], by, this.#nowMs())
   }
 
-  /** A worker's copy of the run is useless: take the run back, or end it when it can never be handed over. */
+  /** A stored value of the run is missing or damaged: it can never be handed over. */
   cannotOpen(run: LiveRun, error: unknown): void {
     const { partition, aggregate } = run
     const state = partition.execution(aggregate)
@@ -74,13 +72,6 @@ export class Assignments {
     const failure = error instanceof OmiumError ? error.toFailure() : failureOf('internal', String(error))
     this.#notices.error({ err: error, aggregate, attempt: run.attempt }, 'a stored value of a run cannot be opened')
     const by = onBehalfOf(state, 'system')
-    if (errorCatalogue[failure.code].retryable) {
-      const lost = loseAttempt(state, 'disconnected', `the run could not be handed over: ${failure.detail}`)
-      if (lost.status !== 'decided') return
-      const notBefore = this.#nowMs() + restAfterFailedHandOverMs
-      void this.#recorder.record(partition, aggregate, lost.events, by, { stop: 'fenced', notBefore }).catch(ignore)
-      return
-    }
     const events: ExecutionEvent[] = [
       ...intentsInDoubt(state),
       { type: 'ExecutionFailed', data: { attempt: run.attempt, error: failure } },
@@ -98,7 +89,7 @@ export class Assignments {
     by: Authorship,
     since: number,
   ): Promise<Appended> {
-    const run = new LiveRun(partition, aggregate, executionId, attempt, session)
+    const run = new LiveRun(partition, aggregate, executionId, attempt, session, this.#store)
     session.hold(run)
     partition.runs.set(aggregate, run)
     const appended = this.#recorder.record(partition, aggregate, events, by)
@@ -139,9 +130,9 @@ export class Assignments {
           return
         }
         return Promise.all([
-          this.#payloads.open(input),
-          seed ? this.#payloads.open(seed) : [],
-          openJournal(journal, this.#payloads),
+          run.payloads.open(input),
+          seed ? run.payloads.open(seed) : [],
+          openJournal(journal, run.payloads),
         ])
           .then(([openedInput, seeded, opened]) => send(openedInput, [...(seeded as JournalEntry[]), ...opened]))
           .catch((error: unknown) => this.cannotOpen(run, error))

@@ -68,7 +68,7 @@ export class Commands {
     const issued = events.filter((event) => event.type === 'PermitIssued')
     if (pool && issued.length > 0) {
       const grants = issued.map((event) => grantOf(pool, event.data.executionId))
-      partition.whenAccepted(() => void this.#outbox.send(partition, aggregate, pool, grants))
+      partition.whenAccepted(() => void this.#outbox.sendInAnyOrder(partition, aggregate, pool, grants))
     }
     return appended
   }

@@ -1,3 +1,4 @@
+import type { AgentDefinition } from '@omium/schemas'
 import type { HostedPartition } from './hosted-partition.ts'
 import type { WorkerSession } from './worker-session.ts'
 
@@ -39,6 +40,15 @@ export class Dispatcher {
 
   get waiting(): number {
     return this.#waiting
+  }
+
+  /** The agent as the worker that connected last describes it; undefined while nobody here runs it. */
+  definitionOf(tenant: string, agentId: string): AgentDefinition | undefined {
+    let last: AgentDefinition | undefined
+    for (const { agents } of this.#sessions.get(keyOf(tenant, agentId)) ?? []) {
+      last = agents.find((agent) => agent.agentId === agentId) ?? last
+    }
+    return last
   }
 
   addSession(session: WorkerSession): void {

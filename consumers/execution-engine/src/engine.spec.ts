@@ -1,6 +1,7 @@
 import { inlineLimitBytes, type JsonValue } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { createBench, keyOf, step, tenant } from '../test/engine-bench.ts'
+import { executionMachine } from './machine.ts'
 
 describe('the engine', () => {
   it('requests and starts a run in one append when a worker is free', async () => {
@@ -112,6 +113,141 @@ describe('the engine', () => {
       type: 'ExecutionFailed',
       data: { error: { code: 'object_corrupt' } },
     })
+  })
+
+  it('keeps a large result while the object store is away, instead of running the step again', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    bench.store.away = true
+    worker.ask('run-1', 1, step('big#1', 'x'.repeat(inlineLimitBytes + 1)), true)
+    for (let i = 0; i < 30; i++) {
+      bench.clock.advance(5_000)
+      await bench.settle()
+    }
+    expect(worker.link.told.map(({ type }) => type)).toEqual(['assign'])
+    bench.store.away = false
+    bench.clock.advance(5_000)
+    await bench.settle()
+    expect(worker.told('ack')).toMatchObject([{ seq: 1 }])
+  })
+
+  it('holds a hand-over back while the object store is away, and blames no worker for it', async () => {
+    const bench = createBench()
+    const first = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    first.ask('run-1', 1, step('big#1', 'x'.repeat(inlineLimitBytes + 1)), true)
+    await bench.settle()
+    bench.store.away = true
+    bench.engine.disconnect(first.session, 'disconnected')
+    const second = bench.worker('w2')
+    for (let i = 0; i < 30; i++) {
+      bench.clock.advance(5_000)
+      await bench.settle()
+    }
+    expect(second.told('assign')).toEqual([])
+    bench.store.away = false
+    bench.clock.advance(5_000)
+    await bench.settle()
+    expect(second.told('assign')).toMatchObject([{ attempt: 2 }])
+    expect(bench.partition.state.executions.get(keyOf('run-1'))).toMatchObject({ attempt: 2, lostAttempts: 1 })
+  })
+
+  it('gives up a run that kills its workers, after rests that grow, while its neighbours go on', async () => {
+    const bench = createBench()
+    await bench.start('poison')
+    await bench.start('neighbour')
+    let seen = 0
+    const aggregate = keyOf('poison')
+    for (let i = 0; i < 200 && bench.partition.state.executions.has(aggregate); i++) {
+      const worker = bench.worker(`w${i}`)
+      await bench.settle()
+      const together = worker.told('assign').map(({ executionId }) => executionId)
+      if (together.includes('neighbour') && !together.includes('poison')) {
+        worker.ask('neighbour', Number(worker.told('assign')[0]?.attempt), { type: 'complete', output: 1 })
+        await bench.settle()
+      }
+      if (together.includes('poison')) seen++
+      bench.engine.disconnect(worker.session, 'disconnected')
+      await bench.settle()
+      bench.clock.advance(500)
+    }
+    expect(seen).toBe(11)
+    expect(bench.partition.typesOf(aggregate).at(-1)).toBe('ExecutionFailed')
+    expect(bench.partition.typesOf(keyOf('neighbour')).at(-1)).toBe('ExecutionCompleted')
+  })
+
+  it('starts a child with the defaults of its agent, which its caller may override', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1', 10, [
+      'planner',
+      { agentId: 'researcher', defaults: { budgetMicroCredits: 500, priority: 3, timeoutMs: 1000 } },
+    ])
+    await bench.start('parent')
+    await bench.settle()
+    const child = { type: 'child_start', requestHash: 'h', agentId: 'researcher', input: 1 }
+    worker.ask('parent', 1, { ...child, path: 'c#1', childId: 'kid-1', options: {} })
+    worker.ask('parent', 1, { ...child, path: 'c#2', childId: 'kid-2', options: { priority: 9 } })
+    await bench.settle()
+    expect(bench.partition.sent.map(({ data }) => (data as { options: object }).options)).toEqual([
+      { budgetMicroCredits: 500, priority: 3, timeoutMs: 1000 },
+      { budgetMicroCredits: 500, priority: 9, timeoutMs: 1000 },
+    ])
+  })
+
+  it('sends the cancellation of a child after its start, however long that takes', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('parent')
+    await bench.settle()
+    bench.partition.held = []
+    worker.ask('parent', 1, {
+      type: 'child_start',
+      path: 'c#1',
+      requestHash: 'h',
+      childId: 'kid',
+      agentId: 'planner',
+      input: 1,
+      options: {},
+    })
+    await bench.settle()
+    const [goOn] = bench.partition.held
+    bench.partition.held = null
+    await bench.send(keyOf('parent'), { type: 'CancelExecution', data: {} })
+    await bench.settle()
+    goOn?.()
+    await bench.settle()
+    expect(bench.partition.sent.map((sent) => sent.type)).toEqual(['StartExecution', 'CancelExecution'])
+  })
+
+  it('forgets the limits of runs that have ended long before', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    for (let i = 0; i < 25_000; i++) {
+      void bench.start(`run-${i}`, { timeoutMs: 86_400_000 })
+      if (i % 500 === 499) await bench.settle()
+      worker.session.runs.forEach((run) => {
+        worker.ask(run.executionId, 1, { type: 'complete', output: 1 })
+      })
+    }
+    await bench.settle()
+    expect(bench.engine.moments).toBeLessThanOrEqual(10_001)
+  })
+
+  it('shows live output of the attempt that runs, and of no other', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1')
+    await bench.start('run-1')
+    await bench.settle()
+    const delta = { type: 'delta', executionId: 'run-1', path: 'chat#1', text: 'Hel' }
+    worker.say({ ...delta, attempt: 1 })
+    worker.say({ ...delta, attempt: 2 })
+    worker.ask('run-1', 1, { type: 'complete', output: 1 })
+    worker.say({ ...delta, attempt: 1 })
+    expect(bench.shown).toEqual([{ tenant, executionId: 'run-1', path: 'chat#1', attempt: 1, text: 'Hel' }])
+    expect(bench.partition.typesOf(keyOf('run-1'))).not.toContain('delta')
   })
 
   it('pushes what settles while a worker holds the run, after the assignment', async () => {
@@ -277,6 +413,49 @@ describe('the engine', () => {
     })
     expect(bench.partition.log.at(-1)).toMatchObject({ type: 'CommandRejected', data: { code: 'execution_finished' } })
   })
+
+  it.each(['queued', 'running', 'paused', 'suspended', 'finished', 'closed'])(
+    'tells the same start from another one while the run is %s, also after a restart from a snapshot',
+    async (when) => {
+      const bench = createBench()
+      const worker = when === 'queued' ? undefined : bench.worker('w1')
+      await bench.start('run-1')
+      await bench.settle()
+      if (when === 'paused') await bench.send(keyOf('run-1'), { type: 'PauseExecution', data: {} })
+      if (when === 'suspended') {
+        worker?.ask('run-1', 1, { type: 'timer_start', path: 't#1', requestHash: 'h', durationMs: 1000 })
+        worker?.ask('run-1', 1, { type: 'suspend', reason: 'waiting' })
+      }
+      if (when === 'finished') {
+        const child = { path: 'c#1', requestHash: 'h', childId: 'kid', agentId: 'planner', input: 1, options: {} }
+        worker?.ask('run-1', 1, { type: 'child_start', ...child })
+      }
+      if (when === 'finished' || when === 'closed') worker?.ask('run-1', 1, { type: 'complete', output: 1 })
+      await bench.settle()
+      for (const restarted of [false, true]) {
+        if (restarted) {
+          const encoded = JSON.parse(JSON.stringify(executionMachine.encode(bench.partition.state)))
+          bench.partition.state = executionMachine.decode(encoded)
+        }
+        await bench.start('run-1')
+        expect(bench.partition.log.at(-1)).toMatchObject({ type: 'CommandDeduplicated', data: { outcome: 'accepted' } })
+        await bench.send(keyOf('run-1'), {
+          type: 'StartExecution',
+          data: {
+            executionId: 'run-1',
+            agentId: 'planner',
+            input: { inline: 'other' },
+            requestHash: 'other',
+            options: { priority: 0 },
+          },
+        })
+        expect(bench.partition.log.at(-1)).toMatchObject({
+          type: 'CommandRejected',
+          data: { code: 'execution_conflict' },
+        })
+      }
+    },
+  )
 
   it('takes a partition over: lost attempts go to the queue, timers and owed commands live on', async () => {
     const former = createBench()

@@ -10,7 +10,7 @@ import { grantOf, type OwedCommand, owedBy } from './domain/outbox.ts'
 import { HostedPartition, onBehalfOf } from './hosted-partition.ts'
 import type { PartitionState } from './machine.ts'
 import { Outbox } from './outbox.ts'
-import type { EngineMeasures, Notices, Payloads, RunMessage } from './ports.ts'
+import type { EngineMeasures, LiveOutput, Notices, Payloads, RunMessage } from './ports.ts'
 import { type Moment, Recorder } from './recorder.ts'
 import { RunRequests } from './run-requests.ts'
 import type { WorkerSession } from './worker-session.ts'
@@ -30,6 +30,7 @@ export interface EngineOptions {
   readonly clock: Clock
   readonly notices: Notices
   readonly measures: EngineMeasures
+  readonly liveOutput: LiveOutput
 }
 
 export class Engine implements ContextHandler<PartitionState> {
@@ -46,34 +47,34 @@ export class Engine implements ContextHandler<PartitionState> {
   readonly #requests: RunRequests
   readonly #commands: Commands
 
-  constructor({ payloads, clock, notices, measures }: EngineOptions) {
+  constructor({ payloads, clock, notices, measures, liveOutput }: EngineOptions) {
     const nowMs = (): number => clock.nowMs()
     this.#clock = clock
     this.#notices = notices
     this.#measures = measures
     this.#dispatcher = new Dispatcher((run, session) => this.#assignments.startWaiting(run, session))
     this.#timers = new TimerQueue(clock, (moment) => this.#elapsed(moment))
+    const delay = (ms: number): Promise<void> =>
+      new Promise((resolve) => {
+        clock.after(ms, resolve)
+      })
     this.#outbox = new Outbox({
       notices,
-      delay: (ms) =>
-        new Promise((resolve) => {
-          clock.after(ms, resolve)
-        }),
+      delay,
       sent: (partition, aggregate, owed) => this.#sent(partition, aggregate, owed),
     })
     this.#recorder = new Recorder({
       dispatcher: this.#dispatcher,
       timers: this.#timers,
       outbox: this.#outbox,
-      payloads,
       nowMs,
       cannotOpen: (run, error) => this.#assignments.cannotOpen(run, error),
     })
-    this.#assignments = new Assignments({ recorder: this.#recorder, payloads, measures, notices, nowMs })
+    this.#assignments = new Assignments({ recorder: this.#recorder, payloads, delay, measures, notices, nowMs })
     this.#requests = new RunRequests({
       recorder: this.#recorder,
       dispatcher: this.#dispatcher,
-      payloads,
+      liveOutput,
       measures,
       nowMs,
       cannotOpen: (run, error) => this.#assignments.cannotOpen(run, error),
@@ -107,7 +108,7 @@ export class Engine implements ContextHandler<PartitionState> {
     }
     for (const [aggregate, pool] of pools) {
       const grants = [...pool.holders].map((executionId) => grantOf(pool, executionId))
-      if (grants.length > 0) void this.#outbox.send(partition, aggregate, pool, grants)
+      if (grants.length > 0) void this.#outbox.sendInAnyOrder(partition, aggregate, pool, grants)
     }
   }
 
@@ -190,6 +191,11 @@ export class Engine implements ContextHandler<PartitionState> {
 
   get sessions(): number {
     return this.#sessions.size
+  }
+
+  /** timers, time limits and delays that wait for their time */
+  get moments(): number {
+    return this.#timers.size
   }
 
   get waiting(): number {

@@ -42,6 +42,8 @@ export class HostedPartition {
   readonly queued = new Set<string>()
   /** live attempts by aggregate */
   readonly runs = new Map<string, LiveRun>()
+  /** what aggregates still have to send, by aggregate: the end of each one's queue */
+  readonly sending = new Map<string, Promise<void>>()
   readonly #onFault: (error: unknown) => void
   #last: Promise<unknown> = Promise.resolve()
   #pending = 0

@@ -1,4 +1,6 @@
 import type { HostedPartition } from './hosted-partition.ts'
+import { PatientPayloads } from './patience.ts'
+import type { Payloads } from './ports.ts'
 import type { WorkerSession } from './worker-session.ts'
 
 /**
@@ -14,6 +16,8 @@ export class LiveRun {
   readonly executionId: string
   readonly attempt: number
   readonly session: WorkerSession
+  /** values of this run; waits for an object store that is away as long as the attempt lives */
+  readonly payloads: Payloads
   readonly incoming = new Lane()
   readonly outgoing = new Lane()
   lastSeq = 0
@@ -26,12 +30,18 @@ export class LiveRun {
     executionId: string,
     attempt: number,
     session: WorkerSession,
+    store: { readonly payloads: Payloads; delay(ms: number): Promise<void> },
   ) {
     this.partition = partition
     this.aggregate = aggregate
     this.executionId = executionId
     this.attempt = attempt
     this.session = session
+    this.payloads = new PatientPayloads(
+      store.payloads,
+      (ms) => store.delay(ms),
+      () => !this.ended && partition.live,
+    )
   }
 }
 

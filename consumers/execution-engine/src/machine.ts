@@ -1,4 +1,4 @@
-import type { AcceptedEvent, StateMachine } from '@omium/log'
+import { type AcceptedEvent, acceptanceWindows, type StateMachine } from '@omium/log'
 import type { AgentEvent, ExecutionEvent, PermitEvent } from '@omium/schemas'
 import { parseAggregateKey } from '@omium/schemas'
 import { type AgentState, evolveAgent } from './domain/agent.ts'
@@ -26,7 +26,8 @@ export interface PartitionState {
   readonly closed: Map<string, string>
 }
 
-const rememberedClosed = 20_000
+/** as long as the log remembers that a closed execution existed: a repeated start must not be taken for another one */
+const rememberedClosed = acceptanceWindows.closedAggregates
 
 interface Encoded {
   readonly executions: [string, EncodedExecution][]

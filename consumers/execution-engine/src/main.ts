@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { hostname } from 'node:os'
+import { createDeltaPublisher } from '@omium/deltas'
 import { createLogger, noticesTo, openHealthServer, openObjects, runService, systemClock } from '@omium/kit'
 import { openCommandSender, openLog, openOwner } from '@omium/log'
 import { createPayloadStore, createSnapshotStore } from '@omium/payloads'
@@ -46,11 +47,17 @@ await runService({
     const commands = await openCommandSender(context)
     life.onClose('command sender', () => commands.close())
 
+    const url = config.OMIUM_REDIS_URL
+    const onError = (error: unknown): void => logger.warn({ err: error }, 'live output is not shown for the moment')
+    const deltas = url ? createDeltaPublisher({ url, topicPrefix: config.OMIUM_TOPIC_PREFIX, onError }) : undefined
+    if (deltas) life.onClose('live output', async () => deltas.close())
+
     const engine = new Engine({
       payloads: createPayloadStore(objects),
       clock: systemClock,
       notices: logger,
       measures: metrics.measures,
+      liveOutput: deltas ?? { publish: () => undefined },
     })
     const owner = await openOwner(context, {
       machine: executionMachine,

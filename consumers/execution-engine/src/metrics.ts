@@ -6,6 +6,7 @@ import type { EngineMeasures } from './ports.ts'
 export interface EngineView {
   readonly sessions: number
   readonly waiting: number
+  readonly moments: number
   countByStatus(): ReadonlyMap<ExecutionStatus, number>
 }
 
@@ -51,6 +52,7 @@ export const createEngineMetrics = (): EngineMetrics => {
       }
       gauge('omium_worker_sessions', 'Connected workers', () => engine.sessions)
       gauge('omium_executions_waiting_for_worker', 'Runs that no worker has a slot for', () => engine.waiting)
+      gauge('omium_engine_moments', 'Timers, time limits and delays that wait for their time', () => engine.moments)
       gauge(
         'omium_partitions_owned',
         'Partitions of the execution context owned by this process',

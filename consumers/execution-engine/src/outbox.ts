@@ -6,7 +6,8 @@ import type { Notices } from './ports.ts'
 
 /**
  * Sends what runs owe, again and again until the log has it or the partition belongs to somebody else, who then sends it.
- * Commands of one run go out in order.
+ * Commands of one run go out in order, also when they were owed at different times: a child that is cancelled before it was
+ * started would run for ever.
  */
 export interface OutboxPort {
   readonly notices: Notices
@@ -26,7 +27,24 @@ export class Outbox {
     this.#port = port
   }
 
-  async send(
+  send(
+    partition: HostedPartition,
+    aggregate: string,
+    chain: { tenant: string; correlationId: string },
+    owed: readonly OwedCommand[],
+  ): Promise<void> {
+    const { sending } = partition
+    const job = (): Promise<void> => this.sendInAnyOrder(partition, aggregate, chain, owed)
+    const earlier = sending.get(aggregate)
+    const sent = (earlier ? earlier.then(job, job) : job()).finally(() => {
+      if (sending.get(aggregate) === sent) sending.delete(aggregate)
+    })
+    sending.set(aggregate, sent)
+    return sent
+  }
+
+  /** Beside whatever else the aggregate has to send. */
+  async sendInAnyOrder(
     partition: HostedPartition,
     aggregate: string,
     chain: { tenant: string; correlationId: string },

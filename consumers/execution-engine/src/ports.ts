@@ -1,4 +1,12 @@
-import type { AgentDefinition, Failure, JournalEntry, JsonValue, Payload, WorkerMessage } from '@omium/schemas'
+import type {
+  AgentDefinition,
+  DeltaView,
+  Failure,
+  JournalEntry,
+  JsonValue,
+  Payload,
+  WorkerMessage,
+} from '@omium/schemas'
 
 /** What the engine needs from its surroundings; composition roots and specs provide it. */
 
@@ -11,6 +19,11 @@ export interface Notices {
 /** Announces what a worker can run; the announcement is a command like any other. */
 export interface AgentRegistrar {
   announce(tenant: string, actor: string, agents: readonly AgentDefinition[]): void
+}
+
+/** Shows what a step puts out while it runs to whoever watches now; may drop it, never waits. */
+export interface LiveOutput {
+  publish(tenant: string, executionId: string, delta: DeltaView): void
 }
 
 /** What the engine measures as it goes. */
@@ -47,6 +60,7 @@ export type StopReason = 'cancelled' | 'paused' | 'timed_out' | 'fenced'
 /** Messages about one run. */
 export type RunMessage = Exclude<WorkerMessage, { type: 'hello' | 'heartbeat' | 'drain' }>
 
+/** Where values live that are too large for a record. @throws OmiumError retryable when the store is away */
 export interface Payloads {
   seal(tenant: string, executionId: string, value: JsonValue): Promise<Payload>
   open(payload: Payload): Promise<JsonValue>

@@ -1,6 +1,6 @@
 import type { TimerQueue } from '@omium/kit'
 import type { Appended } from '@omium/log'
-import type { ExecutionEvent } from '@omium/schemas'
+import { type ExecutionEvent, isTerminal } from '@omium/schemas'
 import type { Dispatcher } from './dispatcher.ts'
 import { deadlineOf, dispatchableFrom, type ExecutionState } from './domain/execution.ts'
 import { owedAfter } from './domain/outbox.ts'
@@ -8,7 +8,7 @@ import type { Authorship, HostedPartition } from './hosted-partition.ts'
 import { openEntry } from './hydration.ts'
 import type { LiveRun } from './live-run.ts'
 import type { Outbox } from './outbox.ts'
-import type { Payloads, StopReason } from './ports.ts'
+import type { StopReason } from './ports.ts'
 
 /** A moment at which something about a run may have to happen. */
 export interface Moment {
@@ -18,20 +18,26 @@ export interface Moment {
   readonly what: { readonly path: string } | 'deadline' | 'dispatch'
 }
 
+const minSweep = 10_000
+
+const isStillDue = ({ partition, aggregate, what }: Moment): boolean => {
+  const state = partition.live ? partition.execution(aggregate) : undefined
+  if (!state || isTerminal(state.status)) return false
+  if (what === 'deadline') return true
+  return what === 'dispatch' ? dispatchableFrom(state) !== null : state.open.has(what.path)
+}
+
 export interface RecordOptions {
   /** this entry's result travels in the acknowledgement and needs no `resolve` */
   readonly answered?: string
   /** what the worker is told when the events end its attempt without its doing */
   readonly stop?: StopReason
-  /** the run is not handed out again before this time, ms since the epoch */
-  readonly notBefore?: number
 }
 
 export interface RecorderPort {
   readonly dispatcher: Dispatcher
   readonly timers: TimerQueue<Moment>
   readonly outbox: Outbox
-  readonly payloads: Payloads
   nowMs(): number
   /** a value that the worker needs cannot be fetched */
   cannotOpen(run: LiveRun, error: unknown): void
@@ -43,6 +49,8 @@ export interface RecorderPort {
  */
 export class Recorder {
   readonly #port: RecorderPort
+  /** so many moments may wait before those that have lost their sense are forgotten */
+  #sweepAt = minSweep
 
   constructor(port: RecorderPort) {
     this.#port = port
@@ -62,20 +70,19 @@ export class Recorder {
     const state = partition.execution(aggregate)
     for (const event of events) this.#follow(partition, aggregate, state, event, options)
     if (state) {
-      this.enqueue(partition, aggregate, state, options.notBefore)
+      this.enqueue(partition, aggregate, state)
       this.#send(partition, aggregate, state, events)
     }
     return appended
   }
 
   /** Puts the run where a worker can get it, now or when its time comes. */
-  enqueue(partition: HostedPartition, aggregate: string, state: ExecutionState, notBefore = 0): void {
-    const possibleFrom = dispatchableFrom(state)
-    if (possibleFrom === null) return
-    const from = Math.max(possibleFrom, notBefore)
+  enqueue(partition: HostedPartition, aggregate: string, state: ExecutionState): void {
+    const from = dispatchableFrom(state)
+    if (from === null) return
     const now = this.#port.nowMs()
     if (from > now) {
-      this.#port.timers.add(from, { partition, aggregate, what: 'dispatch' })
+      this.#remind(from, { partition, aggregate, what: 'dispatch' })
       return
     }
     const { tenant, agentId, requestedAt } = state
@@ -86,11 +93,21 @@ export class Recorder {
   /** Timers of everything that is open, after a takeover. */
   scheduleAll(partition: HostedPartition, aggregate: string, state: ExecutionState): void {
     const deadline = deadlineOf(state)
-    if (deadline !== null) this.#port.timers.add(deadline, { partition, aggregate, what: 'deadline' })
+    if (deadline !== null) this.#remind(deadline, { partition, aggregate, what: 'deadline' })
     for (const entry of state.open.values()) {
       const at = entry.type === 'timer' ? entry.fireAt : 'timeoutAt' in entry ? entry.timeoutAt : null
-      if (at !== null) this.#port.timers.add(at, { partition, aggregate, what: { path: entry.path } })
+      if (at !== null) this.#remind(at, { partition, aggregate, what: { path: entry.path } })
     }
+  }
+
+  /** Most runs end long before their limits: moments of runs that are gone must not stay until then. */
+  #remind(at: number, moment: Moment): void {
+    const { timers } = this.#port
+    if (timers.size >= this.#sweepAt) {
+      timers.removeWhere((waiting) => !isStillDue(waiting))
+      this.#sweepAt = Math.max(minSweep, 2 * timers.size)
+    }
+    timers.add(at, moment)
   }
 
   #follow(
@@ -103,16 +120,16 @@ export class Recorder {
     switch (event.type) {
       case 'ExecutionRequested': {
         const deadline = state && deadlineOf(state)
-        if (deadline != null) this.#port.timers.add(deadline, { partition, aggregate, what: 'deadline' })
+        if (deadline != null) this.#remind(deadline, { partition, aggregate, what: 'deadline' })
         return
       }
       case 'TimerStarted':
-        this.#port.timers.add(event.data.fireAt, { partition, aggregate, what: { path: event.data.path } })
+        this.#remind(event.data.fireAt, { partition, aggregate, what: { path: event.data.path } })
         return
       case 'WaitStarted':
       case 'ApprovalRequested':
         if (event.data.timeoutAt !== undefined) {
-          this.#port.timers.add(event.data.timeoutAt, { partition, aggregate, what: { path: event.data.path } })
+          this.#remind(event.data.timeoutAt, { partition, aggregate, what: { path: event.data.path } })
         }
         return
       case 'TimerFired':
@@ -143,7 +160,7 @@ export class Recorder {
       if (run.ended) return
       run.session.setWaiting(run, false)
       run.outgoing.run(() => {
-        const opened = openEntry(entry, this.#port.payloads)
+        const opened = openEntry(entry, run.payloads)
         if (!(opened instanceof Promise)) {
           run.session.link.resolve(run.executionId, run.attempt, opened)
           return

@@ -7,7 +7,7 @@ import { decideRequest, type WorkerRequest } from './domain/requests.ts'
 import { onBehalfOf } from './hosted-partition.ts'
 import { openEntry } from './hydration.ts'
 import type { LiveRun } from './live-run.ts'
-import type { EngineMeasures, Payloads, RunMessage } from './ports.ts'
+import type { EngineMeasures, LiveOutput, RunMessage } from './ports.ts'
 import type { Recorder } from './recorder.ts'
 
 /**
@@ -22,7 +22,7 @@ type Request = Extract<RunMessage, { seq: number }>
 export class RunRequests {
   readonly #recorder: Recorder
   readonly #dispatcher: Dispatcher
-  readonly #payloads: Payloads
+  readonly #liveOutput: LiveOutput
   readonly #measures: EngineMeasures
   readonly #nowMs: () => number
   readonly #cannotOpen: (run: LiveRun, error: unknown) => void
@@ -30,14 +30,14 @@ export class RunRequests {
   constructor(port: {
     recorder: Recorder
     dispatcher: Dispatcher
-    payloads: Payloads
+    liveOutput: LiveOutput
     measures: EngineMeasures
     nowMs: () => number
     cannotOpen: (run: LiveRun, error: unknown) => void
   }) {
     this.#recorder = port.recorder
     this.#dispatcher = port.dispatcher
-    this.#payloads = port.payloads
+    this.#liveOutput = port.liveOutput
     this.#measures = port.measures
     this.#nowMs = port.nowMs
     this.#cannotOpen = port.cannotOpen
@@ -51,7 +51,7 @@ export class RunRequests {
         return
       }
       if (!large) {
-        this.#decide(run, message, inlined(message))
+        this.#decide(run, message, this.#inlined(run, message))
         return
       }
       return this.#seal(run, message).then(
@@ -63,7 +63,10 @@ export class RunRequests {
 
   #remark(run: LiveRun, message: Exclude<RunMessage, Request>): void {
     if (run.ended) return
-    if (message.type === 'waiting') {
+    if (message.type === 'delta') {
+      const { path, attempt, text } = message
+      this.#liveOutput.publish(run.session.tenant, run.executionId, { path, attempt, text })
+    } else if (message.type === 'waiting') {
       run.session.setWaiting(run, true)
       this.#dispatcher.fill(run.session)
     } else if (message.type === 'abandon') {
@@ -75,7 +78,6 @@ export class RunRequests {
         void this.#recorder.record(partition, aggregate, decision.events, by).catch(ignore)
       }
     }
-    // a `delta` is shown to whoever watches and never recorded
   }
 
   #decide(run: LiveRun, message: Request, request: WorkerRequest): void {
@@ -125,7 +127,7 @@ export class RunRequests {
       return
     }
     run.outgoing.run(() => {
-      const opened = entry && openEntry(entry, this.#payloads)
+      const opened = entry && openEntry(entry, run.payloads)
       if (!(opened instanceof Promise)) {
         session.link.ack(executionId, attempt, message.seq, opened, idempotencyKey)
         if (run.ended) session.confirmDrained()
@@ -149,11 +151,19 @@ export class RunRequests {
     )
   }
 
+  /** The message as a request of the domain. A child is started as a client would start it: with its agent's defaults. */
+  #inlined(run: LiveRun, message: Request): WorkerRequest {
+    const request = inlined(message)
+    if (message.type !== 'child_start' || request.type !== 'child_start') return request
+    const defaults = this.#dispatcher.definitionOf(run.session.tenant, message.agentId)?.defaults
+    return defaults ? { ...request, options: executionOptions.parse({ ...defaults, ...message.options }) } : request
+  }
+
   async #seal(run: LiveRun, message: Request): Promise<WorkerRequest> {
     const { executionId } = run
     const { tenant } = run.session
-    const seal = (value: JsonValue): Promise<Payload> => this.#payloads.seal(tenant, executionId, value)
-    const request = inlined(message)
+    const seal = (value: JsonValue): Promise<Payload> => run.payloads.seal(tenant, executionId, value)
+    const request = this.#inlined(run, message)
     switch (request.type) {
       case 'step_started':
         return { ...request, ...(request.input && { input: await seal(inlineValue(request.input)) }) }

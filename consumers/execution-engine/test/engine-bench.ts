@@ -1,7 +1,7 @@
 import { createPayloadStore } from '@omium/payloads'
 import { createInMemoryObjectStore } from '@omium/payloads/testing'
 import type { AgentDefinition, ExecutionOptions, JsonValue } from '@omium/schemas'
-import { aggregateKey, executionOptions } from '@omium/schemas'
+import { aggregateKey, executionOptions, OmiumError } from '@omium/schemas'
 import { Engine } from '../src/engine.ts'
 import type { RunMessage, WorkerLink } from '../src/ports.ts'
 import { WorkerSession } from '../src/worker-session.ts'
@@ -69,10 +69,20 @@ export const keyOf = (executionId: string): string => aggregateKey('execution', 
 export const createBench = (history: ConstructorParameters<typeof MemoryPartition>[1] = []) => {
   const clock = new ManualClock()
   const objects = createInMemoryObjectStore()
+  const stored = createPayloadStore(objects)
+  const shown: object[] = []
+  /** the object store is away */
+  const store = { away: false }
+  const unlessAway = <T>(job: () => Promise<T>): Promise<T> =>
+    store.away ? Promise.reject(new OmiumError('unavailable', 'the object store is away')) : job()
   const engine = new Engine({
-    payloads: createPayloadStore(objects),
+    payloads: {
+      seal: (...value) => unlessAway(() => stored.seal(...value)),
+      open: (payload) => unlessAway(() => stored.open(payload)),
+    },
     clock,
     notices: quiet,
+    liveOutput: { publish: (tenant, executionId, delta) => shown.push({ tenant, executionId, ...delta }) },
     measures: { dispatched: () => {}, attemptLost: () => {}, requestRefused: () => {} },
   })
   const partition = new MemoryPartition(() => clock.now, history)
@@ -82,13 +92,15 @@ export const createBench = (history: ConstructorParameters<typeof MemoryPartitio
     engine,
     partition,
     objects,
+    store,
+    shown,
     /** lets everything that is under way arrive */
     async settle(): Promise<void> {
       for (let i = 0; i < 12; i++) await new Promise((resolve) => setImmediate(resolve))
     },
-    worker(workerId: string, slots = 10, agents: string[] = ['planner']) {
+    worker(workerId: string, slots = 10, agents: (string | AgentDefinition)[] = ['planner']) {
       const link = new KeptLink()
-      const definitions: AgentDefinition[] = agents.map((agentId) => ({ agentId }))
+      const definitions = agents.map((agent) => (typeof agent === 'string' ? { agentId: agent } : agent))
       const session = new WorkerSession({ tenant, workerId, runtime: 'spec', agents: definitions, slots, link })
       engine.connect(session)
       let seq = 0

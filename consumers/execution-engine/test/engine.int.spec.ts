@@ -1,4 +1,6 @@
-import { deadLettersTopic } from '@omium/schemas'
+import { createDeltaSubscriber } from '@omium/deltas'
+import { eventually, testStack } from '@omium/dev/testing'
+import { type DeltaView, deadLettersTopic } from '@omium/schemas'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type EngineProcess, isOf, openPlatform, type Platform, runKey } from './platform.ts'
 import { countingScript, ScriptedWorker, stepRequest, tenant } from './scripted-worker.ts'
@@ -36,6 +38,36 @@ describe('a run on the real log', () => {
       'ExecutionCompleted',
     ])
     await platform.until((event) => event.type === 'AgentRegistered')
+    w.cut()
+  })
+
+  it('shows what its steps put out to whoever watches, and records nothing of it', async () => {
+    const gate = Promise.withResolvers<void>()
+    const w = worker(engine.url, { talkative: countingScript(1, () => gate.promise) })
+    await w.waitFor('welcome')
+    const onError = (): void => {}
+    const watcher = createDeltaSubscriber({
+      url: testStack().redisUrl,
+      topicPrefix: platform.context.topicPrefix,
+      onError,
+    })
+    const heard: DeltaView[] = []
+    watcher.subscribe(tenant, 'talk-1', (delta) => heard.push(delta))
+    await platform.start('talk-1', 'talkative')
+    await w.waitFor('assign', ({ executionId }) => executionId === 'talk-1')
+    await eventually(() => {
+      w.send({ type: 'delta', executionId: 'talk-1', attempt: 1, path: 'chat#1', text: 'Hello' })
+      expect(heard[0]).toEqual({ path: 'chat#1', attempt: 1, text: 'Hello' })
+    })
+    gate.resolve()
+    await platform.until(isOf('talk-1', 'ExecutionCompleted'))
+    expect(platform.of('talk-1').map((event) => event.type)).toEqual([
+      'ExecutionRequested',
+      'ExecutionStarted',
+      'StepCompleted',
+      'ExecutionCompleted',
+    ])
+    watcher.close()
     w.cut()
   })
 

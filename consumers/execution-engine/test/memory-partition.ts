@@ -74,7 +74,12 @@ export class MemoryPartition implements OwnedPartition<PartitionState> {
     for (const resolve of this.#pending.splice(0)) resolve()
   }
 
+  /** sends that wait for {@link release}, while held */
+  held: (() => void)[] | null = null
+
   async send(command: (typeof this.sent)[number]): Promise<void> {
+    const { held } = this
+    if (held) await new Promise<void>((resolve) => held.push(resolve))
     this.sent.push(command)
   }
 

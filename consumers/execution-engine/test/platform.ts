@@ -97,6 +97,7 @@ export const openPlatform = async (): Promise<Platform> => {
           OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
           OMIUM_S3_BUCKET: stack.s3.bucket,
           OMIUM_S3_REGION: stack.s3.region,
+          OMIUM_REDIS_URL: stack.redisUrl,
           OMIUM_TOPIC_PREFIX: topicPrefix,
           OMIUM_PARTITIONS: String(partitions),
           OMIUM_TOKEN_SECRET: tokenSecret,

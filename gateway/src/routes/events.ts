@@ -12,7 +12,7 @@ import { eventViewOf } from '../views.ts'
 export const eventRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, live, positions, limits } = services
+    const { pool, live, positions, deltas, limits } = services
     const streams = new Set<EventStream>()
     app.addHook('preClose', async () => {
       for (const stream of streams) stream.close()
@@ -32,6 +32,8 @@ export const eventRoutes =
           querystring: z.object({
             /** events after this version */
             after: z.coerce.number().int().min(0).max(2_147_483_647).default(0),
+            /** live output of steps too, as events `delta` without id; false leaves it out of the stream */
+            deltas: z.stringbool().default(true),
             limit: z.coerce.number().int().min(1).max(1000).default(200),
             cursor: z
               .string()
@@ -64,6 +66,7 @@ export const eventRoutes =
             pool,
             live,
             positions,
+            deltas: request.query.deltas ? deltas : undefined,
             tenant,
             execution,
             afterVersion,

@@ -135,7 +135,10 @@ export const executionRoutes =
           if (isTerminalEvent(type)) ended.resolve({ partition, offset })
         })
         const timer = setTimeout(() => ended.resolve(null), waitMs)
-        request.raw.socket.once('close', () => ended.resolve(null))
+        // a connection serves many requests: what listens to it must go with the request
+        const { socket } = request.raw
+        const left = () => ended.resolve(null)
+        socket.once('close', left)
         try {
           await waitForPosition(positions, min_position, limits.readWaitMs)
           // an end that the live tail showed before the subscription is in the row once the read model is that far
@@ -149,6 +152,7 @@ export const executionRoutes =
           return reply.status(isTerminal(record.status) ? 200 : 202).send(await executionDetail(record, payloads))
         } finally {
           clearTimeout(timer)
+          socket.off('close', left)
           unsubscribe()
         }
       },

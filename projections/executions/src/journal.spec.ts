@@ -56,5 +56,7 @@ describe('the journal that a fork takes over', () => {
   it('forgets failed steps with the attempt that they failed, as the engine does', () => {
     const attemptFailed: ExecutionEvent = { type: 'AttemptFailed', data: { attempt, error, retryAt: 1 } }
     expect(collect(requested('r'), started(), stepCompleted(1), failed(null), attemptFailed)).toHaveLength(1)
+    const kept: ExecutionEvent = { type: 'AttemptFailed', data: { ...attemptFailed.data, rerun: [] } as never }
+    expect(collect(requested('r'), started(), stepCompleted(1), failed(null), kept)).toHaveLength(2)
   })
 })

@@ -103,8 +103,9 @@ export class JournalCollector {
         this.#close(event.data.path, childResult(event.data))
         return
       case 'AttemptFailed':
-        for (const { path, kind, result } of this.#settled.values()) {
-          if (result.type === 'error' && ranByWorker.has(kind)) this.#settled.delete(path)
+        for (const path of event.data.rerun ?? this.#settled.keys()) {
+          const entry = this.#settled.get(path)
+          if (entry?.result.type === 'error' && ranByWorker.has(entry.kind)) this.#settled.delete(path)
         }
         return
       default:

@@ -96,6 +96,10 @@ export const eventView = z.object({
 })
 export type EventView = z.infer<typeof eventView>
 
+/** Live output of a step that runs, e.g. tokens of a model: shown, never recorded. Event `delta` of the stream, without an id. */
+export const deltaView = z.object({ path: stepPath, attempt: z.number().int().positive(), text: z.string() })
+export type DeltaView = z.infer<typeof deltaView>
+
 export const failureView = z.object({
   executionId: callerId,
   agent: name,

@@ -126,7 +126,15 @@ export const executionEvents = {
     }),
   ),
   /** the agent function threw and the policy allows another attempt */
-  AttemptFailed: v1(z.object({ attempt, error: failure, retryAt: timeMs })),
+  AttemptFailed: v1(
+    z.object({
+      attempt,
+      error: failure,
+      retryAt: timeMs,
+      /** the failed steps that the next attempt runs anew; absent: all of them */
+      rerun: z.array(stepPath).optional(),
+    }),
+  ),
   ExecutionPaused: v1(z.object({ by: z.string(), reason: z.string().max(2000).optional() })),
   ExecutionResumed: v1(z.object({ by: z.string() })),
 

@@ -2,6 +2,7 @@ import type { EventView, ExecutionView, StepView } from '@omium/schemas'
 import type { Io } from './io.ts'
 
 const maxCellWidth = 60
+const longLine = 100
 const clip = (text: string): string => (text.length <= maxCellWidth ? text : `${text.slice(0, maxCellWidth - 1)}…`)
 
 /** Rows under a header, columns aligned; values are cut to what fits a line. */
@@ -72,6 +73,38 @@ export const executionText = (run: ExecutionView): string => {
     ['error', run.error && `${run.error.code}: ${run.error.detail}`],
   ]
   return lines.flatMap(([name, value]) => (value ? [`${name.padEnd(12)}${value}`] : [])).join('\n')
+}
+
+/**
+ * Live output comes in pieces of a few characters: they are put together to lines, which are printed when they are whole or
+ * long, or when there is something else to say.
+ */
+export class LiveLines {
+  readonly #print: (line: string) => void
+  #path = ''
+  #text = ''
+
+  constructor(print: (line: string) => void) {
+    this.#print = print
+  }
+
+  add(path: string, text: string): void {
+    if (path !== this.#path) this.flush()
+    this.#path = path
+    const lines = (this.#text + text).split('\n')
+    this.#text = lines.pop() ?? ''
+    for (const line of lines) this.#line(line)
+    if (this.#text.length >= longLine) this.flush()
+  }
+
+  flush(): void {
+    if (this.#text !== '') this.#line(this.#text)
+    this.#text = ''
+  }
+
+  #line(text: string): void {
+    this.#print(`  ${this.#path}  ${text}`)
+  }
 }
 
 export const eventLine = (event: EventView): string => {

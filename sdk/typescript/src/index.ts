@@ -9,7 +9,7 @@ export {
   type RunHandle,
   type StartOptions,
 } from './client/client.ts'
-export type { EventsOptions } from './client/events.ts'
+export type { Delta, EventsOptions } from './client/events.ts'
 export type { ConnectionOptions } from './client/http.ts'
 export type {
   Agent,

@@ -1,3 +1,4 @@
+import { defaultStepRetry } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { agent, nonRetryable, OmiumError, tool } from './index.ts'
@@ -299,6 +300,32 @@ describe('a run in the harness', () => {
     paying = Promise.withResolvers()
     const again = await testRun(payer('retry'), null, { crashAfter: 'other#1' })
     expect([again.output, seen]).toEqual(['paid', ['test-run/pay#1', 'test-run/pay#1']])
+  })
+
+  it('runs the failed step anew in another attempt, and not the one whose failure the code has handled', async () => {
+    const ran: string[] = []
+    const flaky = agent({
+      id: 'flaky',
+      input: z.null(),
+      defaults: { retry: { ...defaultStepRetry, maxAttempts: 3, initialDelayMs: 1 } },
+      async run(_, ctx) {
+        const fails = (name: string, until: number) =>
+          ctx.step(
+            name,
+            () => {
+              ran.push(name)
+              if (ctx.attempt < until) throw new Error(`${name} failed`)
+              return name
+            },
+            { retry: false },
+          )
+        const first = await fails('primary', 9).catch(() => fails('fallback', 0))
+        return [first, await fails('last', 2)]
+      },
+    })
+    const run = await testRun(flaky, null)
+    expect([run.output, run.error]).toEqual([['fallback', 'last'], undefined])
+    expect(ran).toEqual(['primary', 'fallback', 'last', 'last'])
   })
 
   it('fails a step that exceeds its timeout and aborts its signal', async () => {

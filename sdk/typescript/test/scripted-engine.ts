@@ -168,7 +168,7 @@ export class ScriptedEngine implements ExecutionHost {
       this.sessions.add(session)
       const queue = this.queue
       this.queue = []
-      for (const execution of queue) execution.begin()
+      for (const execution of queue) execution.attempt > 0 ? execution.crash() : execution.begin()
     } else if (message.type === 'drain') {
       session.draining = true
       this.reportIfDrained(session)

@@ -96,6 +96,7 @@ describe('clocks', () => {
 
 describe('approvals', () => {
   const approve = { type: 'DecideApproval', data: { path: 'a#1', decision: 'approved' } } as const
+  const rejected = { type: 'DecideApproval', data: { path: 'a#1', decision: 'rejected' } } as const
   it('are decided by whoever was asked', () => {
     expect(running().with(approval('a#1')).command(approve, 'user:u')).toMatchObject({
       events: [{ data: { by: 'user:u' } }],
@@ -105,7 +106,15 @@ describe('approvals', () => {
     expect(running().command(approve)).toMatchObject({ code: 'approval_unknown' })
   })
   it('are decided once', () => {
-    expect(running().with(approval('a#1'), approve).command(approve)).toMatchObject({ code: 'approval_unknown' })
+    expect(running().with(approval('a#1'), approve).command(rejected)).toMatchObject({ code: 'approval_unknown' })
+  })
+  it('that say the same again change nothing', () => {
+    expect(running().with(approval('a#1'), approve).command(approve)).toMatchObject({ events: [] })
+  })
+  it('that come after the time is over are refused', () => {
+    const story = running().with(approval('a#1', 50)).after(50)
+    story.take(elapse(story.state, 'a#1', story.nowMs))
+    expect(story.command(rejected)).toMatchObject({ code: 'approval_unknown' })
   })
 })
 

@@ -1,6 +1,7 @@
 import type { ExecutionCommand, ExecutionEvent, Failure } from '@omium/schemas'
 import { errorCatalogue, isTerminal } from '@omium/schemas'
 import { type Decision, decided, intentsInDoubt, nothingToDecide, refused } from './decision.ts'
+import { decisionIn } from './entries.ts'
 import { deadlineOf, dispatchableFrom, type ExecutionState } from './execution.ts'
 
 /**
@@ -89,6 +90,8 @@ export const decideApproval = (
   if (!state) return unknown
   if (isTerminal(state.status)) return finished(state)
   const { path, decision, comment } = data
+  const earlier = state.settled.get(path)
+  if (earlier?.kind === 'approval' && decisionIn(earlier) === decision) return nothingToDecide
   if (state.open.get(path)?.type !== 'approval') {
     return refused('approval_unknown', `execution ${state.executionId} awaits no approval at ${path}`)
   }

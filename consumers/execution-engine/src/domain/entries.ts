@@ -90,6 +90,13 @@ export const approvalResult = (
     },
   })
 
+/** How somebody decided an approval; null when nobody did before its time was over. */
+export const decisionIn = ({ result }: SettledEntry): 'approved' | 'rejected' | null => {
+  if (result.type !== 'value' || !('inline' in result.payload)) return null
+  const { approved, timedOut } = result.payload.inline as { approved?: boolean; timedOut?: boolean }
+  return timedOut ? null : approved ? 'approved' : 'rejected'
+}
+
 /** What the parent's code gets from a finished child. */
 export const childResult = (childId: string, outcome: ExecutionOutcome): EntryResult => {
   if (outcome.status === 'completed') return value(outcome.output)

@@ -1,11 +1,4 @@
-import type {
-  ExecutionEvent,
-  ExecutionOptions,
-  ExecutionOutcome,
-  ExecutionStatus,
-  Failure,
-  Payload,
-} from '@omium/schemas'
+import type { ExecutionEvent, ExecutionOptions, ExecutionOutcome, ExecutionStatus, Payload } from '@omium/schemas'
 import { isTerminal } from '@omium/schemas'
 import {
   approvalResult,
@@ -19,6 +12,7 @@ import {
   timedOutWait,
   valueResult,
 } from './entries.ts'
+import { unitHash } from './retry.ts'
 
 /**
  * One execution: the fold of its events.
@@ -280,14 +274,17 @@ const apply = (
       return
     case 'AttemptLost':
       // an engine's restart says nothing about the run
-      if (event.data.reason !== 'engine_restarted') state.lostAttempts++
+      if (event.data.reason !== 'engine_restarted') {
+        state.lostAttempts++
+        state.notBefore = time + restAfterLossMs(state)
+      }
       endAttempt(state, 'queued')
       return
     case 'AttemptFailed':
       state.failedAttempts++
       state.notBefore = event.data.retryAt
       endAttempt(state, 'queued')
-      forgetStepThatEnded(state, event.data.error)
+      forgetFailedSteps(state, event.data.rerun)
       return
     case 'ExecutionPaused':
       endAttempt(state, 'paused')
@@ -315,6 +312,19 @@ const apply = (
       state.permit = 'returned'
       return
   }
+}
+
+const lossesWithoutRest = 2
+const maxRestMs = 30_000
+
+/**
+ * A worker that dies now and then costs no time. A run that loses one attempt after the other may be what kills them: it
+ * rests longer and longer, each run for another time, so that it does not take the same neighbours along every time.
+ */
+const restAfterLossMs = ({ lostAttempts, tenant, executionId }: ExecutionState): number => {
+  if (lostAttempts <= lossesWithoutRest) return 0
+  const full = Math.min(maxRestMs, 100 * 2 ** (lostAttempts - lossesWithoutRest - 1))
+  return Math.round(full * (0.5 + unitHash(`${tenant}/${executionId}~${lostAttempts}`) / 2))
 }
 
 const settle = (state: ExecutionState, path: string, kind: string, requestHash: string, result: EntryResult): void => {
@@ -361,14 +371,14 @@ const endAttempt = (state: ExecutionState, next: 'queued' | 'suspended' | 'pause
 const ranByWorker = new Set(['step', 'llm', 'tool', 'value'])
 
 /**
- * A new attempt runs the step anew whose failure ended the last one; with it recorded the attempt could only fail in the
- * same way. Failures that the agent's code caught and went on from are history, which a replay needs.
+ * A new attempt after a failure runs failed steps anew; with them recorded it could only fail in the same way. A failure to
+ * which the code has reacted by asking for more stays: without it, what was recorded after it would fit no replay.
  */
-const forgetStepThatEnded = (state: ExecutionState, error: Failure): void => {
-  const path = (error.data as { stepPath?: unknown } | null | undefined)?.stepPath
-  if (typeof path !== 'string') return
-  const entry = state.settled.get(path)
-  if (entry?.result.type === 'error' && ranByWorker.has(entry.kind)) state.settled.delete(path)
+const forgetFailedSteps = (state: ExecutionState, rerun: readonly string[] | undefined): void => {
+  for (const path of rerun ?? state.settled.keys()) {
+    const entry = state.settled.get(path)
+    if (entry?.result.type === 'error' && ranByWorker.has(entry.kind)) state.settled.delete(path)
+  }
 }
 
 /** A finished run keeps only what it owes to others: children to stop, an outcome to deliver, a permit to return. */

@@ -147,15 +147,14 @@ describe('the agent throwing', () => {
     expect(story.state).toMatchObject({ status: 'queued', notBefore: story.nowMs + 100 })
     expect([...story.state.settled.keys()]).toEqual(['a#1'])
   })
-  it('runs the step anew whose failure ended the attempt, and keeps those that the code caught', () => {
-    const ended = { type: 'fail', error: { ...threw.error, data: { stepPath: 'c#1' } } } as const
+  it('keeps the failed steps to which the code has reacted', () => {
     const story = running({ retry: flaky }).with(
-      failedStep('caught#1', 1, false),
-      completedStep('b#1', 1),
-      failedStep('c#1', 1, false),
-      ended,
+      failedStep('primary#1', 1, false),
+      completedStep('fallback#1', 1),
+      failedStep('last#1', 1, false),
+      { ...threw, rerun: ['last#1', 'fallback#1', 'never#1'] },
     )
-    expect([...story.state.settled.keys()]).toEqual(['caught#1', 'b#1'])
+    expect([...story.state.settled.keys()]).toEqual(['primary#1', 'fallback#1'])
   })
   it('never retries code that does not fit its history', () => {
     const error = { code: 'replay_mismatch', detail: 'x', retryable: false } as const

@@ -63,7 +63,7 @@ export type WorkerRequest =
       readonly options: ExecutionOptions
     } & At)
   | { readonly type: 'complete'; readonly output: Payload }
-  | { readonly type: 'fail'; readonly error: Failure }
+  | { readonly type: 'fail'; readonly error: Failure; readonly rerun?: string[] | undefined }
   | { readonly type: 'suspend'; readonly reason: 'waiting' | 'drained' }
 
 type RequestOf<T extends WorkerRequest['type']> = Extract<WorkerRequest, { type: T }>
@@ -99,7 +99,7 @@ export const decideRequest = (
         data: { attempt, output: request.output },
       })
     case 'fail':
-      return fail(state, request.error, nowMs)
+      return fail(state, request, nowMs)
     case 'suspend':
       return suspend(state, request.reason)
   }
@@ -332,7 +332,7 @@ const childStart = (state: ExecutionState, request: RequestOf<'child_start'>): D
   })
 }
 
-const fail = (state: ExecutionState, error: Failure, nowMs: number): Decision => {
+const fail = (state: ExecutionState, { error, rerun }: RequestOf<'fail'>, nowMs: number): Decision => {
   const { attempt, options } = state
   const tries = state.failedAttempts + 1
   const doubts = intentsInDoubt(state)
@@ -340,7 +340,7 @@ const fail = (state: ExecutionState, error: Failure, nowMs: number): Decision =>
   const mayPass = error.retryable || error.code === 'agent_threw'
   if (options.retry && mayPass && mayRetry(options.retry, tries, error)) {
     const retryAt = nowMs + retryDelayMs(options.retry, tries, `${state.tenant}/${state.executionId}`)
-    return decided({ type: 'AttemptFailed', data: { attempt, error, retryAt } }, ...doubts)
+    return decided({ type: 'AttemptFailed', data: { attempt, error, retryAt, ...(rerun && { rerun }) } }, ...doubts)
   }
   return decided(...doubts, { type: 'ExecutionFailed', data: { attempt, error } })
 }

@@ -5,7 +5,7 @@ import { clientOf } from '../connection.ts'
 import { Interrupted, UsageError } from '../exit-codes.ts'
 import { readJsonArgument, wholeNumber } from '../input.ts'
 import type { Io } from '../io.ts'
-import { eventLine, executionsTable, executionText, show, stepsTable } from '../output.ts'
+import { eventLine, executionsTable, executionText, LiveLines, show, stepsTable } from '../output.ts'
 
 interface Flags {
   json?: boolean
@@ -69,13 +69,24 @@ const addReaders = (executions: Command, io: Io): void => {
 
   executions
     .command('tail')
-    .description("a run's events: history, then live, until its end")
+    .description("a run's events: history, then live with what its steps put out, until its end")
     .argument('<id>')
     .option('--after <version>', 'only later events', wholeNumber('--after', 0, Number.MAX_SAFE_INTEGER))
     .option('--json', 'one JSON object per line')
     .action(async (id: string, { after, json }: Flags & { after?: number }) => {
       const options = { signal: io.interrupted, ...(after !== undefined && { after }) }
-      for await (const event of handle(io, id).events(options)) io.out(json ? JSON.stringify(event) : eventLine(event))
+      const run = handle(io, id)
+      if (json) for await (const event of run.events(options)) io.out(JSON.stringify(event))
+      else {
+        const live = new LiveLines((line) => io.out(line))
+        for await (const event of run.events({ ...options, deltas: true })) {
+          if ('text' in event) live.add(event.path, event.text)
+          else {
+            live.flush()
+            io.out(eventLine(event))
+          }
+        }
+      }
       if (io.interrupted.aborted) throw new Interrupted(`${id} goes on`)
     })
 }

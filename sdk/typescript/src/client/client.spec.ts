@@ -102,6 +102,29 @@ describe('the client', () => {
     expect(resumedFrom).toEqual([undefined, '2', '4'])
   })
 
+  it('gives live output between events to whoever asks for it', async () => {
+    const asked: (string | null)[] = []
+    const client = await clientOf({
+      'GET /v1/executions/run/events': (request, response) => {
+        asked.push(request.query.get('deltas'))
+        response.writeHead(200, { 'content-type': 'text/event-stream' })
+        const delta = (text: string) =>
+          `event: delta\ndata: ${JSON.stringify({ path: 'chat#1', attempt: 1, text })}\n\n`
+        const frame = (version: number, type?: string) =>
+          `id: ${version}\nevent: x\ndata: ${JSON.stringify(event(version, type))}\n\n`
+        response.end(frame(1) + delta('Hel') + delta('lo') + frame(2, 'ExecutionCompleted'))
+      },
+    })
+    const seen: (number | string)[] = []
+    for await (const one of client.handle('run').events({ deltas: true }))
+      seen.push('text' in one ? `${one.path} ${one.text}` : one.version)
+    expect(seen).toEqual([1, 'chat#1 Hel', 'chat#1 lo', 2])
+    seen.length = 0
+    for await (const { version } of client.handle('run').events()) seen.push(version)
+    expect(seen).toEqual([1, 2])
+    expect(asked).toEqual(['true', 'false'])
+  })
+
   it('ends when nothing follows the last event that it has seen', async () => {
     const client = await clientOf({ 'GET /v1/executions/run/events': (_, response) => response.writeHead(204).end() })
     expect(await collect(client.handle('run').events({ after: 9 }))).toEqual([])
@@ -165,26 +188,29 @@ describe('the client', () => {
     expect(ids).toEqual(['run-0', 'run-1', 'run-2'])
   })
 
-  it('repeats a signal under one id, and never a pause that may have happened', async () => {
+  it('repeats a signal under one id, and a pause under one key', async () => {
     const signals: unknown[] = []
-    let pauses = 0
+    const pauses: unknown[] = []
     const client = await clientOf({
       'POST /v1/executions/run/signals': (request, response) => {
         signals.push((request.body as { id: string }).id)
         if (signals.length === 1) response.destroy()
         else sendJson(response, 202, receipt('run'))
       },
-      'POST /v1/executions/run/pause': (_, response) => {
-        pauses += 1
-        response.destroy()
+      'POST /v1/executions/run/pause': (request, response) => {
+        pauses.push(request.headers['idempotency-key'])
+        if (pauses.length % 2 === 1) response.destroy()
+        else sendJson(response, 200, receipt('run'))
       },
     })
     const run = client.handle('run')
     await run.signal('go', { now: true })
     expect(signals).toHaveLength(2)
     expect(signals[0]).toBe(signals[1])
-    await expect(run.pause('lunch')).rejects.toMatchObject({ code: 'unavailable' })
-    expect(pauses).toBe(1)
+    await run.pause('lunch')
+    await run.pause('tea')
+    expect(pauses).toEqual([expect.stringMatching(/^cmd_/), pauses[0], expect.stringMatching(/^cmd_/), pauses[2]])
+    expect(pauses[0]).not.toBe(pauses[2])
     expect(run.position).toBe('0:1')
   })
 

@@ -18,7 +18,7 @@ import {
 import type { z } from 'zod'
 import type { Agent, RunOptions } from '../context.ts'
 import { toPlainJson } from '../replay/plain-json.ts'
-import { type EventsOptions, liveEvents } from './events.ts'
+import { type Delta, type EventsOptions, liveEvents } from './events.ts'
 import { type ConnectionOptions, Http, type HttpRequest } from './http.ts'
 
 const newId = createIdSource(Date.now, randomBytes)
@@ -63,7 +63,8 @@ export interface RunHandle<Output> {
   /** Waits for the end, however it ends, and gives the execution as it is then. @throws OmiumError `timeout` */
   ended(options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<ExecutionView>
   /** History, then live, until the end; survives reconnects. */
-  events(options?: EventsOptions): AsyncIterable<EventView>
+  events(options: EventsOptions & { deltas: true }): AsyncIterable<EventView | Delta>
+  events(options?: EventsOptions & { deltas?: false }): AsyncIterable<EventView>
   get(): Promise<ExecutionView>
   steps(): Promise<StepView[]>
   signal(name: string, payload?: unknown, options?: { id?: string }): Promise<WriteReceipt>
@@ -96,8 +97,12 @@ export const omium = (options: ConnectionOptions = {}): Client => {
   const handleOf = <Output>(id: string, receipt?: WriteReceipt): RunHandle<Output> => {
     const base = `/v1/executions/${encodeURIComponent(id)}`
     let position = receipt?.position
+    /** @param idempotent the body itself says which change it is */
     const write = async (path: string, body: unknown, idempotent: boolean): Promise<WriteReceipt> => {
-      const accepted = writeReceipt.parse(await http.json('POST', `${base}${path}`, { body, idempotent }))
+      // one key for all tries of a call: it is decided once, however often it has to be sent
+      const headers = idempotent ? {} : { 'idempotency-key': newId('command') }
+      const request = { body, idempotent: true, headers }
+      const accepted = writeReceipt.parse(await http.json('POST', `${base}${path}`, request))
       position = accepted.position
       return accepted
     }
@@ -132,11 +137,11 @@ export const omium = (options: ConnectionOptions = {}): Client => {
       created: receipt ? !receipt.deduplicated : false,
       ended,
       result: async (resultOptions) => outputOf(await ended(resultOptions)) as Output,
-      async *events(eventsOptions) {
+      events: async function* (eventsOptions?: EventsOptions) {
         // a stream of a run that the read model does not have yet would be refused
         if (position !== undefined) await get()
         yield* liveEvents(http, id, eventsOptions)
-      },
+      } as RunHandle<Output>['events'],
       get,
       steps: () => collect(pages(http, `${base}/steps`, stepsPage, { min_position: position, limit: 200 })),
       signal: (name, payload, { id: signalId } = {}) =>

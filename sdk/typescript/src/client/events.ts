@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type EventView, eventView, OmiumError } from '@omium/schemas'
+import { type DeltaView, deltaView, type EventView, eventView, OmiumError } from '@omium/schemas'
 import { createParser } from 'eventsource-parser'
 import type { Http } from './http.ts'
 
@@ -14,6 +14,13 @@ export interface EventsOptions {
   signal?: AbortSignal
   /** a stream that is silent for longer (heartbeats included) is taken for dead, ms */
   silenceMs?: number
+  /** live output of steps too, e.g. tokens of a model: what is put out while nobody listens is not shown later */
+  deltas?: boolean
+}
+
+/** A piece of what a step puts out while it runs. It is not an event: it has no version and is not kept. */
+export interface Delta extends DeltaView {
+  readonly type: 'delta'
 }
 
 /** The execution has finished and all of it has been read. */
@@ -26,7 +33,7 @@ async function* readConnection(
   lastId: string | undefined,
   signal: AbortSignal,
   heard: () => void,
-): AsyncGenerator<{ id: string | undefined; event: EventView }> {
+): AsyncGenerator<{ id: string | undefined; event: EventView | Delta }> {
   const response = await http.send('GET', path, {
     idempotent: true,
     accept: 'text/event-stream',
@@ -34,9 +41,14 @@ async function* readConnection(
     signal,
   })
   if (response.status === 204) throw new NothingFollows()
-  const ready: { id: string | undefined; event: EventView }[] = []
+  const ready: { id: string | undefined; event: EventView | Delta }[] = []
   const parser = createParser({
-    onEvent({ id, data }) {
+    onEvent({ id, event: type, data }) {
+      if (type === 'delta') {
+        const delta = deltaView.safeParse(JSON.parse(data))
+        if (delta.success) ready.push({ id: undefined, event: { type: 'delta', ...delta.data } })
+        return
+      }
       const parsed = eventView.safeParse(JSON.parse(data))
       if (parsed.success) ready.push({ id, event: parsed.data })
     },
@@ -54,8 +66,12 @@ async function* readConnection(
  * connections are resumed from the last event seen.
  * @throws OmiumError when the gateway refuses for good (`execution_unknown`, `unauthenticated`, ...)
  */
-export async function* liveEvents(http: Http, id: string, options: EventsOptions = {}): AsyncGenerator<EventView> {
-  const path = `/v1/executions/${encodeURIComponent(id)}/events`
+export async function* liveEvents(
+  http: Http,
+  id: string,
+  options: EventsOptions = {},
+): AsyncGenerator<EventView | Delta> {
+  const path = `/v1/executions/${encodeURIComponent(id)}/events?deltas=${options.deltas === true}`
   let lastId = options.after ? String(options.after) : undefined
   let lastVersion = options.after ?? 0
   let failures = 0
@@ -71,6 +87,10 @@ export async function* liveEvents(http: Http, id: string, options: EventsOptions
       heard()
       for await (const { id: eventId, event } of readConnection(http, path, lastId, signal, heard)) {
         failures = 0
+        if ('text' in event) {
+          if (options.deltas) yield event
+          continue
+        }
         lastId = eventId ?? String(event.version)
         if (event.version <= lastVersion) continue
         lastVersion = event.version

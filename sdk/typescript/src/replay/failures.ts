@@ -4,6 +4,7 @@ const isNonRetryable = Symbol.for('omium.nonRetryable')
 const detailLimit = 8192
 const messageLimit = 4096
 const stackLimit = 8192
+const nameLimit = 200
 
 /** An error that no policy tries again: `throw nonRetryable('the account is closed')`. */
 export const nonRetryable = (message: string, options: { cause?: unknown; code?: string } = {}): Error =>
@@ -15,12 +16,22 @@ export const nonRetryable = (message: string, options: { cause?: unknown; code?:
 
 const clip = (text: string, limit: number): string => (text.length <= limit ? text : `${text.slice(0, limit - 1)}…`)
 
+/** Anything can be thrown, also what has no text and what only looks like an error. */
+const textOf = (value: unknown): string => {
+  try {
+    return typeof value === 'string' ? value : String(value)
+  } catch {
+    return 'a value without a text'
+  }
+}
+
 const causeOf = (error: unknown): NonNullable<Failure['cause']> => {
-  if (!(error instanceof Error)) return { name: typeof error, message: clip(String(error), messageLimit) }
+  if (!(error instanceof Error)) return { name: typeof error, message: clip(textOf(error), messageLimit) }
+  const { name, message, stack } = error as { name: unknown; message: unknown; stack?: unknown }
   return {
-    name: error.name || error.constructor.name,
-    message: clip(error.message, messageLimit),
-    ...(error.stack && { stack: clip(error.stack, stackLimit) }),
+    name: clip(textOf(name) || error.constructor.name, nameLimit),
+    message: clip(textOf(message), messageLimit),
+    ...(typeof stack === 'string' && stack && { stack: clip(stack, stackLimit) }),
   }
 }
 

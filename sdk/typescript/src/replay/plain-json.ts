@@ -1,5 +1,8 @@
 import { type JsonValue, OmiumError } from '@omium/schemas'
 
+/** deeper values overflow the stack of whoever walks them; the gateway refuses them too */
+const deepest = 500
+
 const isLossy = (value: object): boolean =>
   value instanceof Map ||
   value instanceof Set ||
@@ -25,7 +28,7 @@ const member = (path: string, key: string): string =>
  * `undefined` becomes null (members that are undefined vanish), objects with `toJSON` (dates) become what it returns.
  * @param what names the value in the error: `the output of step "plan"`
  * @throws OmiumError `output_invalid` naming the place in the value: functions, symbols, bigints, NaN and infinities,
- *   cycles, and objects that JSON would silently empty (Map, Set, Error, RegExp, buffers, promises)
+ *   cycles, more than 500 levels, and objects that JSON would silently empty (Map, Set, Error, RegExp, buffers, promises)
  */
 export const toPlainJson = (value: unknown, what: string): JsonValue => {
   const ancestors: object[] = []
@@ -55,6 +58,8 @@ export const toPlainJson = (value: unknown, what: string): JsonValue => {
       return visit((current as { toJSON(key: string): unknown }).toJSON(''), path)
     if (isLossy(current)) return refuse(path, describe(current))
     if (ancestors.includes(current)) return refuse(path, 'a reference to an object that contains it')
+    if (ancestors.length >= deepest)
+      throw new OmiumError('output_invalid', `${what} cannot be recorded: it is nested deeper than ${deepest} levels`)
     ancestors.push(current)
     let copy: JsonValue
     if (Array.isArray(current)) {

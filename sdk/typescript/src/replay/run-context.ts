@@ -7,6 +7,7 @@ import {
   OmiumError,
   type RetryPolicy,
   requestHashOf,
+  retryPolicy,
   type StepKind,
   type WaitValue,
 } from '@omium/schemas'
@@ -43,8 +44,17 @@ const hashOf = (kind: string, input: JsonValue | undefined): string => {
   return hash
 }
 
-const retryOf = (given: Partial<RetryPolicy> | false | undefined, base: RetryPolicy): RetryPolicy =>
-  given === undefined ? base : given === false ? noRetry : { ...base, ...given }
+const retryOf = (given: Partial<RetryPolicy> | false | undefined, base: RetryPolicy, name: string): RetryPolicy => {
+  if (given === undefined) return base
+  if (given === false) return noRetry
+  const policy = retryPolicy.safeParse({ ...base, ...given })
+  if (!policy.success)
+    throw new OmiumError(
+      'invalid_request',
+      `the retry policy of step "${name}" does not fit: ${issuesOf(policy.error)}`,
+    )
+  return policy.data
+}
 
 /** Refuses a call made from inside a step function: its result would be lost with the step's. */
 const refuseInsideStep = (asked: string): void => {
@@ -82,7 +92,7 @@ const askStep = (
     requestHash: hashOf(kind, input),
     input,
     fn: (kind === 'step' || kind === 'tool') && run.port.substitute ? run.port.substitute(name, fn) : fn,
-    retry: retryOf(options.retry, extras.baseRetry ?? (effect ? noRetry : defaultStepRetry)),
+    retry: retryOf(options.retry, extras.baseRetry ?? (effect ? noRetry : defaultStepRetry), name),
     timeoutMs: options.timeoutMs,
     intent: extras.intent ?? (effect ? { reserveMicroCredits: 0 } : undefined),
     reconcile: extras.reconcile ?? (typeof effect === 'object' ? effect.reconcile : undefined),

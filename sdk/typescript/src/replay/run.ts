@@ -16,6 +16,8 @@ import { createContext } from './run-context.ts'
 
 /** How long code that does I/O of its own may take to ask for what the journal has next, before it is a mismatch. */
 const mismatchGraceMs = 500
+/** failed steps that one message may name */
+const mostReruns = 1000
 
 type Assign = Extract<EngineMessage, { type: 'assign' }>
 export type RunMessage = Extract<EngineMessage, { executionId: string }>
@@ -77,13 +79,16 @@ export class Run implements CallHost, HostedRun {
   private live = false
   /** asked for and not released */
   private readonly calls = new Map<string, PendingCall>()
-  private held: { call: PendingCall; entry: JournalEntry | undefined }[] = []
+  /** what has to wait until the replay is over, each call once, with the newest word about it */
+  private held = new Map<PendingCall, JournalEntry | undefined>()
   private readonly open = new Set<PendingCall>()
   private readonly retries = new Map<PendingCall, () => void>()
   private readonly pending = new Map<number, Requester>()
   private seq = 0
   /** which call gave user code an error, to name it when the error ends the run */
   private readonly origins = new WeakMap<object, string>()
+  /** steps that failed since user code last asked for anything: no record depends on them */
+  private unansweredFailures: string[] = []
   private codeEnded = false
   private draining = false
   private cancelGrace: (() => void) | undefined
@@ -189,6 +194,7 @@ export class Run implements CallHost, HostedRun {
   /** Enters a call: answers it from the journal, or does it now, or holds it until the replay is over. */
   ask(call: PendingCall): Promise<JsonValue> {
     if (this.closed) return call.promise
+    this.unansweredFailures = []
     this.calls.set(call.path, call)
     const entry = this.recorded.get(call.path)
     if (!entry) {
@@ -208,7 +214,7 @@ export class Run implements CallHost, HostedRun {
   }
 
   private hold(call: PendingCall, entry: JournalEntry | undefined): void {
-    this.held.push({ call, entry })
+    this.held.set(call, entry)
     this.schedule()
   }
 
@@ -240,6 +246,8 @@ export class Run implements CallHost, HostedRun {
   }
 
   retryAt(call: PendingCall, atMs: number): void {
+    // told twice, e.g. by a person's decision that crossed with a reconciler's: one try
+    this.retries.get(call)?.()
     const cancel = this.port.after(Math.max(0, atMs - this.port.now()), () => {
       this.retries.delete(call)
       if (this.over) return
@@ -278,7 +286,7 @@ export class Run implements CallHost, HostedRun {
       return
     }
     if (!this.live) {
-      if (this.recorded.size > 0 && this.held.length > 0) {
+      if (this.recorded.size > 0 && this.held.size > 0) {
         this.suspectMismatch()
         return
       }
@@ -301,6 +309,7 @@ export class Run implements CallHost, HostedRun {
     if (failure) {
       const error = OmiumError.fromFailure(failure)
       this.origins.set(error, call.path)
+      this.unansweredFailures.push(call.path)
       call.reject(error)
     } else call.fulfil(value)
     this.schedule()
@@ -314,9 +323,11 @@ export class Run implements CallHost, HostedRun {
 
   private releaseHeld(): void {
     const held = this.held
-    this.held = []
-    for (const { call, entry } of held) {
+    this.held = new Map()
+    for (const [call, entry] of held) {
       if (this.over) return
+      // resolved while it was held: its result is on its way
+      if (call.settled) continue
       if (entry) call.reopen(entry)
       else call.start()
     }
@@ -332,7 +343,7 @@ export class Run implements CallHost, HostedRun {
       const next = this.queue[this.head]
       const missing = next && !this.calls.has(next.path) ? this.recorded.get(next.path) : undefined
       const first = missing ?? (next ? undefined : this.recorded.values().next().value)
-      const asked = this.held[0]?.call ?? this.calls.values().next().value
+      const asked = this.held.keys().next().value ?? this.calls.values().next().value
       if (first && asked && this.head === stuckAt && this.recorded.size === askedThen)
         this.fail(otherStep(first, asked))
       else this.schedule()
@@ -340,7 +351,7 @@ export class Run implements CallHost, HostedRun {
   }
 
   private reportIfWaiting(): void {
-    if (this.waiting || this.open.size === 0 || !this.isStill() || this.held.length > 0) return
+    if (this.waiting || this.open.size === 0 || !this.isStill() || this.held.size > 0) return
     this.waiting = true
     this.port.send({ type: 'waiting', executionId: this.executionId, attempt: this.attempt })
     this.port.waiting(this)
@@ -408,7 +419,7 @@ export class Run implements CallHost, HostedRun {
     this.open.clear()
     this.pending.clear()
     this.queue = []
-    this.held = []
+    this.held.clear()
     this.port.finished(this)
   }
 
@@ -450,7 +461,8 @@ export class Run implements CallHost, HostedRun {
     const retryable = !forbidsRetry(error, { nonRetryable: [] })
     const stepPath = typeof error === 'object' && error !== null ? this.origins.get(error) : undefined
     const failure = withOrigin(failureOf(error, 'agent_threw', what, retryable), stepPath)
-    this.conclude('failed', (ids) => ({ type: 'fail', ...ids, error: failure }))
+    const rerun = this.unansweredFailures.slice(-mostReruns)
+    this.conclude('failed', (ids) => ({ type: 'fail', ...ids, error: failure, rerun }))
   }
 
   private conclude(

@@ -8,7 +8,9 @@ import {
   type RetryPolicy,
   type StepKind,
   type Usage,
+  usage,
 } from '@omium/schemas'
+import { issuesOf } from '../agent.ts'
 import type { Reconcile, Reconciliation, StepInfo } from '../step.ts'
 import { type Ambient, ambient } from './ambient.ts'
 import { Call } from './call.ts'
@@ -49,8 +51,9 @@ class Info implements StepInfo {
     return this.#step.signal
   }
 
-  reportUsage(usage: Usage): void {
-    this.#step.report(usage)
+  /** a getter, so that it can be taken out of the info: `({ reportUsage }) => ...` */
+  get reportUsage(): (usage: Usage) => void {
+    return (usage) => this.#step.report(usage)
   }
 }
 
@@ -79,6 +82,8 @@ export class StepCall extends Call implements Watched, Ambient, RunningStep {
   /** what was reported last, when that was a failure */
   private failure: Failure | undefined
   private controller: AbortController | undefined
+  /** counts reconciliations: a late answer of an earlier one is dropped */
+  private reconciliation = 0
 
   constructor(run: CallHost, plan: StepPlan) {
     super(run, plan.path, plan.kind, plan.requestHash, plan.input)
@@ -119,6 +124,12 @@ export class StepCall extends Call implements Watched, Ambient, RunningStep {
     else if (this.phase === 'intent') this.execute()
     else if (this.phase === 'reported') this.settle(this.failure ? null : this.output, this.failure)
     else this.run.opened(this)
+  }
+
+  /** Somebody else settled a doubt while the reconciler was still looking: what it finds comes too late. */
+  override entered(entry: JournalEntry): void {
+    if (this.phase === 'reconciling') this.leaveRunning()
+    super.entered(entry)
   }
 
   override nacked(error: Failure): void {
@@ -202,8 +213,14 @@ export class StepCall extends Call implements Watched, Ambient, RunningStep {
     return this.controller.signal
   }
 
-  report(usage: Usage): void {
-    this.usage = usage
+  report(reported: Usage): void {
+    const parsed = usage.safeParse(reported)
+    if (!parsed.success)
+      throw new OmiumError(
+        'invalid_request',
+        `step "${this.plan.name}" reported usage that does not fit: ${issuesOf(parsed.error)}`,
+      )
+    this.usage = parsed.data
   }
 
   private returned(tryNumber: number, value: unknown): void {
@@ -244,18 +261,21 @@ export class StepCall extends Call implements Watched, Ambient, RunningStep {
       return
     }
     const timedOut = this.startedAt > 0
+    this.reconciliation += 1
+    const current = this.reconciliation
+    const isLate = () => run.closed || this.phase !== 'reconciling' || this.reconciliation !== current
     this.phase = 'reconciling'
     run.running.add(this)
     ambient
       .run(this, () => Promise.resolve(key).then(reconcile))
       .then(
         (found) => {
-          if (run.closed || this.settled) return
+          if (isLate()) return
           this.leaveRunning()
           this.reconciled(found, timedOut)
         },
         (error: unknown) => {
-          if (run.closed || this.settled) return
+          if (isLate()) return
           this.leaveRunning()
           run.port.log.error(
             { err: error, path: this.path },

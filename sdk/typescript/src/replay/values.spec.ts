@@ -28,6 +28,12 @@ describe('plain JSON', () => {
     expect(copy).toEqual({ list: [1] })
   })
 
+  it('refuses what is nested too deeply, without overflowing the stack', () => {
+    let deep: unknown = 1
+    for (let i = 0; i < 100_000; i++) deep = [deep]
+    expect(() => toPlainJson(deep, 'the output')).toThrow('nested deeper than 500 levels')
+  })
+
   const cycle: { self?: unknown } = {}
   cycle.self = { again: cycle }
   it.each([

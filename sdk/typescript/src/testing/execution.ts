@@ -184,7 +184,7 @@ export class TestExecution {
         this.end('completed', { status: 'completed', output: message.output })
         return
       case 'fail':
-        this.failed(message.error)
+        this.failed(message.error, message.rerun ?? [])
         return
       case 'abandon':
         this.end('failed', {
@@ -354,12 +354,20 @@ export class TestExecution {
     this.settled.push(entry)
   }
 
+  /** a failed step that the next attempt runs anew */
+  private forget(path: string): void {
+    const index = this.settled.findIndex((entry) => entry.path === path && entry.status === 'failed')
+    if (index < 0 || !['step', 'llm', 'tool', 'value'].includes(this.settled[index]?.kind ?? '')) return
+    this.settled.splice(index, 1)
+    this.known.delete(path)
+  }
+
   private crashOr(path: string, goOn: () => void): void {
     if (this.host.crashesAfter(path)) this.crash()
     else goOn()
   }
 
-  private failed(error: Failure): void {
+  private failed(error: Failure, rerun: readonly string[]): void {
     const retry = this.agent.definition.defaults?.retry ?? noRetry
     this.failedAttempts += 1
     if (!error.retryable || this.failedAttempts >= retry.maxAttempts) {
@@ -368,6 +376,7 @@ export class TestExecution {
     }
     const report = this.attempts.at(-1)
     if (report) report.ended = 'failed'
+    for (const path of rerun) this.forget(path)
     this.host.stopAttempt(this)
     const { clock } = this.host
     clock.at(clock.now() + delayOf(retry, this.failedAttempts), () => this.begin())

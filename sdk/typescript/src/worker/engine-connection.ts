@@ -25,7 +25,9 @@ const maxSilentBeats = 12
  *
  * 1. A run lives and dies with the connection that assigned it: when the socket closes the engine has fenced its attempt.
  * 2. What arrives for an attempt that is not the newest known is dropped.
- * 3. Heartbeats go out three times as often as the engine asks for, so that user code may block the event loop for nearly
+ * 3. A process that stood still for longer than its lease has lost its runs, whatever the socket still holds: it acts on
+ *    nothing that it finds there, e.g. on the permission for an effect that is in doubt by now.
+ * 4. Heartbeats go out three times as often as the engine asks for, so that user code may block the event loop for nearly
  *    the whole lease before it is taken for dead.
  */
 export class EngineConnection {
@@ -38,6 +40,8 @@ export class EngineConnection {
   private readonly frames: FrameWriter
   private heartbeat: NodeJS.Timeout | undefined
   private silentBeats = 0
+  private leaseMs = Number.POSITIVE_INFINITY
+  private sentAt = performance.now()
 
   constructor(
     endpoint: string,
@@ -53,9 +57,18 @@ export class EngineConnection {
       handshakeTimeout: handshakeTimeoutMs,
       maxPayload: maxPayloadBytes,
     })
-    this.frames = new FrameWriter((frame) => {
-      if (this.socket.readyState === WebSocket.OPEN) this.socket.send(frame)
-    })
+    this.frames = new FrameWriter(
+      (frame) => {
+        if (this.socket.readyState !== WebSocket.OPEN) return
+        this.sentAt = performance.now()
+        this.socket.send(frame)
+      },
+      (message, error) => {
+        if (!('seq' in message)) return
+        const { executionId, attempt, seq } = message
+        this.handle({ type: 'nack', executionId, attempt, seq, error })
+      },
+    )
     this.socket.on('open', () => {
       this.frames.push(hello)
       this.frames.flush()
@@ -86,6 +99,7 @@ export class EngineConnection {
   }
 
   private received(data: RawData): void {
+    if (this.hasStoodStill()) return
     try {
       for (const message of parseFrame(data.toString())) this.handle(message)
     } catch (error) {
@@ -99,6 +113,7 @@ export class EngineConnection {
   private handle(message: EngineMessage): void {
     switch (message.type) {
       case 'welcome':
+        this.leaseMs = message.leaseMs
         this.startHeartbeat(message.heartbeatIntervalMs)
         this.events.welcomed()
         return
@@ -134,6 +149,7 @@ export class EngineConnection {
 
   private startHeartbeat(intervalMs: number): void {
     const beat = () => {
+      if (this.hasStoodStill()) return
       this.frames.push({ type: 'heartbeat' })
       this.frames.flush()
       this.silentBeats += 1
@@ -144,11 +160,27 @@ export class EngineConnection {
     this.heartbeat = setInterval(beat, Math.max(10, intervalMs / 3))
   }
 
+  /** True when the engine has given this worker up by now: nothing was said for longer than the lease. */
+  private hasStoodStill(): boolean {
+    const silentMs = performance.now() - this.sentAt
+    if (silentMs <= this.leaseMs) return false
+    if (this.socket.readyState === WebSocket.OPEN) {
+      this.log.warn({ endpoint: this.endpoint, silentMs }, 'the process stood still for longer than its lease')
+      this.loseRuns()
+      this.terminate()
+    }
+    return true
+  }
+
+  private loseRuns(): void {
+    for (const run of [...this.runs.values()]) run.end('fenced')
+    this.runs.clear()
+  }
+
   private closed(): void {
     clearInterval(this.heartbeat)
     this.heartbeat = undefined
-    for (const run of this.runs.values()) run.end('fenced')
-    this.runs.clear()
+    this.loseRuns()
     this.events.closed(this)
   }
 }

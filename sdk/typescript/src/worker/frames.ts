@@ -1,15 +1,29 @@
-import { type EngineMessage, engineMessage, journalEntry, OmiumError, type WorkerMessage } from '@omium/schemas'
+import {
+  type EngineMessage,
+  engineMessage,
+  type Failure,
+  journalEntry,
+  OmiumError,
+  type WorkerMessage,
+} from '@omium/schemas'
 
 /** A frame is closed when its JSON gets longer than this, characters. */
 const frameLimit = 1024 * 1024
+/** No message with two values of the largest size is longer, bytes; an engine hangs up on frames of 64 MiB. */
+const messageLimitBytes = 24 * 1024 * 1024
 
-/** Gathers the messages of one turn of the event loop and writes them as few frames. */
+/**
+ * Gathers the messages of one turn of the event loop and writes them as few frames. A message that no engine would take is
+ * refused here: sent, it would end the connection, and with it all runs of the worker.
+ */
 export class FrameWriter {
   private readonly write: (frame: string) => void
+  private readonly refused: (message: WorkerMessage, error: Failure) => void
   private waiting: WorkerMessage[] = []
 
-  constructor(write: (frame: string) => void) {
+  constructor(write: (frame: string) => void, refused: (message: WorkerMessage, error: Failure) => void) {
     this.write = write
+    this.refused = refused
   }
 
   push(message: WorkerMessage): void {
@@ -27,10 +41,27 @@ export class FrameWriter {
         this.write(`${frame}]`)
         frame = '['
       }
+      const text = this.textOf(message)
+      if (text === undefined) continue
       if (frame.length > 1) frame += ','
-      frame += JSON.stringify(message)
+      frame += text
     }
-    this.write(`${frame}]`)
+    if (frame.length > 1) this.write(`${frame}]`)
+  }
+
+  private textOf(message: WorkerMessage): string | undefined {
+    let problem: string
+    try {
+      const text = JSON.stringify(message)
+      // a character takes at most three bytes
+      if (text.length * 3 <= messageLimitBytes || Buffer.byteLength(text) <= messageLimitBytes) return text
+      problem = `it has more than ${messageLimitBytes} bytes`
+    } catch (error) {
+      problem = error instanceof Error ? error.message : String(error)
+    }
+    const detail = `a ${message.type} is too large to be sent: ${problem}`
+    this.refused(message, new OmiumError('payload_too_large', detail).toFailure())
+    return undefined
   }
 }
 

@@ -27,3 +27,22 @@ it('a rejection that nobody handles fails its run, not the worker; SIGTERM drain
     child.kill('SIGKILL')
   }
 }, 20_000)
+
+it('ends the process when agent code never gives the event loop back, and not before', async () => {
+  const stalling = fileURLToPath(new URL('../../test/stalling-process.ts', import.meta.url))
+  const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', stalling], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let complaint = ''
+  child.stderr.on('data', (chunk: Buffer) => {
+    complaint += chunk.toString()
+  })
+  try {
+    const [line] = (await once(child.stdout, 'data')) as [Buffer]
+    expect(line.toString()).toBe('stalling\n')
+    expect(await once(child, 'close')).toEqual([null, 'SIGKILL'])
+    expect(complaint).toMatch(/agent code blocked the event loop for \d+ ms/)
+  } finally {
+    child.kill('SIGKILL')
+  }
+}, 20_000)

@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { ScriptedEngine, type ScriptedEngineOptions } from '../../test/scripted-engine.ts'
-import { type AnyAgent, agent, type Worker, worker } from '../index.ts'
+import { type AnyAgent, agent, type OmiumError, type Worker, worker } from '../index.ts'
 
 const until = async (condition: () => boolean, what: string): Promise<void> => {
   const deadline = performance.now() + 5000
@@ -51,6 +51,97 @@ describe('a worker', () => {
     const outcomes = await Promise.all(Array.from({ length: 50 }, (_, n) => engine.run(`run-${n}`, ten, n)))
     expect(outcomes).toEqual(Array.from({ length: 50 }, (_, n) => ({ status: 'completed', output: n + 10 })))
     await until(() => workers[0]?.runs === 0, 'the worker lets go of the runs')
+  })
+
+  it('fails a step whose result no engine would take, and nothing else', async () => {
+    await startEngine()
+    const huge = agent({
+      id: 'huge',
+      input: z.null(),
+      run: async (_, ctx) =>
+        ctx.step('huge', () => 'x'.repeat(30 * 1024 * 1024)).catch((error: OmiumError) => error.code),
+    })
+    const output = agent({ id: 'output', input: z.null(), run: async () => 'y'.repeat(30 * 1024 * 1024) })
+    await startWorker([huge, output])
+    expect(await engine.run('run', huge, null)).toEqual({ status: 'completed', output: 'payload_too_large' })
+    expect(await engine.run('out', output, null)).toMatchObject({ error: { code: 'payload_too_large' } })
+    expect(engine.connects).toBe(1)
+  })
+
+  it('does not begin an effect that was allowed before it stood still for longer than its lease', async () => {
+    const blocker = new Int32Array(new SharedArrayBuffer(4))
+    await startEngine({
+      heartbeatIntervalMs: 30,
+      leaseMs: 100,
+      tap: (message) => {
+        // the permission is in the socket when this process stops for a while
+        if (message.type === 'step_started') queueMicrotask(() => setImmediate(() => Atomics.wait(blocker, 0, 0, 250)))
+        return undefined
+      },
+    })
+    const paid: number[] = []
+    const payer = agent({
+      id: 'payer',
+      input: z.null(),
+      async run(_, ctx) {
+        await ctx.step('pay', () => void paid.push(ctx.attempt), {
+          effect: { reconcile: async () => ({ status: 'completed', output: null }) },
+        })
+        return ctx.attempt
+      },
+    })
+    await startWorker([payer])
+    expect(await engine.run('run', payer, null)).toEqual({ status: 'completed', output: 2 })
+    expect(paid).toEqual([])
+  })
+
+  it.each([
+    ['null', null],
+    ['undefined', undefined],
+    ['a value without a text', Object.create(null)],
+    ['an error with a strange name and message', Object.assign(new Error('x'), { name: 7, message: { a: 1 } })],
+    ['a symbol', Symbol('s')],
+  ])('carries %s that a step throws', async (_, thrown) => {
+    await startEngine()
+    const thrower = agent({
+      id: 'thrower',
+      input: z.null(),
+      run: async (_input, ctx) =>
+        ctx
+          .step(
+            'throw',
+            () => {
+              throw thrown
+            },
+            { retry: false },
+          )
+          .catch((error: OmiumError) => error.code),
+    })
+    await startWorker([thrower])
+    expect(await engine.run('run', thrower, null)).toEqual({ status: 'completed', output: 'step_failed' })
+  })
+
+  it('refuses usage and policies that do not fit where they are given', async () => {
+    await startEngine()
+    const careless = agent({
+      id: 'careless',
+      input: z.null(),
+      async run(_, ctx) {
+        const usage = ctx.step('usage', ({ reportUsage }) => reportUsage({ costMicroCredits: 1n as unknown as number }))
+        const policy = ctx.step('policy', () => 1, { retry: { maxAttempts: Number.POSITIVE_INFINITY } })
+        return (await Promise.allSettled([usage, policy])).map((part) =>
+          part.status === 'rejected' ? String(part.reason.message) : 'fine',
+        )
+      },
+    })
+    await startWorker([careless])
+    const outcome = await engine.run('run', careless, null)
+    expect(outcome).toMatchObject({
+      output: [
+        expect.stringContaining('reported usage that does not fit'),
+        expect.stringContaining('the retry policy'),
+      ],
+    })
   })
 
   it('loses its connection, connects again and replays what was recorded', async () => {

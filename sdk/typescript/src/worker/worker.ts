@@ -14,6 +14,7 @@ import { StepWatch } from '../replay/step-watch.ts'
 import { Turns } from '../replay/turns.ts'
 import { EngineConnection } from './engine-connection.ts'
 import { Residency } from './residency.ts'
+import { watchForStalls } from './stall-watch.ts'
 import { containStrayRejections } from './stray-rejections.ts'
 
 export interface WorkerLlmOptions {
@@ -38,6 +39,11 @@ export interface WorkerOptions extends ConnectionOptions {
   maxResident?: number
   /** how long running steps may take to end when the worker drains, ms */
   drainTimeoutMs?: number
+  /**
+   * the process ends when agent code blocks its event loop for longer, ms; 30 s unless given, `false` for never. Its runs have
+   * gone to other workers by then
+   */
+  stallTimeoutMs?: number | false
   /** drain and stop on SIGTERM and SIGINT, then end as the signal would have; true unless given */
   signals?: boolean
 }
@@ -55,6 +61,7 @@ export interface Worker {
 }
 
 const refreshEveryMs = 3000
+const defaultStallTimeoutMs = 30_000
 const reconnectBaseMs = 50
 const reconnectMaxMs = 2000
 const newId = createIdSource(Date.now, randomBytes)
@@ -84,6 +91,7 @@ class WorkerProcess implements Worker {
   private readonly residency: Residency
   private readonly drainTimeoutMs: number
   private readonly handlesSignals: boolean
+  private readonly stallTimeoutMs: number | false
   private readonly connections = new Map<string, EngineConnection>()
   private readonly failures = new Map<string, number>()
   private readonly ready = Promise.withResolvers<void>()
@@ -93,6 +101,7 @@ class WorkerProcess implements Worker {
   private refreshing: Promise<void> | undefined
   private state: 'new' | 'running' | 'draining' | 'stopped' = 'new'
   private endContainment: (() => void) | undefined
+  private endStallWatch: (() => void) | undefined
 
   constructor(options: WorkerOptions) {
     this.http = new Http(options)
@@ -104,6 +113,7 @@ class WorkerProcess implements Worker {
     this.llm = llmSettings(options.llm)
     this.residency = new Residency(options.residentMs ?? 10_000, options.maxResident ?? 10_000)
     this.drainTimeoutMs = options.drainTimeoutMs ?? 30_000
+    this.stallTimeoutMs = options.stallTimeoutMs ?? defaultStallTimeoutMs
     this.handlesSignals = options.signals ?? true
     // a failed start is reported by start(); nobody else has to listen
     this.ready.promise.catch(() => {})
@@ -119,6 +129,7 @@ class WorkerProcess implements Worker {
     if (this.state !== 'new') throw new OmiumError('settings_invalid', 'a worker starts once')
     this.state = 'running'
     this.endContainment = containStrayRejections(this)
+    if (this.stallTimeoutMs !== false) this.endStallWatch = watchForStalls(this.stallTimeoutMs)
     if (this.handlesSignals) for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, this.onSignal)
     this.refreshTimer = setInterval(() => void this.refresh(), refreshEveryMs)
     void this.refresh()
@@ -153,6 +164,7 @@ class WorkerProcess implements Worker {
     clearInterval(this.refreshTimer)
     this.residency.close()
     this.endContainment?.()
+    this.endStallWatch?.()
     process.off('SIGTERM', this.onSignal)
     process.off('SIGINT', this.onSignal)
     this.ready.reject(new OmiumError('unavailable', 'the worker was stopped before an engine welcomed it'))
