@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -176,7 +176,8 @@ async def _drive(program: Program, journal: list[JournalEntry], draw: random.Ran
     )
     ended = _Ended(run.trace, [entry for entry in journal if entry["status"] in ("completed", "failed")])
     ended.open = timers
-    run.receive({"type": "journal", **ids, "entries": list(journal), "last": True})
+    receive = cast("Callable[[Any], None]", run.receive)
+    receive({"type": "journal", **ids, "entries": list(journal), "last": True})
 
     def handle(message: WorkerMessage) -> None:
         path, seq = message.get("path", ""), message.get("seq", 0)
@@ -192,14 +193,15 @@ async def _drive(program: Program, journal: list[JournalEntry], draw: random.Ran
             )
             ended.done.append(path)
             ended.settled.append(entry)
-            run.receive({"type": "ack", **ids, "seq": seq, **({"entry": entry} if failed else {})})
+            receive({"type": "ack", **ids, "seq": seq, **({"entry": entry} if failed else {})})
         elif kind == "timer_start":
-            timers.append({**base, "kind": "timer", "status": "pending"})
+            pending: Any = {**base, "kind": "timer", "status": "pending"}
+            timers.append(pending)
             ended.done.append(path)
-            run.receive({"type": "ack", **ids, "seq": seq})
+            receive({"type": "ack", **ids, "seq": seq})
         elif kind in ("complete", "fail"):
             ended.output, ended.error = message.get("output"), message.get("error")
-            run.receive({"type": "ack", **ids, "seq": seq})
+            receive({"type": "ack", **ids, "seq": seq})
 
     for _ in range(20_000):
         if run.over:
@@ -210,9 +212,9 @@ async def _drive(program: Program, journal: list[JournalEntry], draw: random.Ran
             running.pop(choice)()
         elif choice < len(running) + len(timers):
             timer = timers.pop(choice - len(running))
-            fired: JournalEntry = {**timer, "status": "completed", "value": None}
+            fired: Any = {**timer, "status": "completed", "value": None}
             ended.settled.append(fired)
-            run.receive({"type": "resolve", **ids, "entry": fired})
+            receive({"type": "resolve", **ids, "entry": fired})
         elif choice < choices:
             handle(port.sent.pop(0))
         else:

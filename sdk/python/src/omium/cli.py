@@ -77,7 +77,7 @@ def _worker(arguments: argparse.Namespace) -> None:
     # the order in which sets of texts are iterated must be the same in every process that replays
     if os.environ.get("PYTHONHASHSEED") is None:
         os.environ["PYTHONHASHSEED"] = "0"
-        os.execv(sys.executable, [sys.executable, "-m", "omium", *sys.argv[1:]])
+        os.execv(sys.executable, [sys.executable, "-m", "omium", *sys.argv[1:]])  # noqa: S606 - this very program
     level = os.environ.get("OMIUM_LOG_LEVEL", "info").upper()
     names = logging.getLevelNamesMapping()
     logging.basicConfig(

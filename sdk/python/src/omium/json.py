@@ -8,19 +8,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import enum
 import hashlib
 import json
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 from .errors import OmiumError
 
-JsonValue: TypeAlias = "None | bool | int | float | str | list[JsonValue] | dict[str, JsonValue]"
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 
 _encode_string = json.JSONEncoder(ensure_ascii=False).encode
 _MAX_SAFE_INTEGER = 2**53 - 1
@@ -108,11 +107,12 @@ def _describe(value: object) -> str:
 
 def _as_json(value: object) -> object:
     """What stands for an object that says itself how it is written; the object itself when it does not."""
-    dump = getattr(value, "model_dump", None)
+    dump: Callable[..., object] | None = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
         return dump(mode="json")
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    fields: dict[str, object] | None = getattr(value, "__dataclass_fields__", None)
+    if fields is not None and not isinstance(value, type):
+        return {name: getattr(value, name) for name in fields}
     if isinstance(value, enum.Enum):
         return cast(object, value.value)
     if isinstance(value, (dt.datetime, dt.date, dt.time)):
@@ -170,7 +170,7 @@ def plain_json(value: object, what: str) -> JsonValue:
             return integer(cast(int, current), path)
         if kind is float:
             return number(cast(float, current), path)
-        if not isinstance(current, (list, tuple, dict)) or dataclasses.is_dataclass(current):
+        if not isinstance(current, (list, tuple, dict)):
             written = _as_json(current)
             if written is not current:
                 return nested(current, lambda: visit(written, path), path)
@@ -182,9 +182,10 @@ def plain_json(value: object, what: str) -> JsonValue:
             return number(float(current), path)
         if isinstance(current, (list, tuple)):
             items = cast("Sequence[object]", current)
-            return nested(current, lambda: [visit(item, f"{path}[{i}]") for i, item in enumerate(items)], path)
+            return nested(items, lambda: [visit(item, f"{path}[{i}]") for i, item in enumerate(items)], path)
         if isinstance(current, Mapping):
-            return nested(current, lambda: mapping(cast("Mapping[object, object]", current), path), path)
+            members = cast("Mapping[object, object]", current)
+            return nested(members, lambda: mapping(members, path), path)
         raise refuse(path, _describe(current))
 
     def mapping(current: Mapping[object, object], path: str) -> JsonValue:

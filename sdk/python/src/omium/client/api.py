@@ -142,7 +142,7 @@ class Api:
             body["options"] = options.wire()
         return cast(WriteReceipt, (yield from self.json(HttpRequest("POST", "/v1/executions", True, body))))
 
-    def result(self, execution_id: str, timeout_s: float | None) -> Flow[JsonValue]:
+    def result(self, execution_id: str, position: str | None, timeout_s: float | None) -> Flow[JsonValue]:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             left = _LONG_POLL_S if deadline is None else deadline - time.monotonic()
@@ -153,7 +153,7 @@ class Api:
                 "GET",
                 f"{_path(execution_id)}/result",
                 True,
-                query={"wait_ms": max(1, round(wait_s * 1000))},
+                query={"wait_ms": max(1, round(wait_s * 1000)), "min_position": position},
                 timeout_s=wait_s + 10,
             )
             view = cast("ExecutionView | None", (yield from self.json(request)))
@@ -164,11 +164,13 @@ class Api:
         request = HttpRequest("GET", _path(execution_id), True, query={"min_position": position})
         return cast(ExecutionView, (yield from self.json(request)))
 
-    def steps(self, execution_id: str) -> Flow[list[StepView]]:
+    def steps(self, execution_id: str, position: str | None) -> Flow[list[StepView]]:
         items: list[StepView] = []
         cursor: str | None = None
         while True:
-            page = yield from self._page(f"{_path(execution_id)}/steps", {"limit": 200, "cursor": cursor})
+            page = yield from self._page(
+                f"{_path(execution_id)}/steps", {"limit": 200, "cursor": cursor, "min_position": position}
+            )
             items.extend(cast("list[StepView]", page[0]))
             cursor = page[1]
             if cursor is None:

@@ -40,17 +40,20 @@ class AsyncRun(Generic[_Out]):
 
     async def result(self, *, timeout: float | None = None) -> _Out:
         """Waits for the end. Raises OmiumError: the run's failure, `execution_cancelled`, or `timeout` (seconds)."""
-        return cast(_Out, await self._client.drive(self._client.api.result(self.id, timeout)))
+        return cast(_Out, await self._client.drive(self._client.api.result(self.id, self.position, timeout)))
 
-    def events(self, *, after: int = 0) -> AsyncIterator[EventView]:
+    async def events(self, *, after: int = 0) -> AsyncIterator[EventView]:
         """History, then live, each event once and in order, until the end; survives broken connections."""
-        return self._client.events(self.id, after)
+        # the read model may not have heard of a run that has just been started
+        await self.get()
+        async for event in self._client.events(self.id, after):
+            yield event
 
     async def get(self) -> ExecutionView:
         return await self._client.drive(self._client.api.get(self.id, self.position))
 
     async def steps(self) -> list[StepView]:
-        return await self._client.drive(self._client.api.steps(self.id))
+        return await self._client.drive(self._client.api.steps(self.id, self.position))
 
     async def signal(self, name: str, payload: object = None, *, id: str | None = None) -> WriteReceipt:
         return await self._write(self._client.api.signal(self.id, name, payload, id))

@@ -40,17 +40,19 @@ class Run(Generic[_Out]):
 
     def result(self, *, timeout: float | None = None) -> _Out:
         """Waits for the end. Raises OmiumError: the run's failure, `execution_cancelled`, or `timeout` (seconds)."""
-        return cast(_Out, self._client.drive(self._client.api.result(self.id, timeout)))
+        return cast(_Out, self._client.drive(self._client.api.result(self.id, self.position, timeout)))
 
     def events(self, *, after: int = 0) -> Iterator[EventView]:
         """History, then live, each event once and in order, until the end; survives broken connections."""
-        return self._client.events(self.id, after)
+        # the read model may not have heard of a run that has just been started
+        self.get()
+        yield from self._client.events(self.id, after)
 
     def get(self) -> ExecutionView:
         return self._client.drive(self._client.api.get(self.id, self.position))
 
     def steps(self) -> list[StepView]:
-        return self._client.drive(self._client.api.steps(self.id))
+        return self._client.drive(self._client.api.steps(self.id, self.position))
 
     def signal(self, name: str, payload: object = None, *, id: str | None = None) -> WriteReceipt:
         return self._write(self._client.api.signal(self.id, name, payload, id))
@@ -145,8 +147,7 @@ class Client:
         while True:
             query = {"status": status, "agent": agent, "parent": parent, "limit": page_size, "cursor": cursor}
             items, cursor = self.drive(self.api.executions(query))
-            for item in items:
-                yield item
+            yield from items
             if cursor is None:
                 return
 

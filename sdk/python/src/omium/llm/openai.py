@@ -53,11 +53,11 @@ def _refusal(response: httpx.Response, body: str) -> OmiumError:
 
 def completion_of(answer: dict[str, Any], request: ChatRequest) -> Completion:
     """The completion in an answer. Raises OmiumError `model_malformed`, `model_content_filter`."""
-    choices = answer.get("choices") or [{}]
-    said = choices[0].get("message")
+    choices: list[dict[str, Any]] = answer.get("choices") or [{}]
+    said: dict[str, Any] | None = choices[0].get("message")
     if not said:
         raise OmiumError("model_malformed", "the model provider sent an answer without a message")
-    finish = choices[0].get("finish_reason")
+    finish: str | None = choices[0].get("finish_reason")
     if finish == "content_filter":
         raise OmiumError("model_content_filter", f"{request.get('model')} filtered its answer")
     message: AssistantMessage = {"role": "assistant", "content": said.get("content")}
@@ -68,7 +68,7 @@ def completion_of(answer: dict[str, Any], request: ChatRequest) -> Completion:
         "finishReason": finish or "stop",
         "model": answer.get("model") or str(request.get("model")),
     }
-    usage = answer.get("usage") or {}
+    usage: dict[str, Any] = answer.get("usage") or {}
     if usage.get("prompt_tokens") is not None:
         completion["inputTokens"] = usage["prompt_tokens"]
     if usage.get("completion_tokens") is not None:
@@ -101,15 +101,16 @@ class StreamedAnswer:
             return
         choice = chunk["choices"][0]
         self.finish_reason = choice.get("finish_reason") or self.finish_reason
-        delta = choice.get("delta") or {}
+        delta: dict[str, Any] = choice.get("delta") or {}
         if delta.get("content"):
             self._content = (self._content or "") + delta["content"]
             on_delta(delta["content"])
-        for part in delta.get("tool_calls") or []:
-            blank = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+        parts: list[dict[str, Any]] = delta.get("tool_calls") or []
+        for part in parts:
+            blank: dict[str, Any] = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
             call = self._tool_calls.setdefault(part.get("index", 0), blank)
             call["id"] = part.get("id") or call["id"]
-            function = part.get("function") or {}
+            function: dict[str, Any] = part.get("function") or {}
             call["function"]["name"] += function.get("name") or ""
             call["function"]["arguments"] += function.get("arguments") or ""
 

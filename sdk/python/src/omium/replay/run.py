@@ -462,10 +462,10 @@ class Run:
         """Ends the attempt with an error; the execution's retry policy decides about another one."""
         if self.closed:
             return
-        if isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-            # what a TaskGroup adds says nothing about one error
-            inner: BaseException = error.exceptions[0]
-            self.fail(inner)
+        # what a TaskGroup adds says nothing about one error
+        inner: tuple[BaseException, ...] = getattr(error, "exceptions", ())
+        if len(inner) == 1:
+            self.fail(inner[0])
             return
         failure = failure_of(error, "agent_threw", f'agent "{self.agent.id}"', not forbids_retry(error))
         origin = self._origins.get(id(error))

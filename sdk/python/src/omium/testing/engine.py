@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from ..agent import AnyAgent
 from ..errors import Failure, OmiumError
@@ -233,7 +233,13 @@ class _Port:
         if not callable(mock):
             return lambda: mock
         # a function without parameters stands for any
-        return mock if takes_info(mock) or not takes_info(fn) else (lambda _info: mock())
+        if takes_info(mock) or not takes_info(fn):
+            return cast("Callable[..., Any]", mock)
+
+        def without_info(_: object) -> Any:
+            return mock()
+
+        return without_info
 
     def met(self, agent: AnyAgent) -> None:
         if self._engine.options.inline_children:

@@ -156,13 +156,15 @@ class _Scripted:
         answer: Answer
         if callable(self._llm):
             given = self._llm(request)
-            answer = cast(Answer, await given if inspect.isawaitable(given) else given)
+            answer = await given if inspect.isawaitable(given) else given
         elif index < len(self._llm):
             answer = self._llm[index]
         else:
             raise OmiumError("model_auth", f"the test has no answer for model call {index + 1}: give `llm` one more")
-        members = {"message": {"role": "assistant", "content": answer}} if isinstance(answer, str) else dict(answer)
-        message = members.get("message", {"role": "assistant", "content": None})
+        members: dict[str, Any] = (
+            {"message": {"role": "assistant", "content": answer}} if isinstance(answer, str) else dict(answer)
+        )
+        message: dict[str, Any] = members.get("message", {"role": "assistant", "content": None})
         finish = "tool_calls" if message.get("tool_calls") else "stop"
         completion = cast(
             Completion, {"message": message, "finishReason": finish, "model": request["model"], **members}

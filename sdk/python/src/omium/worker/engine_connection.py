@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import queue
@@ -95,7 +96,7 @@ class EngineConnection:
 
     def _read(self) -> None:
         try:
-            socket = connect(
+            with connect(
                 self.endpoint,
                 subprotocols=[Subprotocol(SUBPROTOCOL)],
                 compression=None,
@@ -106,32 +107,30 @@ class EngineConnection:
                 max_size=_MAX_PAYLOAD_BYTES,
                 user_agent_header=None,
                 proxy=None,
-            )
-        except (OSError, WebSocketException) as error:
-            self._log.warning("cannot connect to the engine at %s: %s", self.endpoint, error)
-            self._on_loop(self._closed)
-            return
-        self._socket = socket
-        if self._ended:
-            _cut(socket)
-        writer = threading.Thread(target=self._write, args=(socket,), name=f"omium-write-{self.endpoint}", daemon=True)
-        writer.start()
-        try:
-            for frame in socket:
-                messages = parse_frame(frame)
-                for message in messages:
-                    if message["type"] == "welcome":
-                        # three times as often as the engine asks for
-                        self._beat_every_s = max(0.01, message.get("heartbeatIntervalMs", 0) / 3000)
-                self._on_loop(self._received, messages)
+            ) as socket:
+                self._serve(socket)
         except OmiumError as error:
-            self._log.error("closing the connection to the engine at %s: %s", self.endpoint, error)
-            socket.close(1002)
+            self._log.error("leaving the engine at %s: %s", self.endpoint, error)
         except (OSError, WebSocketException) as error:
-            self._log.warning("the connection to the engine at %s broke: %s", self.endpoint, error)
+            self._log.warning("no connection to the engine at %s: %s", self.endpoint, error)
         finally:
             self._outbox.put(None)
             self._on_loop(self._closed)
+
+    def _serve(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        if self._ended:
+            return
+        name = f"omium-write-{self.endpoint}"
+        threading.Thread(target=self._write, args=(socket,), name=name, daemon=True).start()
+        for frame in socket:
+            messages = parse_frame(frame)
+            for message in messages:
+                if message["type"] == "welcome":
+                    # three times as often as the engine asks for; the first beat wakes the writer to the interval
+                    self._beat_every_s = max(0.01, message.get("heartbeatIntervalMs", 0) / 3000)
+                    self._outbox.put(_HEARTBEAT)
+            self._on_loop(self._received, messages)
 
     def _write(self, socket: ClientConnection) -> None:
         try:
@@ -164,10 +163,9 @@ class EngineConnection:
             _cut(socket)
 
     def _on_loop(self, callback: Callable[..., object], *args: object) -> None:
-        try:
+        # a loop that is closed is that of a worker that has ended
+        with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(callback, *args, context=self._context)
-        except RuntimeError:
-            pass  # the loop is closed: the worker has ended
 
     # ---- on the loop
 
@@ -223,7 +221,5 @@ class EngineConnection:
 
 def _cut(socket: ClientConnection) -> None:
     """Ends a connection without the peer's consent: it may be dead."""
-    try:
+    with contextlib.suppress(OSError):
         socket.close_socket()
-    except OSError:
-        pass  # it has ended already

@@ -279,7 +279,7 @@ class _Host:
         for connection_ in list(self._connections.values()):
             connection_.close()
         deadline = time.monotonic() + 1
-        while self._connections and time.monotonic() < deadline:
+        while self._connections and time.monotonic() < deadline:  # noqa: ASYNC110 - bounded, and once
             await asyncio.sleep(0.005)
         for connection_ in list(self._connections.values()):
             connection_.terminate()
