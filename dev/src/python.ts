@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { OmiumError } from '@omium/schemas'
 import { root } from './layout.ts'
 import { which } from './prerequisites.mjs'
@@ -64,30 +64,50 @@ const install = async (command: string, locks: readonly string[]): Promise<void>
   await runCommand(python, [...pip, '--no-deps', '--no-build-isolation', '-e', pythonProject])
 }
 
+/** What an environment was made from. */
+const stampOf = (version: string, locks: readonly string[]): string => {
+  const hash = createHash('sha256').update(version).update(home)
+  for (const file of locks) hash.update('\0').update(readFileSync(file))
+  // the settings of tools may change without another installation
+  const [installed = ''] = readFileSync(join(pythonProject, 'pyproject.toml'), 'utf8').split('\n[tool.pyright]')
+  return hash.update('\0').update(installed).digest('hex')
+}
+
 /**
- * Makes `.omium/python` hold exactly what sdk/python/requirements.lock says, with sdk/python itself installed in place.
+ * Makes `.omium/python` hold what sdk/python/requirements.lock says, with sdk/python itself installed in place; with
+ * `OMIUM_FRAMEWORKS=all` in the environment the agent frameworks of requirements-frameworks.lock as well.
  * Does nothing when it does already. Processes that want it at the same time wait for one of them to make it.
  * @throws OmiumError `unavailable` when there is no Python 3.11 or the packages can't be installed
  */
-export const ensurePython = async ({ progress }: { progress: Progress }): Promise<PythonEnvironment> => {
+export const ensurePython = async ({
+  progress,
+  env = process.env,
+}: {
+  progress: Progress
+  env?: Record<string, string | undefined>
+}): Promise<PythonEnvironment> => {
   const environment = { python: join(home, 'bin/python'), bin: join(home, 'bin') }
   const { command, version } = await interpreter()
-  const locks = [join(pythonProject, 'requirements.lock')]
-  const hash = createHash('sha256').update(version).update(home)
-  for (const file of locks) hash.update('\0').update(readFileSync(file))
-  // what installing depends on; the settings of tools may change without it
-  const [installed = ''] = readFileSync(join(pythonProject, 'pyproject.toml'), 'utf8').split('\n[tool.pyright]')
-  hash.update('\0').update(installed)
-  const wanted = hash.digest('hex')
-  const isMade = (): boolean => existsSync(stampFile) && readFileSync(stampFile, 'utf8') === wanted
+  const core = join(pythonProject, 'requirements.lock')
+  // a superset: whoever has the frameworks keeps them when they are not asked for, as they take minutes to install
+  const frameworks = [core, join(pythonProject, 'requirements-frameworks.lock')]
+  const wantsFrameworks = env['OMIUM_FRAMEWORKS'] === 'all'
+  const locks = wantsFrameworks ? frameworks : [core]
+  const isMade = (): boolean => {
+    if (!existsSync(stampFile)) return false
+    const stamp = readFileSync(stampFile, 'utf8')
+    return stamp === stampOf(version, frameworks) || (!wantsFrameworks && stamp === stampOf(version, [core]))
+  }
   if (isMade()) return environment
   mkdirSync(dirname(home), { recursive: true })
   const unlock = await lock(`${home}.lock`)
   try {
     if (isMade()) return environment
-    progress(`installing the Python packages of sdk/python/requirements.lock (Python ${version})`)
+    progress(
+      `installing the Python packages of ${locks.map((file) => basename(file)).join(' and ')} (Python ${version})`,
+    )
     await install(command, locks)
-    writeFileSync(stampFile, wanted)
+    writeFileSync(stampFile, stampOf(version, locks))
     return environment
   } finally {
     unlock()

@@ -8,7 +8,7 @@ from .errors import NonRetryableError, OmiumError, RemoteCause
 from .json import JsonValue
 from .llm.model import ChatResult, Price, PriceTable, Tool, ToolLoopResult, Usage
 from .policy import Retry, RunOptions
-from .replay.step_call import Completed, Failed, Reconciliation, StepInfo, TryAgain
+from .replay.step_call import Completed, Failed, Reconciliation, StepInfo, TryAgain, current_step
 from .worker import Worker
 
 __all__ = [
@@ -40,4 +40,5 @@ __all__ = [
     "Usage",
     "Worker",
     "agent",
+    "current_step",
 ]

@@ -72,6 +72,8 @@ class Agent(Generic[Input, Output]):
     ) -> None:
         self.fn = fn
         self.id = agent_id
+        self.mismatch_grace_ms = 500
+        """how long code that does I/O of its own may take to ask for what the journal has next, before it is a mismatch"""
         self._schema = schema
         self.budget_micro_credits = (
             budget_micro_credits

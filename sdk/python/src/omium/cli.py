@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
+from .adapters import agent_of, forbid_telemetry
 from .agent import Agent, AnyAgent
 from .errors import OmiumError
 from .worker import Worker
@@ -52,10 +53,16 @@ def _agents_of(target: str) -> list[AnyAgent]:
                 raise OmiumError("not_found", f"{module_name} has no {attribute}")
             value = getattr(value, part)
         found = _flatten([value])
+        framework_agent = None if found else agent_of(value, attribute.rsplit(".", 1)[-1])
+        if framework_agent is not None:
+            found = [framework_agent]
     else:
         found = _flatten(vars(module).values())
     if not found:
-        raise OmiumError("agent_unknown", f"{target} is no agent: give what @omium.agent(...) made, or a list of those")
+        raise OmiumError(
+            "agent_unknown",
+            f"{target} is no agent: give what @omium.agent(...) made, a list of those, or a LangGraph graph",
+        )
     return found
 
 
@@ -78,6 +85,7 @@ def _worker(arguments: argparse.Namespace) -> None:
     if os.environ.get("PYTHONHASHSEED") is None:
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-m", "omium", *sys.argv[1:]])  # noqa: S606 - this very program
+    forbid_telemetry()
     level = os.environ.get("OMIUM_LOG_LEVEL", "info").upper()
     names = logging.getLevelNamesMapping()
     logging.basicConfig(

@@ -22,7 +22,7 @@ from .prices import usage_of, worst_case_micro_credits
 if TYPE_CHECKING:
     from ..replay.run import Run
 
-_LLM_RETRY: RetryPolicy = {**default_step_retry, "maxAttempts": 5, "initialDelayMs": 500}
+LLM_RETRY: RetryPolicy = {**default_step_retry, "maxAttempts": 5, "initialDelayMs": 500}
 """Providers' rate limits and hiccups last longer than those of most steps."""
 
 _FATAL = ("step_outcome_unknown", "budget_exceeded", "output_invalid", "replay_mismatch")
@@ -143,7 +143,7 @@ class LlmContext:
             kind="llm",
             input=recorded,
             retry=retry,
-            base_retry=_LLM_RETRY,
+            base_retry=LLM_RETRY,
             timeout=timeout,
             # a completion lost with its worker may have cost money, but has no effect to protect: it is asked for again
             reserve_micro_credits=worst_case_micro_credits(llm.prices, asked) if under_budget else None,

@@ -25,7 +25,7 @@ def _retry_after(response: httpx.Response) -> dict[str, Any]:
     return {"data": {"retryAfterMs": int(seconds * 1000)}} if seconds >= 0 else {}
 
 
-def _refusal(response: httpx.Response, body: str) -> OmiumError:
+def refusal(response: httpx.Response, body: str) -> OmiumError:
     """The provider's own words are passed on, its status decides the code."""
     said = body[:1000]
     code: object = None
@@ -142,7 +142,7 @@ class OpenAiCompatible:
         try:
             async with self._client.stream("POST", self._url, content=dumps(body), headers=self._headers) as response:
                 if not response.is_success:
-                    raise _refusal(response, (await response.aread()).decode("utf-8", "replace"))
+                    raise refusal(response, (await response.aread()).decode("utf-8", "replace"))
                 if on_delta is not None and "event-stream" in response.headers.get("content-type", ""):
                     return completion_of(await _read_stream(response.aiter_lines(), on_delta), request)
                 completion = completion_of(json.loads(await response.aread()), request)

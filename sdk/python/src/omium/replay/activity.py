@@ -6,7 +6,8 @@ notion: a result that reaches a future wakes its task one iteration later, a `ga
 
 1. A callback belongs to the run whose context it carries; asyncio hands the context of a task on to all it wakes.
 2. Code inside a step belongs to the step: it is not counted, however long it is busy.
-3. A run whose count is zero can only go on when something outside of it happens: a release, or I/O of its own.
+3. A thread that the run's code started counts as well, until it ends or waits for a recorded call.
+4. A run whose count is zero can only go on when something outside of it happens: a release, or I/O of its own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Executor
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,10 +30,12 @@ _T = TypeVar("_T")
 class Activity:
     """The ready callbacks and the tasks of one run's own code."""
 
-    __slots__ = ("_ready", "tasks")
+    __slots__ = ("_ready", "tasks", "threads")
 
     def __init__(self) -> None:
         self._ready: set[asyncio.Handle] = set()
+        self.threads = 0
+        """threads that run its code and do not wait for a recorded call"""
         self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
 
     @property
@@ -39,7 +43,7 @@ class Activity:
         """Nothing is ready to run. A handle that was cancelled never runs and does not count."""
         if self._ready and any(handle.cancelled() for handle in self._ready):
             self._ready = {handle for handle in self._ready if not handle.cancelled()}
-        return not self._ready
+        return not self._ready and self.threads <= 0
 
     def add(self, handle: asyncio.Handle) -> None:
         self._ready.add(handle)
@@ -80,6 +84,19 @@ class StillLoop(asyncio.SelectorEventLoop):
         held.append(handle)
         activity.add(handle)
         return handle
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:
+        future = super().run_in_executor(executor, func, *args)
+        owner = ambient.get()
+        if owner is not None and owner.inside_step is None:
+            activity = owner.run.activity
+            activity.threads += 1
+
+            def ended(_: object) -> None:
+                activity.threads -= 1
+
+            future.add_done_callback(ended)
+        return future
 
     def create_task(self, coro: Generator[Any, None, _T] | Coroutine[Any, Any, _T], **options: Any) -> asyncio.Task[_T]:
         task: asyncio.Task[_T] = super().create_task(coro, **options)

@@ -27,14 +27,12 @@ from .activity import Activity, Ambient, ambient
 from .call import Call, Requester
 from .failures import failure_of, forbids_retry
 from .mismatch import never_asked, other_request, other_step
+from .paths import PathScope
 from .port import RunPort
 
 if TYPE_CHECKING:
     from ..agent import AnyAgent
     from .step_call import StepCall
-
-_MISMATCH_GRACE_MS = 500
-"""How long code that does I/O of its own may take to ask for what the journal has next, before it is a mismatch."""
 
 EndReason: TypeAlias = Literal[
     "completed", "failed", "suspended", "cancelled", "paused", "timed_out", "fenced", "abandoned"
@@ -74,6 +72,8 @@ class Run:
         self.budget_micro_credits = agent.budget_micro_credits if budget is None else budget
         """cap in force, millionths of a credit"""
         self.activity = Activity()
+        self.framework_calls = PathScope()
+        """paths of calls that are told apart by their requests, see adapters/journal.py"""
         self.running: set[StepCall] = set()
         """steps whose function or reconciler runs"""
         self.over = False
@@ -365,7 +365,7 @@ class Run:
             else:
                 self.port.schedule(self)
 
-        self._cancel_grace = self.port.after(_MISMATCH_GRACE_MS, judge)
+        self._cancel_grace = self.port.after(self.agent.mismatch_grace_ms, judge)
 
     def _report_if_waiting(self) -> None:
         if self.waiting or not self._open or not self._is_still() or self._held:

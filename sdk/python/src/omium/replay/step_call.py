@@ -13,6 +13,7 @@ import asyncio
 import contextvars
 import inspect
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
@@ -83,6 +84,14 @@ class StepInfo:
     def report_usage(self, usage: Usage) -> None:
         """Records what this try cost in the event of its result."""
         self._step.usage = usage
+
+
+_current_info: ContextVar[StepInfo | None] = ContextVar("omium_step_info", default=None)
+
+
+def current_step() -> StepInfo | None:
+    """The step whose function is running: how the tool of a framework gets its idempotency key. None outside of steps."""
+    return _current_info.get()
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +241,9 @@ class StepCall(Call):
 
     async def _call_user(self, try_number: int) -> object:
         fn = self._plan.fn
-        args = (StepInfo(self, try_number, self._step_attempt),) if takes_info(fn) else ()
+        info = StepInfo(self, try_number, self._step_attempt)
+        _current_info.set(info)
+        args = (info,) if takes_info(fn) else ()
         if _is_async(fn):
             return await fn(*args)
         # whatever is not async may block: not the loop, on which heartbeats of user code and other runs depend

@@ -219,6 +219,8 @@ class _Host:
     ) -> None:
         self.loop = asyncio.get_running_loop()
         self.executor: Executor = ThreadPoolExecutor(threads, thread_name_prefix="omium-step")
+        # code of runs that is not async; it may wait for recorded calls, which steps in threads answer
+        self.loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="omium-code"))
         self.llm = llm
         self.log = log
         self.turns = Turns(self.loop)
