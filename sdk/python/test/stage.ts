@@ -94,9 +94,13 @@ export const openStage = async (): Promise<Stage> => {
   }
 }
 
-/** Events after which a run can be killed: something has just been recorded about a step, timer or child. */
-export const isRecord = ({ type }: EventView): boolean =>
-  ['StepCompleted', 'ChildFinished', 'TimerFired', 'TimerStarted', 'ChildRequested', 'StepStarted'].includes(type)
+/**
+ * Events after which a run is killed: something has just been recorded about a step, timer or child. Markers of slow steps
+ * are none: how many there are depends on the machine.
+ */
+export const isRecord = ({ type, data }: EventView): boolean =>
+  ['StepCompleted', 'ChildFinished', 'TimerFired', 'TimerStarted', 'ChildRequested'].includes(type) ||
+  (type === 'StepStarted' && (data as { intent?: unknown }).intent !== undefined)
 
 /**
  * Follows a run to its end and kills the worker that holds it, with SIGKILL, once `kill` things are recorded; a fresh
@@ -130,11 +134,13 @@ export const followAndKill = async (
   return events
 }
 
-/** Each path is recorded once: no step's result was recorded again. */
+/** Paths whose result was recorded more than once. */
 export const recordedTwice = (events: readonly EventView[]): string[] => {
-  const paths = events.flatMap(({ type, data }) =>
-    type === 'StepCompleted' || type === 'StepOutcomeResolved' ? [(data as { path: string }).path] : [],
-  )
+  const paths = events.flatMap(({ type, data }) => {
+    const { path, resolution } = data as { path: string; resolution?: { status: string } }
+    const settled = type === 'StepCompleted' || (type === 'StepOutcomeResolved' && resolution?.status !== 'retry')
+    return settled ? [path] : []
+  })
   return paths.filter((path, index) => paths.indexOf(path) !== index)
 }
 

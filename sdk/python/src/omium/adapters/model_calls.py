@@ -4,7 +4,7 @@ The framework's own client is left as it is. The transports below it are wrapped
 that is made by a run's own code becomes a step, any other passes.
 
 1. An answer counts when it is recorded; only then does the framework see it. A stream is read to its end and recorded
-   before its consumer sees any of it; who watches the run sees its text live.
+   before its consumer sees any of it.
 2. What does not change the answer is not part of a request's identity.
 3. Failures are recorded as well, so that a framework that tries again does so on replay. The client's own retries are
    switched off: the step's policy is the one.
@@ -57,9 +57,10 @@ async def _handle_async(self: httpx.AsyncHTTPTransport, request: httpx.Request) 
     if run is None or not _asked(request):
         return cast(httpx.Response, await _state["async"](self, request))
     body = await request.aread()
+    outgoing = _asking_for_usage(request, body)
 
     async def send() -> tuple[httpx.Response, bytes]:
-        response = cast(httpx.Response, await _state["async"](self, request))
+        response = cast(httpx.Response, await _state["async"](self, outgoing))
         try:
             return response, await response.aread()
         finally:
@@ -73,9 +74,10 @@ def _handle_sync(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Res
     if run is None or not _asked(request):
         return cast(httpx.Response, _state["sync"](self, request))
     body = request.read()
+    outgoing = _asking_for_usage(request, body)
 
     def send() -> tuple[httpx.Response, bytes]:
-        response = cast(httpx.Response, _state["sync"](self, request))
+        response = cast(httpx.Response, _state["sync"](self, outgoing))
         try:
             return response, response.read()
         finally:
@@ -140,9 +142,43 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
         return httpx.Response(error.status, headers=headers, content=dumps(said), request=request)
     if "stream" in recorded:
         headers = {"content-type": "text/event-stream"}
-        return httpx.Response(200, headers=headers, content=recorded["stream"].encode(), request=request)
+        stream = cast(str, recorded["stream"])
+        shown = stream if _wants_usage(asked) else _without_usage(stream)
+        return httpx.Response(200, headers=headers, content=shown.encode(), request=request)
     headers = {"content-type": "application/json"}
     return httpx.Response(200, headers=headers, content=dumps(recorded["answer"]), request=request)
+
+
+def _wants_usage(asked: dict[str, Any]) -> bool:
+    options = cast("dict[str, Any]", asked.get("stream_options") or {})
+    return bool(options.get("include_usage"))
+
+
+def _asking_for_usage(request: httpx.Request, body: bytes) -> httpx.Request:
+    """The request as it is sent: a stream tells its tokens only when asked to."""
+    asked = cast("dict[str, Any]", json.loads(body))
+    if not asked.get("stream") or not request.url.path.endswith("/chat/completions") or _wants_usage(asked):
+        return request
+    given = cast("dict[str, Any]", asked.get("stream_options") or {})
+    options: dict[str, Any] = {**given, "include_usage": True}
+    headers = httpx.Headers({name: value for name, value in request.headers.items() if name != "content-length"})
+    return httpx.Request(
+        request.method,
+        request.url,
+        headers=headers,
+        content=dumps({**asked, "stream_options": options}),
+        extensions=request.extensions,
+    )
+
+
+def _without_usage(stream: str) -> str:
+    """The stream as a consumer expects it that did not ask for tokens: without the chunk that has no choice."""
+    kept: list[str] = []
+    for event in parse_events_sync(iter(stream.splitlines())):
+        if event.data != "[DONE]" and json.loads(event.data).get("choices") == []:
+            continue
+        kept.append(f"data: {event.data}\n\n")
+    return "".join(kept)
 
 
 def _unreachable(request: httpx.Request, cause: Exception) -> OmiumError:
