@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { root } from './layout.ts'
+import { ensurePython, pythonProject } from './python.ts'
 
 interface Check {
   name: string
@@ -22,6 +23,8 @@ const sourceFolders = (): string[] => {
 
 const bin = (name: string): string => join(root, 'node_modules/.bin', name)
 
+const { bin: pythonBin, python } = await ensurePython({ progress: (line) => console.log(`  ${line}`) })
+
 const checks: Check[] = [
   { name: 'format and lint (biome)', command: bin('biome'), args: ['check', '.'] },
   { name: 'types (tsc)', command: bin('tsc'), args: ['-p', '.'] },
@@ -31,6 +34,13 @@ const checks: Check[] = [
     args: ['--config', '.dependency-cruiser.mjs', ...sourceFolders()],
   },
   { name: 'dead code (knip)', command: bin('knip'), args: [] },
+  { name: 'Python lint (ruff)', command: join(pythonBin, 'ruff'), args: ['check', '--no-cache', pythonProject] },
+  {
+    name: 'Python format (ruff)',
+    command: join(pythonBin, 'ruff'),
+    args: ['format', '--check', '--no-cache', pythonProject],
+  },
+  { name: 'Python types (pyright)', command: bin('pyright'), args: ['--pythonpath', python, '-p', pythonProject] },
 ]
 
 const run = ({ command, args }: Check): Promise<{ ok: boolean; output: string; seconds: string }> =>

@@ -4,6 +4,7 @@ import { Command, Option } from 'commander'
 import { devLogs, devReset, devStatus, devStop, logNames } from './control.ts'
 import { runDemo } from './demo.ts'
 import { defaultHome } from './layout.ts'
+import { ensurePython } from './python.ts'
 import { banner, eventLine } from './report.ts'
 import { type DevEvent, devUp } from './up.ts'
 
@@ -54,6 +55,7 @@ const up = async (flags: UpFlags, demo: boolean): Promise<void> => {
     print(event)
   }
   try {
+    await ensurePython({ progress: (message) => print({ type: 'progress', message }) })
     const stack = await devUp({
       brokers: flags.brokers === '3' ? 3 : 1,
       ephemeral: flags.ephemeral === true,

@@ -4,8 +4,14 @@
  * 1. A spec that was skipped, marked as to do or never reached counts as failed: nothing is silently left out.
  * 2. A file that can't be loaded and an error outside of any spec count as one failure each.
  * 3. When nothing ran the exit code is not zero.
+ * 4. The Python SDK's own tests belong to the unit tests: they run when no path or one in sdk/python is asked for.
  */
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { startVitest, type TestCase, type TestModule } from 'vitest/node'
+import { root } from './layout.ts'
+import { ensurePython, pythonProject } from './python.ts'
 
 interface Tally {
   passed: number
@@ -25,11 +31,35 @@ const countModule = (module: TestModule, tally: Tally): void => {
   if (errors > 0 && !carried) tally.failed += errors
 }
 
+/** The counts of pytest's last line: `98 passed, 1 failed, 2 errors in 3.10s`. Only what passed counts as passed. */
+const countPytest = (output: string): Tally => {
+  const line = output.trimEnd().split('\n').at(-1) ?? ''
+  const count = (what: string): number => Number(new RegExp(`(\\d+) ${what}`).exec(line)?.[1] ?? 0)
+  const failed = ['failed', 'errors?', 'skipped', 'xfailed', 'xpassed', 'deselected'].map(count)
+  return { passed: count('passed'), failed: failed.reduce((sum, one) => sum + one, 0) }
+}
+
+const runPytest = async (tally: Tally): Promise<void> => {
+  const { python } = await ensurePython({ progress: (line) => console.log(`  ${line}`) })
+  const run = spawnSync(python, ['-m', 'pytest', '-p', 'no:cacheprovider'], { cwd: pythonProject, encoding: 'utf8' })
+  console.log(`sdk/python (pytest)\n${run.stdout}${run.stderr}`)
+  const counted = countPytest(run.stdout)
+  tally.passed += counted.passed
+  tally.failed += counted.failed === 0 && run.status !== 0 ? 1 : counted.failed
+}
+
 const [first, ...others] = process.argv.slice(2)
 const unitOnly = first === '--unit'
 const filters = unitOnly ? others : process.argv.slice(2)
 
 const tally: Tally = { passed: 0, failed: 0 }
+const wantsPython = filters.length === 0 || filters.some((filter) => filter.startsWith('sdk/python'))
+if (wantsPython && existsSync(join(root, 'sdk/python'))) {
+  await runPytest(tally).catch((error: unknown) => {
+    console.error(error)
+    tally.failed++
+  })
+}
 const vitest = await startVitest('test', filters, {
   watch: false,
   project: unitOnly ? ['unit'] : ['unit', 'int', 'e2e'],

@@ -33,7 +33,8 @@ export const runCommand = async (
   }
 }
 
-const lock = async (file: string): Promise<() => void> => {
+/** Waits for the lock and takes it; gives it back when called, or when this process is gone. */
+export const lock = async (file: string): Promise<() => void> => {
   const me = identify(process.pid)
   for (;;) {
     try {

@@ -6,6 +6,8 @@ import { root } from '../layout.ts'
 import { baseEnvironment, type Exit, type ManagedProcess, Supervisor } from '../supervisor.ts'
 
 export interface SpawnOptions {
+  /** what is run with `args` in place of a TypeScript entry, which then is only a name */
+  command?: string
   args?: readonly string[]
   /** resolves once this has appeared in the output */
   readyLine?: RegExp
@@ -50,7 +52,11 @@ export const spawnService = async (
 ): Promise<ServiceHandle> => {
   supervisor ??= new Supervisor()
   const given = Object.fromEntries(Object.entries(env).flatMap(([k, v]) => (v === undefined ? [] : [[k, v]])))
-  const child = spawn(process.execPath, [resolve(root, entry), ...(options.args ?? [])], {
+  const args = options.args ?? []
+  const [command, commandLine] = options.command
+    ? [options.command, [...args]]
+    : [process.execPath, [resolve(root, entry), ...args]]
+  const child = spawn(command, commandLine, {
     cwd: root,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],

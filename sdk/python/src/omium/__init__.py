@@ -1,0 +1,44 @@
+"""Omium for Python: durable agents, workers that run them, and clients that start and watch them."""
+
+from .agent import Agent, agent
+from .client import AsyncClient, AsyncRun, Client, Run
+from .context import Context, Decision, Effect
+from .durations import Duration
+from .errors import NonRetryableError, OmiumError, RemoteCause
+from .json import JsonValue
+from .llm.model import ChatResult, Price, PriceTable, Tool, ToolLoopResult, Usage
+from .policy import Retry, RunOptions
+from .replay.step_call import Completed, Failed, Reconciliation, StepInfo, TryAgain, current_step
+from .worker import Worker
+
+__all__ = [
+    "Agent",
+    "AsyncClient",
+    "AsyncRun",
+    "ChatResult",
+    "Client",
+    "Completed",
+    "Context",
+    "Decision",
+    "Duration",
+    "Effect",
+    "Failed",
+    "JsonValue",
+    "NonRetryableError",
+    "OmiumError",
+    "Price",
+    "PriceTable",
+    "Reconciliation",
+    "RemoteCause",
+    "Retry",
+    "Run",
+    "RunOptions",
+    "StepInfo",
+    "Tool",
+    "ToolLoopResult",
+    "TryAgain",
+    "Usage",
+    "Worker",
+    "agent",
+    "current_step",
+]

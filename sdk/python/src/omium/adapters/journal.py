@@ -1,0 +1,101 @@
+"""Calls that a framework makes, recorded and answered from the record.
+
+1. A call is told apart by what it asks: its path is the hash of its request and how often this very request was made in
+   this run. The order in which a framework makes its calls may differ between attempts, their paths do not.
+2. It is released like every call: one at a time, in the order of the log, when the run's code stands still. A thread of
+   the run's code counts as code, and stands still while it waits here.
+3. A call that is not in the record while something recorded has not been asked for is held, then a mismatch; it is never
+   made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Literal
+
+from ..context import Effect, ask_step
+from ..errors import OmiumError
+from ..json import JsonValue, request_hash_of
+from ..policy import Retry, RetryPolicy
+from ..replay.activity import ambient
+from ..replay.run import Run
+from ..replay.step_call import Reconcile
+
+
+def current_run() -> Run | None:
+    """The run whose own code is running; None outside of runs and inside of steps."""
+    current = ambient.get()
+    return None if current is None or current.inside_step is not None else current.run
+
+
+async def record_call(
+    run: Run,
+    label: str,
+    name: str,
+    request: JsonValue,
+    fn: Callable[..., Any],
+    *,
+    kind: Literal["llm", "tool"],
+    retry: Retry | bool | None = None,
+    base_retry: RetryPolicy | None = None,
+    effect: bool | Effect | None = None,
+    reserve_micro_credits: int | None = None,
+    reconcile: Reconcile | None = None,
+) -> Any:
+    """The recorded result of a call, or that of `fn`. Raises OmiumError as a step does."""
+    path = run.framework_calls.next(label, request_hash_of(request))
+    return await ask_step(
+        run,
+        path,
+        name[:200] or label,
+        fn,
+        kind=kind,
+        input=request,
+        retry=retry,
+        base_retry=base_retry,
+        effect=effect,
+        reserve_micro_credits=reserve_micro_credits,
+        reconcile=reconcile,
+    )
+
+
+def from_thread(run: Run, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Makes an async call of the run's from a thread of its code, and waits for it there.
+
+    Raises OmiumError `invalid_request` on the loop itself, which would wait for itself for ever.
+    """
+    try:
+        on_loop = asyncio.get_running_loop() is run.port.loop
+    except RuntimeError:
+        on_loop = False
+    if on_loop:
+        raise OmiumError(
+            "invalid_request",
+            "a blocking call was made on the worker's event loop: use the async variant (ainvoke, AsyncOpenAI), "
+            "or make it from a function that is not async",
+        )
+    answer: Future[Any] = Future()
+    context = contextvars.copy_context()
+
+    async def ask() -> None:
+        run.activity.threads -= 1
+        try:
+            result = await call()
+        except BaseException as error:
+            run.activity.threads += 1
+            answer.set_exception(error)
+        else:
+            run.activity.threads += 1
+            answer.set_result(result)
+
+    def begin() -> None:
+        if run.closed:
+            answer.set_exception(asyncio.CancelledError())
+        else:
+            run.port.loop.create_task(ask())
+
+    run.port.loop.call_soon_threadsafe(begin, context=context)
+    return answer.result()

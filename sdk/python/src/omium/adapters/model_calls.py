@@ -1,0 +1,210 @@
+"""Every model call of every framework that reaches its model over httpx: recorded, and answered from the record.
+
+The framework's own client is left as it is. The transports below it are wrapped once for the process; a request to a model
+that is made by a run's own code becomes a step, any other passes.
+
+1. An answer counts when it is recorded; only then does the framework see it. A stream is read to its end and recorded
+   before its consumer sees any of it.
+2. What does not change the answer is not part of a request's identity.
+3. Failures are recorded as well, so that a framework that tries again does so on replay. The client's own retries are
+   switched off: the step's policy is the one.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+import httpx
+
+from ..errors import OmiumError
+from ..json import JsonValue, dumps, plain_json
+from ..llm.context import LLM_RETRY
+from ..llm.model import Completion, Usage
+from ..llm.openai import StreamedAnswer, refusal
+from ..llm.prices import usage_of, worst_case_micro_credits
+from ..replay.run import Run
+from ..replay.step_call import StepInfo, TryAgain
+from ..sse import parse_events_sync
+from .journal import current_run, from_thread, record_call
+
+_PATHS = ("/chat/completions", "/responses", "/embeddings")
+_VOLATILE = ("user", "metadata", "stream_options", "store", "prompt_cache_key", "safety_identifier")
+
+_Namer = Callable[[str], str]
+_state: dict[str, Any] = {}
+
+
+def install(namer: _Namer) -> None:
+    """Wraps httpx's transports, once. `namer` makes a readable name of a model's."""
+    _state["namer"] = namer
+    if "async" in _state:
+        return
+    _state["async"] = httpx.AsyncHTTPTransport.handle_async_request
+    _state["sync"] = httpx.HTTPTransport.handle_request
+    httpx.AsyncHTTPTransport.handle_async_request = _handle_async
+    httpx.HTTPTransport.handle_request = _handle_sync
+
+
+def _asked(request: httpx.Request) -> bool:
+    return request.method == "POST" and request.url.path.endswith(_PATHS)
+
+
+async def _handle_async(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+    run = current_run()
+    if run is None or not _asked(request):
+        return cast(httpx.Response, await _state["async"](self, request))
+    body = await request.aread()
+    outgoing = _asking_for_usage(request, body)
+
+    async def send() -> tuple[httpx.Response, bytes]:
+        response = cast(httpx.Response, await _state["async"](self, outgoing))
+        try:
+            return response, await response.aread()
+        finally:
+            await response.aclose()
+
+    return await _answer(run, request, body, send)
+
+
+def _handle_sync(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
+    run = current_run()
+    if run is None or not _asked(request):
+        return cast(httpx.Response, _state["sync"](self, request))
+    body = request.read()
+    outgoing = _asking_for_usage(request, body)
+
+    def send() -> tuple[httpx.Response, bytes]:
+        response = cast(httpx.Response, _state["sync"](self, outgoing))
+        try:
+            return response, response.read()
+        finally:
+            response.close()
+
+    return cast(httpx.Response, from_thread(run, lambda: _answer(run, request, body, send)))
+
+
+async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[..., Any]) -> httpx.Response:
+    asked = cast("dict[str, Any]", json.loads(body))
+    identity = plain_json({key: asked[key] for key in asked if key not in _VOLATILE}, "the request to the model")
+    kind = request.url.path.rsplit("/", 1)[-1]
+    model = str(asked.get("model", ""))
+    llm = run.port.llm
+
+    def record(info: StepInfo, response: httpx.Response, content: bytes) -> JsonValue:
+        if not response.is_success:
+            raise refusal(response, content.decode("utf-8", "replace"))
+        text = content.decode("utf-8")
+        streamed = "event-stream" in response.headers.get("content-type", "")
+        try:
+            answer = _whole_of(text) if streamed else json.loads(text)
+        except ValueError as cause:
+            raise OmiumError(
+                "model_malformed", "the answer of the model provider cannot be read", cause=cause
+            ) from cause
+        info.report_usage(_usage(run, answer, model))
+        return {"stream": text} if streamed else {"answer": cast(JsonValue, answer)}
+
+    async def fn_async(info: StepInfo) -> JsonValue:
+        try:
+            response, content = await send()
+        except httpx.TransportError as cause:
+            raise _unreachable(request, cause) from cause
+        return record(info, response, content)
+
+    def fn_sync(info: StepInfo) -> JsonValue:
+        try:
+            response, content = send()
+        except httpx.TransportError as cause:
+            raise _unreachable(request, cause) from cause
+        return record(info, response, content)
+
+    under_budget = run.budget_micro_credits is not None
+    try:
+        recorded = await record_call(
+            run,
+            kind,
+            _state["namer"](model),
+            {"path": kind, "body": identity},
+            fn_async if inspect.iscoroutinefunction(send) else fn_sync,
+            kind="llm",
+            base_retry=LLM_RETRY,
+            reserve_micro_credits=worst_case_micro_credits(llm.prices, asked) if under_budget else None,
+            reconcile=(lambda _: TryAgain()) if under_budget else None,
+        )
+    except OmiumError as error:
+        if error.code == "replay_mismatch":
+            raise
+        said = {"error": {"message": str(error), "type": error.code, "code": error.code}}
+        headers = {"content-type": "application/json", "x-should-retry": "false"}
+        return httpx.Response(error.status, headers=headers, content=dumps(said), request=request)
+    if "stream" in recorded:
+        headers = {"content-type": "text/event-stream"}
+        stream = cast(str, recorded["stream"])
+        shown = stream if _wants_usage(asked) else _without_usage(stream)
+        return httpx.Response(200, headers=headers, content=shown.encode(), request=request)
+    headers = {"content-type": "application/json"}
+    return httpx.Response(200, headers=headers, content=dumps(recorded["answer"]), request=request)
+
+
+def _wants_usage(asked: dict[str, Any]) -> bool:
+    options = cast("dict[str, Any]", asked.get("stream_options") or {})
+    return bool(options.get("include_usage"))
+
+
+def _asking_for_usage(request: httpx.Request, body: bytes) -> httpx.Request:
+    """The request as it is sent: a stream tells its tokens only when asked to."""
+    asked = cast("dict[str, Any]", json.loads(body))
+    if not asked.get("stream") or not request.url.path.endswith("/chat/completions") or _wants_usage(asked):
+        return request
+    given = cast("dict[str, Any]", asked.get("stream_options") or {})
+    options: dict[str, Any] = {**given, "include_usage": True}
+    headers = httpx.Headers({name: value for name, value in request.headers.items() if name != "content-length"})
+    return httpx.Request(
+        request.method,
+        request.url,
+        headers=headers,
+        content=dumps({**asked, "stream_options": options}),
+        extensions=request.extensions,
+    )
+
+
+def _without_usage(stream: str) -> str:
+    """The stream as a consumer expects it that did not ask for tokens: without the chunk that has no choice."""
+    kept: list[str] = []
+    for event in parse_events_sync(iter(stream.splitlines())):
+        if event.data != "[DONE]" and json.loads(event.data).get("choices") == []:
+            continue
+        kept.append(f"data: {event.data}\n\n")
+    return "".join(kept)
+
+
+def _unreachable(request: httpx.Request, cause: Exception) -> OmiumError:
+    host = request.url.netloc.decode()
+    return OmiumError("model_overloaded", f"the model provider at {host} cannot be reached: {type(cause).__name__}")
+
+
+def _whole_of(text: str) -> dict[str, Any]:
+    """The answer that a stream of completions adds up to. Raises OmiumError `model_malformed` when it broke off."""
+    streamed = StreamedAnswer()
+    for event in parse_events_sync(iter(text.splitlines())):
+        streamed.feed(event.data, lambda _: None)
+    return streamed.answer()
+
+
+def _usage(run: Run, answer: dict[str, Any], model: str) -> Usage:
+    used: dict[str, Any] = answer.get("usage") or {}
+    completion: Completion = {
+        "message": {"role": "assistant", "content": None},
+        "finishReason": "stop",
+        "model": str(answer.get("model") or model),
+    }
+    tokens_in = used.get("prompt_tokens", used.get("input_tokens"))
+    tokens_out = used.get("completion_tokens", used.get("output_tokens"))
+    if isinstance(tokens_in, int):
+        completion["inputTokens"] = tokens_in
+    if isinstance(tokens_out, int):
+        completion["outputTokens"] = tokens_out
+    return usage_of(run.port.llm.prices, completion)

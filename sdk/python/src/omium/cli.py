@@ -1,0 +1,121 @@
+"""`omium worker module:attr [module:attr ...]`: runs agents, found by name."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+from .adapters import agent_of, forbid_telemetry
+from .agent import Agent, AnyAgent
+from .errors import OmiumError
+from .worker import Worker
+
+
+def load_agents(targets: Sequence[str]) -> list[AnyAgent]:
+    """The agents that the targets name: `module:attr` an agent or a list of agents, `module` all agents in it.
+
+    Raises OmiumError `not_found` (no such module or attribute), `agent_threw` (it can't be imported), `agent_unknown` (it
+    is no agent), `settings_invalid` (two have one id).
+    """
+    agents: dict[str, AnyAgent] = {}
+    for target in targets:
+        for found in _agents_of(target):
+            if agents.setdefault(found.id, found) is not found:
+                raise OmiumError(
+                    "settings_invalid", f'{target} has the agent "{found.id}", which another target has: rename one'
+                )
+    return list(agents.values())
+
+
+def _agents_of(target: str) -> list[AnyAgent]:
+    module_name, _, attribute = target.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as cause:
+        missing = cause.name or ""
+        if module_name == missing or module_name.startswith(f"{missing}."):
+            raise OmiumError(
+                "not_found", f"there is no module {module_name} on the path (looked in {os.getcwd()})", cause=cause
+            ) from cause
+        raise OmiumError("agent_threw", f"{module_name} can't be imported: {cause}", cause=cause) from cause
+    except BaseException as cause:
+        said = f"{type(cause).__name__}: {cause}"
+        raise OmiumError("agent_threw", f"{module_name} can't be imported: {said}", cause=cause) from cause
+    if attribute:
+        value: object = module
+        for part in attribute.split("."):
+            if not hasattr(value, part):
+                raise OmiumError("not_found", f"{module_name} has no {attribute}")
+            value = getattr(value, part)
+        found = _flatten([value])
+        framework_agent = None if found else agent_of(value, attribute.rsplit(".", 1)[-1])
+        if framework_agent is not None:
+            found = [framework_agent]
+    else:
+        found = _flatten(vars(module).values())
+    if not found:
+        raise OmiumError(
+            "agent_unknown",
+            f"{target} is no agent: give what @omium.agent(...) made, a list of those, or a LangGraph graph",
+        )
+    return found
+
+
+def _flatten(values: Iterable[object]) -> list[AnyAgent]:
+    found: dict[int, AnyAgent] = {}
+    for value in values:
+        if isinstance(value, Agent):
+            one = cast("Agent[Any, Any]", value)
+            found[id(one)] = one
+        elif isinstance(value, (list, tuple)):
+            for inner in cast("Sequence[object]", value):
+                if isinstance(inner, Agent):
+                    one = cast("Agent[Any, Any]", inner)
+                    found[id(one)] = one
+    return list(found.values())
+
+
+def _worker(arguments: argparse.Namespace) -> None:
+    # the order in which sets of texts are iterated must be the same in every process that replays
+    if os.environ.get("PYTHONHASHSEED") is None:
+        os.environ["PYTHONHASHSEED"] = "0"
+        os.execv(sys.executable, [sys.executable, "-m", "omium", *sys.argv[1:]])  # noqa: S606 - this very program
+    forbid_telemetry()
+    level = os.environ.get("OMIUM_LOG_LEVEL", "info").upper()
+    names = logging.getLevelNamesMapping()
+    logging.basicConfig(
+        level=names.get(level, logging.INFO),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    # every request of the model's client would be a line
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    sys.path.insert(0, os.getcwd())
+    agents = load_agents(arguments.targets)
+    worker = Worker(agents, slots=arguments.slots)
+    ids = ", ".join(agent.id for agent in agents)
+    worker.run(on_ready=lambda: logging.getLogger("omium.worker").info("ready %s runs %s", worker.id, ids))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The console script. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="omium", description="Omium's Python SDK")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    worker = commands.add_parser("worker", help="run agents until SIGTERM or SIGINT")
+    worker.add_argument(
+        "targets", nargs="+", metavar="module:attr", help="an agent, a list of agents, or a module of them"
+    )
+    worker.add_argument("--slots", type=int, default=100, help="runs of one engine that may execute at the same time")
+    worker.set_defaults(do=_worker)
+    parsed = parser.parse_args(arguments)
+    try:
+        parsed.do(parsed)
+    except OmiumError as error:
+        print(f"{error.code}: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,212 @@
+"""The async client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Any, Generic, Literal, TypeVar, cast, overload
+
+import httpx
+
+from ..agent import Agent, AnyAgent
+from ..errors import OmiumError
+from ..json import JsonValue
+from ..policy import RunOptions
+from ..replay.call import MISSING, Missing
+from ..settings import connection
+from ..sse import parse_events
+from .api import TERMINAL_EVENTS, Answer, Api, Effect, Flow, Send, events_path, problem_of, reconnect_delay_s
+from .views import AgentView, EventView, ExecutionStatus, ExecutionView, Resolution, StepView, WriteReceipt
+
+_Out = TypeVar("_Out")
+_T = TypeVar("_T")
+
+SILENCE_S = 45.0
+"""A stream of events that is silent for longer (heartbeats included) is taken for dead."""
+
+
+class AsyncRun(Generic[_Out]):
+    """A started execution."""
+
+    def __init__(self, client: AsyncClient, execution_id: str, receipt: WriteReceipt | None = None) -> None:
+        self._client = client
+        self.id = execution_id
+        self.position = receipt["position"] if receipt else None
+        """where on the log its last change made through this handle was accepted"""
+        self.created = receipt is not None and not receipt["deduplicated"]
+        """False when it had been started before with this id and input"""
+
+    async def result(self, *, timeout: float | None = None) -> _Out:
+        """Waits for the end. Raises OmiumError: the run's failure, `execution_cancelled`, or `timeout` (seconds)."""
+        return cast(_Out, await self._client.drive(self._client.api.result(self.id, self.position, timeout)))
+
+    async def events(self, *, after: int = 0) -> AsyncIterator[EventView]:
+        """History, then live, each event once and in order, until the end; survives broken connections."""
+        # the read model may not have heard of a run that has just been started
+        await self.get()
+        async for event in self._client.events(self.id, after):
+            yield event
+
+    async def get(self) -> ExecutionView:
+        return await self._client.drive(self._client.api.get(self.id, self.position))
+
+    async def steps(self) -> list[StepView]:
+        return await self._client.drive(self._client.api.steps(self.id, self.position))
+
+    async def signal(self, name: str, payload: object = None, *, id: str | None = None) -> WriteReceipt:
+        return await self._write(self._client.api.signal(self.id, name, payload, id))
+
+    async def approve(
+        self, path: str, decision: Literal["approved", "rejected"] = "approved", comment: str | None = None
+    ) -> WriteReceipt:
+        """Decides the approval at a path, e.g. `approve#1`."""
+        return await self._write(self._client.api.approve(self.id, path, decision, comment))
+
+    async def pause(self, reason: str | None = None) -> WriteReceipt:
+        return await self._write(self._client.api.reasoned(self.id, "pause", reason))
+
+    async def resume(self) -> WriteReceipt:
+        return await self._write(self._client.api.write(self.id, "resume", {}))
+
+    async def cancel(self, reason: str | None = None) -> WriteReceipt:
+        return await self._write(self._client.api.reasoned(self.id, "cancel", reason))
+
+    async def fork(
+        self, *, upto_path: str | None = None, input: object = MISSING, id: str | None = None
+    ) -> AsyncRun[_Out]:
+        """A new run that takes over recorded results up to and including `upto_path`, or all."""
+        has_input = not isinstance(input, Missing)
+        flow = self._client.api.fork(self.id, upto_path, input if has_input else None, has_input, id)
+        receipt = await self._client.drive(flow)
+        return AsyncRun(self._client, receipt["executionId"], receipt)
+
+    async def resolve(self, path: str, resolution: Resolution, comment: str | None = None) -> WriteReceipt:
+        """Settles a step whose outcome is unknown."""
+        return await self._write(self._client.api.resolve(self.id, path, resolution, comment))
+
+    async def _write(self, flow: Flow[WriteReceipt]) -> WriteReceipt:
+        receipt = await self._client.drive(flow)
+        self.position = receipt["position"]
+        return receipt
+
+
+class AsyncClient:
+    """A client of the platform. Unset options come from `OMIUM_URL` and `OMIUM_API_KEY`.
+
+    Raises OmiumError `settings_invalid` when the key is neither given nor in the environment.
+    """
+
+    def __init__(self, *, url: str | None = None, api_key: str | None = None) -> None:
+        self.api = Api(connection(url, api_key))
+        self._http = httpx.AsyncClient(trust_env=False)
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Gives the connections back."""
+        await self._http.aclose()
+
+    @overload
+    async def start(
+        self, agent: Agent[Any, _Out], input: object = None, *, id: str | None = None, options: RunOptions | None = None
+    ) -> AsyncRun[_Out]: ...
+    @overload
+    async def start(
+        self, agent: str, input: object = None, *, id: str | None = None, options: RunOptions | None = None
+    ) -> AsyncRun[JsonValue]: ...
+    async def start(
+        self, agent: AnyAgent | str, input: object = None, *, id: str | None = None, options: RunOptions | None = None
+    ) -> AsyncRun[Any]:
+        """Starts an execution. Starting twice with one id and input gives the same one; the id is minted unless given."""
+        agent_id = agent if isinstance(agent, str) else agent.id
+        receipt = await self.drive(self.api.start(agent_id, input, id, options))
+        return AsyncRun(self, receipt["executionId"], receipt)
+
+    def handle(self, id: str) -> AsyncRun[Any]:
+        """The handle of an execution that exists; asks nothing."""
+        return AsyncRun(self, id)
+
+    async def get(self, id: str) -> ExecutionView:
+        return await self.drive(self.api.get(id, None))
+
+    async def list(
+        self,
+        *,
+        status: ExecutionStatus | None = None,
+        agent: str | None = None,
+        parent: str | None = None,
+        page_size: int = 50,
+    ) -> AsyncIterator[ExecutionView]:
+        """All executions that fit, newest first, fetched page by page."""
+        cursor: str | None = None
+        while True:
+            query = {"status": status, "agent": agent, "parent": parent, "limit": page_size, "cursor": cursor}
+            items, cursor = await self.drive(self.api.executions(query))
+            for item in items:
+                yield item
+            if cursor is None:
+                return
+
+    async def agents(self) -> list[AgentView]:
+        """The agents that workers have announced."""
+        return await self.drive(self.api.agents())
+
+    async def drive(self, flow: Flow[_T]) -> _T:
+        """Does what a call asks for."""
+        answer: Answer = None
+        try:
+            while True:
+                effect: Effect = flow.send(answer)
+                answer = None
+                if isinstance(effect, Send):
+                    try:
+                        answer = await self._http.send(self.api.build(self._http, effect.request))
+                    except httpx.TransportError as error:
+                        answer = error
+                else:
+                    await asyncio.sleep(effect.seconds)
+        except StopIteration as end:
+            return cast(_T, end.value)
+
+    async def events(self, execution_id: str, after: int) -> AsyncIterator[EventView]:
+        """See `AsyncRun.events`. Raises OmiumError when the gateway refuses for good (`execution_unknown`, ...)."""
+        last_id = str(after) if after else None
+        last_version = after
+        failures = 0
+        while True:
+            headers = self.api.headers("text/event-stream")
+            if last_id is not None:
+                headers["last-event-id"] = last_id
+            try:
+                url = f"{self.api.url}{events_path(execution_id)}"
+                async with self._http.stream("GET", url, headers=headers, timeout=SILENCE_S) as response:
+                    if not response.is_success:
+                        await response.aread()
+                        raise problem_of(response, f"GET {events_path(execution_id)}")
+                    if response.status_code == 204:
+                        return
+                    async for sent in parse_events(response.aiter_lines()):
+                        failures = 0
+                        last_id = sent.id if sent.id is not None else last_id
+                        event = cast(EventView, json.loads(sent.data))
+                        if event["version"] <= last_version:
+                            continue
+                        last_version = event["version"]
+                        yield event
+                        if event["type"] in TERMINAL_EVENTS:
+                            return
+            except httpx.TransportError:
+                pass  # resumed below
+            except OmiumError as error:
+                if not error.retryable:
+                    raise
+            failures += 1
+            await asyncio.sleep(reconnect_delay_s(failures))

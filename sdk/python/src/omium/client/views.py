@@ -1,0 +1,99 @@
+"""The API's shapes, with its names; see `schemas/src/api/executions.ts`."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypeAlias, TypedDict
+
+from ..errors import Failure
+from ..json import JsonValue
+
+ExecutionStatus: TypeAlias = Literal[
+    "awaiting_permit", "queued", "running", "suspended", "paused", "completed", "failed", "cancelled"
+]
+
+
+class WriteReceipt(TypedDict):
+    """Answer of every write: the outcome is accepted on the log."""
+
+    executionId: str
+    position: str
+    """`<partition>:<offset>` of the execution events topic"""
+    deduplicated: bool
+
+
+class ExecutionView(TypedDict):
+    id: str
+    agent: str
+    status: ExecutionStatus
+    attempt: int
+    input: NotRequired[JsonValue]
+    output: NotRequired[JsonValue]
+    error: NotRequired[Failure]
+    waitingFor: NotRequired[list[str]]
+    stepsCompleted: int
+    costMicroCredits: int
+    inputTokens: int
+    outputTokens: int
+    options: dict[str, JsonValue]
+    parentId: NotRequired[str]
+    forkedFrom: NotRequired[str]
+    createdAt: str
+    startedAt: NotRequired[str]
+    finishedAt: NotRequired[str]
+    version: int
+    position: str
+
+
+class StepView(TypedDict):
+    path: str
+    name: str
+    kind: str
+    status: Literal["running", "completed", "failed", "retrying", "pending", "unknown"]
+    executionAttempt: int
+    stepAttempt: int
+    input: NotRequired[JsonValue]
+    output: NotRequired[JsonValue]
+    error: NotRequired[Failure]
+    model: NotRequired[str]
+    inputTokens: NotRequired[int]
+    outputTokens: NotRequired[int]
+    costMicroCredits: NotRequired[int]
+    startedAt: NotRequired[str]
+    finishedAt: NotRequired[str]
+    durationMs: NotRequired[float]
+
+
+class EventView(TypedDict):
+    id: str
+    type: str
+    version: int
+    time: str
+    actor: str
+    position: str
+    data: JsonValue
+    commandId: NotRequired[str]
+
+
+class AgentView(TypedDict):
+    agent: str
+    description: NotRequired[str]
+    inputSchema: NotRequired[dict[str, JsonValue]]
+    registeredAt: str
+
+
+class ResolvedCompleted(TypedDict):
+    status: Literal["completed"]
+    output: object
+
+
+class ResolvedFailed(TypedDict):
+    status: Literal["failed"]
+    detail: str
+
+
+class ResolvedRetry(TypedDict):
+    status: Literal["retry"]
+
+
+Resolution: TypeAlias = ResolvedCompleted | ResolvedFailed | ResolvedRetry
+"""The resolution of a step whose outcome is unknown."""

@@ -1,0 +1,1 @@
+"""Model calls: OpenAI-compatible completions, their prices, and the loop over tools."""

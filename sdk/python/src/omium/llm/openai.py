@@ -1,0 +1,173 @@
+"""Chat completions of any OpenAI-compatible endpoint. Retries are the step's, not this client's."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+
+from ..errors import OmiumError
+from ..json import dumps
+from ..sse import parse_events
+from .model import AssistantMessage, ChatRequest, Completion
+
+_TIMEOUT = httpx.Timeout(600, connect=10)
+
+
+def _retry_after(response: httpx.Response) -> dict[str, Any]:
+    try:
+        seconds = float(response.headers.get("retry-after", "nan"))
+    except ValueError:
+        return {}
+    return {"data": {"retryAfterMs": int(seconds * 1000)}} if seconds >= 0 else {}
+
+
+def refusal(response: httpx.Response, body: str) -> OmiumError:
+    """The provider's own words are passed on, its status decides the code."""
+    said = body[:1000]
+    code: object = None
+    try:
+        error = json.loads(body)["error"]
+        said = str(error.get("message", said))
+        code = error.get("code") or error.get("type")
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass  # not in OpenAI's words: the text itself is the message
+    status = response.status_code
+    detail = f"the model provider answered {status}: {said or 'nothing'}"
+    if status in (401, 403):
+        return OmiumError("model_auth", detail)
+    if status == 429:
+        return OmiumError("model_rate_limited", detail, **_retry_after(response))
+    if status >= 500 or status == 408:
+        return OmiumError("model_overloaded", detail, **_retry_after(response))
+    too_long = re.search(r"context.length|maximum context", said, re.IGNORECASE)
+    if status == 413 or code == "context_length_exceeded" or too_long:
+        return OmiumError("model_context_length", detail)
+    if code in ("content_filter", "content_policy_violation"):
+        return OmiumError("model_content_filter", detail)
+    return OmiumError("invalid_request", detail)
+
+
+def completion_of(answer: dict[str, Any], request: ChatRequest) -> Completion:
+    """The completion in an answer. Raises OmiumError `model_malformed`, `model_content_filter`."""
+    choices: list[dict[str, Any]] = answer.get("choices") or [{}]
+    said: dict[str, Any] | None = choices[0].get("message")
+    if not said:
+        raise OmiumError("model_malformed", "the model provider sent an answer without a message")
+    finish: str | None = choices[0].get("finish_reason")
+    if finish == "content_filter":
+        raise OmiumError("model_content_filter", f"{request.get('model')} filtered its answer")
+    message: AssistantMessage = {"role": "assistant", "content": said.get("content")}
+    if said.get("tool_calls"):
+        message["tool_calls"] = said["tool_calls"]
+    completion: Completion = {
+        "message": message,
+        "finishReason": finish or "stop",
+        "model": answer.get("model") or str(request.get("model")),
+    }
+    usage: dict[str, Any] = answer.get("usage") or {}
+    if usage.get("prompt_tokens") is not None:
+        completion["inputTokens"] = usage["prompt_tokens"]
+    if usage.get("completion_tokens") is not None:
+        completion["outputTokens"] = usage["completion_tokens"]
+    return completion
+
+
+class StreamedAnswer:
+    """Puts a streamed answer together, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self.finish_reason: str | None = None
+        self._content: str | None = None
+        self._tool_calls: dict[int, dict[str, Any]] = {}
+        self._whole: dict[str, Any] = {}
+
+    def feed(self, data: str, on_delta: Callable[[str], None]) -> None:
+        """Takes the data of one event. Raises OmiumError `model_overloaded` when the provider broke off."""
+        if data == "[DONE]":
+            self.done = True
+            return
+        chunk = json.loads(data)
+        if chunk.get("error"):
+            raise OmiumError("model_overloaded", f"the model provider broke off: {chunk['error'].get('message')}")
+        for key in ("model", "usage"):
+            if chunk.get(key):
+                self._whole[key] = chunk[key]
+        if not chunk.get("choices"):
+            return
+        choice = chunk["choices"][0]
+        self.finish_reason = choice.get("finish_reason") or self.finish_reason
+        delta: dict[str, Any] = choice.get("delta") or {}
+        if delta.get("content"):
+            self._content = (self._content or "") + delta["content"]
+            on_delta(delta["content"])
+        parts: list[dict[str, Any]] = delta.get("tool_calls") or []
+        for part in parts:
+            blank: dict[str, Any] = {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+            call = self._tool_calls.setdefault(part.get("index", 0), blank)
+            call["id"] = part.get("id") or call["id"]
+            function: dict[str, Any] = part.get("function") or {}
+            call["function"]["name"] += function.get("name") or ""
+            call["function"]["arguments"] += function.get("arguments") or ""
+
+    def answer(self) -> dict[str, Any]:
+        """The whole answer, as an endpoint that does not stream would have sent it."""
+        if not self.done and not self.finish_reason:
+            raise OmiumError("model_malformed", "the stream of the model provider broke off")
+        calls = [self._tool_calls[index] for index in sorted(self._tool_calls)]
+        message = {"content": self._content, "tool_calls": calls}
+        return {**self._whole, "choices": [{"message": message, "finish_reason": self.finish_reason}]}
+
+
+class OpenAiCompatible:
+    """Chat completions of one endpoint. `base_url` goes up to and without `/chat/completions`."""
+
+    def __init__(self, base_url: str, api_key: str | None) -> None:
+        self._url = f"{base_url.rstrip('/')}/chat/completions"
+        self._headers = {"content-type": "application/json"}
+        if api_key:
+            self._headers["authorization"] = f"Bearer {api_key}"
+        self._client: httpx.AsyncClient | None = None
+
+    async def __call__(self, request: ChatRequest, on_delta: Callable[[str], None] | None) -> Completion:
+        if self._client is None:
+            self._client = httpx.AsyncClient(timeout=_TIMEOUT)
+        body = request
+        if on_delta is not None:
+            body = {**request, "stream": True, "stream_options": {"include_usage": True}}
+        try:
+            async with self._client.stream("POST", self._url, content=dumps(body), headers=self._headers) as response:
+                if not response.is_success:
+                    raise refusal(response, (await response.aread()).decode("utf-8", "replace"))
+                if on_delta is not None and "event-stream" in response.headers.get("content-type", ""):
+                    return completion_of(await _read_stream(response.aiter_lines(), on_delta), request)
+                completion = completion_of(json.loads(await response.aread()), request)
+        except OmiumError:
+            raise
+        except httpx.TransportError as cause:
+            host = httpx.URL(self._url).netloc.decode()
+            detail = f"the model provider at {host} cannot be reached: {type(cause).__name__}"
+            raise OmiumError("model_overloaded", detail, cause=cause) from cause
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as cause:
+            detail = "the answer of the model provider cannot be read"
+            raise OmiumError("model_malformed", detail, cause=cause) from cause
+        content = completion["message"]["content"]
+        if on_delta is not None and content:
+            on_delta(content)
+        return completion
+
+    async def close(self) -> None:
+        """Gives the connections back."""
+        if self._client is not None:
+            await self._client.aclose()
+
+
+async def _read_stream(lines: AsyncIterator[str], on_delta: Callable[[str], None]) -> dict[str, Any]:
+    streamed = StreamedAnswer()
+    async for event in parse_events(lines):
+        streamed.feed(event.data, on_delta)
+    return streamed.answer()

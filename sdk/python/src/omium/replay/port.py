@@ -1,0 +1,104 @@
+"""What a run needs from whoever hosts it: the worker, or the test harness."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..protocol import WorkerMessage
+
+if TYPE_CHECKING:
+    from ..agent import AnyAgent
+    from ..llm.model import LlmSettings
+    from .run import Run
+
+
+class RunPort(Protocol):
+    """The host of a run. Its methods are called on its loop."""
+
+    loop: asyncio.AbstractEventLoop
+    executor: Executor
+    """where step functions run that are not async"""
+    log: logging.Logger
+    llm: LlmSettings
+
+    def send(self, message: WorkerMessage) -> None:
+        """Hands a message to the engine, in order; never raises."""
+        ...
+
+    def schedule(self, run: Run) -> None:
+        """`run.turn()` is to be called once, when the run's code stands still."""
+        ...
+
+    def finished(self, run: Run) -> None:
+        """The run is over for this process."""
+        ...
+
+    def waiting(self, run: Run) -> None:
+        """Nothing of the run can go on until something resolves."""
+        ...
+
+    def now(self) -> float:
+        """ms since the epoch"""
+        ...
+
+    def after(self, ms: float, callback: Callable[[], None]) -> Callable[[], None]:
+        """Calls back after `ms`; gives a function that prevents it."""
+        ...
+
+    def uuid(self) -> str: ...
+
+    def random(self) -> float:
+        """0 <= n < 1"""
+        ...
+
+    def substitute(self, name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+        """What runs in a step's place, in tests."""
+        ...
+
+    def met(self, agent: AnyAgent) -> None:
+        """A child is about to be called by its agent, not only by its id."""
+        ...
+
+
+class Turns:
+    """Gives runs their turns: one release each, once their code stands still."""
+
+    # a run whose code spins (`while ...: await asyncio.sleep(0)`) is released all the same after so many looks
+    _PATIENCE = 10_000
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._due: dict[Run, int] = {}
+        self._armed = False
+        # turns belong to no run, whoever asked for them
+        self._context = contextvars.Context()
+
+    @property
+    def empty(self) -> bool:
+        return not self._due
+
+    def schedule(self, run: Run) -> None:
+        self._due.setdefault(run, 0)
+        self._arm()
+
+    def _arm(self) -> None:
+        if not self._armed:
+            self._armed = True
+            self._loop.call_soon(self._serve, context=self._context)
+
+    def _serve(self) -> None:
+        self._armed = False
+        due = self._due
+        self._due = {}
+        for run, looks in due.items():
+            if run.activity.still or looks >= self._PATIENCE:
+                run.turn()
+            else:
+                self._due[run] = looks + 1
+        if self._due:
+            self._arm()

@@ -1,0 +1,250 @@
+"""Runs executions of the harness in this process: messages pass in order, time jumps when nothing else can happen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+from ..agent import AnyAgent
+from ..errors import Failure, OmiumError
+from ..json import JsonValue, hash_json, plain_json
+from ..llm.model import LlmSettings
+from ..protocol import EngineMessage, WorkerMessage
+from ..replay.port import Turns
+from ..replay.run import Run
+from ..replay.step_call import takes_info
+from .execution import Outcome, TestExecution
+from .virtual_clock import VirtualClock
+
+_silent = logging.getLogger("omium.testing")
+_silent.addHandler(logging.NullHandler())
+_silent.propagate = False
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    start_ms: float
+    mocks: Mapping[str, Any]
+    agents: list[AnyAgent]
+    inline_children: bool
+    approve: Callable[[str, JsonValue], dict[str, JsonValue] | None]
+    crashes_after: Callable[[str], bool]
+    llm: LlmSettings
+    limit_s: float
+    """real time until a run that neither ends nor waits is given up"""
+
+
+class TestEngine:
+    """The engine of one harness run."""
+
+    __test__ = False
+
+    def __init__(self, options: EngineOptions, loop: asyncio.AbstractEventLoop, executor: Executor) -> None:
+        self.clock = VirtualClock(options.start_ms)
+        self.loop = loop
+        self.executor = executor
+        self.options = options
+        self.turns = Turns(loop)
+        self.agents = {agent.id: agent for agent in options.agents}
+        self.own_timers: dict[Run, int] = {}
+        self.draws = 0
+        self.runs: dict[str, Run] = {}
+        self._executions: dict[str, TestExecution] = {}
+        self._inbox: list[Callable[[], None]] = []
+        self._mocked: set[asyncio.Task[None]] = set()
+
+    async def execute(
+        self, execution_id: str, agent: AnyAgent, given: JsonValue, signals: list[tuple[str, JsonValue]]
+    ) -> TestExecution:
+        """Runs one execution (and its children) until it ends or only someone outside could let it go on."""
+        self.agents[agent.id] = agent
+        execution = self._add(execution_id, agent, given, signals, lambda _: None)
+        give_up_at = time.monotonic() + self.options.limit_s
+        while execution.outcome is None:
+            await self._pass()
+            if time.monotonic() > give_up_at:
+                raise OmiumError(
+                    "timeout", f"the run neither ended nor waited within {self.options.limit_s:g} s of real time"
+                )
+        return execution
+
+    def post(self, handle: Callable[[], None]) -> None:
+        """For the next pass."""
+        self._inbox.append(handle)
+
+    # ---- ExecutionHost
+
+    def deliver(self, message: EngineMessage) -> None:
+        run = self.runs.get(message.get("executionId", ""))
+        if run is not None:
+            self.post(lambda: run.receive(message))
+
+    def start_attempt(self, execution: TestExecution) -> None:
+        self.runs[execution.id] = Run(execution.assign, execution.agent, _Port(self, execution))
+
+    def stop_attempt(self, execution: TestExecution) -> None:
+        run = self.runs.pop(execution.id, None)
+        if run is not None:
+            run.end("fenced")
+
+    def start_child(self, message: WorkerMessage, done: Callable[[Outcome], None]) -> None:
+        agent_id: str = message["agentId"]
+        if agent_id in self.options.mocks:
+            task = self.loop.create_task(self._mock_child(agent_id, message["input"], done))
+            self._mocked.add(task)
+            task.add_done_callback(self._mocked.discard)
+            return
+        agent = self.agents.get(agent_id)
+        if agent is None:
+            detail = f'no agent "{agent_id}" in this test: pass it in `agents`, or give `mocks` an answer of that name'
+            error = OmiumError("agent_unknown", detail).to_failure()
+            self.post(lambda: done(Outcome("failed", error=error)))
+        elif message["childId"] not in self._executions:
+            self._add(message["childId"], agent, message["input"], [], done)
+
+    def approve(self, title: str, path: str, details: JsonValue) -> dict[str, JsonValue] | None:
+        return self.options.approve(title, details)
+
+    def crashes_after(self, path: str) -> bool:
+        return self.options.crashes_after(path)
+
+    # ---- inside
+
+    async def _mock_child(self, agent_id: str, given: JsonValue, done: Callable[[Outcome], None]) -> None:
+        mock = self.options.mocks[agent_id]
+        error: Failure
+        try:
+            answer = mock(given) if callable(mock) else mock
+            answer = await answer if inspect.isawaitable(answer) else answer
+            output = plain_json(answer, f"the mock of {agent_id}")
+        except Exception as cause:
+            error = OmiumError("agent_threw", str(cause), cause=cause).to_failure()
+            self.post(lambda: done(Outcome("failed", error=error)))
+        else:
+            self.post(lambda: done(Outcome("completed", output=output)))
+
+    def _add(
+        self,
+        execution_id: str,
+        agent: AnyAgent,
+        given: JsonValue,
+        signals: list[tuple[str, JsonValue]],
+        done: Callable[[Outcome], None],
+    ) -> TestExecution:
+        execution = TestExecution(self, execution_id, agent, given, signals, done)
+        self._executions[execution_id] = execution
+        self.post(execution.begin)
+        return execution
+
+    async def _pass(self) -> None:
+        """Everything received so far, else the next instant."""
+        await asyncio.sleep(0)
+        inbox, self._inbox = self._inbox, []
+        for handle in inbox:
+            handle()
+        if inbox or self._inbox or not self.turns.empty:
+            return
+        asleep = not self._mocked and all(
+            not run.running and (run.waiting or run in self.own_timers) and run.activity.still
+            for run in self.runs.values()
+        )
+        if not asleep:
+            await asyncio.sleep(0.0005)
+        elif self.clock.has_timers:
+            self.clock.advance()
+        else:
+            for execution in reversed(list(self._executions.values())):
+                if execution.outcome is None:
+                    execution.give_up()
+
+
+class _Port:
+    """What runs of the harness need."""
+
+    def __init__(self, engine: TestEngine, execution: TestExecution) -> None:
+        self.loop = engine.loop
+        self.executor = engine.executor
+        self.log = _silent
+        self.llm = engine.options.llm
+        self._engine = engine
+        self._execution = execution
+
+    def send(self, message: WorkerMessage) -> None:
+        self._engine.post(partial(self._execution.receive, message))
+
+    def schedule(self, run: Run) -> None:
+        self._engine.turns.schedule(run)
+
+    def finished(self, run: Run) -> None:
+        self._engine.own_timers.pop(run, None)
+
+    def waiting(self, run: Run) -> None:
+        pass
+
+    def now(self) -> float:
+        return self._engine.clock.now()
+
+    def after(self, ms: float, callback: Callable[[], None]) -> Callable[[], None]:
+        timers = self._engine.own_timers
+        run = self._engine.runs.get(self._execution.id)
+
+        def count(by: int) -> None:
+            if run is None or run.over:
+                return
+            left = timers.get(run, 0) + by
+            if left > 0:
+                timers[run] = left
+            else:
+                timers.pop(run, None)
+
+        def fire() -> None:
+            count(-1)
+            contextvars.Context().run(callback)
+
+        count(1)
+        cancel = self._engine.clock.at(self._engine.clock.now() + ms, fire)
+
+        def prevent() -> None:
+            cancel()
+            count(-1)
+
+        return prevent
+
+    def uuid(self) -> str:
+        digits = hash_json(["uuid", self._draw()])
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:32]}"
+
+    def random(self) -> float:
+        return int(hash_json(["random", self._draw()])[:12], 16) / 2**48
+
+    def substitute(self, name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+        mocks = self._engine.options.mocks
+        if name not in mocks:
+            return fn
+        mock = mocks[name]
+        if not callable(mock):
+            return lambda: mock
+        # a function without parameters stands for any
+        if takes_info(mock) or not takes_info(fn):
+            return cast("Callable[..., Any]", mock)
+
+        def without_info(_: object) -> Any:
+            return mock()
+
+        return without_info
+
+    def met(self, agent: AnyAgent) -> None:
+        if self._engine.options.inline_children:
+            self._engine.agents[agent.id] = agent
+
+    def _draw(self) -> int:
+        self._engine.draws += 1
+        return self._engine.draws - 1

@@ -1,0 +1,408 @@
+"""A worker: connects out to every engine and runs the agents it is given.
+
+1. Its runs live on one event loop of its own, a `StillLoop`, either in the thread that calls `run` or in one that `start`
+   makes; nothing else touches them.
+2. It asks the gateway where the engines are, connects to each, and comes back when a connection breaks.
+3. On SIGTERM and SIGINT (under `run`) it drains: no new runs, running steps come to their record, every run is handed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import os
+import random
+import signal
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any, TypeVar, cast
+
+from ..agent import RUNTIME, AnyAgent
+from ..client.api import HttpRequest
+from ..client.asynchronous import AsyncClient
+from ..errors import Failure, OmiumError
+from ..ids import new_id
+from ..llm.model import Complete, LlmSettings, PriceTable
+from ..llm.openai import OpenAiCompatible
+from ..llm.prices import default_prices
+from ..protocol import PROTOCOL_VERSION, EngineMessage, WorkerMessage
+from ..replay.activity import StillLoop
+from ..replay.port import Turns
+from ..replay.run import Run
+from ..settings import connection
+from .engine_connection import EngineConnection
+from .residency import Residency
+
+_REFRESH_EVERY_S = 3.0
+_RECONNECT_BASE_S = 0.05
+_RECONNECT_MAX_S = 2.0
+_T = TypeVar("_T")
+
+
+class Worker:
+    """A worker of the platform. Unset options come from `OMIUM_URL`, `OMIUM_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_API_KEY`.
+
+    `slots`: runs of one engine process that may execute user code at the same time.
+    `threads`: step functions that are not async and may run at the same time.
+    `resident`: how long a run that waits stays in memory, seconds; `max_resident`: how many may.
+    `drain_timeout`: how long running steps may take to end when the worker drains, seconds.
+    Raises OmiumError `settings_invalid`.
+    """
+
+    def __init__(
+        self,
+        agents: Sequence[AnyAgent],
+        *,
+        url: str | None = None,
+        api_key: str | None = None,
+        slots: int = 100,
+        threads: int = 64,
+        complete: Complete | None = None,
+        prices: PriceTable = default_prices,
+        resident: float = 10.0,
+        max_resident: int = 10_000,
+        drain_timeout: float = 30.0,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self.id = f"{new_id('wrk')}@{socket.gethostname()}"[:200]
+        self._connection = connection(url, api_key)
+        self._agents = {agent.id: agent for agent in agents}
+        if len(self._agents) != len(agents):
+            raise OmiumError("settings_invalid", "two agents of the worker have the same id")
+        self._slots = slots
+        self._threads = threads
+        self._complete = complete
+        self._prices = prices
+        self._resident = resident
+        self._max_resident = max_resident
+        self._drain_timeout = drain_timeout
+        self._log = logger or logging.getLogger("omium.worker")
+        self._host: _Host | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def runs(self) -> int:
+        """Runs that this process holds now."""
+        return self._host.runs if self._host else 0
+
+    def run(self, *, on_ready: Callable[[], None] | None = None) -> None:
+        """Runs until SIGTERM or SIGINT, drains, and ends the process as the signal would have.
+
+        `on_ready` is called when the first engine has welcomed the worker.
+        Raises OmiumError when the worker is refused for good. Must be called in the main thread.
+        """
+        caught: list[signal.Signals] = []
+
+        async def main() -> None:
+            host = self._make_host()
+            ended = asyncio.Event()
+
+            def on_signal(received: signal.Signals) -> None:
+                caught.append(received)
+                self._log.info("ending on %s", received.name)
+                # a second one ends the process at once
+                for one in (signal.SIGTERM, signal.SIGINT):
+                    host.loop.remove_signal_handler(one)
+                ended.set()
+
+            for one in (signal.SIGTERM, signal.SIGINT):
+                host.loop.add_signal_handler(one, on_signal, one)
+            try:
+                starting = asyncio.ensure_future(host.start())
+                ending = asyncio.ensure_future(ended.wait())
+                await asyncio.wait((starting, ending), return_when=asyncio.FIRST_COMPLETED)
+                if starting.done():
+                    starting.result()
+                    if on_ready is not None:
+                        on_ready()
+                    await ending
+                    await host.drain()
+                else:
+                    starting.cancel()
+            finally:
+                await host.stop()
+
+        with asyncio.Runner(loop_factory=StillLoop) as runner:
+            runner.run(main())
+        if caught:
+            # threads of steps that hang must not keep the process: it ends by the signal
+            signal.signal(caught[0], signal.SIG_DFL)
+            os.kill(os.getpid(), caught[0])
+
+    async def start(self) -> None:
+        """Starts on a loop in a thread of its own. Returns when the first engine has welcomed the worker.
+
+        Raises OmiumError when it is refused for good.
+        """
+        if self._host is not None:
+            raise OmiumError("settings_invalid", "a worker starts once")
+        ready = threading.Event()
+
+        def main() -> None:
+            loop = StillLoop()
+            asyncio.set_event_loop(loop)
+
+            async def make() -> None:
+                self._host = self._make_host()
+
+            loop.run_until_complete(make())
+            ready.set()
+            loop.run_forever()
+            loop.close()
+
+        self._thread = threading.Thread(target=main, name="omium-worker", daemon=True)
+        self._thread.start()
+        await asyncio.to_thread(ready.wait)
+        await self._on_host(lambda host: host.start())
+
+    async def drain(self) -> None:
+        """Takes no new runs, records what runs, and hands every run on."""
+        await self._on_host(lambda host: host.drain())
+
+    async def stop(self) -> None:
+        """Closes all connections; runs that are left are taken over by other workers."""
+        host, thread = self._host, self._thread
+        if host is None or thread is None or not thread.is_alive():
+            return
+        await self._on_host(lambda it: it.stop())
+        host.loop.call_soon_threadsafe(host.loop.stop)
+        await asyncio.to_thread(thread.join)
+
+    def _make_host(self) -> _Host:
+        complete = self._complete or OpenAiCompatible(
+            os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1", os.environ.get("OPENAI_API_KEY")
+        )
+        host = _Host(
+            worker_id=self.id,
+            agents=self._agents,
+            client=AsyncClient(url=self._connection.url, api_key=self._connection.api_key),
+            slots=self._slots,
+            threads=self._threads,
+            llm=LlmSettings(complete, self._prices),
+            resident_s=self._resident,
+            max_resident=self._max_resident,
+            drain_timeout_s=self._drain_timeout,
+            log=self._log,
+        )
+        self._host = host
+        return host
+
+    async def _on_host(self, do: Callable[[_Host], Coroutine[Any, Any, _T]]) -> _T:
+        host = self._host
+        if host is None:
+            raise OmiumError("settings_invalid", "the worker has not been started")
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(do(host), host.loop))
+
+
+class _Host:
+    """The worker's inside, on its loop."""
+
+    def __init__(
+        self,
+        *,
+        worker_id: str,
+        agents: dict[str, AnyAgent],
+        client: AsyncClient,
+        slots: int,
+        threads: int,
+        llm: LlmSettings,
+        resident_s: float,
+        max_resident: int,
+        drain_timeout_s: float,
+        log: logging.Logger,
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.executor: Executor = ThreadPoolExecutor(threads, thread_name_prefix="omium-step")
+        # code of runs that is not async; it may wait for recorded calls, which steps in threads answer
+        self.loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="omium-code"))
+        self.llm = llm
+        self.log = log
+        self.turns = Turns(self.loop)
+        self.residency = Residency(self.loop, resident_s, max_resident)
+        self._worker_id = worker_id
+        self._agents = agents
+        self._client = client
+        self._slots = slots
+        self._drain_timeout_s = drain_timeout_s
+        self._connections: dict[str, EngineConnection] = {}
+        self._failures: dict[str, int] = {}
+        self._ready: asyncio.Future[None] = self.loop.create_future()
+        self._token = ""
+        self._endpoints: list[str] = []
+        self._refresher: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._state = "new"
+
+    @property
+    def runs(self) -> int:
+        return sum(len(connection.runs) for connection in list(self._connections.values()))
+
+    async def start(self) -> None:
+        self._state = "running"
+        self._refresher = asyncio.ensure_future(self._keep_connected())
+        await asyncio.shield(self._ready)
+
+    async def drain(self) -> None:
+        if self._state != "running":
+            return
+        self._state = "draining"
+        self.log.info("draining %d runs", self.runs)
+        for connection_ in list(self._connections.values()):
+            connection_.send({"type": "drain"})
+            for run in list(connection_.runs.values()):
+                run.drain()
+        deadline = time.monotonic() + self._drain_timeout_s
+        while time.monotonic() < deadline:
+            if all(not one.runs and one.drained for one in self._connections.values()):
+                return
+            await asyncio.sleep(0.01)
+        for connection_ in list(self._connections.values()):
+            for run in list(connection_.runs.values()):
+                run.abandon(f"the worker drained for {self._drain_timeout_s:g} s and a step was still running")
+
+    async def stop(self) -> None:
+        if self._state == "stopped":
+            return
+        self._state = "stopped"
+        if self._refresher is not None:
+            self._refresher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._refresher
+        self.residency.close()
+        if not self._ready.done():
+            self._ready.set_exception(OmiumError("unavailable", "the worker was stopped before an engine welcomed it"))
+            self._ready.exception()
+        for connection_ in list(self._connections.values()):
+            connection_.close()
+        deadline = time.monotonic() + 1
+        while self._connections and time.monotonic() < deadline:  # noqa: ASYNC110 - bounded, and once
+            await asyncio.sleep(0.005)
+        for connection_ in list(self._connections.values()):
+            connection_.terminate()
+        await self._client.close()
+        if isinstance(self.llm.complete, OpenAiCompatible):
+            await self.llm.complete.close()
+        self.executor.shutdown(wait=False, cancel_futures=True)
+
+    # ---- where the engines are
+
+    async def _keep_connected(self) -> None:
+        while True:
+            await self._discover()
+            self._wake.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _REFRESH_EVERY_S)
+
+    async def _discover(self) -> None:
+        try:
+            request = HttpRequest("POST", "/v1/workers/connect", True, {}, timeout_s=5)
+            reply = cast("dict[str, Any]", await self._client.drive(self._client.api.json(request)))
+            self._token = reply["token"]
+            self._endpoints = reply["endpoints"]
+        except OmiumError as error:
+            if error.code in ("unauthenticated", "forbidden"):
+                self._give_up(error)
+            self.log.warning("the gateway does not say where the engines are: %s: %s", error.code, error)
+        if self._state != "running":
+            return
+        for endpoint in self._endpoints:
+            if endpoint not in self._connections:
+                self._connect(endpoint)
+
+    def _connect(self, endpoint: str) -> None:
+        hello: WorkerMessage = {
+            "type": "hello",
+            "protocol": PROTOCOL_VERSION,
+            "token": self._token,
+            "workerId": self._worker_id,
+            "runtime": RUNTIME,
+            "agents": [agent.definition for agent in self._agents.values()],
+            "slots": self._slots,
+        }
+        self._connections[endpoint] = EngineConnection(endpoint, hello, self, self.loop, self.log)
+
+    def _give_up(self, error: OmiumError) -> None:
+        if not self._ready.done():
+            self._ready.set_exception(error)
+            # start() looks at it, when somebody waits there
+            self._ready.exception()
+
+    # ---- ConnectionEvents
+
+    def welcomed(self, endpoint: str) -> None:
+        self._failures.pop(endpoint, None)
+        self.log.info("connected to the engine at %s", endpoint)
+        if not self._ready.done():
+            self._ready.set_result(None)
+
+    def assigned(self, assign: EngineMessage, connection: EngineConnection) -> Run | None:
+        agent = self._agents.get(assign.get("agentId", ""))
+        return Run(assign, agent, _Port(self, connection)) if agent is not None else None
+
+    def refused(self, endpoint: str, error: Failure) -> None:
+        self.log.error("the engine at %s refused this worker: %s: %s", endpoint, error["code"], error["detail"])
+        # a token that ran out is renewed by the next refresh; a protocol that differs stays so
+        if error["code"] == "protocol_unsupported":
+            self._give_up(OmiumError.from_failure(error))
+
+    def closed(self, connection: EngineConnection) -> None:
+        endpoint = connection.endpoint
+        if self._connections.get(endpoint) is connection:
+            del self._connections[endpoint]
+        if self._state != "running":
+            return
+        failures = self._failures.get(endpoint, 0) + 1
+        self._failures[endpoint] = failures
+        backoff = min(_RECONNECT_MAX_S, _RECONNECT_BASE_S * 2 ** min(failures, 10))
+        self.loop.call_later(backoff * (0.5 + random.random() / 2), self._wake.set)
+
+
+class _Port:
+    """What runs of one connection need."""
+
+    def __init__(self, host: _Host, connection: EngineConnection) -> None:
+        self.loop: asyncio.AbstractEventLoop = host.loop
+        self.executor = host.executor
+        self.log = host.log
+        self.llm = host.llm
+        self._host = host
+        self._connection = connection
+        self._context = contextvars.Context()
+
+    def send(self, message: WorkerMessage) -> None:
+        self._connection.send(message)
+
+    def schedule(self, run: Run) -> None:
+        self._host.turns.schedule(run)
+
+    def finished(self, run: Run) -> None:
+        if self._connection.runs.get(run.execution_id) is run:
+            del self._connection.runs[run.execution_id]
+        self._host.residency.remove(run)
+
+    def waiting(self, run: Run) -> None:
+        self._host.residency.add(run)
+
+    def now(self) -> float:
+        return time.time_ns() / 1_000_000
+
+    def after(self, ms: float, callback: Callable[[], None]) -> Callable[[], None]:
+        return self.loop.call_later(ms / 1000, callback, context=self._context).cancel
+
+    def uuid(self) -> str:
+        return str(uuid.uuid4())
+
+    def random(self) -> float:
+        return random.random()
+
+    def substitute(self, name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+        return fn
+
+    def met(self, agent: AnyAgent) -> None:
+        pass

@@ -1,0 +1,200 @@
+"""The clients against a gateway that misbehaves on demand."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import omium
+from omium import OmiumError
+from omium.client import asynchronous
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+class Gateway:
+    """Answers requests with what was scripted, in order; remembers them."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+        self.requests: list[tuple[str, str, dict[str, str], Any]] = []
+        gateway = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.0"
+
+            def handle_one(self) -> None:
+                size = int(self.headers.get("content-length", "0"))
+                body = json.loads(self.rfile.read(size)) if size else None
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                gateway.requests.append((self.command, self.path, headers, body))
+                status, answer_headers, content = gateway.answers.pop(0)
+                self.send_response(status)
+                for name, value in answer_headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = handle_one
+
+            def log_message(self, format: str, *args: Any) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def say(self, status: int, body: Any) -> None:
+        self.answers.append((status, {"content-type": "application/json"}, json.dumps(body).encode()))
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    one = Gateway()
+    yield one
+    one.close()
+
+
+def _problem(code: str, status: int, retryable: bool) -> dict[str, Any]:
+    return {
+        "type": f"urn:omium:error:{code}",
+        "title": code,
+        "status": status,
+        "detail": f"it is {code}",
+        "code": code,
+        "retryable": retryable,
+        "requestId": "req-1",
+        "errors": [{"path": "input.n", "message": "too small"}],
+    }
+
+
+RECEIPT = {"executionId": "run", "position": "0:1", "deduplicated": False}
+
+
+def test_problems_become_errors(gateway: Gateway) -> None:
+    gateway.say(422, _problem("input_invalid", 422, False))
+    with omium.Client(url=gateway.url, api_key="key") as client, pytest.raises(OmiumError) as refused:
+        client.start("agent", {"n": 0})
+    error = refused.value
+    assert (error.code, error.retryable, error.data) == ("input_invalid", False, {"requestId": "req-1"})
+    assert str(error) == "it is input_invalid; input.n: too small"
+    method, path, headers, body = gateway.requests[0]
+    assert (method, path, headers["authorization"]) == ("POST", "/v1/executions", "Bearer key")
+    assert body["input"] == {"n": 0} and body["id"].startswith("exe_")
+
+
+def test_what_is_idempotent_is_sent_again_the_same(gateway: Gateway) -> None:
+    gateway.say(503, _problem("unavailable", 503, True))
+    gateway.answers.append((502, {}, b"<html>"))
+    gateway.say(201, RECEIPT)
+    with omium.Client(url=gateway.url, api_key="key") as client:
+        assert client.start("agent").created
+    assert len({json.dumps(body) for _, _, _, body in gateway.requests}) == 1
+    assert len(gateway.requests) == 3
+
+
+def test_what_may_have_been_carried_out_is_not_sent_again(gateway: Gateway) -> None:
+    gateway.say(503, _problem("unavailable", 503, True))
+    with omium.Client(url=gateway.url, api_key="key") as client, pytest.raises(OmiumError) as refused:
+        client.handle("run").pause()
+    assert refused.value.code == "unavailable"
+    assert len(gateway.requests) == 1
+
+
+def test_an_unreachable_gateway_is_unavailable() -> None:
+    closed = Gateway()
+    closed.close()
+    with omium.Client(url=closed.url, api_key="key") as client, pytest.raises(OmiumError) as refused:
+        client.agents()
+    assert (refused.value.code, refused.value.retryable) == ("unavailable", True)
+
+
+def _sse(*events: tuple[int, str]) -> Answer:
+    text = ": heartbeat\n\n" + "".join(
+        f"id: {version}\nevent: {kind}\ndata: {json.dumps({'version': version, 'type': kind})}\n\n"
+        for version, kind in events
+    )
+    return 200, {"content-type": "text/event-stream"}, text.encode()
+
+
+def _break_twice(gateway: Gateway) -> None:
+    gateway.say(200, {"id": "run"})
+    gateway.answers.append(_sse((1, "ExecutionRequested"), (2, "ExecutionStarted")))
+    gateway.say(503, _problem("unavailable", 503, True))
+    # what came twice is given once
+    gateway.answers.append(_sse((2, "ExecutionStarted"), (3, "ExecutionCompleted")))
+
+
+def test_events_survive_broken_connections(gateway: Gateway) -> None:
+    _break_twice(gateway)
+    with omium.Client(url=gateway.url, api_key="key") as client:
+        assert [event["version"] for event in client.handle("run").events()] == [1, 2, 3]
+    assert [headers.get("last-event-id") for _, _, headers, _ in gateway.requests[1:]] == [None, "2", "2"]
+
+
+def test_events_survive_broken_connections_asynchronously(gateway: Gateway) -> None:
+    _break_twice(gateway)
+
+    async def main() -> list[int]:
+        async with omium.AsyncClient(url=gateway.url, api_key="key") as client:
+            return [event["version"] async for event in client.handle("run").events()]
+
+    assert asyncio.run(main()) == [1, 2, 3]
+
+
+def test_bad_settings_are_named_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMIUM_API_KEY", raising=False)
+    with pytest.raises(OmiumError, match=r"2 bad setting\(s\)\n.*OMIUM_URL.*\n.*OMIUM_API_KEY"):
+        omium.Client(url="nowhere")
+
+
+def _synchronously(source: str) -> str:
+    """The async client's source without its awaiting, one word for one."""
+    words = {
+        "async with": "with",
+        "async for": "for",
+        "async def": "def",
+        "await asyncio.sleep": "time.sleep",
+        "await ": "",
+        "AsyncIterator": "Iterator",
+        "httpx.AsyncClient": "httpx.Client",
+        "AsyncClient": "Client",
+        "AsyncRun": "Run",
+        "__aenter__": "__enter__",
+        "__aexit__": "__exit__",
+        "aread": "read",
+        "aiter_lines": "iter_lines",
+        "aclose": "close",
+        "parse_events(": "parse_events_sync(",
+    }
+    for word, other in words.items():
+        source = source.replace(word, other)
+    return source
+
+
+def test_the_sync_client_does_what_the_async_one_does() -> None:
+    folder = Path(asynchronous.__file__).parent
+    expected = _synchronously((folder / "asynchronous.py").read_text()).splitlines()
+    actual = (folder / "synchronous.py").read_text().splitlines()
+
+    def substance(lines: list[str]) -> str:
+        body = lines[next(index for index, line in enumerate(lines) if line.startswith("_Out")) :]
+        text = "".join("".join(body).split())
+        # delegation is one line in a generator that is not async
+        loops = {
+            "foreventinself._client.events(self.id,after):yieldevent": "yieldfromself._client.events(self.id,after)",
+            "foriteminitems:yielditem": "yieldfromitems",
+        }
+        for loop, delegation in loops.items():
+            text = text.replace(loop, delegation)
+        return text.replace(",)", ")")
+
+    assert substance(actual) == substance(expected)

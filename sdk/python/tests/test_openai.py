@@ -1,0 +1,80 @@
+"""The client of OpenAI-compatible endpoints: what providers say, as coded errors and whole answers."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from omium import OmiumError, Price, PriceTable
+from omium.llm.openai import StreamedAnswer, completion_of, refusal
+from omium.llm.prices import usage_of, worst_case_micro_credits
+from omium.sse import parse_events_sync
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "code"),
+    [
+        (401, {}, "model_auth"),
+        (429, {}, "model_rate_limited"),
+        (503, {}, "model_overloaded"),
+        (408, {}, "model_overloaded"),
+        (400, {"code": "context_length_exceeded"}, "model_context_length"),
+        (400, {"message": "This model's maximum context length is 8192 tokens"}, "model_context_length"),
+        (400, {"code": "content_filter"}, "model_content_filter"),
+        (400, {"message": "no such parameter"}, "invalid_request"),
+    ],
+)
+def test_refusals_are_coded(status: int, error: dict[str, Any], code: str) -> None:
+    response = httpx.Response(status, headers={"retry-after": "2"})
+    refused = refusal(response, json.dumps({"error": error}))
+    assert refused.code == code
+    if refused.retryable:
+        assert refused.data == {"retryAfterMs": 2000}
+
+
+def test_a_stream_is_put_together() -> None:
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": '{"a"'}}
+    chunks: list[dict[str, Any]] = [
+        {"model": "m", "choices": [{"delta": {"content": "Hel"}}]},
+        {"choices": [{"delta": {"content": "lo"}}]},
+        {"choices": [{"delta": {"tool_calls": [call]}}]},
+        {"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": ": 1}"}}]}}]},
+        {"choices": [{"delta": {}, "finish_reason": "tool_calls"}]},
+        {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}},
+    ]
+    lines = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+    streamed = StreamedAnswer()
+    shown: list[str] = []
+    for event in parse_events_sync(iter(lines.split("\n"))):
+        streamed.feed(event.data, shown.append)
+    completion = completion_of(streamed.answer(), {"model": "asked"})
+    assert shown == ["Hel", "lo"]
+    assert completion["message"].get("tool_calls") == [
+        {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+    ]
+    assert (completion["message"]["content"], completion["finishReason"]) == ("Hello", "tool_calls")
+    assert (completion["model"], completion.get("inputTokens"), completion.get("outputTokens")) == ("m", 3, 4)
+
+
+def test_a_stream_cut_short_is_malformed() -> None:
+    streamed = StreamedAnswer()
+    streamed.feed('{"choices": [{"delta": {"content": "Hel"}}]}', lambda _: None)
+    with pytest.raises(OmiumError) as refused:
+        streamed.answer()
+    assert (refused.value.code, refused.value.retryable) == ("model_malformed", True)
+
+
+def test_prices_are_exact_and_rounded_up() -> None:
+    table = PriceTable("t", {"m": Price(0.1, 0.2), "m-large": Price(1, 2)})
+    message: Any = {"role": "assistant", "content": ""}
+
+    def answer(**members: Any) -> Any:
+        return {"message": message, "finishReason": "stop", **members}
+
+    small = usage_of(table, answer(model="org/m-1", inputTokens=10, outputTokens=10))
+    assert small.get("costMicroCredits") == 3
+    large = usage_of(table, answer(model="m-large-2", inputTokens=1, outputTokens=1))
+    assert large.get("costMicroCredits") == 3
+    assert "costMicroCredits" not in usage_of(table, answer(model="other"))
+    assert worst_case_micro_credits(table, {"model": "m-large", "max_tokens": 10, "messages": []}) > 20
