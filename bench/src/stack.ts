@@ -8,6 +8,7 @@ import { omium } from '@omium/sdk'
 const root = resolve(import.meta.dirname, '../..')
 
 const migrations: ServiceSpec = { name: 'migrations', entry: 'migrations/src/main.ts', kind: 'once' }
+const log: ServiceSpec = { name: 'log', entry: 'producers/log/src/main.ts', kind: 'once' }
 const engine: ServiceSpec = {
   name: 'execution-engine',
   entry: 'consumers/execution-engine/src/main.ts',
@@ -24,8 +25,8 @@ const gateway: ServiceSpec = { name: 'gateway', entry: 'gateway/src/main.ts', ki
 
 /** The whole platform; or the read side alone, when the bench is the engine's place itself. */
 const serviceSets = {
-  platform: [migrations, engine, projections, gateway],
-  'platform without engine': [migrations, projections, gateway],
+  platform: [migrations, log, engine, projections, gateway],
+  'platform without engine': [migrations, log, projections, gateway],
   none: [],
 } as const
 

@@ -1,12 +1,13 @@
 import type { AcceptanceCheckpoint, AcceptedEvent, LogContext, OpenTail, TailBatch } from '@omium/log'
-import { type ErrorCode, eventsTopic, OmiumError } from '@omium/schemas'
+import { type ErrorCode, type EventEnvelope, eventsTopic, OmiumError } from '@omium/schemas'
 
 /**
  * The live end of the log, for this process: one tail over all partitions of the events topic.
  *
  * 1. Acceptance is exact: the fold starts from a stored checkpoint and runs silently to the end, so that what is shown to
  *    subscribers is what every other reader accepts.
- * 2. Dispatch is by envelope: command id to the request that waits for its outcome, aggregate to its subscribers.
+ * 2. Dispatch is by envelope: command id to the request that waits for its outcome, aggregate to its subscribers. What
+ *    nobody here waits for is not even decoded.
  * 3. After an error reading goes on from the offset after the last batch: subscribers miss nothing, they only wait.
  * 4. Nobody waits without a bound, and a subscriber must take what it is given at once or buffer it itself.
  */
@@ -167,8 +168,17 @@ class LiveTail implements Live {
         const checkpoint = stored.get(partition)
         return { partition, fromOffset, ...(checkpoint && checkpoint.nextOffset <= fromOffset && { checkpoint }) }
       }),
+      { wants: (envelope) => this.#wants(envelope) },
     )
     this.#problem = null
+  }
+
+  #wants({ commandId, type, aggregate }: EventEnvelope): boolean {
+    return (
+      (commandId !== undefined && this.#waiters.has(commandId)) ||
+      this.#subscribers.has(aggregate) ||
+      this.#byType.has(type)
+    )
   }
 
   async #run(): Promise<void> {

@@ -165,6 +165,11 @@ export interface TailRequest {
   readonly checkpoint?: AcceptanceCheckpoint
 }
 
+export interface TailOptions {
+  /** Says by the envelope which events are of use here. The others are accepted all the same, but not decoded or delivered. */
+  readonly wants?: (envelope: EventEnvelope) => boolean
+}
+
 export interface Tail {
   next(): Promise<TailBatch | null>
   /** the fold's state after the last delivered batch of that partition */
@@ -249,4 +254,4 @@ export interface CommandSender {
   close(): Promise<void>
 }
 export type OpenCommandSender = (context: LogContext) => Promise<CommandSender>
-export type OpenTail = (context: LogContext, requests: readonly TailRequest[]) => Promise<Tail>
+export type OpenTail = (context: LogContext, requests: readonly TailRequest[], options?: TailOptions) => Promise<Tail>

@@ -203,3 +203,13 @@ test('provisioning asks for durable event topics and is repeatable', async () =>
     { topic: 'sim.dead-letters', partitions: 1 },
   ])
 })
+
+test('an event that nobody wants is accepted, but neither decoded nor delivered', async () => {
+  const garbage = { ...event(2), value: Buffer.from('no JSON') }
+  log.write(topic, 0, [claim(1), event(1), garbage, event(3)])
+  const tail = await openTail(context, [{ partition: 0, fromOffset: 0 }], { wants: ({ version }) => version === 3 })
+  const batch = await tail.next()
+  await tail.close()
+  expect(batch?.events.map(({ envelope }) => envelope.version)).toEqual([3])
+  expect(batch).toMatchObject({ deadLetters: [], rejected: [], nextOffset: 4 })
+})

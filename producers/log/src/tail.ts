@@ -2,9 +2,18 @@
  * Reading accepted events in log order. A tail folds acceptance itself, so what it delivers is what every owner and every
  * other reader holds for accepted. It survives unreachable brokers, and a registry that is away, by reading on where it stood.
  */
-import { eventsTopic, OmiumError } from '@omium/schemas'
+import { type EventEnvelope, eventsTopic, OmiumError } from '@omium/schemas'
 import { AcceptanceFold } from './acceptance.ts'
-import type { AcceptedEvent, DeadLetter, LogContext, OpenTail, Tail, TailBatch, TailRequest } from './contract.ts'
+import type {
+  AcceptedEvent,
+  DeadLetter,
+  LogContext,
+  OpenTail,
+  Tail,
+  TailBatch,
+  TailOptions,
+  TailRequest,
+} from './contract.ts'
 import { messageOf } from './notices.ts'
 import { backoffMs, pause, systemTimers, type Timers } from './timers.ts'
 import type { ReadBatch, TransportReader } from './transport.ts'
@@ -22,10 +31,17 @@ class EventsTail implements Tail {
   readonly #topic: string
   readonly #timers: Timers
   readonly #positions: ReadonlyMap<number, Position>
+  readonly #wants: (envelope: EventEnvelope) => boolean
   #reader: TransportReader | undefined
   #closed = false
 
-  constructor(context: LogContext, requests: readonly TailRequest[], createFold: () => AcceptanceFold) {
+  constructor(
+    context: LogContext,
+    requests: readonly TailRequest[],
+    createFold: () => AcceptanceFold,
+    { wants = () => true }: TailOptions,
+  ) {
+    this.#wants = wants
     this.#context = context
     this.#topic = eventsTopic(context.topicPrefix, context.definition.name)
     this.#timers = context.timers ?? systemTimers
@@ -122,6 +138,7 @@ class EventsTail implements Tail {
         rejected.push({ offset, reason: verdict === 'accepted' ? 'malformed' : verdict, record })
         continue
       }
+      if (!this.#wants(envelope)) continue
       try {
         const data = this.#context.codec.decode('event', envelope.type, envelope.schemaVersion, record)
         events.push({ envelope, type: envelope.type, data, partition, offset })
@@ -138,7 +155,9 @@ export const openTailWith = async (
   context: LogContext,
   requests: readonly TailRequest[],
   createFold: () => AcceptanceFold,
-): Promise<Tail> => new EventsTail(context, requests, createFold)
+  options: TailOptions = {},
+): Promise<Tail> => new EventsTail(context, requests, createFold, options)
 
 /** A checkpoint that cannot be used (damaged, of another format) is ignored: the log is folded from its beginning. */
-export const openTail: OpenTail = (context, requests) => openTailWith(context, requests, () => new AcceptanceFold())
+export const openTail: OpenTail = (context, requests, options) =>
+  openTailWith(context, requests, () => new AcceptanceFold(), options)
