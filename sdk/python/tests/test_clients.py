@@ -130,7 +130,9 @@ def _break_twice(gateway: Gateway) -> None:
     gateway.answers.append(_sse((1, "ExecutionRequested"), (2, "ExecutionStarted")))
     gateway.say(503, _problem("unavailable", 503, True))
     # what came twice is given once
-    gateway.answers.append(_sse((2, "ExecutionStarted"), (3, "ExecutionCompleted")))
+    status, headers, rest = _sse((2, "ExecutionStarted"), (3, "ExecutionCompleted"))
+    live_output = b'event: delta\ndata: {"path": "chat#1", "attempt": 1, "text": "Hel"}\n\n'
+    gateway.answers.append((status, headers, live_output + rest))
 
 
 def test_events_survive_broken_connections(gateway: Gateway) -> None:

@@ -11,22 +11,27 @@ class ServerEvent:
     data: str
     id: str | None
     """the last id that the stream has set"""
+    kind: str = "message"
 
 
 class _Parser:
     def __init__(self) -> None:
         self._data: list[str] = []
         self._id: str | None = None
+        self._kind = ""
 
     def line(self, line: str) -> ServerEvent | None:
         """Takes a line without its end; gives an event when the line completes one."""
         if line == "":
             data, self._data = self._data, []
-            return ServerEvent("\n".join(data), self._id) if data else None
+            kind, self._kind = self._kind or "message", ""
+            return ServerEvent("\n".join(data), self._id, kind) if data else None
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if field == "data":
             self._data.append(value)
+        elif field == "event":
+            self._kind = value
         elif field == "id" and "\0" not in value:
             self._id = value
         return None

@@ -191,6 +191,8 @@ class Client:
                         return
                     for sent in parse_events_sync(response.iter_lines()):
                         failures = 0
+                        if sent.kind == "delta":
+                            continue  # live output, which is shown and never recorded
                         last_id = sent.id if sent.id is not None else last_id
                         event = cast(EventView, json.loads(sent.data))
                         if event["version"] <= last_version:
