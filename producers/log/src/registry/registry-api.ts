@@ -18,8 +18,8 @@ export interface RegistryApi {
 }
 
 const compatibility = COMPATIBILITY.BACKWARD_TRANSITIVE
-const attempts = 5
-const timeoutMs = 10_000
+/** how often a call is made, and how long an answer may take */
+const patience = { attempts: 5, timeoutMs: 10_000 }
 
 const compatibilityReply = z.object({ is_compatible: z.boolean(), messages: z.array(z.string()).optional() })
 
@@ -43,9 +43,15 @@ const statusOf = (error: unknown): number => {
 
 const isAnswer = (status: number): boolean => status > 400 && status < 500 && status !== 429
 
-export const createRegistryApi = (registryUrl: string): RegistryApi => {
+export const createRegistryApi = (registryUrl: string, { attempts, timeoutMs } = patience): RegistryApi => {
   const base = registryUrl.replace(/\/+$/, '')
-  const client = new SchemaRegistry({ host: base, clientId: 'omium', retry: { retries: 0 } })
+  const client = new SchemaRegistry({
+    host: base,
+    clientId: 'omium',
+    retry: { retries: 0 },
+    // left alone it waits for an answer for ever
+    middlewares: [() => ({ prepareRequest: async (next) => (await next()).enhance({ timeout: timeoutMs }) })],
+  })
 
   const once = async (method: string, path: string, body?: unknown): Promise<Reply> => {
     const response = await fetch(`${base}${path}`, {
@@ -64,7 +70,7 @@ export const createRegistryApi = (registryUrl: string): RegistryApi => {
     return { status: response.status, body: parsed }
   }
 
-  /** Every call is idempotent, so it is made again while the registry is starting or overloaded. */
+  /** Every call is idempotent, so it is made again while the registry is starting, overloaded or silent. */
   const patiently = async <T>(what: string, ask: () => Promise<T>): Promise<T> => {
     for (let attempt = 1; ; attempt++) {
       try {
