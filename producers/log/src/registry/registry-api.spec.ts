@@ -9,9 +9,13 @@ test('a registry that takes connections and never answers is given up after its 
   const { port } = silent.address() as { port: number }
   const api = createRegistryApi(`http://127.0.0.1:${port}`, { attempts: 2, timeoutMs: 50 })
   try {
-    for (const ask of [api.idOf('s', '{}'), api.register('s', '{}'), api.exists(1), api.incompatibilities('s', '{}')]) {
-      await expect(ask).rejects.toMatchObject({ code: 'unavailable' })
-    }
+    const asks = [
+      () => api.idOf('s', '{}'),
+      () => api.register('s', '{}'),
+      () => api.exists(1),
+      () => api.incompatibilities('s', '{}'),
+    ]
+    for (const ask of asks) await expect(ask()).rejects.toMatchObject({ code: 'unavailable' })
   } finally {
     for (const socket of sockets) socket.destroy()
     silent.close()
