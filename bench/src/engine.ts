@@ -25,7 +25,12 @@ export const benchEngine = async (flags: Flags, say: (line: string) => void): Pr
   const omium: OmiumRow[] = []
   const peers: PeerResult[] = []
   for (const mode of flags.fsync ? (['fsync'] as const) : (['default', 'fsync'] as const)) {
-    const stack = await startBenchStack({ fsync: mode === 'fsync', services: 'platform', say })
+    const stack = await startBenchStack({
+      fsync: mode === 'fsync',
+      services: 'platform',
+      partitions: flags.partitions,
+      say,
+    })
     try {
       omium.push(...(await measureOmium(stack, mode, flags, say)))
       // beside the fsync rows: that is what the peers do

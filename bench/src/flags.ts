@@ -13,6 +13,8 @@ export interface Flags {
   readonly json: boolean
   /** how runs are started and awaited: over HTTP, or by commands and events on the log */
   readonly via: 'gateway' | 'log'
+  /** engine: partitions of each topic */
+  readonly partitions: number
   readonly concurrency: readonly number[]
   readonly warmupMs: number
   readonly measureMs: number
@@ -29,6 +31,7 @@ export const usage = `npm run bench -- [engine|recovery|rebuild|soak] [options]
   --fsync              only with flush.messages=1
   --json               results as one JSON document
   --via gateway|log    engine, soak: how runs are started and awaited (default gateway)
+  --partitions N       engine: of each topic (default 4, as npm start has them)
   --concurrency LIST   engine: workflows at a time (default 1,50,200,1000); soak takes the first (default 50)
   --seconds N          engine: length of a row (default 6), after --warmup-seconds (default 3)
   --kills N            recovery: kills of each kind (default 30)
@@ -46,6 +49,7 @@ export const readFlags = (args: readonly string[]): Flags => {
         fsync: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         via: { type: 'string', default: 'gateway' },
+        partitions: { type: 'string', default: '4' },
         concurrency: { type: 'string' },
         seconds: { type: 'string', default: '6' },
         'warmup-seconds': { type: 'string', default: '3' },
@@ -64,6 +68,7 @@ export const readFlags = (args: readonly string[]): Flags => {
       fsync: values.fsync,
       json: values.json,
       via: values.via,
+      partitions: positive('--partitions', values.partitions),
       concurrency: levels.split(',').map((level) => positive('--concurrency', level)),
       warmupMs: positive('--warmup-seconds', values['warmup-seconds']) * 1000,
       measureMs: positive('--seconds', values.seconds) * 1000,

@@ -33,6 +33,7 @@ const serviceSets = {
 export interface BenchStackOptions {
   readonly fsync: boolean
   readonly services: keyof typeof serviceSets
+  /** of the commands and the events topic; default 4, as the local stack has them */
   readonly partitions?: number
   readonly say: (line: string) => void
 }
@@ -67,7 +68,7 @@ export interface BenchStack {
 export const startBenchStack = async ({
   fsync,
   services,
-  partitions = 12,
+  partitions = 4,
   say,
 }: BenchStackOptions): Promise<BenchStack> => {
   const home = mkdtempSync(join(tmpdir(), 'omium-bench-'))
