@@ -1,6 +1,6 @@
 import { type JournalEntry, requestHashOf, type WorkerMessage } from '@omium/schemas'
 import { pino } from 'pino'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { z } from 'zod'
 import { agent } from '../agent.ts'
 import type { AnyAgent } from '../context.ts'
@@ -92,9 +92,7 @@ describe('an effect in doubt', () => {
     const { receive, types } = begin(payer(ran, () => answer.promise))
     await settle()
     receive({ type: 'resolve', entry: { ...base, status: 'retrying', stepAttempt: 2, retryAt: 0 } })
-    await new Promise((resolve) => setTimeout(resolve, 5))
-    await settle()
-    expect(types()).toEqual(['step_started'])
+    await vi.waitFor(() => expect(types()).toEqual(['step_started']))
     receive({ type: 'ack', seq: 1, idempotencyKey: 'idem' })
     answer.resolve({ status: 'completed', output: 'too late' })
     await settle()
@@ -110,7 +108,7 @@ describe('an effect in doubt', () => {
     const retrying: JournalEntry = { ...base, status: 'retrying', stepAttempt: 2, retryAt: 0 }
     receive({ type: 'resolve', entry: retrying })
     receive({ type: 'ack', seq: 1, entry: retrying })
-    await new Promise((resolve) => setTimeout(resolve, 5))
+    await vi.waitFor(() => expect(types()).toEqual(['step_reconciled', 'step_started']))
     await settle()
     expect(types()).toEqual(['step_reconciled', 'step_started'])
   })
@@ -145,9 +143,7 @@ describe('an effect in doubt', () => {
     const { sent, receive } = begin(subject, [timer, unknown])
     await settle()
     receive({ type: 'resolve', entry: { ...base, status: 'completed', value: 'by hand' } })
-    await new Promise((resolve) => setTimeout(resolve, 40))
-    await settle()
+    await vi.waitFor(() => expect(sent.at(-1)).toMatchObject({ type: 'complete', output: 'by hand' }))
     expect(asked).toBe(0)
-    expect(sent.at(-1)).toMatchObject({ type: 'complete', output: 'by hand' })
   })
 })
