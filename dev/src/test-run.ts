@@ -6,9 +6,11 @@
  * 3. When nothing ran the exit code is not zero.
  * 4. The Python SDK's own tests belong to the unit tests: they run when no path or one in sdk/python is asked for.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { startVitest, type TestCase, type TestModule } from 'vitest/node'
 import { root } from './layout.ts'
 import { ensurePython, pythonProject } from './python.ts'
@@ -39,13 +41,17 @@ const countPytest = (output: string): Tally => {
   return { passed: count('passed'), failed: failed.reduce((sum, one) => sum + one, 0) }
 }
 
-const runPytest = async (tally: Tally): Promise<void> => {
+/** Runs beside the specs: it needs one core and none of their services. */
+const runPytest = async (): Promise<{ counted: Tally; report: string }> => {
   const { python } = await ensurePython({ progress: (line) => console.log(`  ${line}`) })
-  const run = spawnSync(python, ['-m', 'pytest', '-p', 'no:cacheprovider'], { cwd: pythonProject, encoding: 'utf8' })
-  console.log(`sdk/python (pytest)\n${run.stdout}${run.stderr}`)
-  const counted = countPytest(run.stdout)
-  tally.passed += counted.passed
-  tally.failed += counted.failed === 0 && run.status !== 0 ? 1 : counted.failed
+  const child = spawn(python, ['-m', 'pytest', '-p', 'no:cacheprovider'], {
+    cwd: pythonProject,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')])
+  const counted = countPytest(stdout)
+  if (counted.failed === 0 && code !== 0) counted.failed = 1
+  return { counted, report: `sdk/python (pytest)\n${stdout}${stderr}` }
 }
 
 const [first, ...others] = process.argv.slice(2)
@@ -54,12 +60,10 @@ const filters = unitOnly ? others : process.argv.slice(2)
 
 const tally: Tally = { passed: 0, failed: 0 }
 const wantsPython = filters.length === 0 || filters.some((filter) => filter.startsWith('sdk/python'))
-if (wantsPython && existsSync(join(root, 'sdk/python'))) {
-  await runPytest(tally).catch((error: unknown) => {
-    console.error(error)
-    tally.failed++
-  })
-}
+const pytest =
+  wantsPython && existsSync(join(root, 'sdk/python'))
+    ? runPytest().catch((error: unknown) => ({ counted: { passed: 0, failed: 1 }, report: String(error) }))
+    : undefined
 const vitest = await startVitest('test', filters, {
   watch: false,
   project: unitOnly ? ['unit'] : ['unit', 'int', 'e2e'],
@@ -75,6 +79,12 @@ if (vitest) {
   await vitest.close()
 } else {
   tally.failed++
+}
+const python = await pytest
+if (python) {
+  console.log(python.report)
+  tally.passed += python.counted.passed
+  tally.failed += python.counted.failed
 }
 console.log(`${tally.passed} passed, ${tally.failed} failed`)
 process.exit(tally.failed === 0 && tally.passed > 0 ? 0 : 1)
