@@ -2,9 +2,6 @@ import { defineConfig } from 'vitest/config'
 
 const common = { root: '.', environment: 'node' as const, exclude: ['**/node_modules/**', '**/dist/**', '.omium/**'] }
 
-/** The agent frameworks are installed only when asked for, and only then their specs run. */
-const withoutFrameworks = process.env['OMIUM_FRAMEWORKS'] === 'all' ? [] : ['sdk/python/test/frameworks/**']
-
 /** Three kinds of specs; the suffix tells the cost. `int` and `e2e` run against the real, isolated stack. */
 export default defineConfig({
   test: {
@@ -35,7 +32,6 @@ export default defineConfig({
           ...common,
           name: 'e2e',
           include: ['**/*.e2e.spec.ts'],
-          exclude: [...common.exclude, ...withoutFrameworks],
           globalSetup: ['dev/src/testing/global-setup.ts'],
           testTimeout: 180_000,
           hookTimeout: 180_000,

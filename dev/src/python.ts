@@ -36,36 +36,25 @@ const interpreter = async (): Promise<{ command: string; version: string }> => {
   )
 }
 
-const install = async (command: string, locks: readonly string[]): Promise<void> => {
+/** Exact versions: what the SDK needs and its tests, and the agent frameworks that it has adapters for. */
+const locks = ['requirements.lock', 'requirements-frameworks.lock'].map((file) => join(pythonProject, file))
+
+/** The installer, from the same registry as everything else; it installs what takes pip minutes in seconds. */
+const installer = 'uv==0.13.9'
+
+const install = async (command: string): Promise<void> => {
   rmSync(home, { recursive: true, force: true })
   mkdirSync(dirname(home), { recursive: true })
   const python = join(home, 'bin/python')
-  const requirements = locks.flatMap((file) => ['-r', file])
-  const uv = which('uv')
-  if (uv) {
-    await runCommand(uv, ['venv', '--quiet', '--python', command, home])
-    await runCommand(uv, ['pip', 'install', '--quiet', '--python', python, ...requirements])
-    await runCommand(uv, [
-      'pip',
-      'install',
-      '--quiet',
-      '--python',
-      python,
-      '--no-deps',
-      '--no-build-isolation',
-      '-e',
-      pythonProject,
-    ])
-    return
-  }
   await runCommand(command, ['-m', 'venv', home])
-  const pip = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-input']
-  await runCommand(python, [...pip, ...requirements], { timeoutMs: 1_800_000 })
-  await runCommand(python, [...pip, '--no-deps', '--no-build-isolation', '-e', pythonProject])
+  await runCommand(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-input', installer])
+  const uv = ['-m', 'uv', 'pip', 'install', '--quiet', '--python', python, '--no-deps']
+  await runCommand(python, [...uv, ...locks.flatMap((file) => ['-r', file])], { timeoutMs: 1_800_000 })
+  await runCommand(python, [...uv, '--no-build-isolation', '-e', pythonProject])
 }
 
 /** What an environment was made from. */
-const stampOf = (version: string, locks: readonly string[]): string => {
+const stampOf = (version: string): string => {
   const hash = createHash('sha256').update(version).update(home)
   for (const file of locks) hash.update('\0').update(readFileSync(file))
   // the settings of tools may change without another installation
@@ -74,30 +63,15 @@ const stampOf = (version: string, locks: readonly string[]): string => {
 }
 
 /**
- * Makes `.omium/python` hold what sdk/python/requirements.lock says, with sdk/python itself installed in place; with
- * `OMIUM_FRAMEWORKS=all` in the environment the agent frameworks of requirements-frameworks.lock as well.
- * Does nothing when it does already. Processes that want it at the same time wait for one of them to make it.
+ * Makes `.omium/python` hold what the lock files of sdk/python say, with sdk/python itself installed in place. Does nothing
+ * when it does already. Processes that want it at the same time wait for one of them to make it.
  * @throws OmiumError `unavailable` when there is no Python 3.11 or the packages can't be installed
  */
-export const ensurePython = async ({
-  progress,
-  env = process.env,
-}: {
-  progress: Progress
-  env?: Record<string, string | undefined>
-}): Promise<PythonEnvironment> => {
+export const ensurePython = async ({ progress }: { progress: Progress }): Promise<PythonEnvironment> => {
   const environment = { python: join(home, 'bin/python'), bin: join(home, 'bin') }
   const { command, version } = await interpreter()
-  const core = join(pythonProject, 'requirements.lock')
-  // a superset: whoever has the frameworks keeps them when they are not asked for, as they take minutes to install
-  const frameworks = [core, join(pythonProject, 'requirements-frameworks.lock')]
-  const wantsFrameworks = env['OMIUM_FRAMEWORKS'] === 'all'
-  const locks = wantsFrameworks ? frameworks : [core]
-  const isMade = (): boolean => {
-    if (!existsSync(stampFile)) return false
-    const stamp = readFileSync(stampFile, 'utf8')
-    return stamp === stampOf(version, frameworks) || (!wantsFrameworks && stamp === stampOf(version, [core]))
-  }
+  const stamp = stampOf(version)
+  const isMade = (): boolean => existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp
   if (isMade()) return environment
   mkdirSync(dirname(home), { recursive: true })
   const unlock = await lock(`${home}.lock`)
@@ -106,8 +80,8 @@ export const ensurePython = async ({
     progress(
       `installing the Python packages of ${locks.map((file) => basename(file)).join(' and ')} (Python ${version})`,
     )
-    await install(command, locks)
-    writeFileSync(stampFile, stampOf(version, locks))
+    await install(command)
+    writeFileSync(stampFile, stamp)
     return environment
   } finally {
     unlock()
