@@ -16,6 +16,8 @@ export interface WaitingRun {
   readonly agentId: string
   readonly priority: number
   readonly requestedAt: number
+  /** goes to this worker only when no other has a slot free */
+  readonly avoidedWorker: string | null
   /** since when a worker could have had it, ms */
   readonly since: number
 }
@@ -70,13 +72,16 @@ export class Dispatcher {
     }
   }
 
-  /** The least loaded session that can take a run of this agent now. */
-  freeSession(tenant: string, agentId: string): WorkerSession | undefined {
+  /** The least loaded session that can take a run of this agent now; the avoided worker's only when it is the last. */
+  freeSession(tenant: string, agentId: string, avoidedWorker: string | null = null): WorkerSession | undefined {
     let best: WorkerSession | undefined
+    let avoided: WorkerSession | undefined
     for (const session of this.#sessions.get(keyOf(tenant, agentId)) ?? []) {
-      if (session.freeSlots > 0 && (!best || session.freeSlots > best.freeSlots)) best = session
+      if (session.freeSlots <= 0) continue
+      if (session.workerId === avoidedWorker) avoided = session
+      else if (!best || session.freeSlots > best.freeSlots) best = session
     }
-    return best
+    return best ?? avoided
   }
 
   /** True when somebody of this agent's queue would have to be overtaken. */
@@ -136,7 +141,9 @@ export class Dispatcher {
       this.#waiting--
       run.partition.queued.delete(run.aggregate)
       if (queue.size === 0) this.#queues.delete(key)
-      if (this.#start(run, session)) return queue.size > 0
+      const { tenant, agentId, avoidedWorker } = run
+      const taker = avoidedWorker === session.workerId ? this.freeSession(tenant, agentId, avoidedWorker) : session
+      if (this.#start(run, taker ?? session)) return queue.size > 0
     }
     return false
   }
