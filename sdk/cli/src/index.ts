@@ -5,6 +5,8 @@ import { addDevCommands } from './commands/dev.ts'
 import { addExecutionsCommand } from './commands/executions.ts'
 import { addProjectionsCommand } from './commands/projections.ts'
 import { addReplayCommand } from './commands/replay.ts'
+import { addReplaysCommand } from './commands/replays.ts'
+import { addDiffCommand } from './commands/rewind.ts'
 import { addRunCommand } from './commands/run.ts'
 import { exitCodeOf, exitCodes } from './exit-codes.ts'
 import type { Io } from './io.ts'
@@ -26,6 +28,8 @@ const programOf = (io: Io): Command => {
   addAgentsCommand(program, io)
   addProjectionsCommand(program, io)
   addReplayCommand(program, io)
+  addReplaysCommand(program, io)
+  addDiffCommand(program, io)
   addDevCommands(program, io)
   settled(program, io)
   return program
