@@ -203,7 +203,8 @@ def test_the_sync_client_does_what_the_async_one_does() -> None:
 
 
 def test_going_back_and_starting_over(gateway: Gateway) -> None:
-    for answer in (RECEIPT, {"effects": []}, RECEIPT):
+    answers: list[dict[str, Any]] = [RECEIPT, {"effects": []}, RECEIPT]
+    for answer in answers:
         gateway.say(200, answer)
     item = {"name": "search", "entry": {"status": "completed", "path": "search#1", "kind": "step", "value": 1}}
     gateway.say(200, {"items": [item], "nextCursor": "1"})
