@@ -1,0 +1,74 @@
+import { OmiumError } from '@omium/schemas'
+import type { Minting, StreamReader, WireEvent } from '../dialects/dialect.ts'
+import type { Target } from '../registry/registry.ts'
+import type { ChatChunk, ChatCompletion, ChatRequest, Embeddings, EmbeddingsRequest } from '../wire/chat.ts'
+import type { SendOptions, Transport } from './transport.ts'
+
+/** One request to one provider: translated, sent, and its answer translated back. Nothing is tried twice here. */
+export interface Exchanges {
+  complete(target: Target, request: ChatRequest, options: SendOptions): Promise<ChatCompletion>
+  /** resolves with the first chunk in hand, so that what fails before it can still be tried elsewhere */
+  stream(target: Target, request: ChatRequest, options: SendOptions): Promise<AsyncGenerator<ChatChunk, void>>
+  embed(target: Target, request: EmbeddingsRequest, options: SendOptions): Promise<Embeddings>
+}
+
+/** Whatever a translation stumbles over is in the provider's answer: it is not what the API promises. */
+const readable = <T>(provider: string, read: () => T): T => {
+  try {
+    return read()
+  } catch (cause) {
+    if (cause instanceof OmiumError) throw cause
+    throw new OmiumError('model_malformed', `${provider} sent something that cannot be read`, { cause })
+  }
+}
+
+const chunksIn = async function* (
+  provider: string,
+  events: AsyncGenerator<WireEvent, void>,
+  reader: StreamReader,
+): AsyncGenerator<ChatChunk, void> {
+  for await (const event of events) {
+    yield* readable(provider, () => reader.read(event))
+    if (reader.done) break
+  }
+  yield* readable(provider, () => reader.end())
+}
+
+export const createExchanges = (transport: Transport, minting: Minting): Exchanges => {
+  const optionsFor = ({ provider }: Target, options: SendOptions): SendOptions => {
+    const takesKeys = provider.settings.idempotencyKeys ?? provider.dialect.idempotencyKeys
+    return takesKeys ? options : { ...options, idempotencyKey: undefined }
+  }
+  return {
+    async complete(target, request, options) {
+      const { provider, model } = target
+      const wire = provider.dialect.chat(request, model, false)
+      const answer = await transport.json(provider, wire, optionsFor(target, options))
+      return readable(provider.name, () => provider.dialect.completion(answer, model, minting))
+    },
+
+    async stream(target, request, options) {
+      const { provider, model } = target
+      const wire = provider.dialect.chat(request, model, true)
+      const events = await transport.events(provider, wire, optionsFor(target, options))
+      const chunks = chunksIn(provider.name, events, provider.dialect.stream(model, minting))
+      const first = await chunks.next()
+      return (async function* () {
+        if (first.done) return
+        try {
+          yield first.value
+          yield* chunks
+        } finally {
+          await chunks.return()
+        }
+      })()
+    },
+
+    async embed(target, request, options) {
+      const { provider, model } = target
+      const wire = provider.dialect.embeddings(request, model)
+      const answer = await transport.json(provider, wire, optionsFor(target, options))
+      return readable(provider.name, () => provider.dialect.embedded(answer, request, model))
+    },
+  }
+}
