@@ -138,10 +138,11 @@ const bounded = (ms: number): number => Math.min(86_400_000, Math.ceil(ms))
 const longestMessage = 1000
 
 const errorOf = (said: Said, status: number | undefined, retryAfterMs: number | undefined): OmiumError => {
+  const text = byText.find(([pattern]) => pattern.test(said.message))?.[1]
   const word = said.words.map((one) => byWord[one]).find((found) => found !== undefined)
-  const text = byText.find(([pattern]) => pattern.test(said.message))
-  // words of a kind ("invalid_request_error") leave the reason to the text; texts beat only those
-  const code = text?.[1] ?? word ?? (status === undefined ? 'model_overloaded' : byStatus(status))
+  const plain = status === undefined ? 'model_overloaded' : byStatus(status)
+  // a status that blames the request is right even where the words blame the server (Ollama's unknown models)
+  const code = text ?? (plain === 'invalid_request' && word === 'model_overloaded' ? plain : (word ?? plain))
   const told = said.message.slice(0, longestMessage) || 'nothing'
   const detail =
     status === undefined ? `the model provider broke off: ${told}` : `the model provider answered ${status}: ${told}`

@@ -109,20 +109,14 @@ export const createRegistry = (
     route(name, tenant) {
       const exact = Object.hasOwn(settings.models, name) ? settings.models[name] : undefined
       if (open(exact, tenant)) return { name, targets: targetsOf(exact, name), settings: exact }
-      const candidates = exact ? [] : patterns
-      // `provider/model`: the part before the slash is a provider that some open pattern leads to
-      const slash = name.indexOf('/')
-      const named = slash > 0 ? providers.get(name.slice(0, slash)) : undefined
-      for (const pattern of candidates) {
+      // a name of its own that is closed to this tenant does not fall through to a pattern
+      for (const pattern of exact ? [] : patterns) {
+        const prefix = pattern.slice(0, -1)
         const route = settings.models[pattern]
-        if (!open(route, tenant)) continue
-        if (named && route.targets.some(({ provider }) => provider === named.name))
-          return { name, targets: [{ provider: named, model: name.slice(slash + 1) }], settings: route }
-      }
-      for (const pattern of candidates) {
-        const route = settings.models[pattern]
-        if (name.startsWith(pattern.slice(0, -1)) && open(route, tenant))
-          return { name, targets: targetsOf(route, name), settings: route }
+        if (!name.startsWith(prefix) || !open(route, tenant)) continue
+        // `openai/*`: the provider's own names have no such beginning
+        const own = prefix.endsWith('/') && providers.has(prefix.slice(0, -1)) ? name.slice(prefix.length) : name
+        return { name, targets: targetsOf(route, own), settings: route }
       }
       throw new OmiumError('not_found', `there is no model "${name}"; GET /v1/models lists those there are`)
     },

@@ -229,7 +229,11 @@ const createLlm = (run: CallHost, scope: PathScope): LlmContext => {
       if (typeof stream === 'function') stream(text)
     }
     const fn = async (info: StepInfo): Promise<ChatResult> => {
-      const completion = await complete(recorded, { signal: info.signal, onDelta: stream ? show : undefined })
+      const completion = await complete(recorded, {
+        signal: info.signal,
+        onDelta: stream ? show : undefined,
+        idempotencyKey: info.idempotencyKey,
+      })
       const usage = usageOf(prices, completion)
       info.reportUsage(usage)
       const { message, finishReason } = completion

@@ -207,4 +207,7 @@ def _usage(run: Run, answer: dict[str, Any], model: str) -> Usage:
         completion["inputTokens"] = tokens_in
     if isinstance(tokens_out, int):
         completion["outputTokens"] = tokens_out
+    cost = used.get("omium_cost_micro_credits")
+    if isinstance(cost, int):
+        completion["costMicroCredits"] = cost
     return usage_of(run.port.llm.prices, completion)
