@@ -75,8 +75,8 @@ const settings = () =>
         spare: { targets: [target('first'), target('second', 'claude-haiku-4-5')] },
         claude: { targets: [target('second', 'claude-haiku-4-5')] },
         gemini: { targets: [target('google', 'gemini-2.5-flash')] },
-        hasty: {
-          targets: [target('first', 'hasty')],
+        'hasty-*': {
+          targets: [{ provider: 'first' }],
           timeouts: { firstByteMs: 150, idleMs: 150, totalMs: 1000 },
           maxAnswerBytes: 4096,
         },
@@ -101,7 +101,7 @@ beforeAll(async () => {
   await seedTenant(databaseUrl, { tenant: 'ten_b', name: 'B', apiKey: keyB })
   redisGate = new Gate()
   const redis = new URL(stack.redisUrl)
-  await redisGate.open(redis)
+  await redisGate.open(new URL(redis))
   redis.hostname = '127.0.0.1'
   redis.port = String(redisGate.port)
   const config = readConfig({
@@ -138,6 +138,13 @@ const claudeSays = (text: string): Answer =>
     stop_reason: 'end_turn',
     usage: { input_tokens: 100, output_tokens: 10 },
   })
+
+/** Goes on and on, until somebody hangs up. */
+const chatter: Answer = (_, response) => {
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+  const timer = setInterval(() => response.write(`data: ${JSON.stringify(chunk({ content: 'x'.repeat(200) }))}\n\n`), 5)
+  response.on('close', () => clearInterval(timer))
+}
 
 const clientOf = (key = keyA) => new OpenAI({ baseURL: `${gateway.url}/v1`, apiKey: key, maxRetries: 0 })
 const messages = [{ role: 'user' as const, content: 'Hi' }]
@@ -183,7 +190,9 @@ describe('a call', () => {
 
   it('works with the official client: answers, tools and lists', async () => {
     const client = clientOf()
-    const tools = [{ type: 'function' as const, function: { name: 'f', parameters: { type: 'object', properties: {} } } }]
+    const tools = [
+      { type: 'function' as const, function: { name: 'f', parameters: { type: 'object', properties: {} } } },
+    ]
     second.play(
       json(200, {
         id: 'msg_2',
@@ -205,7 +214,12 @@ describe('a call', () => {
   })
 
   it('streams to the official client, with usage last', async () => {
-    const parts = [chunk({ role: 'assistant', content: 'he' }), chunk({ content: 'llo' }), chunk({}, 'stop'), usageChunk]
+    const parts = [
+      chunk({ role: 'assistant', content: 'he' }),
+      chunk({ content: 'llo' }),
+      chunk({}, 'stop'),
+      usageChunk,
+    ]
     first.play(events(parts))
     const stream = await clientOf().chat.completions.create({
       model: 'plain',
@@ -365,11 +379,26 @@ describe('a provider that fails', () => {
   })
 
   it.each<[string, string, Answer, string]>([
-    ['hangs', 'hasty', hang, 'model_overloaded'],
-    ['answers with a broken JSON', 'fragile-e', (_, response) => void response.end('{"choices": [{"mes'), 'model_malformed'],
+    ['hangs', 'hasty-a', hang, 'model_overloaded'],
+    [
+      'answers with a broken JSON',
+      'fragile-e',
+      (_, response) => void response.end('{"choices": [{"mes'),
+      'model_malformed',
+    ],
     ['answers with something else', 'fragile-f', json(200, { hello: 1 }), 'model_malformed'],
-    ['answers endlessly', 'hasty', (_, response) => void response.end(`{"a":"${'x'.repeat(8000)}"}`), 'model_malformed'],
-    ['redirects', 'fragile-g', (_, response) => void response.writeHead(302, { location: 'http://127.0.0.1:1' }).end(), 'model_malformed'],
+    [
+      'answers endlessly',
+      'hasty-b',
+      (_, response) => void response.end(`{"a":"${'x'.repeat(8000)}"}`),
+      'model_malformed',
+    ],
+    [
+      'redirects',
+      'fragile-g',
+      (_, response) => void response.writeHead(302, { location: 'http://127.0.0.1:1' }).end(),
+      'model_malformed',
+    ],
     ['filters', 'plain', refusal(400, 'no', 'content_filter'), 'model_content_filter'],
     ['finds it too long', 'plain', refusal(400, 'long', 'context_length_exceeded'), 'model_context_length'],
     ['refuses the key', 'plain', refusal(401, `bad key ${canary}`, 'invalid_api_key'), 'model_auth'],
@@ -384,10 +413,20 @@ describe('a provider that fails', () => {
   it.each<[string, string, Answer, string]>([
     ['breaks off', 'plain', drop(events([chunk({ content: 'he' })], { end: false, done: false })), 'model_overloaded'],
     ['ends without an end', 'plain', events([chunk({ content: 'he' })], { done: false }), 'model_malformed'],
-    ['falls silent', 'hasty', events([chunk({ content: 'he' })], { end: false, done: false }), 'model_overloaded'],
-    ['says nonsense', 'plain', events([chunk({ content: 'he' }), '{"choices": [{'], { done: false }), 'model_malformed'],
-    ['says that it fails', 'plain', events([chunk({ content: 'he' }), { error: { message: `x ${canary}`, code: 429 } }]), 'model_rate_limited'],
-    ['never ends', 'hasty', events([...Array(40).keys()].map(() => chunk({ content: 'x'.repeat(100) })), { end: false }), 'model_malformed'],
+    ['falls silent', 'hasty-c', events([chunk({ content: 'he' })], { end: false, done: false }), 'model_overloaded'],
+    [
+      'says nonsense',
+      'plain',
+      events([chunk({ content: 'he' }), '{"choices": [{'], { done: false }),
+      'model_malformed',
+    ],
+    [
+      'says that it fails',
+      'plain',
+      events([chunk({ content: 'he' }), { error: { message: `x ${canary}`, code: 429 } }]),
+      'model_rate_limited',
+    ],
+    ['never ends', 'hasty-d', chatter, 'model_malformed'],
   ])('in the middle of a stream and %s is an event of its own', async (_what, model, answer, code) => {
     // each in a breaker window of its own would be slow: these few failures stay below its minimum together
     first.play(answer)

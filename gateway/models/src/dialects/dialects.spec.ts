@@ -288,7 +288,7 @@ describe("Gemini's dialect", () => {
     const next = ask({
       messages: [
         { role: 'user', content: 'Hi' },
-        { role: 'assistant', content: null, tool_calls: [call!] },
+        { role: 'assistant', content: null, tool_calls: [{ ...call! }] },
         { role: 'tool', tool_call_id: call!.id, content: 'noon' },
       ],
     })

@@ -23,7 +23,7 @@ from ..errors import OmiumError
 from ..json import JsonValue, dumps, plain_json
 from ..llm.context import LLM_RETRY
 from ..llm.model import Completion, Usage
-from ..llm.openai import StreamedAnswer, refusal
+from ..llm.openai import StreamedAnswer, idempotency_header, refusal
 from ..llm.prices import usage_of, worst_case_micro_credits
 from ..replay.run import Run
 from ..replay.step_call import StepInfo, TryAgain
@@ -60,6 +60,7 @@ async def _handle_async(self: httpx.AsyncHTTPTransport, request: httpx.Request) 
     outgoing = _asking_for_usage(request, body)
 
     async def send() -> tuple[httpx.Response, bytes]:
+        outgoing.headers.update(idempotency_header())
         response = cast(httpx.Response, await _state["async"](self, outgoing))
         try:
             return response, await response.aread()
@@ -77,6 +78,7 @@ def _handle_sync(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Res
     outgoing = _asking_for_usage(request, body)
 
     def send() -> tuple[httpx.Response, bytes]:
+        outgoing.headers.update(idempotency_header())
         response = cast(httpx.Response, _state["sync"](self, outgoing))
         try:
             return response, response.read()

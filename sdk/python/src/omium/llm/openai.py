@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Callable
@@ -11,6 +12,7 @@ import httpx
 
 from ..errors import OmiumError, error_catalogue
 from ..json import dumps
+from ..replay.step_call import current_step
 from ..sse import parse_events
 from .model import AssistantMessage, ChatRequest, Completion
 
@@ -31,6 +33,19 @@ _PLAIN_CODES = (
 def _is_ours(code: object) -> bool:
     """Omium's model gateway says what went wrong in codes of the catalogue: they need no guessing."""
     return isinstance(code, str) and code in error_catalogue and (code.startswith("model_") or code in _PLAIN_CODES)
+
+
+def idempotency_header() -> dict[str, str]:
+    """The key of the step that is running, the same for every try of it; nothing outside of steps.
+
+    What a header cannot carry goes as its hash.
+    """
+    step = current_step()
+    if step is None:
+        return {}
+    key = step.idempotency_key
+    fits = re.fullmatch(r"[\x21-\x7e]{1,255}", key) is not None
+    return {"idempotency-key": key if fits else hashlib.sha256(key.encode()).hexdigest()}
 
 
 def _retry_after(response: httpx.Response) -> dict[str, Any]:
@@ -167,7 +182,8 @@ class OpenAiCompatible:
         if on_delta is not None:
             body = {**request, "stream": True, "stream_options": {"include_usage": True}}
         try:
-            async with self._client.stream("POST", self._url, content=dumps(body), headers=self._headers) as response:
+            headers = {**self._headers, **idempotency_header()}
+            async with self._client.stream("POST", self._url, content=dumps(body), headers=headers) as response:
                 if not response.is_success:
                     raise refusal(response, (await response.aread()).decode("utf-8", "replace"))
                 if on_delta is not None and "event-stream" in response.headers.get("content-type", ""):
