@@ -41,7 +41,8 @@ export interface Told<T> {
 
 export interface ModelService {
   complete(request: ChatRequest, ask: Ask): Promise<Told<ChatCompletion>>
-  stream(request: ChatRequest, ask: Ask): Promise<Told<AsyncGenerator<ChatChunk, void>>>
+  /** the chunks, those together that came together */
+  stream(request: ChatRequest, ask: Ask): Promise<Told<AsyncGenerator<readonly ChatChunk[], void>>>
   embed(request: EmbeddingsRequest, ask: Ask): Promise<Told<Embeddings>>
   /** undefined when the model has no price */
   worstCase(request: ChatRequest | EmbeddingsRequest, tenant: string): number | undefined
@@ -179,12 +180,12 @@ export const createModelService = (parts: ServiceParts): ModelService => {
         const answer = hit as unknown as ChatCompletion
         const chunks = chunksOf({ ...answer, ...free(answer.usage) })
         const value = (async function* () {
-          yield* chunks
+          yield chunks
         })()
         return { value, target: undefined, cache: outcome, tries: 0 }
       }
       const whole = keep && new ChunkAssembler()
-      const { value, target, tries } = await dispatched<AsyncGenerator<ChatChunk, void>>(
+      const { value, target, tries } = await dispatched<AsyncGenerator<readonly ChatChunk[], void>>(
         'stream',
         route,
         request,
@@ -193,18 +194,19 @@ export const createModelService = (parts: ServiceParts): ModelService => {
         async ([to, options], ended) => {
           const chunks = await exchanges.stream(to, request, options)
           const { promise: settled, resolve, reject } = settling()
-          const read = async function* (): AsyncGenerator<ChatChunk, void> {
+          const read = async function* (): AsyncGenerator<readonly ChatChunk[], void> {
             let last: WireUsage | undefined
             let failure: unknown = new CallerGone()
             try {
-              for await (const chunk of chunks) {
-                const usage = chunk.usage && priced(route, to, chunk.model, chunk.usage)
-                // some tell it with every chunk: the last one is the sum
-                if (usage) last = usage
-                const told = usage ? { ...chunk, usage } : chunk
-                whole?.add(told)
-                yield told
-              }
+              for await (const batch of chunks)
+                yield batch.map((chunk) => {
+                  const usage = chunk.usage && priced(route, to, chunk.model, chunk.usage)
+                  // some tell it with every chunk: the last one is the sum
+                  if (usage) last = usage
+                  const told = usage ? { ...chunk, usage } : chunk
+                  whole?.add(told)
+                  return told
+                })
               failure = undefined
             } catch (error) {
               failure = error

@@ -7,8 +7,15 @@ import type { SendOptions, Transport } from './transport.ts'
 /** One request to one provider: translated, sent, and its answer translated back. Nothing is tried twice here. */
 export interface Exchanges {
   complete(target: Target, request: ChatRequest, options: SendOptions): Promise<ChatCompletion>
-  /** resolves with the first chunk in hand, so that what fails before it can still be tried elsewhere */
-  stream(target: Target, request: ChatRequest, options: SendOptions): Promise<AsyncGenerator<ChatChunk, void>>
+  /**
+   * The chunks, those together that came together. Resolves with the first in hand, so that what fails before it can still be
+   * tried elsewhere.
+   */
+  stream(
+    target: Target,
+    request: ChatRequest,
+    options: SendOptions,
+  ): Promise<AsyncGenerator<readonly ChatChunk[], void>>
   embed(target: Target, request: EmbeddingsRequest, options: SendOptions): Promise<Embeddings>
 }
 
@@ -24,14 +31,26 @@ const readable = <T>(provider: string, read: () => T): T => {
 
 const chunksIn = async function* (
   provider: string,
-  events: AsyncGenerator<WireEvent, void>,
+  batches: AsyncGenerator<readonly WireEvent[], void>,
   reader: StreamReader,
-): AsyncGenerator<ChatChunk, void> {
-  for await (const event of events) {
-    yield* readable(provider, () => reader.read(event))
+): AsyncGenerator<readonly ChatChunk[], void> {
+  for await (const batch of batches) {
+    const chunks: ChatChunk[] = []
+    try {
+      for (const event of batch) {
+        chunks.push(...readable(provider, () => reader.read(event)))
+        if (reader.done) break
+      }
+    } catch (error) {
+      // what was said before it counts
+      if (chunks.length > 0) yield chunks
+      throw error
+    }
+    if (chunks.length > 0) yield chunks
     if (reader.done) break
   }
-  yield* readable(provider, () => reader.end())
+  const last = readable(provider, () => reader.end())
+  if (last.length > 0) yield last
 }
 
 export const createExchanges = (transport: Transport, minting: Minting): Exchanges => {

@@ -25,8 +25,15 @@ export interface SendOptions {
 export interface Transport {
   /** the JSON of a good answer. @throws OmiumError `model_*`, `invalid_request` */
   json(provider: Provider, wire: WireRequest, options: SendOptions): Promise<unknown>
-  /** the events of a good answer; begun when this resolves. @throws as `json`, also while it is read */
-  events(provider: Provider, wire: WireRequest, options: SendOptions): Promise<AsyncGenerator<WireEvent, void>>
+  /**
+   * The events of a good answer, those together that came together; begun when this resolves.
+   * @throws as `json`, also while it is read
+   */
+  events(
+    provider: Provider,
+    wire: WireRequest,
+    options: SendOptions,
+  ): Promise<AsyncGenerator<readonly WireEvent[], void>>
   close(): Promise<void>
 }
 
@@ -159,11 +166,11 @@ export const createTransport = (nowMs: () => number): Transport => {
         const decoder = new TextDecoder()
         for await (const part of bounded(provider, response, options)) {
           parser.feed(decoder.decode(part, { stream: true }))
-          yield* waiting.splice(0)
+          if (waiting.length > 0) yield waiting.splice(0)
         }
         // a last event without its empty line still counts: it is whole as far as it goes
         parser.feed('\n\n')
-        yield* waiting.splice(0)
+        if (waiting.length > 0) yield waiting.splice(0)
       })()
     },
 

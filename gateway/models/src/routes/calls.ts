@@ -59,17 +59,19 @@ export const installCallRoutes = (app: FastifyInstance, { service, redact, logPr
       'cache-control': 'no-store',
       'x-accel-buffering': 'no',
     })
-    const send = async (data: string): Promise<void> => {
-      if (reply.raw.write(`data: ${data}\n\n`)) return
+    const send = async (text: string): Promise<void> => {
       // a reader that is slow slows the provider down, not this process's memory up
-      await once(reply.raw, 'drain', { signal: ask.signal })
+      if (!reply.raw.write(text)) await once(reply.raw, 'drain', { signal: ask.signal })
     }
     try {
-      for await (const chunk of told.value) {
-        const shown = showUsage ? chunk : withoutUsage(chunk)
-        if (shown) await send(JSON.stringify(shown))
+      for await (const batch of told.value) {
+        const text = batch
+          .map((chunk) => (showUsage ? chunk : withoutUsage(chunk)))
+          .map((chunk) => (chunk ? `data: ${JSON.stringify(chunk)}\n\n` : ''))
+          .join('')
+        if (text !== '') await send(text)
       }
-      await send('[DONE]')
+      await send('data: [DONE]\n\n')
     } catch (error) {
       if (!(error instanceof CallerGone) && !ask.signal.aborted) {
         const failure = toOmiumError(error)
