@@ -39,7 +39,7 @@ export const buildApp = async (parts: AppParts, loggerInstance: FastifyBaseLogge
     bodyLimit: parts.bodyBytes,
     genReqId: () => `req_${randomUUID()}`,
     routerOptions: { maxParamLength: 300 },
-    forceCloseConnections: true,
+    forceCloseConnections: 'idle',
   })
 
   const fail = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {

@@ -18,8 +18,11 @@ import { createRegistry } from './registry/registry.ts'
 import type { ModelSettings } from './registry/settings.ts'
 import { createModelService } from './service.ts'
 
+/** for calls in flight when the process is to end, ms */
+const graceMs = 6_000
+
 /**
- * Puts the service together and listens; `close` lets calls in flight go.
+ * Puts the service together and listens; `close` takes no new calls and gives those in flight some seconds to end.
  * @throws OmiumError `settings_invalid`
  */
 export const startModelGateway = async (
@@ -79,7 +82,10 @@ export const startModelGateway = async (
   return {
     url,
     close: async () => {
+      // then the rest is told that it may be asked again, which is better than a connection that breaks
+      const cut = setTimeout(() => void transport.close(), graceMs)
       await app.close()
+      clearTimeout(cut)
       dispatcher.close()
       await transport.close()
       redis?.disconnect()

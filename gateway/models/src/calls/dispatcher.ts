@@ -109,34 +109,35 @@ export const createDispatcher = (
     const begunAt = nowMs()
     const observe = (code: string) =>
       onTry({ provider: provider.name, model: target.model, code, ms: nowMs() - begunAt })
+    const observeFailure = (error: unknown) => observe(error instanceof OmiumError ? error.code : 'gone')
+    // our own limits stand before the guard: that they are reached says nothing about the provider
+    const release = await slots.get(provider.name)?.take(options.signal)
     try {
-      return await guardOf(target).begin(async () => {
-        const release = await slots.get(provider.name)?.take(options.signal)
-        try {
-          const wait = await buckets.take(spendingsOf(provider, tokens))
-          if (wait > 0)
-            throw new OmiumError('model_rate_limited', `the rate that is allowed for ${provider.name} is used up`, {
-              data: { retryAfterMs: wait },
-            })
-          const { value, settled } = await attempt(target, options).catch((error: unknown) => {
-            buckets.settle(tokenSpendings(provider, -tokens))
-            throw error
-          })
+      const wait = await buckets.take(spendingsOf(provider, tokens))
+      if (wait > 0)
+        throw new OmiumError('model_rate_limited', `the rate that is allowed for ${provider.name} is used up`, {
+          data: { retryAfterMs: wait },
+        })
+      try {
+        return await guardOf(target).begin(async () => {
+          options.signal.throwIfAborted()
+          const { value, settled } = await attempt(target, options)
           const ended = settled.then(
             () => observe('ok'),
             (error: unknown) => {
-              observe(error instanceof OmiumError ? error.code : 'gone')
+              observeFailure(error)
               throw error
             },
           )
           return { value, settled: ended.finally(release) }
-        } catch (error) {
-          release?.()
-          throw error
-        }
-      })
+        })
+      } catch (error) {
+        buckets.settle(tokenSpendings(provider, -tokens))
+        throw error
+      }
     } catch (error) {
-      observe(error instanceof OmiumError ? error.code : 'gone')
+      release?.()
+      observeFailure(error)
       throw error
     }
   }

@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
 import { settingsFromEnvironment } from './defaults.ts'
 import { createRegistry } from './registry.ts'
 import { parseModelSettings } from './settings.ts'
@@ -79,6 +81,15 @@ describe('settings', () => {
   it('name a provider that is not there', () => {
     const bad = { version: 1, providers: {}, models: { m: { targets: [{ provider: 'q' }] } } }
     expect(() => parseModelSettings(bad, 'x')).toThrow(/there is no provider "q"/)
+  })
+
+  it('are in the README as they are here', () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+    const example: unknown = parse(/```yaml\n([\s\S]*?)```/.exec(readme)?.[1] ?? '')
+    const parsed = parseModelSettings(example, 'the README')
+    expect(
+      createRegistry(parsed, { OPENAI_API_KEY: 'a', ANTHROPIC_API_KEY: 'b' }).route('smart', 'ten_acme').targets,
+    ).toHaveLength(2)
   })
 
   it('want every key where they say it is', () => {
