@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { eventually, freshDatabase, freshPrefix, testStack } from '@omium/dev/testing'
-import { migrate, seedTenant } from '@omium/migrations'
+import { hashApiKey, migrate, seedTenant } from '@omium/migrations'
+import { createPool } from '@omium/projection-kit'
 import { openAiCompatible } from '@omium/sdk'
 import OpenAI from 'openai'
 import { pino } from 'pino'
@@ -28,6 +29,7 @@ const first = await ScriptedProvider.listen()
 const second = await ScriptedProvider.listen()
 let gateway: Awaited<ReturnType<typeof startModelGateway>>
 let redisGate: Gate
+let pool: ReturnType<typeof createPool>
 const written: string[] = []
 
 /** Redis behind a port that can be closed. */
@@ -97,6 +99,7 @@ beforeAll(async () => {
   const stack = testStack()
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl)
+  pool = createPool(databaseUrl)
   await seedTenant(databaseUrl, { tenant: 'ten_a', name: 'A', apiKey: keyA })
   await seedTenant(databaseUrl, { tenant: 'ten_b', name: 'B', apiKey: keyB })
   redisGate = new Gate()
@@ -119,6 +122,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await gateway?.close()
   await redisGate?.close()
+  await pool?.end()
   await first.close()
   await second.close()
 })
@@ -289,6 +293,21 @@ describe('a call', () => {
 })
 
 describe('who may call', () => {
+  it('has a key with a scope for it; one that reads may only look', async () => {
+    const keyOf = async (scope: string) => {
+      const key = `om_test_${randomBytes(16).toString('hex')}`
+      await pool.query(
+        `INSERT INTO api_keys (tenant, id, name, prefix, hash, scopes) VALUES ('ten_a', $1, 'x', 'om_test_', $2, $3)`,
+        [`key_${scope}`, hashApiKey(key), [scope]],
+      )
+      return key
+    }
+    for (const scope of ['models', 'worker']) expect((await call({}, { key: await keyOf(scope) })).status).toBe(200)
+    const key = await keyOf('read')
+    expect((await call({}, { key })).body.error.code).toBe('forbidden')
+    expect((await clientOf(key).models.list()).data.length).toBeGreaterThan(0)
+  })
+
   it.each([
     ['nobody without a key', { key: 'om_test_00000000000000000000' }, 401, 'unauthenticated'],
     ['nobody whom the model is not for', { key: keyB, model: 'private' }, 404, 'not_found'],

@@ -15,7 +15,18 @@ import {
   textOf,
 } from '../wire/chat.ts'
 import { anthropicStream, finishOf, tokensOf } from './anthropic-stream.ts'
-import { argumentsOf, cannot, type Dialect, dataUrl, listOf, looseOf, malformed, stopsOf, textIn } from './dialect.ts'
+import {
+  argumentsOf,
+  cannot,
+  type Dialect,
+  dataUrl,
+  listOf,
+  looseOf,
+  malformed,
+  refuseForeign,
+  stopsOf,
+  textIn,
+} from './dialect.ts'
 import { refusalIn } from './refusals.ts'
 
 /**
@@ -105,8 +116,7 @@ const outputConfigOf = ({ response_format: format }: ChatRequest): Pick<Params, 
 }
 
 const paramsOf = (request: ChatRequest, model: string, stream: boolean): Params => {
-  if ((request.n ?? 1) > 1) cannot(name, 'n greater than 1')
-  if (request.logprobs) cannot(name, 'logprobs')
+  refuseForeign(name, request)
   if (request.presence_penalty || request.frequency_penalty) cannot(name, 'penalties')
   const { temperature, top_p: topP, tools, user } = request
   const stops = stopsOf(request.stop)

@@ -75,7 +75,17 @@ export const textIn = (value: unknown): string | undefined => (typeof value === 
 export const countIn = (value: unknown): number =>
   typeof value === 'number' && Number.isFinite(value) && value > 0 ? Math.ceil(value) : 0
 
-/** A member `error` in the middle of a stream or of a good answer, as an error of ours would be thrown for it. */
+/** What only OpenAI's API knows and what changes the answer; other members that it alone knows only serve its quality. */
+const onlyOpenai = ['functions', 'function_call', 'logit_bias', 'top_logprobs', 'audio', 'web_search_options']
+
+/** @throws OmiumError `invalid_request` when the request asks for what only OpenAI's own API has */
+export const refuseForeign = (provider: string, request: ChatRequest): void => {
+  for (const member of onlyOpenai)
+    if (request[member] !== undefined && request[member] !== null) cannot(provider, member)
+  if ((request.n ?? 1) > 1) cannot(provider, 'n greater than 1')
+  if (request.logprobs) cannot(provider, 'logprobs')
+}
+
 export const stopsOf = (stop: ChatRequest['stop']): string[] | undefined =>
   typeof stop === 'string' ? [stop] : (stop ?? undefined)
 

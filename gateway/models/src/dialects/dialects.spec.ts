@@ -404,6 +404,8 @@ describe('what a provider cannot do', () => {
     ['audio', anthropic, { messages: [{ role: 'user', content: audio }] }],
     ['only system messages', anthropic, { messages: [{ role: 'system', content: 'x' }] }],
     ['n', gemini, { n: 2 }],
+    ['old functions', gemini, { functions: [] }],
+    ['a bias', anthropic, { logit_bias: { 1: 2 } }],
     ['a file', gemini, { messages: [{ role: 'user', content: [{ type: 'file', file: {} }] }] }],
     ['a result of no call', gemini, { messages: [{ role: 'tool', tool_call_id: 'c9', content: 'x' }] }],
     [

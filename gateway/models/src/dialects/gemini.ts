@@ -24,6 +24,7 @@ import {
   looseOf,
   type Minting,
   malformed,
+  refuseForeign,
   type StreamReader,
   stopsOf,
   textIn,
@@ -156,8 +157,7 @@ const generationOf = (request: ChatRequest) => {
 }
 
 const bodyOf = (request: ChatRequest): object => {
-  if ((request.n ?? 1) > 1) cannot(name, 'n greater than 1')
-  if (request.logprobs) cannot(name, 'logprobs')
+  refuseForeign(name, request)
   if (request.parallel_tool_calls === false) cannot(name, 'parallel_tool_calls: false')
   const { tools } = request
   const generationConfig = generationOf(request)
