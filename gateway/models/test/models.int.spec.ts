@@ -286,7 +286,12 @@ describe('a call', () => {
 
   it('passes the idempotency key on to those who take it', async () => {
     await call({}, { headers: { 'idempotency-key': 'run/step#1' } })
-    expect(first.seen[0]?.headers['idempotency-key']).toBe('run/step#1')
+    await call({}, { headers: { 'idempotency-key': 'run/step#1' } })
+    await call({ temperature: 1 }, { headers: { 'idempotency-key': 'run/step#1' } })
+    const keys = first.seen.map(({ headers }) => headers['idempotency-key'])
+    expect(keys[0]).toMatch(/^run\/step#1:[0-9a-f]{16}$/)
+    // the same step with another request, as after a recovery: a key of its own
+    expect([keys[1] === keys[0], keys[2] === keys[0]]).toEqual([true, false])
     await call({ model: 'claude' }, { headers: { 'idempotency-key': 'run/step#1' } })
     expect(second.seen[0]?.headers['idempotency-key']).toBeUndefined()
   })

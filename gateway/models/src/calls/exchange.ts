@@ -1,5 +1,5 @@
-import { OmiumError } from '@omium/schemas'
-import type { Minting, StreamReader, WireEvent } from '../dialects/dialect.ts'
+import { OmiumError, requestHashOf } from '@omium/schemas'
+import type { Minting, StreamReader, WireEvent, WireRequest } from '../dialects/dialect.ts'
 import type { Target } from '../registry/registry.ts'
 import type { ChatChunk, ChatCompletion, ChatRequest, Embeddings, EmbeddingsRequest } from '../wire/chat.ts'
 import type { SendOptions, Transport } from './transport.ts'
@@ -54,22 +54,24 @@ const chunksIn = async function* (
 }
 
 export const createExchanges = (transport: Transport, minting: Minting): Exchanges => {
-  const optionsFor = ({ provider }: Target, options: SendOptions): SendOptions => {
+  /** A key stands for one request in its provider's words: a step that asks for something else on its next try has another. */
+  const optionsFor = ({ provider }: Target, { body }: WireRequest, options: SendOptions): SendOptions => {
+    const { idempotencyKey: key, ...rest } = options
     const takesKeys = provider.settings.idempotencyKeys ?? provider.dialect.idempotencyKeys
-    return takesKeys ? options : { ...options, idempotencyKey: undefined }
+    return key !== undefined && takesKeys ? { ...rest, idempotencyKey: `${key}:${requestHashOf(body)}` } : rest
   }
   return {
     async complete(target, request, options) {
       const { provider, model } = target
       const wire = provider.dialect.chat(request, model, false)
-      const answer = await transport.json(provider, wire, optionsFor(target, options))
+      const answer = await transport.json(provider, wire, optionsFor(target, wire, options))
       return readable(provider.name, () => provider.dialect.completion(answer, model, minting))
     },
 
     async stream(target, request, options) {
       const { provider, model } = target
       const wire = provider.dialect.chat(request, model, true)
-      const events = await transport.events(provider, wire, optionsFor(target, options))
+      const events = await transport.events(provider, wire, optionsFor(target, wire, options))
       const chunks = chunksIn(provider.name, events, provider.dialect.stream(model, minting))
       const first = await chunks.next()
       return (async function* () {
@@ -86,7 +88,7 @@ export const createExchanges = (transport: Transport, minting: Minting): Exchang
     async embed(target, request, options) {
       const { provider, model } = target
       const wire = provider.dialect.embeddings(request, model)
-      const answer = await transport.json(provider, wire, optionsFor(target, options))
+      const answer = await transport.json(provider, wire, optionsFor(target, wire, options))
       return readable(provider.name, () => provider.dialect.embedded(answer, request, model))
     },
   }
