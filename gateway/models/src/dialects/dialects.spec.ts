@@ -343,6 +343,8 @@ describe("Gemini's dialect", () => {
     const embedded = gemini.embedded({ embeddings: [{ values: [1] }, { values: [2] }] }, request, 'emb')
     expect(embedded.data.map(({ embedding }) => embedding)).toEqual([[1], [2]])
     expect(embedded.usage.prompt_tokens).toBe(2)
+    const bytes = gemini.embedded({ embeddings: [{ values: [0.5] }] }, { ...request, encoding_format: 'base64' }, 'emb')
+    expect(Buffer.from(String(bytes.data[0]?.embedding), 'base64').readFloatLE(0)).toBe(0.5)
   })
 })
 

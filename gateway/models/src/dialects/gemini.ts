@@ -311,6 +311,14 @@ const textsOf = ({ input }: EmbeddingsRequest): string[] => {
   return texts.length === input.length ? texts : cannot(name, 'embeddings of token ids')
 }
 
+/** OpenAI's clients ask for the bytes of 32-bit floats, little-endian, unless they are told otherwise. */
+const encoded = (values: number[], format: EmbeddingsRequest['encoding_format']): number[] | string => {
+  if (format !== 'base64') return values
+  const bytes = Buffer.alloc(values.length * 4)
+  for (const [index, value] of values.entries()) bytes.writeFloatLE(value, index * 4)
+  return bytes.toString('base64')
+}
+
 export const gemini: Dialect = {
   name: 'gemini',
   auth: (apiKey) => ({ 'x-goog-api-key': apiKey }),
@@ -323,7 +331,6 @@ export const gemini: Dialect = {
   completion,
   stream,
   embeddings(request, model) {
-    if (request.encoding_format === 'base64') cannot(name, 'embeddings as base64')
     const { dimensions } = request
     return {
       path: `/models/${encodeURIComponent(model)}:batchEmbedContents`,
@@ -349,7 +356,9 @@ export const gemini: Dialect = {
       data: embeddings.map(({ values }, index) => ({
         object: 'embedding',
         index,
-        embedding: Array.isArray(values) ? (values as number[]) : malformed('an embedding has no values'),
+        embedding: Array.isArray(values)
+          ? encoded(values as number[], request.encoding_format)
+          : malformed('an embedding has no values'),
       })),
       usage: usageOf(tokens, 0),
     }
