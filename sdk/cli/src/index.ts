@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander'
 import { addAgentsCommand } from './commands/agents.ts'
 import { addDevCommands } from './commands/dev.ts'
 import { addExecutionsCommand } from './commands/executions.ts'
+import { addModelsCommand } from './commands/models.ts'
 import { addProjectionsCommand } from './commands/projections.ts'
 import { addReplayCommand } from './commands/replay.ts'
 import { addReplaysCommand } from './commands/replays.ts'
@@ -26,6 +27,7 @@ const programOf = (io: Io): Command => {
   addRunCommand(program, io)
   addExecutionsCommand(program, io)
   addAgentsCommand(program, io)
+  addModelsCommand(program, io)
   addProjectionsCommand(program, io)
   addReplayCommand(program, io)
   addReplaysCommand(program, io)
