@@ -24,6 +24,18 @@ const platform: readonly ServiceSpec[] = [
   { name: 'log', entry: 'producers/log/src/main.ts', kind: 'once' },
   { name: 'execution-engine', entry: 'consumers/execution-engine/src/main.ts', kind: 'service', readyPort: 'engine' },
   { name: 'projections', entry: 'projections/executions/src/main.ts', kind: 'service', readyPort: 'projections' },
+  {
+    name: 'recovery-orchestrator',
+    entry: 'consumers/recovery-orchestrator/src/main.ts',
+    kind: 'service',
+    readyPort: 'recovery',
+  },
+  {
+    name: 'projection-recoveries',
+    entry: 'projections/recoveries/src/main.ts',
+    kind: 'service',
+    readyPort: 'recoveries',
+  },
   { name: 'gateway', entry: 'gateway/src/main.ts', kind: 'service', readyPort: 'gateway' },
   { name: 'worker-pool', entry: 'consumers/worker-pool/src/main.ts', kind: 'service' },
 ]

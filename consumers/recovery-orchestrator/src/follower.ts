@@ -1,6 +1,13 @@
 import type { Clock } from '@omium/kit'
 import type { AcceptedEvent, LogContext, OpenTail, SnapshotStore, Tail, TailBatch } from '@omium/log'
-import { aggregateKey, type EventEnvelope, type ExecutionEvent, eventsTopic, executionEvents, hashJson } from '@omium/schemas'
+import {
+  aggregateKey,
+  type EventEnvelope,
+  type ExecutionEvent,
+  eventsTopic,
+  executionEvents,
+  hashJson,
+} from '@omium/schemas'
 import { followed, lookForStall, observe, type Report, type RunView, refusedCommand } from './domain/run.ts'
 import { loadFollowed, storeFollowed } from './follower-snapshot.ts'
 import type { KnowledgeBook } from './knowledge.ts'

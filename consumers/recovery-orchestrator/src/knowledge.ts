@@ -1,5 +1,6 @@
 import type { AcceptedEvent, LogContext, OpenTail, Tail } from '@omium/log'
 import {
+  defaultRecoveryPolicy,
   eventsTopic,
   parseAggregateKey,
   type RecoveryContextEvent,
@@ -7,7 +8,6 @@ import {
   type RecoveryStrategy,
 } from '@omium/schemas'
 import type { Diagnosis, Knowledge } from './domain/decide.ts'
-import { defaultPolicy } from './domain/default-policy.ts'
 import type { Observed, PolicyInForce } from './domain/plan.ts'
 import type { Notices } from './ports.ts'
 
@@ -80,7 +80,7 @@ export class KnowledgeBook {
   policy(tenant: string, name: string): PolicyInForce {
     const known = this.#policies.get(`${tenant}/${name}`)
     if (known?.policy) return { ref: { name, version: known.version }, policy: known.policy }
-    const builtIn = { ref: { name, version: 0 }, policy: defaultPolicy }
+    const builtIn = { ref: { name, version: 0 }, policy: defaultRecoveryPolicy }
     if (name === 'default') return builtIn
     const note = known ? `policy ${name} is retired` : `there is no policy ${name}`
     return { ...builtIn, note: `${note}: the built-in one decides` }

@@ -181,7 +181,10 @@ const lastTryFailed = ({ plan, diagnosis }: IncidentState, why: string): Inciden
     : []
 
 const proposeIntervention = (state: IncidentState | undefined, data: CommandOf<'ProposeIntervention'>): Decision =>
-  state ? nothing : decided({ type: 'InterventionDecided', data: { ...data, why: data.error.detail.slice(0, 4000) } })
+  // before its recovery is applied the run stands still anyway
+  state && state.status !== 'recovering'
+    ? nothing
+    : decided({ type: 'InterventionDecided', data: { ...data, why: data.error.detail.slice(0, 4000) } })
 
 const reportApplied = (state: IncidentState | undefined, data: CommandOf<'ReportApplied'>): Decision => {
   if (!state?.plan || isClosed(state) || data.awaiting !== state.awaiting) return nothing

@@ -42,7 +42,8 @@ export const stepShape = (path: string): string =>
  * taken out of the text first, because callers choose it as they like.
  */
 export const fingerprintOf = (failureClass: FailureClass, root: CauseLink, agentId: string): string => {
-  const text = root.executionId === '' ? root.detail : root.detail.replaceAll(root.executionId, '<run>')
+  const id = root.executionId.replace(/[.]/g, '\\.')
+  const text = root.detail.replace(new RegExp(`(?<![\\w.-])${id}(?![\\w-])`, 'g'), '<id>')
   return hashJson([
     failureClass,
     root.code,

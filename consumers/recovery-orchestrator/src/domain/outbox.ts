@@ -76,7 +76,11 @@ export const owedBy = (state: IncidentState): OwedCommand | null => {
   const aggregate = aggregateKey('execution', tenant, executionId)
   if (state.status === 'intervening' && intervention) {
     const data = { error: intervention.error }
-    return { id: interruptCommandId(tenant, id, intervention.attempt), aggregate, command: { type: 'InterruptExecution', data } }
+    return {
+      id: interruptCommandId(tenant, id, intervention.attempt),
+      aggregate,
+      command: { type: 'InterruptExecution', data },
+    }
   }
   if (state.status === 'compensating') return compensation(state)
   const action = state.status === 'planned' || state.status === 'escalated' ? actionNow(state) : null

@@ -9,9 +9,8 @@ import type {
   RecoveryTry,
   RejectedAlternative,
 } from '@omium/schemas'
-import { hashJson } from '@omium/schemas'
+import { defaultRecoveryPolicy, hashJson } from '@omium/schemas'
 import { retryAfterMsOf } from './classify.ts'
-import { defaultPolicy } from './default-policy.ts'
 
 /**
  * From a failure and a policy to what is done about it, and why, and why not something else.
@@ -271,8 +270,8 @@ const ruleFor = (situation: Situation): { rule: RecoveryRule; source: string } =
   const own = policy.rules.findIndex((rule) => ruleFits(rule, situation))
   const ownRule = policy.rules[own]
   if (ownRule) return { rule: ownRule, source: `rule ${own + 1} of ${nameOf(ref)}` }
-  const builtIn = defaultPolicy.rules.findIndex((rule) => ruleFits(rule, situation))
-  const rule = defaultPolicy.rules[builtIn]
+  const builtIn = defaultRecoveryPolicy.rules.findIndex((rule) => ruleFits(rule, situation))
+  const rule = defaultRecoveryPolicy.rules[builtIn]
   if (!rule) throw new RangeError('the built-in policy has a rule for every failure')
   return { rule, source: `rule ${builtIn + 1} of the built-in policy` }
 }

@@ -223,10 +223,14 @@ export const observe = (run: RunView, event: ExecutionEvent, context: RunEventCo
       return failed(run, event.data, context)
     case 'ExecutionRecovered':
       return recovered(run, event.data, context)
-    case 'ExecutionRolledBack':
+    case 'ExecutionRolledBack': {
+      const { toPath, by } = event.data
       run.running = false
-      rollBack(run, event.data.toPath)
-      return []
+      rollBack(run, toPath)
+      // somebody has decided without being asked, and the run goes on
+      if (!run.incident || run.incident.applied) return []
+      return recovered(run, { incident: run.awaited, action: { type: 'roll_back', toPath, delayMs: 0 }, by }, context)
+    }
     case 'ExecutionCompleted':
       return ended(run, 'completed', undefined, context)
     case 'ExecutionFailed':
@@ -416,7 +420,7 @@ const failed = (run: RunView, data: DataOf<'RecoveryAwaited'>, { time }: RunEven
 
 const recovered = (run: RunView, data: DataOf<'ExecutionRecovered'>, { time, version }: RunEventContext): Report[] => {
   const { incident } = run
-  if (!incident) return []
+  if (!incident || incident.applied) return []
   const { action, by } = data
   if (action.type !== 'hold') {
     run.recoveries++
@@ -428,10 +432,7 @@ const recovered = (run: RunView, data: DataOf<'ExecutionRecovered'>, { time, ver
       settle(run, action.path, true)
     }
     if (action.type === 'retry') forgetFailed(run, action.rerun)
-    if (action.type === 'roll_back') {
-      rollBack(run, action.toPath)
-      if (incident.failingPath === null) incident.untilEnd = true
-    }
+    if (action.type === 'roll_back' && incident.failingPath === null) incident.untilEnd = true
   }
   return [
     {

@@ -1,4 +1,4 @@
-import { type RecoveryPolicy, recoveryPolicy } from '@omium/schemas'
+import { type RecoveryPolicy, recoveryPolicy } from './model.ts'
 
 /**
  * The built-in policy, version 0 of every name: what is done where a tenant's own policy says nothing. Cheap and harmless
@@ -7,7 +7,7 @@ import { type RecoveryPolicy, recoveryPolicy } from '@omium/schemas'
 const hours = (count: number): number => count * 3_600_000
 const person = { strategy: 'ask_person', timeoutMs: hours(24) } as const
 
-export const defaultPolicy: RecoveryPolicy = recoveryPolicy.parse({
+export const defaultRecoveryPolicy: RecoveryPolicy = recoveryPolicy.parse({
   description:
     'The built-in policy: wait and try again, another model, a smaller context, a better prompt; then a person.',
   rules: [
