@@ -12,6 +12,8 @@ import { executionCommandRoutes } from './routes/execution-commands.ts'
 import { executionRoutes } from './routes/executions.ts'
 import { installOperations } from './routes/operations.ts'
 import { platformRoutes } from './routes/platform.ts'
+import { recoveryRoutes } from './routes/recoveries.ts'
+import { recoveryPolicyRoutes } from './routes/recovery-policies.ts'
 import type { Services } from './services.ts'
 
 const requestIdHeader = 'x-request-id'
@@ -63,6 +65,8 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(executionRoutes(services))
   await app.register(executionCommandRoutes(services))
   await app.register(eventRoutes(services))
+  await app.register(recoveryRoutes(services))
+  await app.register(recoveryPolicyRoutes(services))
   await app.register(platformRoutes(services))
   app.get('/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())
   await app.ready()
