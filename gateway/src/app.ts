@@ -14,6 +14,8 @@ import { installOperations } from './routes/operations.ts'
 import { platformRoutes } from './routes/platform.ts'
 import { recoveryRoutes } from './routes/recoveries.ts'
 import { recoveryPolicyRoutes } from './routes/recovery-policies.ts'
+import { replayRoutes } from './routes/replays.ts'
+import { rewindRoutes } from './routes/rewind.ts'
 import type { Services } from './services.ts'
 
 const requestIdHeader = 'x-request-id'
@@ -64,6 +66,8 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   installOperations(app as unknown as FastifyInstance, services)
   await app.register(executionRoutes(services))
   await app.register(executionCommandRoutes(services))
+  await app.register(rewindRoutes(services))
+  await app.register(replayRoutes(services))
   await app.register(eventRoutes(services))
   await app.register(recoveryRoutes(services))
   await app.register(recoveryPolicyRoutes(services))

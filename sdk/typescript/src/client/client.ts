@@ -20,7 +20,7 @@ import type { Agent, RunOptions } from '../context.ts'
 import { toPlainJson } from '../replay/plain-json.ts'
 import { type Delta, type EventsOptions, liveEvents } from './events.ts'
 import { type ConnectionOptions, Http } from './http.ts'
-import { collect, pages } from './pages.ts'
+import { pages } from './pages.ts'
 import { type Recoveries, type RecoveryPolicies, recoveriesOf, recoveryPoliciesOf } from './recoveries.ts'
 
 const newId = createIdSource(Date.now, randomBytes)
@@ -210,6 +210,12 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     recoveries: recoveriesOf(http, () => newId('command')),
     recoveryPolicies: recoveryPoliciesOf(http, () => newId('command')),
   }
+}
+
+const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => {
+  const all: T[] = []
+  for await (const item of items) all.push(item)
+  return all
 }
 
 const outputOf = (view: ExecutionView): JsonValue => {
