@@ -3,7 +3,9 @@ import { Command, CommanderError } from 'commander'
 import { addAgentsCommand } from './commands/agents.ts'
 import { addDevCommands } from './commands/dev.ts'
 import { addExecutionsCommand } from './commands/executions.ts'
+import { addPoliciesCommand } from './commands/policies.ts'
 import { addProjectionsCommand } from './commands/projections.ts'
+import { addRecoveriesCommand } from './commands/recoveries.ts'
 import { addReplayCommand } from './commands/replay.ts'
 import { addRunCommand } from './commands/run.ts'
 import { exitCodeOf, exitCodes } from './exit-codes.ts'
@@ -24,6 +26,8 @@ const programOf = (io: Io): Command => {
   addRunCommand(program, io)
   addExecutionsCommand(program, io)
   addAgentsCommand(program, io)
+  addRecoveriesCommand(program, io)
+  addPoliciesCommand(program, io)
   addProjectionsCommand(program, io)
   addReplayCommand(program, io)
   addDevCommands(program, io)
