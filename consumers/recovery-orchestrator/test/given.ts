@@ -3,7 +3,6 @@ import {
   type IncidentCommand,
   type IncidentEvent,
   type RecoveryPolicy,
-  type RecoveryPolicyEvent,
   recoveryPolicy,
 } from '@omium/schemas'
 import { type Decision, decideIncidentCommand, type Knowledge } from '../src/domain/decide.ts'
@@ -87,8 +86,3 @@ export const planIn = (decision: Decision) => {
   if (event?.type !== 'RecoveryPlanned') throw new Error('nothing was planned')
   return event.data
 }
-
-export const published = (policy: RecoveryPolicy, version = 1): RecoveryPolicyEvent => ({
-  type: 'RecoveryPolicyPublished',
-  data: { version, policy, by: 'key:spec' },
-})

@@ -1,4 +1,5 @@
 import {
+  type CauseLink,
   type FailureClass,
   type IncidentStatus,
   type JsonValue,
@@ -125,7 +126,8 @@ export const listGroups = async (
   tenant: string,
   { since, limit }: { since: Date; limit: number },
 ): Promise<readonly GroupRecord[]> => {
-  const { rows } = await pool.query<GroupRecord>(
+  // JSON operators refuse text with U+0000, which is recorded as it came
+  const { rows } = await pool.query<Omit<GroupRecord, 'code' | 'detail'> & { rootCause: CauseLink }>(
     `WITH counted AS (
        SELECT fingerprint, count(*)::int AS incidents,
               (count(*) FILTER (WHERE status NOT IN ('succeeded', 'given_up', 'dismissed')))::int AS open,
@@ -134,7 +136,7 @@ export const listGroups = async (
               min(opened_at) AS "firstAt", max(opened_at) AS "lastAt"
        FROM recoveries.incidents WHERE tenant = $1 AND opened_at >= $2 AND fingerprint IS NOT NULL
        GROUP BY fingerprint ORDER BY incidents DESC, "lastAt" DESC LIMIT $3)
-     SELECT c.*, latest.class, latest.agent, latest.root_cause->>'code' AS code, latest.root_cause->>'detail' AS detail
+     SELECT c.*, latest.class, latest.agent, latest.root_cause AS "rootCause"
      FROM counted c
      JOIN LATERAL (
        SELECT class, agent, root_cause FROM recoveries.incidents i
@@ -142,7 +144,7 @@ export const listGroups = async (
      ORDER BY c.incidents DESC, c."lastAt" DESC`,
     [tenant, since, limit],
   )
-  return rows
+  return rows.map(({ rootCause, ...group }) => ({ ...group, code: rootCause.code, detail: rootCause.detail }))
 }
 
 export interface StatisticRecord {
