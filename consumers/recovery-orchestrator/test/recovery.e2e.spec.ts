@@ -28,7 +28,7 @@ let stranger: Client
 let host: Worker
 
 beforeAll(async () => {
-  stack = await testPlatform({ OMIUM_LOG_LEVEL: 'warn', OMIUM_POOL_MODULES: '' })
+  stack = await testPlatform({ OMIUM_LOG_LEVEL: 'warn' })
   const url = stack.environment['OMIUM_URL'] as string
   await seedTenant(stack.environment['OMIUM_DATABASE_URL'] as string, {
     tenant: 'ten_other',
@@ -46,7 +46,10 @@ beforeAll(async () => {
     logger: pino({ level: 'silent' }),
   })
   await host.start()
-  await eventually(async () => expect(await client.agents()).toHaveLength(faultyAgents.length), patience)
+  await eventually(async () => {
+    const known = (await client.agents()).map(({ agent }) => agent)
+    expect(known).toEqual(expect.arrayContaining(faultyAgents.map(({ id }) => id)))
+  }, patience)
   await client.recoveryPolicies.publish('quick', quickPolicy)
 })
 
@@ -178,6 +181,18 @@ describe('a person', () => {
     await incidentOf(run.id, ({ status }) => status === 'succeeded')
   })
 
+  it('who asks for what the run refuses is asked again', async () => {
+    const run = await start(caller, 'filtered')
+    const { id } = await incidentOf(run.id, ({ status }) => status === 'escalated')
+    await expect(client.recoveries.decide(id, { type: 'hold', untilMs: 1 })).rejects.toMatchObject({
+      code: 'invalid_request',
+    })
+    await client.recoveries.decide(id, { type: 'roll_back', toPath: 'nowhere#1' })
+    const again = await incidentOf(run.id, ({ status, attempts }) => status === 'escalated' && attempts === 3)
+    expect(again.why).toContain('the run refused')
+    await run.cancel()
+  })
+
   it('cancels, and nothing is left to recover', async () => {
     const run = await start(caller, 'filtered')
     await incidentOf(run.id, ({ status }) => status === 'escalated')
@@ -208,7 +223,7 @@ it('says what has failed alike, and what has helped', async () => {
   const groups = await client.recoveries.groups()
   const overloaded = groups.find(({ detail }) => detail.includes('is overloaded'))
   expect(overloaded).toMatchObject({ class: 'transient_provider', code: 'model_overloaded', recovered: 1 })
-  expect(groups.find(({ class: one }) => one === 'policy')).toMatchObject({ incidents: 2, runs: 2 })
+  expect(groups.find(({ class: one }) => one === 'policy')).toMatchObject({ incidents: 3, runs: 3 })
   const stats = await client.recoveries.stats()
   const retries = stats.find(({ class: one, strategy }) => one === 'tool_error' && strategy === 'retry')
   expect(retries?.tries).toBeGreaterThan(retries?.successes ?? Number.NaN)

@@ -157,6 +157,9 @@ export const recoveryRoutes =
       incident: IncidentRow,
       action: z.infer<typeof decideIncidentBody>['action'],
     ): Promise<IncidentAction> => {
+      if (action.type === 'hold' && action.untilMs <= nowMs()) {
+        throw new OmiumError('invalid_request', 'action.untilMs: it is over already')
+      }
       if (action.type !== 'settle') return action
       const path = action.path ?? incident.step?.path
       if (path === undefined) {

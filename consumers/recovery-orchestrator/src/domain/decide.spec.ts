@@ -157,6 +157,16 @@ describe('a person', () => {
     const end = after.when({ type: 'ReportRunEnded', data: { status: 'failed', at: now } })
     expect(eventsOf(end)).toMatchObject([{ type: 'GivenUp', data: { why: 'decided by key:anna: because' } }])
   })
+  it('who was refused is asked again', () => {
+    const after = given(...escalated, ...eventsOf(decide({ type: 'roll_back', toPath: 'nowhere#1', delayMs: 0 })))
+    const commandId = recoverCommandId(tenant, incident, 2)
+    const refusal = after.when({
+      type: 'ReportRefused',
+      data: { commandId, code: 'step_unknown', detail: 'no', at: now },
+    })
+    expect(typesOf(refusal)).toEqual(['RecoveryFailed', 'RecoveryPlanned', 'EscalatedToPerson'])
+    expect(planIn(refusal)).toMatchObject({ plan: 3, strategy: 'ask_person' })
+  })
   it('may put the answer off', () => {
     expect(typesOf(decide({ type: 'hold', untilMs: now + 5 }))).toEqual([
       'DecidedByPerson',

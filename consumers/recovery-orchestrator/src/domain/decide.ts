@@ -228,15 +228,19 @@ const reportRefused = (
     costMicroCredits: Math.max(0, facts.costMicroCredits - state.costAtStart),
     number: plan.number + 1,
   }
-  // what the run refuses once it would refuse again: a person looks at it, unless something else is left to try
-  const refusedBefore = state.tried.filter(({ strategy }) => strategy === plan.strategy).length
-  return decided(...failed, ...(refusedBefore > 3 ? asked(planning, knowledge) : planned(planning, knowledge)))
+  // a person who was refused is asked again, and so is one when the policy is refused time and again
+  const times = state.tried.filter(({ strategy }) => strategy === plan.strategy).length
+  const why = `the run refused what was ${plan.by === 'system' ? 'planned' : 'decided'}: ${code}: ${detail}`.slice(
+    0,
+    4000,
+  )
+  const ask = plan.by !== 'system' || times > 3
+  return decided(...failed, ...(ask ? asked(planning, why, knowledge) : planned(planning, knowledge)))
 }
 
-const asked = (planning: Planning, knowledge: Knowledge): IncidentEvent[] => {
+const asked = (planning: Planning, why: string, knowledge: Knowledge): IncidentEvent[] => {
   const untilMs = knowledge.nowMs + 86_400_000
   const { facts, number, to, costMicroCredits } = planning
-  const why = 'the run has refused what was planned again and again'
   const action = { type: 'hold', untilMs } as const
   return [
     {

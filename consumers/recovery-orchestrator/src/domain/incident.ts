@@ -43,6 +43,8 @@ export interface PlannedStep {
   readonly action: IncidentAction
   readonly why: string
   readonly policy: PolicyRef
+  /** `system`, or who decided it */
+  readonly by: string
   /** the run goes on by it */
   readonly applied: boolean
   /** how the undoing of effects ended */
@@ -138,8 +140,8 @@ const apply = (
       if (state.facts) state.status = 'recovering'
       return
     case 'RecoveryPlanned': {
-      const { plan: number, strategy, action, why, policy } = event.data
-      state.plan = { number, strategy, action, why, policy, applied: false, compensated: null }
+      const { plan: number, strategy, action, why, policy, by } = event.data
+      state.plan = { number, strategy, action, why, policy, by, applied: false, compensated: null }
       state.status = 'planned'
       if (state.diagnosis) state.tried.push({ strategy, class: state.diagnosis.class })
       return
