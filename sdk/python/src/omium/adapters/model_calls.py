@@ -16,6 +16,7 @@ import inspect
 import json
 from collections.abc import Callable
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import httpx
 
@@ -35,11 +36,14 @@ _VOLATILE = ("user", "metadata", "stream_options", "store", "prompt_cache_key", 
 
 _Namer = Callable[[str], str]
 _state: dict[str, Any] = {}
+_namers: list[_Namer] = []
+_refused: WeakKeyDictionary[Run, OmiumError] = WeakKeyDictionary()
 
 
 def install(namer: _Namer) -> None:
-    """Wraps httpx's transports, once. `namer` makes a readable name of a model's."""
-    _state["namer"] = namer
+    """Wraps httpx's transports, once. `namer` makes a readable name of a model's where its framework runs, or gives it back."""
+    if namer not in _namers:
+        _namers.append(namer)
     if "async" in _state:
         return
     _state["async"] = httpx.AsyncHTTPTransport.handle_async_request
@@ -126,7 +130,7 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
         recorded = await record_call(
             run,
             kind,
-            _state["namer"](model),
+            _name_of(model),
             {"path": kind, "body": identity},
             fn_async if inspect.iscoroutinefunction(send) else fn_sync,
             kind="llm",
@@ -137,6 +141,7 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
     except OmiumError as error:
         if error.code == "replay_mismatch":
             raise
+        _refused[run] = error
         said = {"error": {"message": str(error), "type": error.code, "code": error.code}}
         headers = {"content-type": "application/json", "x-should-retry": "false"}
         return httpx.Response(error.status, headers=headers, content=dumps(said), request=request)
@@ -147,6 +152,23 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
         return httpx.Response(200, headers=headers, content=shown.encode(), request=request)
     headers = {"content-type": "application/json"}
     return httpx.Response(200, headers=headers, content=dumps(recorded["answer"]), request=request)
+
+
+def _name_of(model: str) -> str:
+    """By the framework whose code asks; several may share a worker."""
+    return next((name for namer in _namers if (name := namer(model)) != model), model)
+
+
+def behind(run: Run, error: BaseException) -> BaseException:
+    """The refusal of a model that a framework turned into an error of its own; the error itself when it is another."""
+    refused = _refused.get(run)
+    said: BaseException | None = error
+    while refused is not None and said is not None:
+        # the answer that the framework was given has the code in it
+        if refused.code in str(said):
+            return refused
+        said = said.__cause__ or said.__context__
+    return error
 
 
 def _wants_usage(asked: dict[str, Any]) -> bool:

@@ -1,0 +1,421 @@
+"""Real teams: every crash in turn, no recorded model or tool call made again."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from autogen_agentchat.agents import AssistantAgent, UserProxyAgent
+from autogen_agentchat.conditions import HandoffTermination, MaxMessageTermination, TextMentionTermination
+from autogen_agentchat.teams import (
+    DiGraphBuilder,
+    GraphFlow,
+    MagenticOneGroupChat,
+    RoundRobinGroupChat,
+    SelectorGroupChat,
+    Swarm,
+)
+from autogen_agentchat.tools import AgentTool
+from autogen_core.model_context import TokenLimitedChatCompletionContext
+from autogen_core.models import ModelFamily
+from autogen_core.tools import FunctionTool
+from autogen_ext.models.openai import OpenAIChatCompletionClient
+from cancelling import cancelled_in_s
+from no_network import no_network
+from scripted_model import ScriptedModel
+
+from omium import Agent, Completed, OmiumError, TryAgain, current_step
+from omium.adapters import agent_of
+from omium.adapters.autogen import durable
+from omium.testing import run_agent
+
+__all__ = ["no_network"]
+
+
+@pytest.fixture
+def model() -> Iterator[ScriptedModel]:
+    one = ScriptedModel()
+    yield one
+    one.close()
+
+
+def _client(model: ScriptedModel) -> OpenAIChatCompletionClient:
+    return OpenAIChatCompletionClient(
+        model="scripted",
+        base_url=model.base_url,
+        api_key="x",
+        model_info={
+            "vision": False,
+            "function_calling": True,
+            "json_output": True,
+            "family": ModelFamily.UNKNOWN,
+            "structured_output": True,
+        },
+    )
+
+
+def _buyer(client: Any, effects: list[str], *, streaming: bool = False, sync: bool = True) -> AssistantAgent:
+    def note(thing: str) -> str:
+        step = current_step()
+        assert step is not None
+        effects.append(f"{thing} {step.idempotency_key}")
+        return f"bought {thing}"
+
+    def buy(thing: str) -> str:
+        """Buys something."""
+        return note(thing)
+
+    async def abuy(thing: str) -> str:
+        """Buys something."""
+        return note(thing)
+
+    tool = buy if sync else abuy
+    tool.tags = ["omium:effect"]  # type: ignore[attr-defined]
+    wrapped = FunctionTool(tool, name="buy", description="Buys something.")
+    order = 'use buy({"thing": "paper"})'
+    return AssistantAgent("buyer", client, tools=[wrapped], system_message=order, model_client_stream=streaming)
+
+
+def _round_robin(model: ScriptedModel, effects: list[str], *, streaming: bool = False, sync: bool = True) -> Any:
+    client = _client(model)
+    planner = AssistantAgent("planner", client, model_client_stream=streaming, system_message=None)
+    writer = AssistantAgent("writer", client, model_client_stream=streaming, system_message=None)
+    return RoundRobinGroupChat([planner, _buyer(client, effects, streaming=streaming, sync=sync), writer], max_turns=3)
+
+
+def _graph(model: ScriptedModel, effects: list[str], *, streaming: bool = False, sync: bool = True) -> Any:
+    """A planner, a reader and a critic in parallel, a buyer who waits for both, a writer."""
+    client = _client(model)
+
+    def agent(name: str) -> AssistantAgent:
+        return AssistantAgent(name, client, model_client_stream=streaming, system_message=f"You are the {name}.")
+
+    planner, reader, critic, writer = map(agent, ("planner", "reader", "critic", "writer"))
+    buyer = _buyer(client, effects, streaming=streaming, sync=sync)
+    builder = DiGraphBuilder()
+    for one in (planner, reader, critic, buyer, writer):
+        builder.add_node(one)
+    builder.add_edge(planner, reader).add_edge(planner, critic)
+    builder.add_edge(reader, buyer).add_edge(critic, buyer).add_edge(buyer, writer)
+    return GraphFlow([planner, reader, critic, buyer, writer], graph=builder.build())
+
+
+def _names(agent: Agent[Any, Any], given: object) -> list[str]:
+    """Names of the steps of a run, in the order of their recording."""
+    names: list[str] = []
+    from omium.testing.execution import TestExecution
+
+    receive = TestExecution.receive
+
+    def noting(self: TestExecution, message: Any) -> None:
+        if message["type"] == "step_completed":
+            names.append(message["name"])
+        receive(self, message)
+
+    TestExecution.receive = noting  # type: ignore[method-assign]
+    try:
+        assert run_agent(agent, given, limit=20).error is None
+    finally:
+        TestExecution.receive = receive  # type: ignore[method-assign]
+    return names
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize("make", [_round_robin, _graph])
+def test_resumes_from_every_record_without_repeating_a_call(model: ScriptedModel, make: Any, streaming: bool) -> None:
+    calm_effects: list[str] = []
+    calm = run_agent(durable(make(model, calm_effects, streaming=streaming), id="team"), "tides", limit=20)
+    assert calm.error is None
+    assert "bought paper" in calm.output["answer"]
+    records = len(calm.journal)
+    assert records == (4 if make is _round_robin else 6)
+    assert len(calm_effects) == 1
+
+    effects: list[str] = []
+    team = durable(make(model, effects, streaming=streaming, sync=False), id="team")
+    for crash in range(1, records + 1):
+        effects.clear()
+        run = run_agent(team, "tides", crash_after=crash, limit=20)
+        assert run.error is None
+        assert run.output["answer"] == calm.output["answer"]
+        assert [one.ended for one in run.attempts] == ["crashed", "completed"]
+        assert set(run.executions.values()) == {1}, f"crash {crash}"
+        assert len(effects) == 1
+    run = run_agent(team, "tides", crash_after=list(range(1, records + 1)), limit=20)
+    assert run.output["answer"] == calm.output["answer"]
+    assert set(run.executions.values()) == {1}
+
+
+def test_steps_are_named_after_agents_and_tools(model: ScriptedModel) -> None:
+    names = _names(durable(_round_robin(model, []), id="team"), "tides")
+    assert names == ["planner: scripted", "buyer: scripted", "buy", "writer: scripted"]
+    alone = AssistantAgent("helper", _client(model))
+    assert _names(durable(alone, id="alone"), "hello") == ["helper: scripted"]
+
+
+def test_fan_in_is_in_the_order_of_the_journal(model: ScriptedModel) -> None:
+    team = durable(_graph(model, []), id="team")
+    calm = run_agent(team, "tides", limit=20)
+    seen = [message["source"] for message in calm.output["messages"]]
+    for crash in range(1, 7):
+        run = run_agent(team, "tides", crash_after=crash, limit=20)
+        # who was first is the same in all attempts of one run, and what follows depends on it
+        assert set(run.executions.values()) == {1}
+        assert sorted(message["source"] for message in run.output["messages"]) == sorted(seen)
+
+
+def test_runs_of_one_team_do_not_mix_and_leave_nothing_behind(model: ScriptedModel) -> None:
+    made = _round_robin(model, [])
+    team = durable(made, id="team")
+    outputs: list[Any] = []
+
+    async def both(given: Any, ctx: Any) -> Any:
+        return await asyncio.gather(ctx.call(team, "moon"), ctx.call(team, "sun"))
+
+    together = run_agent(Agent(both, "both", None, None, None, None), None, limit=30)
+    for topic, output in zip(("moon", "sun"), together.output, strict=True):
+        outputs.append(output["messages"])
+        alone = run_agent(team, topic, limit=20)
+        assert output["answer"] == alone.output["answer"]
+        assert [m["source"] for m in output["messages"]] == [m["source"] for m in alone.output["messages"]]
+    assert "moon" not in str(outputs[1])
+    # what its user made was not touched
+    assert made._initialized is False
+
+
+def test_a_changed_team_is_a_mismatch_and_never_a_live_call(model: ScriptedModel) -> None:
+    made: list[int] = []
+
+    def make() -> RoundRobinGroupChat:
+        made.append(1)
+        client = _client(model)
+        first = AssistantAgent("first", client, system_message=f"version {len(made)}")
+        return RoundRobinGroupChat([first, AssistantAgent("second", client)], max_turns=2)
+
+    run = run_agent(durable(make, id="changing"), "tides", crash_after=1)
+    assert run.error is not None
+    assert run.error.code == "replay_mismatch"
+    assert sum(model.calls.values()) == 1
+
+
+def test_a_failing_tool_is_told_to_the_model_and_stays_failed(model: ScriptedModel) -> None:
+    calls: list[str] = []
+
+    def fail(thing: str) -> str:
+        """Fails."""
+        calls.append(thing)
+        raise ValueError("sold out")
+
+    client = _client(model)
+    agent = AssistantAgent("buyer", client, tools=[fail], system_message='use fail({"thing": "paper"})')
+    team = durable(RoundRobinGroupChat([agent, AssistantAgent("writer", client)], max_turns=2), id="team")
+    run = run_agent(team, "go", crash_after=[1, 2, 3], limit=20)
+    assert run.output["answer"] == "on sold out"
+    assert calls == ["paper"]
+
+
+def test_an_effect_in_doubt_waits_for_a_person_or_its_reconciler(model: ScriptedModel) -> None:
+    effects: list[str] = []
+
+    def team(reconcile: Any) -> Agent[Any, Any]:
+        client = _client(model)
+
+        def buy(thing: str) -> str:
+            """Buys something."""
+            effects.append(thing)
+            if len(effects) == 1:
+                raise SystemExit("the process dies here")
+            return f"bought {thing}"
+
+        buy.tags = ["omium:effect"]  # type: ignore[attr-defined]
+        if reconcile:
+            buy.reconcile = reconcile  # type: ignore[attr-defined]
+        return durable(
+            AssistantAgent("buyer", client, tools=[buy], system_message='use buy({"thing": "paper"})'), id="buyer"
+        )
+
+    from omium.testing.execution import TestExecution
+
+    receive = TestExecution.receive
+
+    def dying(self: TestExecution, message: Any) -> None:
+        if message["type"] == "step_failed" and "dies here" in str(message["error"]):
+            self.crash()
+        else:
+            receive(self, message)
+
+    for reconcile, status, count in (
+        (None, "waiting", 1),
+        (lambda _: Completed("was bought"), "completed", 1),
+        (lambda _: TryAgain(), "completed", 2),
+    ):
+        effects.clear()
+        TestExecution.receive = dying  # type: ignore[method-assign]
+        try:
+            run = run_agent(team(reconcile), "go", limit=20)
+        finally:
+            TestExecution.receive = receive  # type: ignore[method-assign]
+        assert (run.status, len(effects)) == (status, count)
+
+
+def test_selector_swarm_and_magentic_teams_resume(model: ScriptedModel) -> None:
+    client = _client(model)
+
+    def script(asked: dict[str, Any]) -> str | None:
+        text = str(asked["messages"])
+        if "Select" in text and "role" in text:
+            return "writer" if "plan is" in text else "planner"
+        if "You are the planner" in text:
+            return "plan is ready"
+        if "is_request_satisfied" in text:
+            done = "helped" in text
+            answers = {
+                "is_request_satisfied": {"reason": "r", "answer": done},
+                "is_progress_being_made": {"reason": "r", "answer": True},
+                "is_in_loop": {"reason": "r", "answer": False},
+                "instruction_or_question": {"reason": "r", "answer": "help"},
+                "next_speaker": {"reason": "r", "answer": "helper"},
+            }
+            import json
+
+            return json.dumps(answers)
+        if "You are the helper" in text:
+            return "helped"
+        return None
+
+    model.script = script
+    planner = AssistantAgent("planner", client, system_message="You are the planner.")
+    writer = AssistantAgent("writer", client, system_message="You write.")
+    selector = SelectorGroupChat([planner, writer], client, termination_condition=MaxMessageTermination(3))
+    first = AssistantAgent("first", client, handoffs=["second"], system_message="use transfer_to_second({})")
+    second = AssistantAgent("second", client, system_message="You end.")
+    swarm = Swarm([first, second], termination_condition=MaxMessageTermination(5))
+    helper = AssistantAgent("helper", client, system_message="You are the helper.")
+    magentic = MagenticOneGroupChat([helper], client)
+    for made in (selector, swarm, magentic):
+        team = durable(made, id="team")
+        calm = run_agent(team, "tides", limit=20)
+        assert calm.error is None, type(made).__name__
+        records = len(calm.journal)
+        assert records >= 3
+        crashed = run_agent(team, "tides", crash_after=list(range(1, records + 1)), limit=30)
+        assert crashed.output["answer"] == calm.output["answer"]
+        assert set(crashed.executions.values()) == {1}, type(made).__name__
+
+
+def test_an_agent_as_a_tool_records_its_own_calls(model: ScriptedModel) -> None:
+    client = _client(model)
+    inner = AssistantAgent("inner", client, system_message=None, description="answers")
+    outer = AssistantAgent("outer", client, tools=[AgentTool(inner)], system_message='use inner({"task": "deep"})')
+    agent = durable(outer, id="outer")
+    run = run_agent(agent, "go", crash_after=[1, 2], limit=20)
+    assert "on deep" in run.output["answer"]
+    assert set(run.executions.values()) == {1}
+    assert len(run.executions) == 2
+
+
+def test_a_user_proxy_waits_for_a_signal_or_an_approval(model: ScriptedModel) -> None:
+    client = _client(model)
+
+    def team(tags: list[str]) -> Agent[Any, Any]:
+        proxy = UserProxyAgent("boss", description="Publish?")
+        proxy.tags = tags  # type: ignore[attr-defined]
+        writer = AssistantAgent("writer", client, system_message=None)
+        return durable(
+            RoundRobinGroupChat([writer, proxy], termination_condition=TextMentionTermination("APPROVE")), id="reviewed"
+        )
+
+    waiting = run_agent(team([]), "draft")
+    assert (waiting.status, waiting.waiting_for) == ("waiting", ("wait:resume:1#1",))
+    run = run_agent(team([]), "draft", signals={"resume": ["again", "APPROVE"]}, crash_after=list(range(1, 7)))
+    assert [m["content"] for m in run.output["messages"] if m["source"] == "boss" and m["type"] == "TextMessage"] == [
+        "again",
+        "APPROVE",
+    ]
+    assert set(run.executions.values()) == {1}
+    shown = next(entry for entry in run.journal if entry["path"].startswith("interrupt"))["value"]
+    assert shown == {"agent": "boss", "prompt": "Enter your response:", "message": "on draft"}
+
+    tagged = team(["omium:approval"])
+    assert run_agent(tagged, "draft").waiting_for == ("approve#1",)
+    decisions = iter([{"approved": False, "comment": "too short"}, {"approved": True}])
+    decided = run_agent(tagged, "draft", approvals=lambda title, details: next(decisions))
+    assert [
+        m["content"] for m in decided.output["messages"] if m["source"] == "boss" and m["type"] == "TextMessage"
+    ] == [
+        "REJECT: too short",
+        "APPROVE",
+    ]
+
+
+def test_a_handoff_to_a_person_waits_and_goes_on(model: ScriptedModel) -> None:
+    client = _client(model)
+    model.script = lambda asked: "thanks, TERMINATE" if "42" in str(asked["messages"]) else None
+    asking = AssistantAgent("asking", client, handoffs=["user"], system_message="use transfer_to_user({})")
+    ends = HandoffTermination("user") | TextMentionTermination("TERMINATE")
+    team = durable(Swarm([asking], termination_condition=ends), id="asking")
+    assert run_agent(team, "what?").waiting_for == ("wait:resume:1#1",)
+    run = run_agent(team, "what?", signals={"resume": "42"}, crash_after=[1, 2, 3, 4])
+    assert run.output["answer"] == "thanks, TERMINATE"
+    assert set(run.executions.values()) == {1}
+
+
+def test_no_connection_leaves_the_machine(model: ScriptedModel, no_network: list[str]) -> None:
+    client = _client(model)
+    limited = TokenLimitedChatCompletionContext(client, token_limit=1000)
+    made = _round_robin(model, [])
+    made._participants.append(AssistantAgent("short", client, model_context=limited))
+    made = RoundRobinGroupChat(made._participants, max_turns=4)
+    assert run_agent(durable(made, id="team"), "tides", limit=20).error is None
+    assert no_network == []
+
+
+def test_a_refusal_of_the_model_keeps_its_code(model: ScriptedModel) -> None:
+    model.script = lambda asked: 401
+    run = run_agent(durable(_round_robin(model, []), id="team"), "tides", limit=20)
+    assert run.error is not None
+    assert run.error.code == "model_auth"
+
+
+@pytest.mark.parametrize("given", [None, 7, [], {"task": {}}, [{"content": "x", "type": "Nothing"}]])
+def test_an_input_that_is_no_task_is_a_coded_error(model: ScriptedModel, given: object) -> None:
+    run = run_agent(durable(_round_robin(model, []), id="team"), given)
+    assert run.error is not None
+    assert run.error.code == "input_invalid"
+
+
+def test_a_task_may_be_messages(model: ScriptedModel) -> None:
+    agent = durable(AssistantAgent("helper", _client(model)), id="helper")
+    said = run_agent(agent, {"task": [{"content": "one"}, {"source": "boss", "content": "two"}]})
+    assert said.output["answer"] == "on two"
+
+
+class _Line:
+    """Something like a connection: it cannot be copied."""
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a line cannot be copied")
+
+
+def test_what_cannot_run_is_a_coded_error(model: ScriptedModel) -> None:
+    client = _client(model)
+    assert agent_of(client, "client") is None
+    agent = AssistantAgent("helper", client)
+    agent.line = _Line()  # type: ignore[attr-defined]
+    with pytest.raises(OmiumError, match="give a function") as refused:
+        agent_of(agent, "helper")
+    assert refused.value.code == "settings_invalid"
+
+    def make() -> AssistantAgent:
+        return AssistantAgent("helper", client)
+
+    made = agent_of(make, "helper")
+    assert made is not None
+    assert run_agent(made, "hello").output["answer"] == "on hello"
+
+
+def test_a_cancelled_run_leaves_a_hanging_model_call_and_no_task(
+    model: ScriptedModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert cancelled_in_s(durable(_graph(model, []), id="team"), "hang", model) < 2
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
