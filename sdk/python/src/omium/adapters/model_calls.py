@@ -36,14 +36,14 @@ _VOLATILE = ("user", "metadata", "stream_options", "store", "prompt_cache_key", 
 
 _Namer = Callable[[str], str]
 _state: dict[str, Any] = {}
-_namers: list[_Namer] = []
 _refused: WeakKeyDictionary[Run, OmiumError] = WeakKeyDictionary()
 
 
 def install(namer: _Namer) -> None:
-    """Wraps httpx's transports, once. `namer` makes a readable name of a model's where its framework runs, or gives it back."""
-    if namer not in _namers:
-        _namers.append(namer)
+    """Wraps httpx's transports, once. `namer` makes a readable name of a model's, and gives others back as they are."""
+    namers: list[_Namer] = _state.setdefault("namers", [])
+    if namer not in namers:
+        namers.append(namer)
     if "async" in _state:
         return
     _state["async"] = httpx.AsyncHTTPTransport.handle_async_request
@@ -155,8 +155,9 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
 
 
 def _name_of(model: str) -> str:
-    """By the framework whose code asks; several may share a worker."""
-    return next((name for namer in _namers if (name := namer(model)) != model), model)
+    """By the framework that knows who speaks: several may share a worker."""
+    names = (namer(model) for namer in cast("list[_Namer]", _state["namers"]))
+    return next((name for name in names if name != model), model)
 
 
 def behind(run: Run, error: BaseException) -> BaseException:
