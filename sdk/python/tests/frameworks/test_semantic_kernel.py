@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import random
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from cancelling import cancelled_in_s
 from no_network import no_network
 from openai import AsyncOpenAI
+from pydantic import BaseModel
 from scripted_model import ScriptedModel
 from semantic_kernel import Kernel
 from semantic_kernel.agents import (
@@ -23,6 +26,7 @@ from semantic_kernel.agents import (
     StandardMagenticManager,
 )
 from semantic_kernel.agents.orchestration.group_chat import BooleanResult
+from semantic_kernel.connectors.ai.chat_completion_client_base import ChatCompletionClientBase
 from semantic_kernel.connectors.ai.open_ai import OpenAIChatCompletion
 from semantic_kernel.contents import ChatHistory, ChatMessageContent
 from semantic_kernel.functions import kernel_function
@@ -151,6 +155,56 @@ def test_resumes_from_every_record_without_repeating_a_call(
     run = run_agent(team, "tides", crash_after=list(range(1, records + 1)), limit=20)
     assert _texts(run.output["answer"]) == _texts(calm.output["answer"])
     assert set(run.executions.values()) == {1}
+
+
+def test_concurrent_answers_are_in_the_order_of_the_journal(model: ScriptedModel) -> None:
+    draw = random.Random(7)
+
+    def script(asked: dict[str, Any]) -> str:
+        time.sleep(draw.random() / 50)
+        return f"I am the {str(asked['messages'][0]['content'])[12:-1]}"
+
+    model.script = script
+    members = [_agent(model, name) for name in ("reader", "critic", "writer")]
+    team = durable(ConcurrentOrchestration(members=members), id="team")
+    orders: set[tuple[str, ...]] = set()
+    for crash in [1, 2, 3] * 4:
+        run = run_agent(team, "tides", crash_after=crash)
+        assert set(run.executions.values()) == {1}
+        said = run.output["answer"]
+        assert said == [text for entry in run.journal for text in said if text in str(entry.get("value"))]
+        orders.add(tuple(said))
+    assert len(orders) > 1
+
+
+class Quote(BaseModel):
+    thing: str
+    cents: int
+
+
+class Office:
+    @kernel_function
+    async def quote(self, thing: str) -> Quote:
+        """A model."""
+        return Quote(thing=thing, cents=7)
+
+    @kernel_function
+    def names(self, thing: str) -> list[str]:
+        """A list."""
+        return [thing, "pen"]
+
+    @kernel_function
+    def count(self, thing: str) -> int:
+        """A number."""
+        return len(thing)
+
+
+def test_what_a_tool_returns_reads_as_without_a_journal(model: ScriptedModel) -> None:
+    for tool in ("quote", "names", "count"):
+        agent = _agent(model, "asking", f'use Office-{tool}({{"thing": "paper"}})', [Office()])
+        native = str(asyncio.run(agent.get_response("go")).message)
+        run = run_agent(durable(agent, id="asking"), "go", crash_after=[1, 2, 3])
+        assert run.output["answer"] == native, tool
 
 
 def test_an_agent_runs_alone_with_its_tools(model: ScriptedModel) -> None:
@@ -371,6 +425,10 @@ class _Line:
         raise TypeError("a line cannot be copied")
 
 
+class _Other(ChatCompletionClientBase):
+    """A service whose calls nobody sees."""
+
+
 class _Connected(RoundRobinGroupChatManager):
     line: Any = None
 
@@ -381,6 +439,11 @@ def test_what_cannot_run_is_a_coded_error(model: ScriptedModel) -> None:
     with pytest.raises(OmiumError, match="give a function") as refused:
         agent_of(chat, "chat")
     assert refused.value.code == "settings_invalid"
+    other = ChatCompletionAgent(service=_Other(ai_model_id="other"), name="other")
+    for thing in (other, SequentialOrchestration(members=[_agent(model, "a"), other])):
+        with pytest.raises(OmiumError, match="cannot be recorded") as refused:
+            agent_of(thing, "other")
+        assert refused.value.code == "settings_invalid"
 
     def make() -> ChatCompletionAgent:
         return _agent(model, "made")

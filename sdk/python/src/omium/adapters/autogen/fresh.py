@@ -20,6 +20,7 @@ from autogen_core.code_executor import CodeExecutor, CodeResult
 from autogen_core.models import ChatCompletionClient, CreateResult
 from autogen_core.tools import BaseTool, BaseToolWithState, StaticWorkbench, ToolResult, Workbench
 
+from ...errors import OmiumError
 from ...json import plain_json
 from ...llm.context import LLM_RETRY
 from ...llm.model import Completion
@@ -29,6 +30,9 @@ from ..copies import fresh_copy, parts_of
 from ..journal import current_run, record_call
 from ..tools import effect_of, record_tool
 from .names import name_of
+
+# agents whose calls go neither to a model directly nor through tools
+_ELSEWHERE = ("autogen_ext.agents.azure", "autogen_ext.agents.openai._openai_assistant_agent")
 
 
 def fresh_team(team: Any, what: str) -> Any:
@@ -58,14 +62,22 @@ def _new_runtime(held: object) -> object:
     )
 
 
-def recording(team: Any) -> Any:
-    """Puts recorders around what is not recorded elsewhere, and the team on a runtime of its own, not run before."""
+def recording(team: Any, what: str) -> Any:
+    """Puts recorders around what is not recorded elsewhere, and the team on a runtime of its own, not run before.
+
+    Raises OmiumError `settings_invalid` when it makes calls that cannot be recorded, which were made again after a crash.
+    """
     around: dict[int, Any] = {}
 
     def recorder(kind: type[_Around], inner: Any) -> Any:
         return around.setdefault(id(inner), kind(inner))
 
     for one in list(members_of(team)):
+        if type(one).__module__.startswith(_ELSEWHERE):
+            raise OmiumError(
+                "settings_invalid",
+                f"{what} has a {type(one).__name__}, whose conversation is kept by a service elsewhere: use an AssistantAgent",
+            )
         if isinstance(one, BaseGroupChat):
             one._embedded_runtime = True
             if one._initialized or not isinstance(one._runtime, SingleThreadedAgentRuntime):

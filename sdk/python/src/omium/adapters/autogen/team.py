@@ -48,12 +48,12 @@ def durable(team: Any, *, id: str, description: str | None = None) -> Agent[Any,
         def make() -> Any:
             return fresh_team(team, what)
 
-        make()
+        recording(make(), what)
     model_calls.install(name_of)
     install()
 
     async def run(given: JsonValue, ctx: Context) -> Any:
-        return await _run(recording(make()), _task_of(given, what), ctx)
+        return await _run(recording(make(), what), _task_of(given, what), ctx)
 
     agent: Agent[Any, Any] = Agent(run, id, None, description, None, None)
     agent.mismatch_grace_ms = _MISMATCH_GRACE_MS

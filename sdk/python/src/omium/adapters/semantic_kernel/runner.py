@@ -78,14 +78,14 @@ def durable(thing: Any, *, id: str, description: str | None = None, kernel: Kern
         def make() -> Any:
             return _fresh(thing, what)
 
-        _refuse_unrecorded(make(), what)
+        _recorded(make(), what)
     model_calls.install(name_of)
     install()
 
     async def run(given: JsonValue, ctx: Context) -> Any:
         current = current_run()
         try:
-            return await _run(make(), given, ctx, kernel, what)
+            return await _run(_recorded(make(), what), given, ctx, kernel, what)
         except OmiumError:
             raise
         except Exception as error:
@@ -137,8 +137,8 @@ def _stand(held: object) -> object:
     return held if isinstance(held, (AIServiceClientBase, Kernel, SkAgent)) else None
 
 
-def _refuse_unrecorded(thing: Any, what: str) -> None:
-    """Calls that nobody records would be made again after a crash."""
+def _recorded(thing: Any, what: str) -> Any:
+    """The thing itself. Raises OmiumError when it makes calls that nobody records, which were made again after a crash."""
     for one in _services_of(thing):
         talks = isinstance(one, (ChatCompletionClientBase, TextCompletionClientBase))
         if talks and not isinstance(one, OpenAIChatCompletionBase):
@@ -155,6 +155,7 @@ def _refuse_unrecorded(thing: Any, what: str) -> None:
                 f"{what} has a {type(one).__name__}, whose conversation is kept by a service elsewhere: use a "
                 "ChatCompletionAgent",
             )
+    return thing
 
 
 def _members_of(thing: Any) -> list[Any]:
