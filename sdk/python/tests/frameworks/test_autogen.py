@@ -159,6 +159,20 @@ def test_steps_are_named_after_agents_and_tools(model: ScriptedModel) -> None:
     assert _names(durable(alone, id="alone"), "hello") == ["helper: scripted"]
 
 
+def test_a_simulated_run_makes_no_effect(model: ScriptedModel) -> None:
+    effects: list[str] = []
+    team = durable(_round_robin(model, effects), id="team")
+    calm = run_agent(team, "tides", limit=20)
+    recorded: list[Any] = [{**entry, "name": "buy"} for entry in calm.journal if entry["kind"] == "tool"]
+    effects.clear()
+    again = run_agent(team, "tides", simulate_from=recorded, limit=20)
+    assert again.output["answer"] == calm.output["answer"]
+    missed = run_agent(team, "tides", simulate_from=[], limit=20)
+    assert missed.error is not None
+    assert missed.error.code == "replay_miss"
+    assert effects == []
+
+
 def test_fan_in_is_in_the_order_of_the_journal(model: ScriptedModel) -> None:
     draw = random.Random(7)
 

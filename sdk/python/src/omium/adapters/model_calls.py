@@ -142,9 +142,9 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
             reconcile=(lambda _: TryAgain()) if under_budget else None,
         )
     except OmiumError as error:
+        _refused[run] = error
         if error.code in ("replay_mismatch", "replay_miss"):
             raise
-        _refused[run] = error
         said = {"error": {"message": str(error), "type": error.code, "code": error.code}}
         headers = {"content-type": "application/json", "x-should-retry": "false"}
         return httpx.Response(error.status, headers=headers, content=dumps(said), request=request)
@@ -168,8 +168,8 @@ def behind(run: Run, error: BaseException) -> BaseException:
     refused = _refused.get(run)
     said: BaseException | None = error
     while refused is not None and said is not None:
-        # the answer that the framework was given has the code in it
-        if refused.code in str(said):
+        # the answer that the framework was given has the code in it, an exception its text
+        if said is refused or refused.code in str(said) or refused.detail in str(said):
             return refused
         said = said.__cause__ or said.__context__
     return error
