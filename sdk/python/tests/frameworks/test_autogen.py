@@ -1,6 +1,8 @@
 """Real teams: every crash in turn, no recorded model or tool call made again."""
 
 import asyncio
+import json
+import logging
 import random
 import time
 from collections.abc import Iterator
@@ -420,8 +422,6 @@ def test_selector_swarm_and_magentic_teams_resume(model: ScriptedModel) -> None:
                 "instruction_or_question": {"reason": "r", "answer": "help"},
                 "next_speaker": {"reason": "r", "answer": "helper"},
             }
-            import json
-
             return json.dumps(answers)
         if "You are the helper" in text:
             return "helped"
@@ -563,3 +563,9 @@ def test_a_cancelled_run_leaves_a_hanging_model_call_and_no_task(
 ) -> None:
     assert cancelled_in_s(durable(_graph(model, []), id="team"), "hang", model) < 2
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_what_is_said_stays_out_of_the_log(model: ScriptedModel, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert run_agent(durable(_round_robin(model, []), id="team"), "the secret", limit=20).error is None
+    assert "the secret" not in caplog.text

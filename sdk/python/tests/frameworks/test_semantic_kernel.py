@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -451,3 +452,9 @@ def test_what_cannot_run_is_a_coded_error(model: ScriptedModel) -> None:
     made = agent_of(make, "made")
     assert made is not None
     assert run_agent(made, "hello").output["answer"] == "on hello"
+
+
+def test_what_is_said_stays_out_of_the_log(model: ScriptedModel, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert run_agent(durable(_sequential(model, []), id="team"), "the secret", limit=20).error is None
+    assert "the secret" not in caplog.text

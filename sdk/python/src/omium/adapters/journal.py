@@ -28,9 +28,12 @@ from ..replay.step_call import Reconcile
 
 
 def hush(*loggers: str) -> None:
-    """Keeps what a framework says about being cancelled out of the worker's log: a run that ends or waits is no error."""
+    """Keeps out of the worker's log what a framework says about each message (with its content), unless the user has set a
+    level, and about being cancelled: a run that ends or waits is no error."""
     for name in loggers:
         logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)
         if _no_cancellation not in logger.filters:
             logger.addFilter(_no_cancellation)
 

@@ -45,6 +45,7 @@ def install() -> None:
     KernelFunctionFromMethod._invoke_internal = wraps(_originals["invoke"])(_invoke)
     KernelFunctionFromMethod._invoke_internal_stream = wraps(_originals["invoke_stream"])(_invoke_stream)
     hush(
+        "semantic_kernel",
         "semantic_kernel.agents.orchestration.agent_actor_base",
         "semantic_kernel.agents.runtime.in_process.in_process_runtime",
         "in_process_runtime",
