@@ -19,6 +19,7 @@ from ...context import Context
 from ..people import APPROVAL_TAG, People
 from ..tools import tagged
 from .messages import output_of
+from .patches import speaking
 
 # of the name that an orchestration without one is given
 _RANDOM = re.compile(r"_[0-9a-f]{32}$")
@@ -40,6 +41,8 @@ async def run_orchestration(
 
     orchestration._agent_response_callback = note
     _ask_people(orchestration, People(ctx))
+    # until an agent speaks
+    speaking.set(_RANDOM.sub("", orchestration.name))
     runtime = InProcessRuntime()
     runtime.start()
     # some of the patterns take only a single message
