@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import typing
+from typing import Any
 
 from ..agent import AnyAgent
 
@@ -11,6 +14,17 @@ _TELEMETRY_OFF = {
     "LANGCHAIN_TRACING_V2": "false",
     "LANGGRAPH_CLI_NO_ANALYTICS": "1",
     "OTEL_SDK_DISABLED": "true",
+    "AUTOGEN_DISABLE_RUNTIME_TRACING": "true",
+    "AZURE_TELEMETRY_DISABLED": "true",
+}
+
+_EXTRAS = {
+    "langgraph": "langgraph",
+    "langchain_core": "langgraph",
+    "autogen_agentchat": "autogen",
+    "autogen_core": "autogen",
+    "autogen_ext": "autogen",
+    "semantic_kernel": "semantic-kernel",
 }
 
 
@@ -19,11 +33,42 @@ def forbid_telemetry() -> None:
     os.environ.update(_TELEMETRY_OFF)
 
 
+def extra_of(module: str) -> str | None:
+    """The extra of this package that installs a framework's module."""
+    return _EXTRAS.get(module.split(".")[0])
+
+
 def agent_of(value: object, agent_id: str) -> AnyAgent | None:
-    """The durable agent that runs this object of a framework; None when it is none that is known."""
-    modules = {kind.__module__.split(".")[0] for kind in type(value).__mro__}
+    """The durable agent that runs this object of a framework; None when it is none that is known.
+
+    A function without parameters that says in its annotation that it returns such an object is as good.
+    Raises OmiumError `settings_invalid` when the object cannot be run.
+    """
+    kind = _made_by(value) or type(value)
+    modules = {one.__module__.split(".")[0] for one in kind.__mro__}
     if "langgraph" in modules and (hasattr(value, "ainvoke") or hasattr(value, "compile")):
         from .langgraph import durable
 
         return durable(value, id=agent_id)
+    if "autogen_agentchat" in modules:
+        from . import autogen
+
+        return autogen.durable(value, id=agent_id) if autogen.is_ours(kind) else None
+    if "semantic_kernel" in modules:
+        from . import semantic_kernel
+
+        return semantic_kernel.durable(value, id=agent_id) if semantic_kernel.is_ours(kind) else None
     return None
+
+
+def _made_by(value: object) -> type | None:
+    """The class that a function without parameters says it returns."""
+    if not inspect.isfunction(value) or inspect.iscoroutinefunction(value):
+        return None
+    if any(one.default is one.empty for one in inspect.signature(value).parameters.values()):
+        return None
+    try:
+        returns: Any = typing.get_type_hints(value).get("return")
+    except (NameError, TypeError):
+        return None
+    return returns if isinstance(returns, type) else None

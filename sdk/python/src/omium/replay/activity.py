@@ -15,9 +15,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Generator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
@@ -86,8 +87,11 @@ class StillLoop(asyncio.SelectorEventLoop):
         return handle
 
     def run_in_executor(self, executor: Executor | None, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:
-        future = super().run_in_executor(executor, func, *args)
         owner = ambient.get()
+        if owner is not None and (executor is None or isinstance(executor, ThreadPoolExecutor)):
+            # asyncio leaves the context behind, and with it whose code runs in the thread and in which step
+            func = partial(contextvars.copy_context().run, func)
+        future = super().run_in_executor(executor, func, *args)
         if owner is not None and owner.inside_step is None:
             activity = owner.run.activity
             activity.threads += 1
