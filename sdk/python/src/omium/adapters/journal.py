@@ -20,7 +20,7 @@ from ..context import Effect, ask_step
 from ..errors import OmiumError
 from ..json import JsonValue, request_hash_of
 from ..policy import Retry, RetryPolicy
-from ..replay.activity import ambient
+from ..replay.activity import StillLoop, ambient
 from ..replay.run import Run
 from ..replay.step_call import Reconcile
 
@@ -81,14 +81,14 @@ def from_thread(run: Run, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     context = contextvars.copy_context()
 
     async def ask() -> None:
-        run.activity.threads -= 1
+        run.activity.thread_ended()
         try:
             result = await call()
         except BaseException as error:
-            run.activity.threads += 1
+            run.activity.thread_began()
             answer.set_exception(error)
         else:
-            run.activity.threads += 1
+            run.activity.thread_began()
             answer.set_result(result)
 
     def begin() -> None:
@@ -99,3 +99,53 @@ def from_thread(run: Run, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
 
     run.port.loop.call_soon_threadsafe(begin, context=context)
     return answer.result()
+
+
+async def from_loop(run: Run, call: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Makes an async call of the run's from whichever loop its code runs on, and waits for it there."""
+    here = asyncio.get_running_loop()
+    if here is run.port.loop:
+        return await call()
+    # a loop that tells by itself whether its callbacks are ready
+    counted = isinstance(here, StillLoop)
+    answer: Future[Any] = Future()
+
+    async def ask() -> None:
+        if not counted:
+            run.activity.thread_ended()
+        try:
+            result = await call()
+        except BaseException as error:
+            failure: BaseException | None = error
+            result = None
+        else:
+            failure = None
+        if not counted:
+            run.activity.thread_began()
+        if answer.cancelled():
+            return
+        if failure is not None:
+            answer.set_exception(failure)
+        else:
+            answer.set_result(result)
+
+    def begin() -> None:
+        if run.closed:
+            answer.set_exception(asyncio.CancelledError())
+        else:
+            run.port.loop.create_task(ask())
+
+    run.port.loop.call_soon_threadsafe(begin, context=contextvars.copy_context())
+    return await asyncio.wrap_future(answer)
+
+
+def on_this_loop(run: Run, fn: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """`fn`, bound to the loop of its caller: connections and locks that it uses belong to that loop, wherever its step runs."""
+    here = asyncio.get_running_loop()
+    if here is run.port.loop:
+        return fn
+
+    async def there(*args: Any) -> Any:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(fn(*args), here))
+
+    return there

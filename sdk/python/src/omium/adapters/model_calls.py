@@ -28,7 +28,7 @@ from ..llm.prices import usage_of, worst_case_micro_credits
 from ..replay.run import Run
 from ..replay.step_call import StepInfo, TryAgain
 from ..sse import parse_events_sync
-from .journal import current_run, from_thread, record_call
+from .journal import current_run, from_loop, from_thread, on_this_loop, record_call
 
 _PATHS = ("/chat/completions", "/responses", "/embeddings")
 _VOLATILE = ("user", "metadata", "stream_options", "store", "prompt_cache_key", "safety_identifier")
@@ -38,8 +38,10 @@ _state: dict[str, Any] = {}
 
 
 def install(namer: _Namer) -> None:
-    """Wraps httpx's transports, once. `namer` makes a readable name of a model's."""
-    _state["namer"] = namer
+    """Wraps httpx's transports, once. `namer` makes a readable name of a model's, and gives others back as they are."""
+    namers: list[_Namer] = _state.setdefault("namers", [])
+    if namer not in namers:
+        namers.append(namer)
     if "async" in _state:
         return
     _state["async"] = httpx.AsyncHTTPTransport.handle_async_request
@@ -66,7 +68,8 @@ async def _handle_async(self: httpx.AsyncHTTPTransport, request: httpx.Request) 
         finally:
             await response.aclose()
 
-    return await _answer(run, request, body, send)
+    sending = on_this_loop(run, send)
+    return cast(httpx.Response, await from_loop(run, lambda: _answer(run, request, body, sending)))
 
 
 def _handle_sync(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
@@ -126,7 +129,7 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
         recorded = await record_call(
             run,
             kind,
-            _state["namer"](model),
+            _name_of(model),
             {"path": kind, "body": identity},
             fn_async if inspect.iscoroutinefunction(send) else fn_sync,
             kind="llm",
@@ -147,6 +150,12 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
         return httpx.Response(200, headers=headers, content=shown.encode(), request=request)
     headers = {"content-type": "application/json"}
     return httpx.Response(200, headers=headers, content=dumps(recorded["answer"]), request=request)
+
+
+def _name_of(model: str) -> str:
+    """By the framework that knows who speaks: several may share a worker."""
+    names = (namer(model) for namer in cast("list[_Namer]", _state["namers"]))
+    return next((name for name in names if name != model), model)
 
 
 def _wants_usage(asked: dict[str, Any]) -> bool:

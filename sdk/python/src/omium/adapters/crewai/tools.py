@@ -1,0 +1,228 @@
+"""Tools of CrewAI, as recorded calls.
+
+1. What is recorded is `_run` and `_arun` of a tool, which all of CrewAI's ways to a tool lead to; counters, checks of
+   arguments and retries of the framework stay outside and happen in every attempt.
+2. A tool that hands work to another agent is code: the calls of that agent are recorded instead.
+3. CrewAI's cache would answer or not answer depending on which of two agents is faster. Within a run it is replaced: of
+   equal calls of a cached tool the first is made, the others wait for its result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, cast
+
+from crewai.agents.cache.cache_handler import CacheHandler
+from crewai.tools import BaseTool
+from crewai.tools.agent_tools.base_agent_tools import BaseAgentTool
+from crewai.tools.base_tool import Tool
+from crewai.tools.tool_failure import ToolFailure
+from crewai.utilities.string_utils import sanitize_tool_name
+
+from ...errors import OmiumError
+from ...json import JsonValue, hash_json, plain_json
+from ..journal import from_loop, from_thread, on_this_loop, record_call
+from .world import World, here
+
+EFFECT_TAG = "omium:effect"
+CODE_TAG = "omium:code"
+
+_FAILURE = "omium:tool_failure"
+_recorded_already = "_omium_recorded"
+
+# the cache that CrewAI has just looked into, and the tool it did so for
+_looked_up: ContextVar[tuple[CacheHandler, str] | None] = ContextVar("omium_crewai_cache", default=None)
+
+
+def install() -> None:
+    """Wraps the tools that there are and those that will be defined."""
+    BaseTool.__init_subclass__ = classmethod(_defined)  # type: ignore[assignment]
+    for kind in _below(BaseTool):
+        _wrap(kind)
+    # its own calls the function and not `_run`, and does the same otherwise
+    Tool.run = BaseTool.run  # type: ignore[method-assign]
+    _originals["read"] = CacheHandler.read
+    CacheHandler.read = _read  # type: ignore[method-assign]
+
+
+_originals: dict[str, Any] = {"defined": BaseTool.__init_subclass__.__func__}
+
+
+def _defined(cls: type[BaseTool], **options: Any) -> None:
+    _originals["defined"](cls, **options)
+    _wrap(cls)
+
+
+def _below(kind: type[Any]) -> list[type[Any]]:
+    found: list[type[Any]] = []
+    for one in kind.__subclasses__():
+        found += [one, *_below(one)]
+    return found
+
+
+def _wrap(kind: type[Any]) -> None:
+    if issubclass(kind, BaseAgentTool):
+        return
+    for name in ("_run", "_arun"):
+        original = kind.__dict__.get(name)
+        if not inspect.isfunction(original) or hasattr(original, _recorded_already):
+            continue
+        wrapped = _recorded_async(original) if inspect.iscoroutinefunction(original) else _recorded_sync(original)
+        setattr(wrapped, _recorded_already, True)
+        setattr(kind, name, wrapped)
+
+
+def _recorded_sync(original: Callable[..., Any]) -> Callable[..., Any]:
+    # the framework looks at the signature to know what it has to pass
+    @wraps(original)
+    def call(self: BaseTool, *args: Any, **kwargs: Any) -> Any:
+        world = here()
+        if world is None or CODE_TAG in tags_of(self):
+            return original(self, *args, **kwargs)
+
+        def fn() -> Any:
+            result = original(self, *args, **kwargs)
+            return asyncio.run(result) if inspect.iscoroutine(result) else result
+
+        return _cached(world, self, args, kwargs, lambda: from_thread(world.run, _asking(world, self, args, kwargs, fn)))
+
+    return call
+
+
+def _recorded_async(original: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(original)
+    async def call(self: BaseTool, *args: Any, **kwargs: Any) -> Any:
+        world = here()
+        if world is None or CODE_TAG in tags_of(self):
+            return await original(self, *args, **kwargs)
+
+        async def fn() -> Any:
+            return await original(self, *args, **kwargs)
+
+        return await from_loop(world.run, _asking(world, self, args, kwargs, on_this_loop(world.run, fn)))
+
+    return call
+
+
+def tags_of(tool: BaseTool) -> tuple[str, ...]:
+    """Tags of the tool's class, or of the function that `@tool` was put on."""
+    found: list[str] = []
+    for holder in (tool, type(tool), getattr(tool, "func", None)):
+        tags = getattr(holder, "tags", None)
+        if isinstance(tags, (list, tuple, set, frozenset)):
+            found += cast("list[str]", tags)
+    return tuple(found)
+
+
+def _request(tool: BaseTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> JsonValue:
+    given = {key: value for key, value in kwargs.items() if key != "security_context"}
+    return plain_json({"tool": tool.name, "args": list(args), "input": given}, f'the input of tool "{tool.name}"')
+
+
+def _asking(
+    world: World, tool: BaseTool, args: tuple[Any, ...], kwargs: dict[str, Any], fn: Callable[[], Any]
+) -> Callable[[], Any]:
+    request = _request(tool, args, kwargs)
+
+    async def ask() -> Any:
+        label = sanitize_tool_name(tool.name)
+        effect = EFFECT_TAG in tags_of(tool)
+        try:
+            recorded = await record_call(
+                world.run, label, tool.name, request, _encoding(fn), kind="tool", retry=False, effect=effect
+            )
+        except OmiumError as error:
+            if error.code == "step_failed" and error.__cause__ is not None:
+                # as the framework expects a tool to fail: with what it raised
+                raise RuntimeError(str(error.__cause__)) from error
+            raise
+        return _decoded(recorded)
+
+    return ask
+
+
+def _encoding(fn: Callable[[], Any]) -> Callable[[], Any]:
+    if inspect.iscoroutinefunction(fn):
+
+        async def encoded_async() -> Any:
+            return _encoded(await fn())
+
+        return encoded_async
+
+    return lambda: _encoded(fn())
+
+
+def _encoded(result: Any) -> Any:
+    # a failure that a tool declares means something to the framework, which its JSON would not
+    return {_FAILURE: result.model_dump(mode="json")} if isinstance(result, ToolFailure) else result
+
+
+def _decoded(recorded: Any) -> Any:
+    if isinstance(recorded, dict) and _FAILURE in recorded:
+        return ToolFailure.model_validate(cast("dict[str, Any]", recorded)[_FAILURE])
+    return recorded
+
+
+# ---- the cache
+
+
+def _read(self: CacheHandler, tool: str, input: str) -> Any:
+    if here() is None:
+        return _originals["read"](self, tool, input)
+    _looked_up.set((self, tool))
+    return None
+
+
+class _First:
+    """The first of equal calls, and what came of it."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.waiting = 0
+        self.kept = False
+        self.result: Any = None
+
+
+def _cached(world: World, tool: BaseTool, args: tuple[Any, ...], kwargs: dict[str, Any], call: Callable[[], Any]) -> Any:
+    looked_up = _looked_up.get()
+    _looked_up.set(None)
+    if looked_up is None or looked_up[1] != sanitize_tool_name(tool.name):
+        return call()
+    key = f"{id(looked_up[0])} {hash_json(_request(tool, args, kwargs))}"
+    while True:
+        with world.lock:
+            first = world.cached.get(key)
+            mine = first is None
+            if first is None:
+                world.cached[key] = first = _First()
+            elif not first.done.is_set():
+                first.waiting += 1
+                world.run.activity.thread_ended()
+        if mine:
+            return _made_first(world, tool, kwargs, key, first, call)
+        first.done.wait()
+        if first.kept:
+            return first.result
+
+
+def _made_first(
+    world: World, tool: BaseTool, kwargs: dict[str, Any], key: str, first: _First, call: Callable[[], Any]
+) -> Any:
+    try:
+        result = call()
+        if tool.cache_function(kwargs, result) and not isinstance(result, ToolFailure):
+            first.result = result
+            first.kept = True
+        return result
+    finally:
+        with world.lock:
+            if not first.kept:
+                del world.cached[key]
+            for _ in range(first.waiting):
+                world.run.activity.thread_began()
+            first.done.set()
