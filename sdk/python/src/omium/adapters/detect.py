@@ -7,6 +7,8 @@ import inspect
 import os
 import shutil
 import tempfile
+import typing
+from typing import Any, cast
 
 from ..agent import AnyAgent
 
@@ -22,6 +24,12 @@ _TELEMETRY_OFF = {
     "ANONYMIZED_TELEMETRY": "false",
 }
 
+_EXTRAS = {
+    "langgraph": "langgraph",
+    "langchain_core": "langgraph",
+    "crewai": "crewai",
+}
+
 
 def forbid_telemetry() -> None:
     """No framework may phone home. To be called before any of them is imported."""
@@ -33,26 +41,39 @@ def forbid_telemetry() -> None:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
+def extra_of(module: str) -> str | None:
+    """The extra of this package that installs a framework's module."""
+    return _EXTRAS.get(module.split(".")[0])
+
+
 def agent_of(value: object, agent_id: str) -> AnyAgent | None:
-    """The durable agent that runs this object of a framework; None when it is none that is known."""
-    modules = _modules_of(value)
+    """The durable agent that runs this object of a framework; None when it is none that is known.
+
+    A function without parameters that says in its annotation that it returns such an object is as good.
+    Raises OmiumError `agent_unknown` when the object is one of a framework that does not run by itself, `agent_threw` when it
+    can't be made.
+    """
+    kind = _made_by(value) or (value if isinstance(value, type) else type(value))
+    modules = {one.__module__.split(".")[0] for one in (*kind.__mro__, *type(kind).__mro__)}
     if "langgraph" in modules and (hasattr(value, "ainvoke") or hasattr(value, "compile")):
         from .langgraph import durable
 
         return durable(value, id=agent_id)
     if "crewai" in modules:
-        from .crewai import durable as durable_crew
+        from . import crewai
 
-        return durable_crew(value, id=agent_id)
+        return crewai.durable(value, id=agent_id)
     return None
 
 
-def _modules_of(value: object) -> set[str]:
-    """Packages that the object's classes come from; of a class those that it is made of, of a function that of its result."""
-    kinds: list[object] = [*type(value).__mro__, *type(type(value)).__mro__]
-    if isinstance(value, type):
-        kinds += value.__mro__
-    if inspect.isroutine(value):
-        made = getattr(value, "__annotations__", {}).get("return")
-        kinds += getattr(made, "__mro__", ())
-    return {str(getattr(kind, "__module__", "")).split(".")[0] for kind in kinds}
+def _made_by(value: object) -> type | None:
+    """The class that a function without parameters says it returns."""
+    if not inspect.isfunction(value) or inspect.iscoroutinefunction(value):
+        return None
+    if any(one.default is one.empty for one in inspect.signature(value).parameters.values()):
+        return None
+    try:
+        returns: Any = typing.get_type_hints(value).get("return")
+    except (NameError, TypeError):
+        return None
+    return cast(type, returns) if isinstance(returns, type) else None

@@ -18,9 +18,10 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Coroutine, Generator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
@@ -103,13 +104,14 @@ class StillLoop(asyncio.SelectorEventLoop):
 
     def run_in_executor(self, executor: Executor | None, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:
         owner = ambient.get()
-        if owner is None or owner.inside_step is not None:
-            return super().run_in_executor(executor, func, *args)
-        # what the thread does is done by the run
-        future = super().run_in_executor(executor, contextvars.copy_context().run, func, *args)
-        activity = owner.run.activity
-        activity.thread_began()
-        future.add_done_callback(lambda _: activity.thread_ended())
+        if owner is not None and (executor is None or isinstance(executor, ThreadPoolExecutor)):
+            # asyncio leaves the context behind, and with it whose code runs in the thread and in which step
+            func = partial(contextvars.copy_context().run, func)
+        future = super().run_in_executor(executor, func, *args)
+        if owner is not None and owner.inside_step is None:
+            activity = owner.run.activity
+            activity.thread_began()
+            future.add_done_callback(lambda _: activity.thread_ended())
         return future
 
     def create_task(self, coro: Generator[Any, None, _T] | Coroutine[Any, Any, _T], **options: Any) -> asyncio.Task[_T]:
@@ -126,11 +128,14 @@ def _counted(
     callback: Callable[..., object],
     args: tuple[Any, ...],
     context: contextvars.Context | None,
+    default: Activity | None = None,
 ) -> asyncio.Handle:
     owner = ambient.get() if context is None else context.get(ambient)
-    if owner is None or owner.inside_step is not None:
+    if owner is not None and owner.inside_step is not None:
         return schedule(callback, *args, context=context)
-    activity = owner.run.activity
+    activity = default if owner is None else owner.run.activity
+    if activity is None:
+        return schedule(callback, *args, context=context)
     ready = _Ready()
 
     def counted() -> None:
@@ -145,11 +150,21 @@ def _counted(
 
 
 class CodeLoop(StillLoop):
-    """A loop that code of a run runs in a thread of its own, as `asyncio.run` does."""
+    """A loop that code of a run runs in a thread of its own, as `asyncio.run` does. All that is ready on it is of that run."""
 
     def __init__(self, activity: Activity) -> None:
         super().__init__()
         self._activity = activity
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        return _counted(super(StillLoop, self).call_soon, callback, args, context, self._activity)
+
+    def call_soon_threadsafe(
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        return _counted(super(StillLoop, self).call_soon_threadsafe, callback, args, context, self._activity)
 
     def run_forever(self) -> None:
         self._activity.thread_ended()
@@ -157,6 +172,14 @@ class CodeLoop(StillLoop):
             super().run_forever()
         finally:
             self._activity.thread_began()
+
+    async def shutdown_default_executor(self, *args: Any) -> None:
+        # a thread waits for those of the executor, while nothing on this loop is ready
+        self._activity.thread_began()
+        try:
+            await super().shutdown_default_executor(*args)
+        finally:
+            self._activity.thread_ended()
 
 
 class CodeLoopPolicy(asyncio.DefaultEventLoopPolicy):

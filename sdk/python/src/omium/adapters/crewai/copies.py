@@ -10,7 +10,6 @@ tools and tokens. Runs that shared them would see each other, and an attempt wou
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -41,15 +40,6 @@ def maker_of(given: Any, agent_id: str) -> Callable[[], Any]:
             return given
         raise OmiumError("agent_unknown", f'"{agent_id}" makes a {type(made).__name__}, no crew and no flow: {_WHAT}')
     raise OmiumError("agent_unknown", f'"{agent_id}" is a {type(given).__name__} of CrewAI, which does not run by itself: {_WHAT}')
-
-
-def makes_crews(given: object) -> bool:
-    """Whether a function says that it returns a crew or a flow."""
-    try:
-        kind = typing.get_type_hints(given).get("return")
-    except Exception:
-        return False  # hints that can't be resolved say nothing
-    return isinstance(kind, type) and issubclass(kind, (Crew, Flow))
 
 
 def _built(make: Callable[[], Any], agent_id: str) -> Any:

@@ -45,12 +45,14 @@ def install() -> None:
     _originals["check_or_wait"] = RPMController.check_or_wait
     _originals["call_started"] = BaseLLM._emit_call_started_event
     _originals["uuid4"] = flow_runtime.uuid4
+    _originals["emit"] = CrewAIEventsBus.emit
     _originals["bus"] = CrewAIEventsBus._ensure_executor_initialized
     asyncio.set_event_loop_policy(CodeLoopPolicy())
     Task.execute_async = _execute_async  # type: ignore[method-assign]
     RPMController.check_or_wait = _check_or_wait  # type: ignore[method-assign]
     BaseLLM._emit_call_started_event = _call_started  # type: ignore[method-assign]
     CrewAIEventsBus._ensure_executor_initialized = _start_bus  # type: ignore[method-assign]
+    CrewAIEventsBus.emit = _emit  # type: ignore[method-assign]
     agent_executor.ThreadPoolExecutor = _CountedPool  # type: ignore[misc]
     flow_runtime.uuid4 = _uuid4
     prompts.datetime = _RecordedTime  # type: ignore[misc]
@@ -143,6 +145,25 @@ class _CountedPool(ThreadPoolExecutor):
 def _start_bus(self: CrewAIEventsBus) -> None:
     # the loop of the event bus is started by whoever emits first, and belongs to no run
     contextvars.Context().run(_originals["bus"], self)
+
+
+def _emit(self: CrewAIEventsBus, source: Any, event: Any) -> Future[None] | None:
+    handled = cast("Future[None] | None", _originals["emit"](self, source, event))
+    world = here()
+    if world is None or handled is None:
+        return handled
+    # handlers are run by threads of the bus; code that waits for them has not come to a stand
+    activity = world.run.activity
+    told: Future[None] = Future()
+
+    def done(_: object) -> None:
+        # first whoever waits is woken, then its waker ends
+        told.set_result(None)
+        activity.thread_ended()
+
+    activity.thread_began()
+    handled.add_done_callback(done)
+    return told
 
 
 # ---- times and ids

@@ -1,9 +1,11 @@
 """Tools of CrewAI, as recorded calls.
 
-1. What is recorded is `_run` and `_arun` of a tool, which all of CrewAI's ways to a tool lead to; counters, checks of
+1. A tool is marked by its `tags`, an attribute of its class or of the function under `@tool`: `omium:effect` records its
+   intent first; `reconcile`, beside it, is asked by the idempotency key what became of a call whose outcome is unknown.
+2. What is recorded is `_run` and `_arun` of a tool, which all of CrewAI's ways to a tool lead to; counters, checks of
    arguments and retries of the framework stay outside and happen in every attempt.
-2. A tool that hands work to another agent is code: the calls of that agent are recorded instead.
-3. CrewAI's cache would answer or not answer depending on which of two agents is faster. Within a run it is replaced: of
+3. A tool that hands work to another agent is code: the calls of that agent are recorded instead.
+4. CrewAI's cache would answer or not answer depending on which of two agents is faster. Within a run it is replaced: of
    equal calls of a cached tool the first is made, the others wait for its result.
 """
 
@@ -24,6 +26,7 @@ from crewai.tools.base_tool import Tool
 from crewai.tools.tool_failure import ToolFailure
 from crewai.utilities.string_utils import sanitize_tool_name
 
+from ...context import Effect
 from ...errors import OmiumError
 from ...json import JsonValue, hash_json, plain_json
 from ..journal import from_loop, from_thread, on_this_loop, record_call
@@ -110,13 +113,23 @@ def _recorded_async(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def tags_of(tool: BaseTool) -> tuple[str, ...]:
-    """Tags of the tool's class, or of the function that `@tool` was put on."""
+    """`tags` of the tool or its class, or of the function that `@tool` was put on."""
     found: list[str] = []
-    for holder in (tool, type(tool), getattr(tool, "func", None)):
+    for holder in (tool, getattr(tool, "func", None)):
         tags = getattr(holder, "tags", None)
         if isinstance(tags, (list, tuple, set, frozenset)):
             found += cast("list[str]", tags)
     return tuple(found)
+
+
+def _effect_of(tool: BaseTool) -> bool | Effect:
+    if EFFECT_TAG not in tags_of(tool):
+        return False
+    for holder in (tool, getattr(tool, "func", None)):
+        reconcile = getattr(holder, "reconcile", None)
+        if callable(reconcile):
+            return Effect(cast("Any", reconcile))
+    return True
 
 
 def _request(tool: BaseTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> JsonValue:
@@ -131,17 +144,19 @@ def _asking(
 
     async def ask() -> Any:
         label = sanitize_tool_name(tool.name)
-        effect = EFFECT_TAG in tags_of(tool)
         try:
             recorded = await record_call(
-                world.run, label, tool.name, request, _encoding(fn), kind="tool", retry=False, effect=effect
+                world.run, label, tool.name, request, _encoding(fn), kind="tool", retry=False, effect=_effect_of(tool)
             )
         except OmiumError as error:
             if error.code == "step_failed" and error.__cause__ is not None:
                 # as the framework expects a tool to fail: with what it raised
                 raise RuntimeError(str(error.__cause__)) from error
-            raise
-        return _decoded(recorded)
+            # nothing that a model could do something about: the run ends, and its threads with it
+            world.run.fail(error)
+            await asyncio.get_running_loop().create_future()
+        else:
+            return _decoded(recorded)
 
     return ask
 
