@@ -33,6 +33,9 @@ from omium.testing import TestRun, run_agent
 
 __all__ = ["no_network"]
 
+# CrewAI's own use of what it has deprecated
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 
 @pytest.fixture
 def model() -> Iterator[ScriptedModel]:
@@ -221,7 +224,7 @@ class Finding(BaseModel):
     certain: bool
 
 
-def flow_of(model: ScriptedModel) -> type[Flow[Any]]:
+def flow_of(model: ScriptedModel, firsts: list[str] | None = None) -> type[Flow[Any]]:
     def crew_of(role: str, text: str) -> Crew:
         one = member(role, model)
         return Crew(agents=[one], tasks=[job(role, text, one)])
@@ -233,17 +236,18 @@ def flow_of(model: ScriptedModel) -> type[Flow[Any]]:
 
         @start()
         async def criticise(self) -> str:
-            # native async, and a sync kickoff in an async method
-            first = (await crew_of("critic", f"criticise {self.state['topic']}").akickoff()).raw
-            return first + (await crew_of("critic", "criticise more").kickoff_async()).raw
+            return (await crew_of("critic", f"criticise {self.state['topic']}").akickoff()).raw
 
         @listen(or_(read, criticise))
         def first(self, given: str) -> None:
             self.state["first"] = given
+            if firsts is not None:
+                firsts.append(given)
 
         @router(and_(read, criticise))
-        def decide(self) -> str:
-            return "good"
+        async def decide(self) -> str:
+            more = await crew_of("judge", "judge").kickoff_async()
+            return "good" if more.raw else "bad"
 
         @listen("good")
         def write(self) -> Finding:
@@ -255,26 +259,31 @@ def flow_of(model: ScriptedModel) -> type[Flow[Any]]:
 
 def test_flows_with_parallel_crews_come_out_the_same(model: ScriptedModel) -> None:
     model.script = lambda asked: briefly(asked)
-    calm = sweep(model, durable(flow_of(model), id="research"), {"topic": "tides"})
+    agent = durable(flow_of(model), id="research")
+    calm = run(agent, {"topic": "tides"})
+    assert calm.error is None
     assert calm.output["output"]["text"].startswith("<write for ")
     assert calm.output["output"]["certain"] is True
     assert calm.output["state"]["topic"] == "tides"
     assert "id" not in calm.output["state"]
     assert len(calm.journal) == 4
+    for crash in ([1], [2], [3], [4], [1, 2, 3, 4]):
+        again = run(agent, {"topic": "tides"}, crash_after=crash)
+        assert again.error is None, f"crash {crash}"
+        assert again.output["output"] == calm.output["output"]
+        assert set(again.executions.values()) == {1}, f"crash {crash}"
 
 
 def test_who_finished_first_is_what_the_log_says(model: ScriptedModel) -> None:
     model.script = lambda asked: briefly(asked)
-    agent = durable(flow_of(model), id="research")
     for _ in range(5):
-        calm = run(agent, {"topic": "tides"}, crash_after=[3])
-        assert calm.error is None
-        first = calm.output["state"]["first"]
-        # the first method that had all its answers
-        order = [entry["path"] for entry in calm.journal]
+        firsts: list[str] = []
+        agent = durable(flow_of(model, firsts), id="research")
         again = run(agent, {"topic": "tides"}, crash_after=[2, 3, 4])
         assert again.error is None
-        assert first in ("<read tides>", "<criticise tides><criticise more>"), order
+        # told once in each attempt that came so far
+        assert len(firsts) >= 3
+        assert set(firsts) == {again.output["state"]["first"]}
 
 
 def test_people_review_the_answer_of_a_task(model: ScriptedModel) -> None:
@@ -306,10 +315,10 @@ def test_people_in_a_flow(model: ScriptedModel) -> None:
 
     class Reviewed(Flow[dict[str, Any]]):
         @start()
-        def name(self) -> str:
+        def greet(self) -> str:
             return str(self.ask("What is your name?"))
 
-        @listen(name)
+        @listen(greet)
         @human_feedback(message="What do you think?")
         def think(self, name: str) -> str:
             return f"hello {name}"
@@ -326,9 +335,9 @@ def test_people_in_a_flow(model: ScriptedModel) -> None:
     model.script = lambda asked: '{"outcome": "approved"}'
     agent = durable(Reviewed, id="reviewed")
     first = run(agent)
-    assert first.waiting_for == ("wait:What is your name?#1",)
+    assert first.waiting_for == ("wait:input:What is your name?#1",)
     second = run(agent, signals={"input": "Ann"})
-    assert second.waiting_for == ("wait:think#1",)
+    assert second.waiting_for == ("wait:feedback:think#1",)
     signals = {"input": {"text": "Ann"}, "feedback": "fine"}
     third = run(agent, signals=signals)
     assert third.waiting_for == ("approve:publish#1",)
@@ -390,8 +399,8 @@ def test_async_tools_and_tools_that_count(model: ScriptedModel) -> None:
     two = member("two", model, tools=[looked])
     tasks = [job(name, f'use look({{"at": "{name}"}})', who) for name, who in (("sea", one), ("sky", two))]
     calm = sweep(model, durable(Crew(agents=[one, two], tasks=tasks), id="looking"))
-    assert "saw sea" in calm.output["tasks"][0]["raw"]
-    assert "usage limit" in calm.output["tasks"][1]["raw"]
+    assert [one["raw"] for one in calm.output["tasks"]] == ["on saw sea", "on saw sky"]
+    # the tool that the user made is not the one that runs
     assert looked.current_usage_count == 0
 
 

@@ -15,6 +15,7 @@ notion: a result that reaches a future wakes its task one iteration later, a `ga
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 from collections.abc import Callable, Coroutine, Generator
@@ -69,6 +70,20 @@ class Activity:
         """A thread of the run's code has ended, or waits for a recorded call."""
         with self._lock:
             self._threads -= 1
+
+    def cancel_tasks(self, why: str) -> None:
+        """Ends what still runs of the run's code. Called on the host's loop."""
+        here = asyncio.get_running_loop()
+        for task in list(self.tasks):
+            if task.done():
+                continue
+            loop = task.get_loop()
+            if loop is here:
+                task.cancel(why)
+            else:
+                # a loop in another thread has to be woken; one that was closed has nothing left to end
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(task.cancel, why)
 
     def add(self, ready: _Ready) -> None:
         self._ready.add(ready)

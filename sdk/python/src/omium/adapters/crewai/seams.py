@@ -158,7 +158,8 @@ def _emit(self: CrewAIEventsBus, source: Any, event: Any) -> Future[None] | None
 
     def done(_: object) -> None:
         # first whoever waits is woken, then its waker ends
-        told.set_result(None)
+        if told.set_running_or_notify_cancel():
+            told.set_result(None)
         activity.thread_ended()
 
     activity.thread_began()
