@@ -63,7 +63,8 @@ def _agents_of(target: str) -> list[AnyAgent]:
     if not found:
         raise OmiumError(
             "agent_unknown",
-            f"{target} is no agent: give what @omium.agent(...) made, a list of those, a LangGraph graph, or a crew or flow of CrewAI",
+            f"{target} is no agent: give what @omium.agent(...) made, a list of those, a LangGraph graph, an agent or team of "
+            "AutoGen, an agent, orchestration, process or kernel of Semantic Kernel, or a crew or flow of CrewAI",
         )
     return found
 

@@ -1,7 +1,6 @@
 """A fixture that forbids every connection that leaves the machine, and keeps a list of those that were tried."""
 
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ _LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
 @pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def no_network(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Hosts that somebody tried to reach, look up or write to; each try failed."""
     tried: list[str] = []
 
@@ -38,4 +37,4 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     for name in ("connect", "connect_ex"):
         monkeypatch.setattr(socket.socket, name, guard(getattr(socket.socket, name)))
     monkeypatch.setattr(socket, "getaddrinfo", guarded_getaddrinfo)
-    yield tried
+    return tried

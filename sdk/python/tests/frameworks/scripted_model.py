@@ -39,7 +39,11 @@ class ScriptedModel:
                 message = _message(asked) if scripted is None else {"role": "assistant", "content": scripted}
                 together = model.tool_calls(asked)
                 if together and scripted is None:
-                    message = {"role": "assistant", "content": None, "tool_calls": [_tool_call(*one) for one in together]}
+                    message = {
+                        "role": "assistant",
+                        "content": None,
+                        "tool_calls": [_tool_call(*one) for one in together],
+                    }
                 usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
                 base = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": 0, "model": "scripted"}
                 finish = "tool_calls" if "tool_calls" in message else "stop"

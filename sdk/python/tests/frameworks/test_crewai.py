@@ -7,13 +7,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
-from omium.adapters import forbid_telemetry
-
-forbid_telemetry()
 
 from crewai import LLM, Agent, Crew, Flow, Process, Task
 from crewai.flow.flow import and_, listen, or_, router, start
@@ -159,7 +156,7 @@ def test_steps_are_named_by_who_asks(model: ScriptedModel) -> None:
     ]
 
 
-class recorded_names:  # noqa: N801 - reads as a statement
+class recorded_names:
     def __init__(self, names: list[str]) -> None:
         self.names = names
 
@@ -206,7 +203,7 @@ def test_a_tool_that_runs_a_crew_is_code_when_it_says_so(model: ScriptedModel) -
     class Ask(BaseTool):
         name: str = "ask"
         description: str = "Asks experts."
-        tags: list[str] = ["omium:code"]
+        tags: ClassVar[list[str]] = ["omium:code"]
 
         def _run(self, question: str) -> str:
             expert = member("expert", model)
@@ -335,10 +332,10 @@ def test_people_in_a_flow(model: ScriptedModel) -> None:
     model.script = lambda asked: '{"outcome": "approved"}'
     agent = durable(Reviewed, id="reviewed")
     first = run(agent)
-    assert first.waiting_for == ("wait:input:What is your name?#1",)
-    second = run(agent, signals={"input": "Ann"})
-    assert second.waiting_for == ("wait:feedback:think#1",)
-    signals = {"input": {"text": "Ann"}, "feedback": "fine"}
+    assert first.waiting_for == ("wait:resume:What is your name?#1",)
+    second = run(agent, signals={"resume": "Ann"})
+    assert second.waiting_for == ("wait:resume:think#1",)
+    signals = {"resume": [{"text": "Ann"}, "fine"]}
     third = run(agent, signals=signals)
     assert third.waiting_for == ("approve:publish#1",)
     calm = sweep(model, agent, signals=signals, approvals={"Publish?": True})
@@ -414,7 +411,9 @@ def test_parallel_tools_of_one_answer(model: ScriptedModel) -> None:
         return f"waited {number}"
 
     def script(asked: dict[str, Any]) -> Any:
-        return None if asked["messages"][-1]["role"] != "tool" else str([one["content"] for one in asked["messages"][3:]])
+        return (
+            None if asked["messages"][-1]["role"] != "tool" else str([one["content"] for one in asked["messages"][3:]])
+        )
 
     model.script = script
     model.tool_calls = lambda asked: [("wait", {"number": number}) for number in range(3)]

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import typing
-from typing import Any, cast
+from typing import Any
 
 from ..agent import AnyAgent
 
@@ -22,12 +22,18 @@ _TELEMETRY_OFF = {
     "CREWAI_DISABLE_VERSION_CHECK": "true",
     "CREWAI_TRACING_ENABLED": "false",
     "ANONYMIZED_TELEMETRY": "false",
+    "AUTOGEN_DISABLE_RUNTIME_TRACING": "true",
+    "AZURE_TELEMETRY_DISABLED": "true",
 }
 
 _EXTRAS = {
     "langgraph": "langgraph",
     "langchain_core": "langgraph",
     "crewai": "crewai",
+    "autogen_agentchat": "autogen",
+    "autogen_core": "autogen",
+    "autogen_ext": "autogen",
+    "semantic_kernel": "semantic-kernel",
 }
 
 
@@ -50,8 +56,8 @@ def agent_of(value: object, agent_id: str) -> AnyAgent | None:
     """The durable agent that runs this object of a framework; None when it is none that is known.
 
     A function without parameters that says in its annotation that it returns such an object is as good.
-    Raises OmiumError `agent_unknown` when the object is one of a framework that does not run by itself, `agent_threw` when it
-    can't be made.
+    Raises OmiumError `settings_invalid` when the object cannot be run, `agent_unknown` when it is a part of a framework that
+    does not run by itself, `agent_threw` when it can't be made.
     """
     kind = _made_by(value) or (value if isinstance(value, type) else type(value))
     modules = {one.__module__.split(".")[0] for one in (*kind.__mro__, *type(kind).__mro__)}
@@ -63,6 +69,14 @@ def agent_of(value: object, agent_id: str) -> AnyAgent | None:
         from . import crewai
 
         return crewai.durable(value, id=agent_id)
+    if "autogen_agentchat" in modules:
+        from . import autogen
+
+        return autogen.durable(value, id=agent_id) if autogen.is_ours(kind) else None
+    if "semantic_kernel" in modules:
+        from . import semantic_kernel
+
+        return semantic_kernel.durable(value, id=agent_id) if semantic_kernel.is_ours(kind) else None
     return None
 
 
@@ -76,4 +90,4 @@ def _made_by(value: object) -> type | None:
         returns: Any = typing.get_type_hints(value).get("return")
     except (NameError, TypeError):
         return None
-    return cast(type, returns) if isinstance(returns, type) else None
+    return returns if isinstance(returns, type) else None

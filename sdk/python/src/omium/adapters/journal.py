@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
+import sys
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, Literal
@@ -23,6 +25,19 @@ from ..policy import Retry, RetryPolicy
 from ..replay.activity import StillLoop, ambient
 from ..replay.run import Run
 from ..replay.step_call import Reconcile
+
+
+def hush(*loggers: str) -> None:
+    """Keeps what a framework says about being cancelled out of the worker's log: a run that ends or waits is no error."""
+    for name in loggers:
+        logger = logging.getLogger(name)
+        if _no_cancellation not in logger.filters:
+            logger.addFilter(_no_cancellation)
+
+
+def _no_cancellation(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else sys.exception()
+    return not isinstance(error, asyncio.CancelledError)
 
 
 def current_run() -> Run | None:

@@ -77,6 +77,8 @@ class Activity:
         for task in list(self.tasks):
             if task.done():
                 continue
+            # what it raises in its end is nobody's business any more, and no error in the worker's log
+            task.add_done_callback(_forget)
             loop = task.get_loop()
             if loop is here:
                 task.cancel(why)
@@ -136,6 +138,11 @@ class StillLoop(asyncio.SelectorEventLoop):
         if owner is not None and owner.inside_step is None:
             owner.run.activity.tasks.add(task)
         return task
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    if not task.cancelled():
+        task.exception()
 
 
 def _counted(

@@ -5,7 +5,7 @@
 2. A tool tagged `omium:effect` records its intent first and is never blindly called again; its idempotency key is
    `omium.current_step().idempotency_key`. A tool tagged `omium:code` is code of the run: what it calls is recorded, not it.
 3. `Task(human_input=True)` becomes an approval whose comment is the feedback. `human_feedback` becomes one when its
-   outcomes are a yes and a no, otherwise a wait for the signal `feedback`. `Flow.ask` waits for the signal `input`.
+   outcomes are a yes and a no, otherwise, as `Flow.ask` does, a recorded step that shows the question and a wait for the signal `resume`.
 4. Nothing of CrewAI's own state is read back: no cache between runs, no stored task outputs, no checkpoint.
 """
 
@@ -25,15 +25,16 @@ from pydantic import BaseModel
 
 from ...agent import Agent
 from ...context import Context
-from ...errors import OmiumError, error_catalogue
+from ...errors import OmiumError
 from ...json import JsonValue
 from .. import model_calls
 from ..journal import current_run
+from ..tools import EFFECT_TAG
 from .copies import maker_of
 from .names import label_of
 from .people import People
 from .seams import install
-from .tools import CODE_TAG, EFFECT_TAG
+from .tools import CODE_TAG
 from .world import World, enter
 
 __all__ = ["CODE_TAG", "EFFECT_TAG", "durable"]
@@ -72,10 +73,8 @@ def durable(crew_or_flow: Any, *, id: str, description: str | None = None) -> Ag
         try:
             return await asyncio.to_thread(code)
         except Exception as error:
-            told = _told_by(error)
-            if told is not None:
-                raise told from error
-            raise
+            # the platform's own failure of a model call, which the model's client and the framework have wrapped
+            raise model_calls.behind(run_, error) from error
 
     agent: Agent[Any, Any] = Agent(run, id, None, description, None, None)
     agent.mismatch_grace_ms = _MISMATCH_GRACE_MS
@@ -132,20 +131,3 @@ def _plain(value: Any) -> Any:
 def _state_of(flow: Flow[Any]) -> Any:
     plain = _plain(flow.state)
     return {key: value for key, value in plain.items() if key != "id"} if isinstance(plain, dict) else plain
-
-
-def _told_by(error: BaseException) -> OmiumError | None:
-    """The platform's own failure of a model call, which the model's client and the framework have wrapped."""
-    seen: set[int] = set()
-    following: BaseException | None = error
-    while following is not None and id(following) not in seen:
-        seen.add(id(following))
-        if isinstance(following, OmiumError):
-            return following
-        code = getattr(following, "code", None)
-        if getattr(following, "status_code", None) is not None and code in error_catalogue:
-            body = getattr(following, "body", None)
-            said = cast("dict[str, Any]", body).get("message") if isinstance(body, dict) else None
-            return OmiumError(str(code), str(said or following))
-        following = following.__cause__ or following.__context__
-    return None

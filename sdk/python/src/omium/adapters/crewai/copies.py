@@ -39,7 +39,9 @@ def maker_of(given: Any, agent_id: str) -> Callable[[], Any]:
         if isinstance(made, (Crew, Flow)):
             return given
         raise OmiumError("agent_unknown", f'"{agent_id}" makes a {type(made).__name__}, no crew and no flow: {_WHAT}')
-    raise OmiumError("agent_unknown", f'"{agent_id}" is a {type(given).__name__} of CrewAI, which does not run by itself: {_WHAT}')
+    raise OmiumError(
+        "agent_unknown", f'"{agent_id}" is a {type(given).__name__} of CrewAI, which does not run by itself: {_WHAT}'
+    )
 
 
 def _built(make: Callable[[], Any], agent_id: str) -> Any:

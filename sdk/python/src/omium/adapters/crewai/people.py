@@ -83,7 +83,7 @@ class Questions:
         )
         answers = _yes_and_no(context.emit)
         if answers is None:
-            return _text_of(_asked(world, "feedback", method, shown))
+            return _text_of(_asked(world, method, shown))
         decision = cast(
             Decision, from_thread(world.run, lambda: world.ctx.approve(context.message, details=shown, key=method))
         )
@@ -94,13 +94,13 @@ class Questions:
         world = here()
         if world is None:
             return ConsoleProvider().request_input(message, flow, metadata)
-        return _text_of(_asked(world, "input", _key(message), plain_json({"message": message}, "the question")))
+        return _text_of(_asked(world, _key(message), plain_json({"message": message}, "the question")))
 
 
-def _asked(world: World, signal: str, key: str, shown: Any) -> Any:
+def _asked(world: World, key: str, shown: Any) -> Any:
     async def ask() -> Any:
-        await world.ctx.step(signal, lambda: shown, key=key, retry=False)
-        return await world.ctx.wait_for(signal, key=key)
+        await world.ctx.step("interrupt", lambda: shown, key=key, retry=False)
+        return await world.ctx.wait_for("resume", key=key)
 
     return from_thread(world.run, ask)
 

@@ -26,13 +26,11 @@ from crewai.tools.base_tool import Tool
 from crewai.tools.tool_failure import ToolFailure
 from crewai.utilities.string_utils import sanitize_tool_name
 
-from ...context import Effect
-from ...errors import OmiumError
-from ...json import JsonValue, hash_json, plain_json
-from ..journal import from_loop, from_thread, on_this_loop, record_call
+from ...json import hash_json, plain_json
+from ..journal import from_loop, from_thread, on_this_loop
+from ..tools import effect_of, record_tool, tagged
 from .world import World, here
 
-EFFECT_TAG = "omium:effect"
 CODE_TAG = "omium:code"
 
 _FAILURE = "omium:tool_failure"
@@ -85,14 +83,14 @@ def _recorded_sync(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def call(self: BaseTool, *args: Any, **kwargs: Any) -> Any:
         world = here()
-        if world is None or CODE_TAG in tags_of(self):
+        if world is None or tagged(CODE_TAG, *_marks(self)):
             return original(self, *args, **kwargs)
 
         def fn() -> Any:
             result = original(self, *args, **kwargs)
             return asyncio.run(result) if inspect.iscoroutine(result) else result
 
-        return _cached(world, self, args, kwargs, lambda: from_thread(world.run, _asking(world, self, args, kwargs, fn)))
+        return _cached(world, self, args, kwargs, lambda: from_thread(world.run, _asking(self, args, kwargs, fn)))
 
     return call
 
@@ -101,62 +99,31 @@ def _recorded_async(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     async def call(self: BaseTool, *args: Any, **kwargs: Any) -> Any:
         world = here()
-        if world is None or CODE_TAG in tags_of(self):
+        if world is None or tagged(CODE_TAG, *_marks(self)):
             return await original(self, *args, **kwargs)
 
         async def fn() -> Any:
             return await original(self, *args, **kwargs)
 
-        return await from_loop(world.run, _asking(world, self, args, kwargs, on_this_loop(world.run, fn)))
+        return await from_loop(world.run, _asking(self, args, kwargs, on_this_loop(world.run, fn)))
 
     return call
 
 
-def tags_of(tool: BaseTool) -> tuple[str, ...]:
-    """`tags` of the tool or its class, or of the function that `@tool` was put on."""
-    found: list[str] = []
-    for holder in (tool, getattr(tool, "func", None)):
-        tags = getattr(holder, "tags", None)
-        if isinstance(tags, (list, tuple, set, frozenset)):
-            found += cast("list[str]", tags)
-    return tuple(found)
+def _marks(tool: BaseTool) -> tuple[object, ...]:
+    """What carries a tool's tags: itself or its class, or the function that `@tool` was put on."""
+    return tool, getattr(tool, "func", None)
 
 
-def _effect_of(tool: BaseTool) -> bool | Effect:
-    if EFFECT_TAG not in tags_of(tool):
-        return False
-    for holder in (tool, getattr(tool, "func", None)):
-        reconcile = getattr(holder, "reconcile", None)
-        if callable(reconcile):
-            return Effect(cast("Any", reconcile))
-    return True
+def _given(args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    return {"args": list(args), **{key: value for key, value in kwargs.items() if key != "security_context"}}
 
 
-def _request(tool: BaseTool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> JsonValue:
-    given = {key: value for key, value in kwargs.items() if key != "security_context"}
-    return plain_json({"tool": tool.name, "args": list(args), "input": given}, f'the input of tool "{tool.name}"')
-
-
-def _asking(
-    world: World, tool: BaseTool, args: tuple[Any, ...], kwargs: dict[str, Any], fn: Callable[[], Any]
-) -> Callable[[], Any]:
-    request = _request(tool, args, kwargs)
+def _asking(tool: BaseTool, args: tuple[Any, ...], kwargs: dict[str, Any], fn: Callable[[], Any]) -> Callable[[], Any]:
+    given = _given(args, kwargs)
 
     async def ask() -> Any:
-        label = sanitize_tool_name(tool.name)
-        try:
-            recorded = await record_call(
-                world.run, label, tool.name, request, _encoding(fn), kind="tool", retry=False, effect=_effect_of(tool)
-            )
-        except OmiumError as error:
-            if error.code == "step_failed" and error.__cause__ is not None:
-                # as the framework expects a tool to fail: with what it raised
-                raise RuntimeError(str(error.__cause__)) from error
-            # nothing that a model could do something about: the run ends, and its threads with it
-            world.run.fail(error)
-            await asyncio.get_running_loop().create_future()
-        else:
-            return _decoded(recorded)
+        return _decoded(await record_tool(tool.name, given, _encoding(fn), effect=effect_of(*_marks(tool))))
 
     return ask
 
@@ -203,12 +170,15 @@ class _First:
         self.result: Any = None
 
 
-def _cached(world: World, tool: BaseTool, args: tuple[Any, ...], kwargs: dict[str, Any], call: Callable[[], Any]) -> Any:
+def _cached(
+    world: World, tool: BaseTool, args: tuple[Any, ...], kwargs: dict[str, Any], call: Callable[[], Any]
+) -> Any:
     looked_up = _looked_up.get()
     _looked_up.set(None)
     if looked_up is None or looked_up[1] != sanitize_tool_name(tool.name):
         return call()
-    key = f"{id(looked_up[0])} {hash_json(_request(tool, args, kwargs))}"
+    request = plain_json(_given(args, kwargs), f'the input of tool "{tool.name}"')
+    key = f"{id(looked_up[0])} {tool.name} {hash_json(request)}"
     while True:
         with world.lock:
             first = world.cached.get(key)
