@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-
-
 from crewai import LLM, Agent, Crew, Flow, Process, Task
 from crewai.flow.flow import and_, listen, or_, router, start
 from crewai.flow.human_feedback import human_feedback

@@ -44,12 +44,14 @@ class _Ready:
 class Activity:
     """The ready callbacks, the tasks and the threads of one run's own code."""
 
-    __slots__ = ("_lock", "_ready", "_threads", "tasks")
+    __slots__ = ("_lock", "_ready", "_threads", "tasks", "threaded")
 
     def __init__(self) -> None:
         self._ready: set[_Ready] = set()
         self._threads = 0
         self._lock = threading.Lock()
+        self.threaded = False
+        """some of it has run in threads"""
         self.tasks: WeakSet[asyncio.Task[Any]] = WeakSet()
 
     @property
@@ -65,6 +67,7 @@ class Activity:
         """A thread runs the run's code, or goes on with it. To be paired; from any thread."""
         with self._lock:
             self._threads += 1
+            self.threaded = True
 
     def thread_ended(self) -> None:
         """A thread of the run's code has ended, or waits for a recorded call."""
