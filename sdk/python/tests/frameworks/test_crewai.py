@@ -1,6 +1,7 @@
 """Real crews and flows: every crash in turn, no recorded model or tool call made again."""
 
 import datetime as dt
+import functools
 import json
 import re
 import sys
@@ -39,12 +40,18 @@ def model() -> Iterator[ScriptedModel]:
     one.close()
 
 
-def llm_of(model: ScriptedModel, **options: Any) -> LLM:
-    return LLM(model="openai/scripted", base_url=model.base_url, api_key="x", **options)
+@functools.cache
+def llm_at(base_url: str, streaming: bool) -> LLM:
+    # each has clients of its own, which take longest of all to make
+    return LLM(model="openai/scripted", base_url=base_url, api_key="x", stream=streaming)
+
+
+def llm_of(model: ScriptedModel, *, streaming: bool = False) -> LLM:
+    return llm_at(model.base_url, streaming)
 
 
 def member(role: str, model: ScriptedModel, **options: Any) -> Agent:
-    return Agent(role=role, goal="its goal", backstory="Its story.", llm=llm_of(model), **options)
+    return Agent(**{"role": role, "goal": "its goal", "backstory": "Its story.", "llm": llm_of(model), **options})
 
 
 def job(name: str, description: str, who: Agent | None = None, **options: Any) -> Task:
@@ -95,10 +102,9 @@ class Shop:
 
 def team(model: ScriptedModel, shop: Shop, *, streaming: bool = False) -> Crew:
     """A planner, two readers in parallel, a buyer with a tool, a writer."""
-    planner, reader, critic, writer = (member(role, model) for role in ("planner", "reader", "critic", "writer"))
+    roles = ("planner", "reader", "critic", "writer")
+    planner, reader, critic, writer = (member(role, model, llm=llm_of(model, streaming=streaming)) for role in roles)
     buyer = member("buyer", model, tools=[shop.tool])
-    for one in (planner, reader, critic, writer, buyer):
-        one.llm.stream = streaming  # type: ignore[union-attr]
     plan = job("plan", "plan {topic}", planner)
     read = job("read", "read {topic}", reader, context=[plan], async_execution=True)
     criticise = job("criticise", "criticise {topic}", critic, context=[plan], async_execution=True)
@@ -123,8 +129,9 @@ def test_resumes_from_every_record_without_repeating_a_call(model: ScriptedModel
     assert sorted(entry["path"].split(":")[0] for entry in calm.journal) == ["buy", *["completions"] * 6]
     # once undisturbed, once for each of seven crashes, once for all of them
     assert len(shop.bought) == 9
-    assert len({one for one in shop.bought}) <= 9
-    assert "undefined" not in json.dumps(calm.output)
+    # the key is the platform's, and the same in every attempt
+    assert len(set(shop.bought)) == 1
+    assert shop.bought[0].startswith("paper test-run/buy:")
 
 
 def test_a_run_does_not_see_the_one_before(model: ScriptedModel) -> None:
@@ -271,7 +278,7 @@ def test_flows_with_parallel_crews_come_out_the_same(model: ScriptedModel) -> No
 
 def test_who_finished_first_is_what_the_log_says(model: ScriptedModel) -> None:
     model.script = lambda asked: briefly(asked)
-    for _ in range(5):
+    for _ in range(3):
         firsts: list[str] = []
         agent = durable(flow_of(model, firsts), id="research")
         again = run(agent, {"topic": "tides"}, crash_after=[2, 3, 4])
