@@ -25,7 +25,7 @@ it('runs an unchanged crew that survives kill -9 at every record and within its 
     seed: 20_263,
     instants: 4,
   })
-}, 180_000)
+}, 400_000)
 
 it('asks a person whether an answer is good, whom another worker hears', async () => {
   const first = await stage.startWorker('crew_team:reviewed')

@@ -80,7 +80,7 @@ export const survivesEveryKill = async ({
 
   let inFlight = 0
   for (const [index, moment] of moments.entries()) {
-    await eventually(() => stage.workers.size >= 2, { timeoutMs: 60_000 })
+    await eventually(() => stage.workers.size >= 2, { timeoutMs: 120_000 })
     const topic = `topic-${index}`
     const what = `${topic}, killed at ${JSON.stringify(moment)} of seed ${seed}`
     const from = stage.modelCalls().length

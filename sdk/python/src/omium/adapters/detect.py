@@ -60,7 +60,8 @@ def agent_of(value: object, agent_id: str) -> AnyAgent | None:
     does not run by itself, `agent_threw` when it can't be made.
     """
     kind = _made_by(value) or (value if isinstance(value, type) else type(value))
-    modules = {one.__module__.split(".")[0] for one in (*kind.__mro__, *type(kind).__mro__)}
+    kinds: tuple[type, ...] = (*kind.__mro__, *type.mro(type(kind)))
+    modules = {one.__module__.split(".")[0] for one in kinds}
     if "langgraph" in modules and (hasattr(value, "ainvoke") or hasattr(value, "compile")):
         from .langgraph import durable
 

@@ -9,6 +9,9 @@
 4. Nothing of CrewAI's own state is read back: no cache between runs, no stored task outputs, no checkpoint.
 """
 
+# The framework's insides.
+# pyright: basic, reportPrivateUsage=false, reportPrivateImportUsage=false
+
 from __future__ import annotations
 
 import asyncio

@@ -7,6 +7,9 @@ tools and tokens. Runs that shared them would see each other, and an attempt wou
 2. Two references to one object are two references to one copy.
 """
 
+# The framework's insides.
+# pyright: basic, reportPrivateUsage=false, reportPrivateImportUsage=false
+
 from __future__ import annotations
 
 import inspect

@@ -1,5 +1,8 @@
 """People in the loop: what CrewAI would ask on a terminal becomes an approval or a signal."""
 
+# The framework's insides.
+# pyright: basic, reportPrivateUsage=false, reportPrivateImportUsage=false
+
 from __future__ import annotations
 
 from collections.abc import Sequence

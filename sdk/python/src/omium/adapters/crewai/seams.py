@@ -5,6 +5,9 @@
 3. What it would wait for or store beside the journal it does not, where that would change or slow a replay.
 """
 
+# The framework's insides.
+# pyright: basic, reportPrivateUsage=false, reportPrivateImportUsage=false, reportDeprecated=false
+
 from __future__ import annotations
 
 import asyncio

@@ -9,6 +9,9 @@
    equal calls of a cached tool the first is made, the others wait for its result.
 """
 
+# The framework's insides.
+# pyright: basic, reportPrivateUsage=false, reportPrivateImportUsage=false
+
 from __future__ import annotations
 
 import asyncio
