@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import datetime as dt
+import os
 import threading
 import uuid
 from collections.abc import Callable
@@ -66,6 +67,7 @@ def install() -> None:
     flow_config.input_provider = questions
     tools.install()
     _show_progress()
+    os.register_at_fork(after_in_child=_renew_bus)
 
 
 # ---- threads
@@ -148,6 +150,11 @@ class _CountedPool(ThreadPoolExecutor):
 def _start_bus(self: CrewAIEventsBus) -> None:
     # the loop of the event bus is started by whoever emits first, and belongs to no run
     contextvars.Context().run(_originals["bus"], self)
+
+
+def _renew_bus() -> None:
+    # its threads do not live on in a forked process; the first event there starts others
+    crewai_event_bus._executor_initialized = False
 
 
 def _emit(self: CrewAIEventsBus, source: Any, event: Any) -> Future[None] | None:
