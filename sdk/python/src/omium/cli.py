@@ -69,7 +69,7 @@ def _agents_of(target: str) -> list[AnyAgent]:
         raise OmiumError(
             "agent_unknown",
             f"{target} is no agent: give what @omium.agent(...) made, a list of those, a LangGraph graph, an agent or team of "
-            "AutoGen, or an agent, orchestration, process or kernel of Semantic Kernel",
+            "AutoGen, an agent, orchestration, process or kernel of Semantic Kernel, or a crew or flow of CrewAI",
         )
     return found
 

@@ -30,7 +30,7 @@ from ..llm.prices import usage_of, worst_case_micro_credits
 from ..replay.run import Run
 from ..replay.step_call import StepInfo, TryAgain
 from ..sse import parse_events_sync
-from .journal import current_run, from_thread, record_call
+from .journal import current_run, from_loop, from_thread, on_this_loop, record_call
 
 _PATHS = ("/chat/completions", "/responses", "/embeddings")
 _VOLATILE = ("user", "metadata", "stream_options", "store", "prompt_cache_key", "safety_identifier")
@@ -72,7 +72,8 @@ async def _handle_async(self: httpx.AsyncHTTPTransport, request: httpx.Request) 
         finally:
             await response.aclose()
 
-    return await _answer(run, request, body, send)
+    sending = on_this_loop(run, send)
+    return cast(httpx.Response, await from_loop(run, lambda: _answer(run, request, body, sending)))
 
 
 def _handle_sync(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
