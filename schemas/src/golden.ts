@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ContextDefinition, jsonSchemaOf, type RecordDefinition } from './catalogue.ts'
+import { checkpointContext } from './checkpoint/commands.ts'
 import { executionContext } from './execution/commands.ts'
 
 /**
@@ -8,7 +9,7 @@ import { executionContext } from './execution/commands.ts'
  * revisions, oldest first, and is only ever appended to: a compatible change of a version adds one, and the registry is
  * asked in CI whether each revision can follow those before it.
  */
-const contexts: readonly ContextDefinition[] = [executionContext]
+const contexts: readonly ContextDefinition[] = [executionContext, checkpointContext]
 const folder = join(import.meta.dirname, '..', 'golden')
 
 type Schema = Record<string, unknown>

@@ -46,6 +46,17 @@ export const defaultStepRetry: RetryPolicy = {
 }
 export const noRetry: RetryPolicy = { ...defaultStepRetry, maxAttempts: 1 }
 
+/** When checkpoints of a run are made without being asked for. The journal itself is durable either way. */
+export const checkpointPolicy = z.object({
+  /** `step`: whenever a result is recorded; `task`: when one of the outermost level is */
+  every: z.enum(['step', 'task', 'never']).default('never'),
+  /** with the first result that is recorded so long after the last checkpoint */
+  everyMs: z.number().int().min(100).max(86_400_000).optional(),
+  /** when the intent of an effect is recorded, before the effect is made */
+  beforeEffects: z.boolean().optional(),
+})
+export type CheckpointPolicy = z.infer<typeof checkpointPolicy>
+
 export const executionOptions = z.object({
   /** larger goes first, among the runs that wait for a worker in one partition */
   priority: z.number().int().min(-100).max(100).default(0),
@@ -62,12 +73,15 @@ export const executionOptions = z.object({
   concurrency: z.object({ key: name, limit: z.number().int().min(1).max(100_000) }).optional(),
   /** cap on recorded usage cost, in millionths of a credit (1 credit = 1 USD) */
   budgetMicroCredits: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+  /** which checkpoints of the run are made by themselves */
+  checkpoints: checkpointPolicy.optional(),
 })
 export type ExecutionOptions = z.infer<typeof executionOptions>
 
 /** Path of a step in its run: names, explicit keys and occurrences, `/` between levels: `plan#1/search:kafka#2`. */
 export const stepPath = z.string().min(1).max(1024)
-export const stepKind = z.enum(['step', 'llm', 'tool', 'value'])
+/** A `checkpoint` is a step whose output is a state that the checkpoint manager keeps. */
+export const stepKind = z.enum(['step', 'llm', 'tool', 'value', 'checkpoint'])
 export type StepKind = z.infer<typeof stepKind>
 
 export const usage = z.object({

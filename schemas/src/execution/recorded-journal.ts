@@ -1,4 +1,8 @@
-import type { ExecutionEvent, Failure, Payload } from '@omium/schemas'
+import type { Failure } from '../errors.ts'
+import type { JsonValue, Payload } from '../json.ts'
+import type { JournalEntry } from '../worker-protocol.ts'
+import type { ExecutionEvent } from './events.ts'
+import { stepKind } from './model.ts'
 
 /**
  * The results that a run has recorded, as another run takes them over.
@@ -25,7 +29,7 @@ interface Opened {
   readonly requestHash: string
 }
 
-const ranByWorker = new Set(['step', 'llm', 'tool', 'value'])
+const ranByWorker: ReadonlySet<string> = new Set(stepKind.options)
 const inline = (value: unknown): SettledResult => ({ type: 'value', payload: { inline: value as null } })
 
 /** Collects entries from a run's events, given in order. */
@@ -141,4 +145,18 @@ const childResult = ({
       data: { childId, status: outcome.status, ...(failed && { code: outcome.error.code }) },
     },
   }
+}
+
+/** The stored value that has to be opened before the entry can travel, if it has one. */
+export const payloadOfSettled = ({ result }: SettledEntry): Payload | null =>
+  result.type === 'error' ? null : result.payload
+
+/** @param value the opened {@link payloadOfSettled} the entry; ignored for entries that have none */
+export const settledJournalEntry = (
+  { path, kind, requestHash, result }: SettledEntry,
+  value: JsonValue,
+): JournalEntry => {
+  const entry = { path, kind, requestHash }
+  if (result.type === 'error') return { ...entry, status: 'failed', error: result.error }
+  return { ...entry, status: 'completed', value: result.type === 'signal' ? { timedOut: false, payload: value } : value }
 }
