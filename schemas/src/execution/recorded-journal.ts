@@ -158,5 +158,9 @@ export const settledJournalEntry = (
 ): JournalEntry => {
   const entry = { path, kind, requestHash }
   if (result.type === 'error') return { ...entry, status: 'failed', error: result.error }
-  return { ...entry, status: 'completed', value: result.type === 'signal' ? { timedOut: false, payload: value } : value }
+  return {
+    ...entry,
+    status: 'completed',
+    value: result.type === 'signal' ? { timedOut: false, payload: value } : value,
+  }
 }

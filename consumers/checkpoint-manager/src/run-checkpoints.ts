@@ -1,0 +1,34 @@
+import {
+  type JournalEntry,
+  type JsonValue,
+  type Payload,
+  payloadOfSettled,
+  type SettledEntry,
+  settledJournalEntry,
+} from '@omium/schemas'
+
+/** A run's journal as a checkpoint holds it: what a fork from there would take over. */
+
+/** Opens values that travel by reference. */
+export type OpenPayload = (payload: Payload) => Promise<JsonValue>
+
+/** What a run has recorded at a moment. */
+export interface RecordedJournal {
+  /** taken over from another run */
+  readonly seed: Payload | undefined
+  readonly entries: readonly SettledEntry[]
+}
+
+/** Everything that is settled, in the order of settlement, what was taken over from another run first. */
+export const journalOf = async ({ seed, entries }: RecordedJournal, open: OpenPayload): Promise<JournalEntry[]> => {
+  const takenOver = seed ? ((await open(seed)) as unknown as JournalEntry[]) : []
+  const own: JournalEntry[] = []
+  for (const entry of entries) {
+    const payload = payloadOfSettled(entry)
+    own.push(settledJournalEntry(entry, payload ? await open(payload) : null))
+  }
+  return [...takenOver, ...own]
+}
+
+/** Equal journals have equal bytes. */
+export const journalBytes = (journal: readonly JournalEntry[]): Buffer => Buffer.from(JSON.stringify(journal))
