@@ -18,7 +18,10 @@ export const checkpointKind = z.enum(['state', 'run'])
 export type CheckpointKind = z.infer<typeof checkpointKind>
 
 /** Separates lines of checkpoints within a thread, e.g. those of nested graphs; empty is the main line. */
-export const checkpointNamespace = z.string().max(1024)
+export const checkpointNamespace = z
+  .string()
+  .max(1024)
+  .refine((text) => !text.includes('\0'), 'U+0000 is not allowed')
 
 /** One checkpoint of a thread. */
 export const checkpointRef = z.object({ namespace: checkpointNamespace, checkpointId: callerId })
