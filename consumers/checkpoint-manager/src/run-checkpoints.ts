@@ -16,18 +16,24 @@ export type OpenPayload = (payload: Payload) => Promise<JsonValue>
 export interface RecordedJournal {
   /** taken over from another run */
   readonly seed: Payload | undefined
+  /** the last of those that still counts after a roll back; undefined: all of them */
+  readonly seedUpto: string | undefined
   readonly entries: readonly SettledEntry[]
 }
 
 /** Everything that is settled, in the order of settlement, what was taken over from another run first. */
-export const journalOf = async ({ seed, entries }: RecordedJournal, open: OpenPayload): Promise<JournalEntry[]> => {
+export const journalOf = async (
+  { seed, seedUpto, entries }: RecordedJournal,
+  open: OpenPayload,
+): Promise<JournalEntry[]> => {
   const takenOver = seed ? ((await open(seed)) as unknown as JournalEntry[]) : []
   const own: JournalEntry[] = []
   for (const entry of entries) {
     const payload = payloadOfSettled(entry)
     own.push(settledJournalEntry(entry, payload ? await open(payload) : null))
   }
-  return [...takenOver, ...own]
+  const upto = seedUpto === undefined ? -1 : takenOver.findIndex(({ path }) => path === seedUpto)
+  return [...(upto < 0 ? takenOver : takenOver.slice(0, upto + 1)), ...own]
 }
 
 /** Equal journals have equal bytes. */

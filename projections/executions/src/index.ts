@@ -1,6 +1,6 @@
+export { JournalCollector, type SettledEntry, type SettledResult } from '@omium/schemas'
 export { executionsProjection } from './definition.ts'
 export { type Pending, waitingFor } from './execution-row.ts'
-export { JournalCollector, type SettledEntry, type SettledResult } from '@omium/schemas'
 export { type MaintenanceOptions, rebuild, verify } from './maintenance.ts'
 export {
   type AgentRecord,

@@ -24,7 +24,12 @@ export interface DueCheckpoint {
   readonly point: RunPoint
   /** a run's journal as it was then, or a state that the run itself gave */
   readonly content:
-    | { readonly kind: 'run'; readonly seed: Payload | undefined; readonly entries: readonly SettledEntry[] }
+    | {
+        readonly kind: 'run'
+        readonly seed: Payload | undefined
+        readonly seedUpto: string | undefined
+        readonly entries: readonly SettledEntry[]
+      }
     | { readonly kind: 'state'; readonly output: Payload }
 }
 
@@ -103,14 +108,14 @@ export class RunWatch {
     if (run && reason !== null) {
       const checkpointId = idOf('run', version)
       const path = settledPathOf(event)
-      const { seed, entries } = run.journal
+      const { seed, seedUpto, entries } = run.journal
       due.push({
         ...base,
         checkpointId,
         parentId: run.lastId,
         label: reason,
         point: { executionId, version, ...(path !== null && { path }) },
-        content: { kind: 'run', seed, entries },
+        content: { kind: 'run', seed, seedUpto, entries },
       })
       run.lastId = checkpointId
       run.lastAt = time
