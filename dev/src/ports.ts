@@ -17,6 +17,8 @@ const preferredPorts = {
   gateway: 8080,
   engine: 8090,
   projections: 8091,
+  checkpoints: 8092,
+  'checkpoint-projection': 8093,
 } as const
 export type PortName = keyof typeof preferredPorts
 

@@ -73,6 +73,7 @@ const passedOn = [
   'OPENAI_MODEL',
   'OMIUM_POOL_MODULES',
   'OMIUM_POOL_SLOTS',
+  'OMIUM_ENCRYPTION_KEYS',
 ]
 
 const serviceEnvironment = (
@@ -106,6 +107,8 @@ const serviceEnvironment = (
   OMIUM_GATEWAY_PORT: String(ports.gateway),
   OMIUM_ENGINE_PORT: String(ports.engine),
   OMIUM_PROJECTIONS_PORT: String(ports.projections),
+  OMIUM_CHECKPOINTS_PORT: String(ports.checkpoints),
+  OMIUM_CHECKPOINT_PROJECTION_PORT: String(ports['checkpoint-projection']),
   OMIUM_URL: `http://127.0.0.1:${ports.gateway}`,
 })
 
@@ -254,7 +257,8 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
 
 const isUsed = (port: PortName, brokers: 1 | 3, has: (service: string) => boolean): boolean => {
   if (/^kafka-[23]/.test(port)) return brokers === 3
-  if (port === 'gateway' || port === 'projections') return has(port)
+  if (port === 'gateway' || port === 'projections' || port === 'checkpoint-projection') return has(port)
+  if (port === 'checkpoints') return has('checkpoint-manager')
   if (port === 'engine') return has('execution-engine')
   return !port.endsWith('-controller') && !port.endsWith('-management')
 }

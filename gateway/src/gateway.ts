@@ -1,12 +1,18 @@
 import { createDeltaSubscriber } from '@omium/deltas'
 import { openCommandSender } from '@omium/log'
-import { createPayloadStore, createS3ObjectStore } from '@omium/payloads'
+import {
+  createCheckpointObjects,
+  createPayloadStore,
+  createS3ObjectStore,
+  withEnvelopeEncryption,
+} from '@omium/payloads'
 import { createPool, newestCheckpoints, type ProjectionLog, watchPositions } from '@omium/projection-kit'
 import { mintWorkerToken } from '@omium/worker-tokens'
 import type { Logger } from 'pino'
 import { createAgents } from './agents.ts'
 import { createApiKeys } from './api-keys.ts'
 import { buildApp } from './app.ts'
+import { openCheckpoints } from './checkpoints/service.ts'
 import { createCommands } from './commands.ts'
 import type { Config } from './config.ts'
 import { openLive } from './live.ts'
@@ -14,9 +20,15 @@ import { openLive } from './live.ts'
 /** projections whose stored checkpoints the live tail may start from */
 const checkpointed = ['executions']
 
+/** One for each context that the gateway takes part in. */
+export interface GatewayLogs {
+  readonly execution: ProjectionLog
+  readonly checkpoint: ProjectionLog
+}
+
 /** Puts the gateway together and listens. What it opened is closed in reverse by `close`, requests in flight first. */
-export const startGateway = async (config: Config, log: ProjectionLog, logger: Logger) => {
-  const { context, openTail } = log
+export const startGateway = async (config: Config, logs: GatewayLogs, logger: Logger) => {
+  const { context, openTail } = logs.execution
   const { databaseUrl, limits, tokenSecret } = config
   const pool = createPool(databaseUrl, {
     max: 20,
@@ -33,6 +45,15 @@ export const startGateway = async (config: Config, log: ProjectionLog, logger: L
   })
   const sender = await openCommandSender(context)
   const objects = await createS3ObjectStore(config.s3)
+  const checkpoints = await openCheckpoints({
+    log: logs.checkpoint,
+    pool,
+    databaseUrl,
+    objects: createCheckpointObjects(withEnvelopeEncryption(objects, config.encryptionKeys), context.nowMs),
+    commandTimeoutMs: config.commandTimeoutMs,
+    readWaitMs: limits.readWaitMs,
+    onNotice: warn,
+  })
   const deltas = config.redisUrl
     ? createDeltaSubscriber({
         url: config.redisUrl,
@@ -47,6 +68,7 @@ export const startGateway = async (config: Config, log: ProjectionLog, logger: L
       live,
       deltas,
       commands: createCommands(sender, live, config.commandTimeoutMs),
+      checkpoints,
       agents: createAgents(pool, live),
       payloads: createPayloadStore(objects),
       apiKeys: createApiKeys(pool, context.nowMs),
@@ -63,6 +85,7 @@ export const startGateway = async (config: Config, log: ProjectionLog, logger: L
     close: async () => {
       await app.close()
       deltas?.close()
+      await checkpoints.close()
       await sender.close()
       await live.close()
       await positions.close()

@@ -4,6 +4,7 @@ import type { IdSource } from '@omium/schemas'
 import type { Pool } from 'pg'
 import type { Agents } from './agents.ts'
 import type { ApiKeys } from './api-keys.ts'
+import type { Checkpoints } from './checkpoints/service.ts'
 import type { Commands } from './commands.ts'
 import type { Live } from './live.ts'
 import type { Payloads } from './payloads.ts'
@@ -16,6 +17,7 @@ export interface Services {
   /** what steps put out while they run; absent without Redis */
   readonly deltas: DeltaSubscriber | undefined
   readonly commands: Commands
+  readonly checkpoints: Checkpoints
   readonly agents: Agents
   readonly payloads: Payloads
   readonly apiKeys: ApiKeys

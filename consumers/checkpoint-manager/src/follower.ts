@@ -37,7 +37,7 @@ const saveIdleMs = 5_000
 const firstDelayMs = 100
 const maxDelayMs = 5_000
 const foldsKept = 8
-const madeAtOnce = 8
+const runsAtOnce = 8
 
 export class Follower {
   readonly #options: FollowerOptions
@@ -114,13 +114,17 @@ export class Follower {
     return offset < doneOffset ? [] : due
   }
 
-  /** @returns false when the follower ended before everything was made */
+  /** Those of one run in order, several runs at once. @returns false when the follower ended before everything was made */
   async #makeAll(due: readonly DueCheckpoint[]): Promise<boolean> {
-    for (let i = 0; i < due.length; i += madeAtOnce) {
-      const made = await Promise.all(due.slice(i, i + madeAtOnce).map((one) => this.#make(one)))
-      if (made.includes(false)) return false
+    const runs = [...Map.groupBy(due, ({ tenant, threadId }) => `${tenant}/${threadId}`).values()]
+    const makeRuns = async (): Promise<boolean> => {
+      for (let run = runs.shift(); run; run = runs.shift()) {
+        for (const one of run) if (!(await this.#make(one))) return false
+      }
+      return true
     }
-    return true
+    const made = await Promise.all(Array.from({ length: runsAtOnce }, makeRuns))
+    return !made.includes(false)
   }
 
   async #make(due: DueCheckpoint): Promise<boolean> {
