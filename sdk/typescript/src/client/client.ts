@@ -18,8 +18,10 @@ import {
 import type { z } from 'zod'
 import type { Agent, RunOptions } from '../context.ts'
 import { toPlainJson } from '../replay/plain-json.ts'
+import { type Checkpoints, checkpointsOf } from './checkpoints.ts'
 import { type Delta, type EventsOptions, liveEvents } from './events.ts'
-import { type ConnectionOptions, Http, type HttpRequest } from './http.ts'
+import { type ConnectionOptions, Http } from './http.ts'
+import { pages } from './pages.ts'
 
 const newId = createIdSource(Date.now, randomBytes)
 const longPollMs = 20_000
@@ -88,6 +90,7 @@ export interface Client {
   /** All executions that fit, newest first, fetched page by page. */
   list(filter?: ListFilter): AsyncIterable<ExecutionView>
   agents(): Promise<AgentView[]>
+  readonly checkpoints: Checkpoints
 }
 
 /** A client of the platform. Unset options come from `OMIUM_URL` and `OMIUM_API_KEY`. */
@@ -202,23 +205,8 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     list: ({ pageSize, ...filter } = {}) =>
       pages(http, '/v1/executions', executionsPage, { ...filter, limit: pageSize }),
     agents: () => collect(pages(http, '/v1/agents', agentsPage, {})),
+    checkpoints: checkpointsOf(http),
   }
-}
-
-/** Items of a paged list, fetched as they are read. */
-async function* pages<T>(
-  http: Http,
-  path: string,
-  schema: z.ZodType<{ items: T[]; nextCursor?: string | undefined }>,
-  query: HttpRequest['query'],
-): AsyncGenerator<T> {
-  let cursor: string | undefined
-  do {
-    const reply = await http.json('GET', path, { query: { ...query, cursor }, idempotent: true })
-    const { items, nextCursor } = schema.parse(reply)
-    yield* items
-    cursor = nextCursor
-  } while (cursor !== undefined)
 }
 
 const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => {
