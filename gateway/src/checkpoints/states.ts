@@ -59,6 +59,7 @@ export const checkpointViewOf = (record: CheckpointRecord): CheckpointView => ({
   id: record.id,
   namespace: record.namespace,
   ...(record.parent !== null && { parent: record.parent }),
+  needsParent: record.needsParent,
   kind: record.kind,
   status: record.corrupted ? 'corrupted' : record.superseded ? 'superseded' : 'intact',
   format: record.format,

@@ -18,6 +18,7 @@ export interface CheckpointRecord {
   readonly id: string
   readonly seq: number
   readonly parent: string | null
+  readonly needsParent: boolean
   readonly kind: CheckpointKind
   readonly corrupted: boolean
   readonly superseded: boolean
@@ -33,7 +34,7 @@ export interface CheckpointRecord {
   readonly offset: number
 }
 
-const columns = `thread, namespace, id, seq, parent, kind, corrupted, superseded, format, object, label, metadata, point, pins,
+const columns = `thread, namespace, id, seq, parent, needs_parent AS "needsParent", kind, corrupted, superseded, format, object, label, metadata, point, pins,
   created_at AS "createdAt", version, partition, log_offset AS "offset"`
 
 export const getCheckpoint = async (

@@ -58,6 +58,7 @@ export const checkpointView = z.object({
   id: callerId,
   namespace: z.string(),
   parent: callerId.optional(),
+  needsParent: z.boolean(),
   kind: checkpointKind,
   /** as of the last time that somebody read it; `superseded`: the thread was rolled back behind it */
   status: z.enum(checkpointStatuses),

@@ -30,7 +30,7 @@ export type CheckpointRef = z.infer<typeof checkpointRef>
 /** Small facts that lists show and filter by; the state itself carries everything else. */
 export const checkpointMetadata = z
   .record(z.string().max(200), z.union([z.string().max(4000), z.number(), z.boolean(), z.null()]))
-  .refine((metadata) => Object.keys(metadata).length <= 100, 'at most 100 members')
+  .refine((metadata) => Object.keys(metadata).length <= 500, 'at most 500 members')
 export type CheckpointMetadata = z.infer<typeof checkpointMetadata>
 
 /** How the bytes are to be read: `json`, or whatever name the program that wrote them knows. */

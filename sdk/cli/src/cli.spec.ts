@@ -104,6 +104,7 @@ describe('omium', () => {
       thread: 'run',
       id,
       namespace: '',
+      needsParent: false,
       kind: 'state',
       status: 'intact',
       format: 'json',
