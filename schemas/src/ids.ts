@@ -15,6 +15,7 @@ export const idPrefixes = {
   signal: 'sig',
   session: 'ses',
   checkpoint: 'chk',
+  replay: 'rpl',
 } as const
 
 export type IdKind = keyof typeof idPrefixes

@@ -1,5 +1,6 @@
 export * from './api/checkpoints.ts'
 export * from './api/executions.ts'
+export * from './api/rewind.ts'
 export * from './catalogue.ts'
 export * from './checkpoint/commands.ts'
 export * from './checkpoint/events.ts'

@@ -33,7 +33,10 @@ export const journalOf = async (
     own.push(settledJournalEntry(entry, payload ? await open(payload) : null))
   }
   const upto = seedUpto === undefined ? -1 : takenOver.findIndex(({ path }) => path === seedUpto)
-  return [...(upto < 0 ? takenOver : takenOver.slice(0, upto + 1)), ...own]
+  const counted = upto < 0 ? takenOver : takenOver.slice(0, upto + 1)
+  // a recovery may have put a value in the place of one that was taken over
+  const replaced = new Set(entries.map(({ path }) => path))
+  return [...counted.filter(({ path }) => !replaced.has(path)), ...own]
 }
 
 /** Equal journals have equal bytes. */

@@ -1,4 +1,3 @@
-export { JournalCollector, type SettledEntry, type SettledResult } from '@omium/schemas'
 export { executionsProjection } from './definition.ts'
 export { type Pending, waitingFor } from './execution-row.ts'
 export { type MaintenanceOptions, rebuild, verify } from './maintenance.ts'

@@ -22,6 +22,7 @@ import { type Checkpoints, checkpointsOf } from './checkpoints.ts'
 import { type Delta, type EventsOptions, liveEvents } from './events.ts'
 import { type ConnectionOptions, Http } from './http.ts'
 import { pages } from './pages.ts'
+import { forkBodyOf, type Replays, type Rewinding, replaysOf, rewindReads } from './rewind.ts'
 
 const newId = createIdSource(Date.now, randomBytes)
 const longPollMs = 20_000
@@ -40,6 +41,9 @@ export interface ListFilter {
   status?: ExecutionStatus
   agent?: string
   parent?: string
+  forkedFrom?: string
+  /** all of them have to fit */
+  labels?: Readonly<Record<string, string>>
   /** size of the pages that are fetched, 1 to 200 */
   pageSize?: number
 }
@@ -54,7 +58,7 @@ export type Resolution =
   | { status: 'retry' }
 
 /** A started execution. */
-export interface RunHandle<Output> {
+export interface RunHandle<Output> extends Rewinding<RunHandle<Output>> {
   readonly id: string
   /** where on the log its last change made through this handle was accepted */
   readonly position: string | undefined
@@ -75,8 +79,6 @@ export interface RunHandle<Output> {
   pause(reason?: string): Promise<WriteReceipt>
   resume(): Promise<WriteReceipt>
   cancel(reason?: string): Promise<WriteReceipt>
-  /** A new run that takes over recorded results up to and including `uptoPath`, or all. */
-  fork(options?: { uptoPath?: string; input?: unknown; id?: string }): Promise<RunHandle<Output>>
   /** Settles a step whose outcome is unknown. */
   resolve(path: string, resolution: Resolution, comment?: string): Promise<WriteReceipt>
 }
@@ -91,6 +93,7 @@ export interface Client {
   list(filter?: ListFilter): AsyncIterable<ExecutionView>
   agents(): Promise<AgentView[]>
   readonly checkpoints: Checkpoints
+  readonly replays: Replays
 }
 
 /** A client of the platform. Unset options come from `OMIUM_URL` and `OMIUM_API_KEY`. */
@@ -158,12 +161,11 @@ export const omium = (options: ConnectionOptions = {}): Client => {
       pause: reasoned('/pause'),
       resume: () => write('/resume', {}, false),
       cancel: reasoned('/cancel'),
-      async fork({ uptoPath, input, id: forkId = newId('execution') } = {}) {
-        const body = {
-          id: forkId,
-          ...(uptoPath !== undefined && { uptoPath }),
-          ...(input !== undefined && { input: toPlainJson(input, 'the input') }),
-        }
+      ...rewindReads(http, base),
+      rollBack: (toPath, { reason, overrides } = {}) =>
+        write('/rollback', { toPath, ...(reason !== undefined && { reason }), ...(overrides && { overrides }) }, false),
+      async fork({ id: forkId = newId('execution'), ...forkOptions } = {}) {
+        const body = forkBodyOf({ id: forkId, ...forkOptions })
         const accepted = writeReceipt.parse(await http.json('POST', `${base}/fork`, { body, idempotent: true }))
         return handleOf<Output>(accepted.executionId, accepted)
       },
@@ -202,8 +204,14 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     start: start as Client['start'],
     handle: (id) => handleOf(id),
     get: (id) => handleOf(id).get(),
-    list: ({ pageSize, ...filter } = {}) =>
-      pages(http, '/v1/executions', executionsPage, { ...filter, limit: pageSize }),
+    list: ({ pageSize, forkedFrom, labels, ...filter } = {}) =>
+      pages(http, '/v1/executions', executionsPage, {
+        ...filter,
+        forked_from: forkedFrom,
+        label: labels && Object.entries(labels).map(([name, value]) => `${name}:${value}`),
+        limit: pageSize,
+      }),
+    replays: replaysOf(http, () => newId('replay')),
     agents: () => collect(pages(http, '/v1/agents', agentsPage, {})),
     checkpoints: checkpointsOf(http),
   }
