@@ -43,6 +43,11 @@ def test_resumes_after_crashes_without_running_a_recorded_step_again() -> None:
     assert run.attempts[3].replayed == ["a#1", "b#1", "c#1"]
 
 
+def test_asks_for_checkpoints_as_the_platform_understands_it() -> None:
+    options = omium.RunOptions(checkpoints=omium.Checkpoints("task", "5s", before_effects=True))
+    assert options.wire() == {"checkpoints": {"every": "task", "everyMs": 5000, "beforeEffects": True}}
+
+
 def test_keeps_a_checkpoint_once_as_it_was_when_it_was_taken() -> None:
     @omium.agent()
     async def drafting(_: None, ctx: Context) -> Any:

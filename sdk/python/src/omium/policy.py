@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, TypedDict
+from typing import Final, Literal, TypedDict
 
 from .durations import Duration, duration_to_ms
 from .json import JsonValue
@@ -70,6 +70,25 @@ def retry_policy(given: Retry | bool | None, base: RetryPolicy) -> RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """When checkpoints of a run are made without being asked for."""
+
+    every: Literal["step", "task", "never"] = "never"
+    """`step`: whenever a result is recorded; `task`: when one of the outermost level is"""
+    every_time: Duration | None = None
+    """with the first result that is recorded so long after the last checkpoint"""
+    before_effects: bool = False
+    """when the intent of an effect is recorded, before the effect is made"""
+
+    def wire(self) -> dict[str, JsonValue]:
+        """As it travels."""
+        policy: dict[str, JsonValue] = {"every": self.every, "beforeEffects": self.before_effects}
+        if self.every_time is not None:
+            policy["everyMs"] = duration_to_ms(self.every_time)
+        return policy
+
+
+@dataclass(frozen=True, slots=True)
 class RunOptions:
     """What a start may set for a run; what is None is left to the agent's defaults."""
 
@@ -83,6 +102,8 @@ class RunOptions:
     """(key, limit): at most `limit` runs of one key hold a permit at once"""
     budget_micro_credits: int | None = None
     """cap on recorded usage cost, millionths of a credit (1 credit = 1 USD)"""
+    checkpoints: Checkpoints | None = None
+    """which checkpoints of the run are made by themselves"""
 
     def wire(self) -> dict[str, JsonValue]:
         """As they travel."""
@@ -105,4 +126,6 @@ class RunOptions:
             options["concurrency"] = {"key": self.concurrency[0], "limit": self.concurrency[1]}
         if self.budget_micro_credits is not None:
             options["budgetMicroCredits"] = self.budget_micro_credits
+        if self.checkpoints is not None:
+            options["checkpoints"] = self.checkpoints.wire()
         return options
