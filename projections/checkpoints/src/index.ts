@@ -1,4 +1,5 @@
 export { checkpointsProjection } from './definition.ts'
+export { rebuild, verify } from './maintenance.ts'
 export {
   type CheckpointFilter,
   type CheckpointOrder,
