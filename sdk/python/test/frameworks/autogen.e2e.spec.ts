@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, it } from 'vitest'
+import { eventually } from '@omium/dev/testing'
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { openStage, type Stage } from '../stage.ts'
 import { survivesEveryKill } from './sweep.ts'
 
@@ -7,6 +8,7 @@ let stage: Stage
 beforeAll(async () => {
   stage = await openStage()
 }, 600_000)
+afterEach(() => stage.killWorkers())
 afterAll(() => stage?.close())
 
 it('runs an unchanged team that survives kill -9 at every record and within its model calls', async () => {
@@ -26,3 +28,21 @@ it('runs an unchanged team that survives kill -9 at every record and within its 
     instants: 4,
   })
 }, 180_000)
+
+it('asks a person for an approval, whom another worker hears', async () => {
+  const first = await stage.startWorker('autogen_team:reviewed')
+  const run = await stage.start('reviewed', 'draft', 'reviewed')
+  await eventually(async () => (await run.steps()).some(({ path }) => path === 'approve#1'), { timeoutMs: 20_000 })
+  await first.kill('SIGKILL')
+  await run.approve('approve#1', 'rejected', 'longer')
+  await stage.startWorker('autogen_team:reviewed')
+  await eventually(async () => (await run.steps()).some(({ path }) => path === 'approve#2'), { timeoutMs: 20_000 })
+  await run.approve('approve#2', 'approved')
+  const { messages } = (await run.result({ timeoutMs: 20_000 })) as { messages: { source: string; content: string }[] }
+  expect(
+    messages
+      .filter(({ source }) => source === 'boss')
+      .map(({ content }) => content)
+      .filter(Boolean),
+  ).toEqual(['REJECT: longer', 'APPROVE'])
+}, 90_000)

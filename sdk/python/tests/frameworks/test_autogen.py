@@ -1,6 +1,8 @@
 """Real teams: every crash in turn, no recorded model or tool call made again."""
 
 import asyncio
+import json
+import logging
 import random
 import time
 from collections.abc import Iterator
@@ -24,7 +26,7 @@ from autogen_core.model_context import TokenLimitedChatCompletionContext
 from autogen_core.models import ChatCompletionClient, CreateResult, ModelFamily, ModelInfo, RequestUsage
 from autogen_core.tools import FunctionTool, TextResultContent, ToolResult, Workbench
 from autogen_ext.models.openai import OpenAIChatCompletionClient
-from cancelling import cancelled_in_s
+from harness_access import cancelled_in_s, step_names
 from no_network import no_network
 from pydantic import BaseModel
 from scripted_model import ScriptedModel
@@ -106,26 +108,6 @@ def _graph(model: ScriptedModel, effects: list[str], *, streaming: bool = False,
     return GraphFlow([planner, reader, critic, buyer, writer], graph=builder.build())
 
 
-def _names(agent: Agent[Any, Any], given: object) -> list[str]:
-    """Names of the steps of a run, in the order of their recording."""
-    names: list[str] = []
-    from omium.testing.execution import TestExecution
-
-    receive = TestExecution.receive
-
-    def noting(self: TestExecution, message: Any) -> None:
-        if message["type"] == "step_completed":
-            names.append(message["name"])
-        receive(self, message)
-
-    TestExecution.receive = noting  # type: ignore[method-assign]
-    try:
-        assert run_agent(agent, given, limit=20).error is None
-    finally:
-        TestExecution.receive = receive  # type: ignore[method-assign]
-    return names
-
-
 @pytest.mark.parametrize("streaming", [False, True])
 @pytest.mark.parametrize("make", [_round_robin, _graph])
 def test_resumes_from_every_record_without_repeating_a_call(model: ScriptedModel, make: Any, streaming: bool) -> None:
@@ -153,10 +135,10 @@ def test_resumes_from_every_record_without_repeating_a_call(model: ScriptedModel
 
 
 def test_steps_are_named_after_agents_and_tools(model: ScriptedModel) -> None:
-    names = _names(durable(_round_robin(model, []), id="team"), "tides")
+    names = step_names(durable(_round_robin(model, []), id="team"), "tides")
     assert names == ["planner: scripted", "buyer: scripted", "buy", "writer: scripted"]
     alone = AssistantAgent("helper", _client(model))
-    assert _names(durable(alone, id="alone"), "hello") == ["helper: scripted"]
+    assert step_names(durable(alone, id="alone"), "hello") == ["helper: scripted"]
 
 
 def test_a_simulated_run_makes_no_effect(model: ScriptedModel) -> None:
@@ -420,8 +402,6 @@ def test_selector_swarm_and_magentic_teams_resume(model: ScriptedModel) -> None:
                 "instruction_or_question": {"reason": "r", "answer": "help"},
                 "next_speaker": {"reason": "r", "answer": "helper"},
             }
-            import json
-
             return json.dumps(answers)
         if "You are the helper" in text:
             return "helped"
@@ -456,6 +436,7 @@ def test_an_agent_as_a_tool_records_its_own_calls(model: ScriptedModel) -> None:
     assert "on deep" in run.output["answer"]
     assert set(run.executions.values()) == {1}
     assert len(run.executions) == 2
+    assert step_names(agent, "go") == ["outer: scripted", "inner: scripted"]
 
 
 def test_a_user_proxy_waits_for_a_signal_or_an_approval(model: ScriptedModel) -> None:
@@ -563,3 +544,9 @@ def test_a_cancelled_run_leaves_a_hanging_model_call_and_no_task(
 ) -> None:
     assert cancelled_in_s(durable(_graph(model, []), id="team"), "hang", model) < 2
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_what_is_said_stays_out_of_the_log(model: ScriptedModel, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert run_agent(durable(_round_robin(model, []), id="team"), "the secret", limit=20).error is None
+    assert "the secret" not in caplog.text

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from cancelling import cancelled_in_s
+from harness_access import cancelled_in_s, step_names
 from no_network import no_network
 from openai import AsyncOpenAI
 from pydantic import BaseModel
@@ -155,6 +156,17 @@ def test_resumes_from_every_record_without_repeating_a_call(
     run = run_agent(team, "tides", crash_after=list(range(1, records + 1)), limit=20)
     assert _texts(run.output["answer"]) == _texts(calm.output["answer"])
     assert set(run.executions.values()) == {1}
+
+
+def test_steps_are_named_after_agents_and_functions(model: ScriptedModel) -> None:
+    names = step_names(durable(_magentic(model, []), id="team"), "tides")
+    assert names[:3] == ["MagenticOrchestration: scripted"] * 3
+    assert names[3:6] == ["buyer: scripted", "Shop-buy", "buyer: scripted"]
+    process = durable(_process(), id="report", kernel=_kernel(model))
+    asked = {"event": "Start", "data": "tides"}
+    assert sorted(step_names(process, asked)) == [
+        f"{one}: scripted" for one in ("Critic", "Plan", "Research", "Written")
+    ]
 
 
 def test_concurrent_answers_are_in_the_order_of_the_journal(model: ScriptedModel) -> None:
@@ -451,3 +463,9 @@ def test_what_cannot_run_is_a_coded_error(model: ScriptedModel) -> None:
     made = agent_of(make, "made")
     assert made is not None
     assert run_agent(made, "hello").output["answer"] == "on hello"
+
+
+def test_what_is_said_stays_out_of_the_log(model: ScriptedModel, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert run_agent(durable(_sequential(model, []), id="team"), "the secret", limit=20).error is None
+    assert "the secret" not in caplog.text

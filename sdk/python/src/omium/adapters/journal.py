@@ -14,9 +14,9 @@ import asyncio
 import contextvars
 import logging
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from ..context import Effect, ask_step
 from ..errors import OmiumError
@@ -26,11 +26,16 @@ from ..replay.activity import StillLoop, ambient
 from ..replay.run import Run
 from ..replay.step_call import Reconcile
 
+_T = TypeVar("_T")
+
 
 def hush(*loggers: str) -> None:
-    """Keeps what a framework says about being cancelled out of the worker's log: a run that ends or waits is no error."""
+    """Keeps out of the worker's log what a framework says about each message (with its content), unless the user has set a
+    level, and about being cancelled: a run that ends or waits is no error."""
     for name in loggers:
         logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)
         if _no_cancellation not in logger.filters:
             logger.addFilter(_no_cancellation)
 
@@ -38,6 +43,22 @@ def hush(*loggers: str) -> None:
 def _no_cancellation(record: logging.LogRecord) -> bool:
     error = record.exc_info[1] if record.exc_info else sys.exception()
     return not isinstance(error, asyncio.CancelledError)
+
+
+async def under(
+    name: contextvars.ContextVar[str | None], value: str | None, items: AsyncIterator[_T]
+) -> AsyncIterator[_T]:
+    """The items of a generator, whose own code finds the value in the context; that of its consumer does not."""
+    while True:
+        before = name.get()
+        name.set(value)
+        try:
+            item = await anext(items)
+        except StopAsyncIteration:
+            return
+        finally:
+            name.set(before)
+        yield item
 
 
 def current_run() -> Run | None:

@@ -17,9 +17,10 @@ from autogen_agentchat.messages import BaseChatMessage
 from autogen_agentchat.tools import AgentTool, TeamTool
 from autogen_core.tools import BaseStreamTool, BaseTool
 
-from ..journal import current_run, hush
+from ..journal import current_run, hush, under
 from ..people import APPROVAL_TAG, people
 from ..tools import effect_of, record_tool, tagged
+from .names import inside_tool
 
 _originals: dict[str, Any] = {}
 
@@ -63,7 +64,8 @@ async def _run_stream_tool(
 ) -> AsyncGenerator[Any, None]:
     stream = _originals["run_json_stream"](self, args, cancellation_token, call_id)
     if current_run() is None or isinstance(self, (AgentTool, TeamTool)):
-        async for item in stream:
+        agent = self._task_runner.name if isinstance(self, AgentTool) else None
+        async for item in under(inside_tool, agent, stream):
             yield item
         return
 

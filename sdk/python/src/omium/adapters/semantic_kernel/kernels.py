@@ -18,7 +18,7 @@ from semantic_kernel.processes.local_runtime.local_kernel_process import start
 from ...errors import OmiumError
 from ...json import JsonValue
 from .messages import answer_of
-from .patches import speaking
+from .patches import is_step, speaking
 
 
 async def run_process(process: KernelProcess, given: JsonValue, kernel: Kernel, what: str) -> dict[str, Any]:
@@ -28,11 +28,17 @@ async def run_process(process: KernelProcess, given: JsonValue, kernel: Kernel, 
     failed: list[tuple[str, Exception]] = []
 
     async def watch(context: Any, next: Callable[[Any], Any]) -> None:
+        if not is_step(context.function):
+            await next(context)
+            return
+        speaking.set(context.function.plugin_name)
         try:
             await next(context)
         except Exception as error:
             failed.append((context.function.name, error))
             raise
+        finally:
+            speaking.set(None)
 
     kernel.add_filter(FilterTypes.FUNCTION_INVOCATION, watch)
     running = await start(process, kernel, cast(str, given["event"]), data=given.get("data"))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -18,6 +19,10 @@ from ...context import Context
 from ..people import APPROVAL_TAG, People
 from ..tools import tagged
 from .messages import output_of
+from .patches import speaking
+
+# of the name that an orchestration without one is given
+_RANDOM = re.compile(r"_[0-9a-f]{32}$")
 
 
 async def run_orchestration(
@@ -36,21 +41,22 @@ async def run_orchestration(
 
     orchestration._agent_response_callback = note
     _ask_people(orchestration, People(ctx))
+    # until an agent speaks
+    speaking.set(_RANDOM.sub("", orchestration.name))
     runtime = InProcessRuntime()
     runtime.start()
     # some of the patterns take only a single message
     result = await orchestration.invoke(messages[0] if len(messages) == 1 else messages, runtime)
-    try:
-        value = await result.get()
-        return output_of(messages + said, value)
-    finally:
-        await runtime.close()
+    value = await result.get()
+    # what is under way when an orchestration fails or is cancelled ends with the run's tasks
+    await runtime.stop_when_idle()
+    return output_of(messages + said, value)
 
 
 def _ask_people(orchestration: Any, asked: People) -> None:
     def instead_of(function: Callable[..., Any]) -> Callable[..., Any]:
         async def ask(history: Any = None) -> ChatMessageContent:
-            question: dict[str, Any] = {"agent": orchestration.name.split("_")[0]}
+            question: dict[str, Any] = {"agent": _RANDOM.sub("", orchestration.name)}
             if history is not None and history.messages:
                 question["message"] = history.messages[-1].content
             if tagged(APPROVAL_TAG, function):

@@ -9,7 +9,7 @@ Outside of a run's own code everything goes on as it was.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextvars import ContextVar
 from functools import wraps
 from typing import Any, cast
@@ -19,7 +19,7 @@ from semantic_kernel.agents.orchestration.handoffs import HANDOFF_PLUGIN_NAME
 from semantic_kernel.functions import FunctionResult, KernelFunctionFromMethod
 from semantic_kernel.processes.kernel_process.kernel_process_step import KernelProcessStep
 
-from ..journal import current_run, hush
+from ..journal import current_run, hush, under
 from ..tools import EFFECT_TAG, effect_of, record_tool, tagged
 
 _LEADING = ("kernel", "service", "execution_settings", "arguments")
@@ -45,6 +45,7 @@ def install() -> None:
     KernelFunctionFromMethod._invoke_internal = wraps(_originals["invoke"])(_invoke)
     KernelFunctionFromMethod._invoke_internal_stream = wraps(_originals["invoke_stream"])(_invoke_stream)
     hush(
+        "semantic_kernel",
         "semantic_kernel.agents.orchestration.agent_actor_base",
         "semantic_kernel.agents.runtime.in_process.in_process_runtime",
         "in_process_runtime",
@@ -54,32 +55,27 @@ def install() -> None:
         setattr(ChatCompletionAgent, name, _naming(_originals[name]))
 
 
-def _naming(original: Callable[..., AsyncGenerator[Any, None]]) -> Callable[..., AsyncGenerator[Any, None]]:
-    """While the agent speaks, its calls have its name; between two items its caller's have not."""
+def _naming(original: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
+    """While the agent speaks, its calls have its name."""
 
     @wraps(original)
-    async def speak(self: ChatCompletionAgent, *args: Any, **options: Any) -> AsyncGenerator[Any, None]:
-        items = original(self, *args, **options)
-        while True:
-            before = speaking.get()
-            speaking.set(self.name)
-            try:
-                item = await anext(items)
-            except StopAsyncIteration:
-                return
-            finally:
-                speaking.set(before)
+    async def speak(self: ChatCompletionAgent, *args: Any, **options: Any) -> AsyncIterator[Any]:
+        async for item in under(speaking, self.name, original(self, *args, **options)):
             yield item
 
     return speak
+
+
+def is_step(function: Any) -> bool:
+    """Whether the function is one of a process's step."""
+    return isinstance(getattr(getattr(function, "method", None), "__self__", None), KernelProcessStep)
 
 
 def _is_tool(function: KernelFunctionFromMethod) -> bool:
     method = function.method
     if tagged(EFFECT_TAG, method):
         return True
-    owner = getattr(method, "__self__", None)
-    if isinstance(owner, KernelProcessStep) or function.plugin_name == HANDOFF_PLUGIN_NAME:
+    if is_step(function) or function.plugin_name == HANDOFF_PLUGIN_NAME:
         return False
     if getattr(method, "__qualname__", "").endswith("._as_kernel_function"):
         return False

@@ -1,4 +1,4 @@
-"""Cancels a run of the harness while its model hangs."""
+"""What tests of adapters look at below the harness: names of steps, and a cancellation while the model hangs."""
 
 import asyncio
 import time
@@ -11,7 +11,27 @@ from omium import Agent
 from omium.llm.model import LlmSettings
 from omium.llm.prices import default_prices
 from omium.replay.activity import StillLoop
+from omium.testing import run_agent
 from omium.testing.engine import EngineOptions, TestEngine
+from omium.testing.execution import TestExecution
+
+
+def step_names(agent: Agent[Any, Any], given: object) -> list[str]:
+    """Names of the steps of a run, in the order of their recording."""
+    names: list[str] = []
+    receive = TestExecution.receive
+
+    def noting(self: TestExecution, message: Any) -> None:
+        if message["type"] == "step_completed":
+            names.append(message["name"])
+        receive(self, message)
+
+    TestExecution.receive = noting  # type: ignore[method-assign]
+    try:
+        assert run_agent(agent, given, limit=20).error is None
+    finally:
+        TestExecution.receive = receive  # type: ignore[method-assign]
+    return names
 
 
 def cancelled_in_s(agent: Agent[Any, Any], given: Any, model: ScriptedModel) -> float:
