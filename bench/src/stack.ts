@@ -40,6 +40,8 @@ const serviceSets = {
   platform: [migrations, log, engine, projections, gateway],
   'platform with recovery': [migrations, log, engine, projections, orchestrator, recoveries, gateway],
   'platform without engine': [migrations, log, projections, gateway],
+  /** what the model gateway needs, which the bench starts itself */
+  models: [migrations],
   none: [],
 } as const
 
