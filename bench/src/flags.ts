@@ -27,7 +27,7 @@ export interface Flags {
   readonly runs: number
 }
 
-export const usage = `npm run bench -- [engine|recovery|rebuild|soak|models|mttr] [options]
+export const usage = `npm run bench -- [${benches.join('|')}] [options]
 
   --peers              also measure DBOS and Restate (installs them into bench/peers)
   --fsync              only with flush.messages=1

@@ -26,13 +26,13 @@ const run = async (flags: Flags, say: (line: string) => void): Promise<{ result:
       const result = await benchRebuild(flags, say)
       return { result, text: rebuildText(result) }
     }
-    case 'mttr': {
-      const result = await benchMttr(flags, say)
-      return { result, text: mttrText(result) }
-    }
     case 'models': {
       const result = await benchModels(flags, say)
       return { result, text: modelsText(result) }
+    }
+    case 'mttr': {
+      const result = await benchMttr(flags, say)
+      return { result, text: mttrText(result) }
     }
     case 'soak': {
       const result = await benchSoak(flags, say)
