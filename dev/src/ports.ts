@@ -17,6 +17,9 @@ const preferredPorts = {
   gateway: 8080,
   engine: 8090,
   projections: 8091,
+  models: 8092,
+  recovery: 8096,
+  recoveries: 8097,
 } as const
 export type PortName = keyof typeof preferredPorts
 

@@ -17,6 +17,8 @@ export interface Sweep {
   /** module:attribute of the team, and its agent id */
   target: string
   agent: string
+  /** what it is given for a topic; by default the topic */
+  input?(topic: string): unknown
   /** what has to be the same in every run, with its topic in it */
   answer(output: unknown): unknown
   /** names of its steps */
@@ -42,6 +44,7 @@ export const survivesEveryKill = async ({
   stage,
   target,
   agent,
+  input = (topic) => topic,
   answer,
   steps,
   seed,
@@ -56,7 +59,7 @@ export const survivesEveryKill = async ({
   for (let i = 0; i < 3; i++) replace()
   await Promise.all(spares)
 
-  const calm = await stage.start(agent, 'calm', `${agent}-calm`)
+  const calm = await stage.start(agent, input('calm'), `${agent}-calm`)
   const expected = JSON.stringify(answer(await calm.result({ timeoutMs: 60_000 })))
   expect(expected).toContain('ordered calm')
   const made = await calm.steps()
@@ -77,11 +80,11 @@ export const survivesEveryKill = async ({
 
   let inFlight = 0
   for (const [index, moment] of moments.entries()) {
-    await eventually(() => stage.workers.size >= 2, { timeoutMs: 60_000 })
+    await eventually(() => stage.workers.size >= 2, { timeoutMs: 120_000 })
     const topic = `topic-${index}`
     const what = `${topic}, killed at ${JSON.stringify(moment)} of seed ${seed}`
     const from = stage.modelCalls().length
-    const run = await stage.start(agent, topic, `${agent}-kill-${index}`)
+    const run = await stage.start(agent, input(topic), `${agent}-kill-${index}`)
     const events = await followAndKill(stage, run, moment, from, topic, replace)
     expect(JSON.stringify(answer(await run.result({ timeoutMs: 60_000 }))), what).toBe(
       expected.replaceAll('calm', topic),

@@ -20,6 +20,8 @@ class ScriptedModel:
         """how often each request was received"""
         self.script: Callable[[dict[str, Any]], str | int | None] = lambda asked: None
         """the answer to a request, or the status of its refusal; None leaves it to the rules above"""
+        self.tool_calls: Callable[[dict[str, Any]], list[tuple[str, dict[str, Any]]]] = lambda asked: []
+        """tools that are to be called at once, by name and arguments"""
         model = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -35,6 +37,13 @@ class ScriptedModel:
                     self.rfile.read(1)
                     return
                 message = _message(asked) if scripted is None else {"role": "assistant", "content": scripted}
+                together = model.tool_calls(asked)
+                if together and scripted is None:
+                    message = {
+                        "role": "assistant",
+                        "content": None,
+                        "tool_calls": [_tool_call(*one) for one in together],
+                    }
                 usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
                 base = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": 0, "model": "scripted"}
                 finish = "tool_calls" if "tool_calls" in message else "stop"
@@ -91,3 +100,8 @@ def _message(asked: dict[str, Any]) -> dict[str, Any]:
 def _text_of(message: dict[str, Any]) -> str:
     content = message["content"]
     return " ".join(part["text"] for part in content) if isinstance(content, list) else str(content)
+
+
+def _tool_call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    call = {"name": name, "arguments": json.dumps(arguments)}
+    return {"id": f"call_{uuid.uuid4().hex}", "type": "function", "function": call}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import os
+import shutil
+import tempfile
 import typing
 from typing import Any
 
@@ -14,6 +17,11 @@ _TELEMETRY_OFF = {
     "LANGCHAIN_TRACING_V2": "false",
     "LANGGRAPH_CLI_NO_ANALYTICS": "1",
     "OTEL_SDK_DISABLED": "true",
+    "CREWAI_DISABLE_TELEMETRY": "true",
+    "CREWAI_DISABLE_TRACKING": "true",
+    "CREWAI_DISABLE_VERSION_CHECK": "true",
+    "CREWAI_TRACING_ENABLED": "false",
+    "ANONYMIZED_TELEMETRY": "false",
     "AUTOGEN_DISABLE_RUNTIME_TRACING": "true",
     "AZURE_TELEMETRY_DISABLED": "true",
 }
@@ -21,6 +29,7 @@ _TELEMETRY_OFF = {
 _EXTRAS = {
     "langgraph": "langgraph",
     "langchain_core": "langgraph",
+    "crewai": "crewai",
     "autogen_agentchat": "autogen",
     "autogen_core": "autogen",
     "autogen_ext": "autogen",
@@ -31,6 +40,11 @@ _EXTRAS = {
 def forbid_telemetry() -> None:
     """No framework may phone home. To be called before any of them is imported."""
     os.environ.update(_TELEMETRY_OFF)
+    if "CREWAI_STORAGE_DIR" not in os.environ:
+        # made when something is stored there
+        folder = os.path.join(tempfile.gettempdir(), f"omium-crewai-{os.getuid()}-{os.getpid()}")
+        os.environ["CREWAI_STORAGE_DIR"] = folder
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 
 def extra_of(module: str) -> str | None:
@@ -42,14 +56,20 @@ def agent_of(value: object, agent_id: str) -> AnyAgent | None:
     """The durable agent that runs this object of a framework; None when it is none that is known.
 
     A function without parameters that says in its annotation that it returns such an object is as good.
-    Raises OmiumError `settings_invalid` when the object cannot be run.
+    Raises OmiumError `settings_invalid` when the object cannot be run, `agent_unknown` when it is a part of a framework that
+    does not run by itself, `agent_threw` when it can't be made.
     """
-    kind = _made_by(value) or type(value)
-    modules = {one.__module__.split(".")[0] for one in kind.__mro__}
+    kind = _made_by(value) or (value if isinstance(value, type) else type(value))
+    kinds: tuple[type, ...] = (*kind.__mro__, *type.mro(type(kind)))
+    modules = {one.__module__.split(".")[0] for one in kinds}
     if "langgraph" in modules and (hasattr(value, "ainvoke") or hasattr(value, "compile")):
         from .langgraph import durable
 
         return durable(value, id=agent_id)
+    if "crewai" in modules:
+        from . import crewai
+
+        return crewai.durable(value, id=agent_id)
     if "autogen_agentchat" in modules:
         from . import autogen
 

@@ -24,13 +24,13 @@ from ..errors import OmiumError
 from ..json import JsonValue, dumps, plain_json
 from ..llm.context import LLM_RETRY
 from ..llm.model import Completion, Usage
-from ..llm.openai import StreamedAnswer, refusal
+from ..llm.openai import StreamedAnswer, idempotency_header, refusal
 from ..llm.overrides import overridden
 from ..llm.prices import usage_of, worst_case_micro_credits
 from ..replay.run import Run
 from ..replay.step_call import StepInfo, TryAgain
 from ..sse import parse_events_sync
-from .journal import current_run, from_thread, record_call
+from .journal import current_run, from_loop, from_thread, on_this_loop, record_call
 
 _PATHS = ("/chat/completions", "/responses", "/embeddings")
 _VOLATILE = ("user", "metadata", "stream_options", "store", "prompt_cache_key", "safety_identifier")
@@ -65,13 +65,15 @@ async def _handle_async(self: httpx.AsyncHTTPTransport, request: httpx.Request) 
     outgoing = _as_sent(run, request, body)
 
     async def send() -> tuple[httpx.Response, bytes]:
+        outgoing.headers.update(idempotency_header())
         response = cast(httpx.Response, await _state["async"](self, outgoing))
         try:
             return response, await response.aread()
         finally:
             await response.aclose()
 
-    return await _answer(run, request, body, send)
+    sending = on_this_loop(run, send)
+    return cast(httpx.Response, await from_loop(run, lambda: _answer(run, request, body, sending)))
 
 
 def _handle_sync(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
@@ -82,6 +84,7 @@ def _handle_sync(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Res
     outgoing = _as_sent(run, request, body)
 
     def send() -> tuple[httpx.Response, bytes]:
+        outgoing.headers.update(idempotency_header())
         response = cast(httpx.Response, _state["sync"](self, outgoing))
         try:
             return response, response.read()
@@ -240,4 +243,7 @@ def _usage(run: Run, answer: dict[str, Any], model: str) -> Usage:
         completion["inputTokens"] = tokens_in
     if isinstance(tokens_out, int):
         completion["outputTokens"] = tokens_out
+    cost = used.get("omium_cost_micro_credits")
+    if isinstance(cost, int):
+        completion["costMicroCredits"] = cost
     return usage_of(run.port.llm.prices, completion)

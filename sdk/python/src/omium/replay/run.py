@@ -470,11 +470,7 @@ class Run:
         self._queue.clear()
         self._held.clear()
         self._origins.clear()
-        for task in list(self.activity.tasks):
-            if not task.done():
-                # what it raises in its end is nobody's business any more, and no error in the worker's log
-                task.add_done_callback(_forget)
-                task.cancel(f"the attempt is over: {reason}")
+        self.activity.cancel_tasks(f"the attempt is over: {reason}")
         self.port.finished(self)
 
     def _abort_steps(self, reason: EndReason) -> None:
@@ -532,8 +528,3 @@ class Run:
 
         seq = self.next_seq(_Answered(lambda: self.end(reason), refused))
         self.port.send({**message, **self.ids, "seq": seq})
-
-
-def _forget(task: asyncio.Task[Any]) -> None:
-    if not task.cancelled():
-        task.exception()
