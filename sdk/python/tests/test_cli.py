@@ -27,7 +27,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "spec_other.py").write_text(AGENTS.format(prefix="other-"))
     (tmp_path / "spec_same.py").write_text(AGENTS.format(prefix=""))
     (tmp_path / "spec_team.py").write_text("import autogen_agentchat")
-    (tmp_path / "spec_kernel.py").write_text("from semantic_kernel.agents import Agent")
+    (tmp_path / "spec_kernel.py").write_text("import semantic_kernel")
     for framework in ("autogen_agentchat", "semantic_kernel"):
         # as when its extra is not installed
         monkeypatch.setitem(sys.modules, framework, None)
