@@ -169,8 +169,7 @@ const survey = (root: ASTNode, nesting: number): Reference[] => {
     }
     if (++count > maxComprehensions)
       throw new ExpressionProblem(`at most ${maxComprehensions} comprehensions in one expression`, node.start)
-    if (depth + 1 > nesting)
-      throw new ExpressionProblem(`comprehensions nest at most ${nesting} deep here`, node.start)
+    if (depth + 1 > nesting) throw new ExpressionProblem(`comprehensions nest at most ${nesting} deep here`, node.start)
     const inner = new Set([...bound, variable.args])
     const budget = depth === 0 ? { left: maxAdditionsInside } : additions
     for (const argument of args.slice(1)) walk(argument, inner, depth + 1, budget)

@@ -296,6 +296,14 @@ export const workflowProblem = z.object({
 })
 export type WorkflowProblem = z.infer<typeof workflowProblem>
 
+/** Input of the agent that runs definitions: everything that a run needs, so that it keeps its version. */
+export interface WorkflowRunInput {
+  readonly workflow: string
+  readonly version: number
+  readonly bundle: WorkflowBundle
+  readonly parameters: z.infer<typeof jsonValue>
+}
+
 /** The agent that runs definitions. */
 export const workflowAgentId = 'omium.workflow'
 

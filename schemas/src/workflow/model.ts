@@ -94,4 +94,3 @@ export type TriggerSpec = z.infer<typeof triggerSpec>
 
 /** Offsets of a topic's partitions up to which a trigger has read. */
 export const topicPositions = z.record(z.string(), z.number().int().nonnegative())
-

@@ -1,0 +1,6 @@
+export { checkCron, momentsBetween, nextMoment } from './cron.ts'
+export { compileExpression, ExpressionProblem, evaluateCondition, type Scope, type ScopeName } from './expressions.ts'
+export { dependenciesOf, lastNodes } from './graph.ts'
+export { checkParameters, checkValue, type JsonSchema } from './json-schema.ts'
+export { fillTemplate, fillText, parseText, stringsOf } from './templates.ts'
+export { type Surroundings, type Validation, validateWorkflow } from './validate.ts'
