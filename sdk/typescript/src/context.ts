@@ -59,10 +59,7 @@ export interface Context {
     signal: string,
     options: { schema: Schema; timeoutMs?: number; key?: string | number; name?: string },
   ): Promise<z.output<Schema>>
-  waitFor(
-    signal: string,
-    options?: { timeoutMs?: number; key?: string | number; name?: string },
-  ): Promise<JsonValue>
+  waitFor(signal: string, options?: { timeoutMs?: number; key?: string | number; name?: string }): Promise<JsonValue>
   /** Asks a human. A refusal or a timeout is an answer (`approved: false`), not an error. */
   approve(
     title: string,

@@ -177,7 +177,10 @@ export const createContext = (run: CallHost): Context => {
     call: call as Context['call'],
     async sleep(duration: Duration, options = {}) {
       const durationMs = durationToMs(duration)
-      await open('sleep', 'timer', options.name ?? 'sleep', options.key, { durationMs }, () => ({ type: 'timer_start', durationMs }))
+      await open('sleep', 'timer', options.name ?? 'sleep', options.key, { durationMs }, () => ({
+        type: 'timer_start',
+        durationMs,
+      }))
     },
     waitFor: (async (signal: string, options: Parameters<Context['waitFor']>[1] = {}) => {
       const { timeoutMs, schema, key, name } = options as {
