@@ -48,6 +48,8 @@ export const settings = {
   /** an owner stores a snapshot of a partition after so many accepted records */
   OMIUM_SNAPSHOT_EVERY: z.coerce.number().int().min(1).default(50_000),
   OMIUM_PROJECTIONS_PORT: z.coerce.number().int().min(0).max(65535).default(8091),
+  OMIUM_WORKFLOW_MANAGER_PORT: z.coerce.number().int().min(0).max(65535).default(8096),
+  OMIUM_WORKFLOWS_PORT: z.coerce.number().int().min(0).max(65535).default(8097),
   /** base URL and key that clients, workers and the CLI use */
   OMIUM_URL: z.url().default('http://127.0.0.1:8080'),
   OMIUM_API_KEY: z.string(),

@@ -37,7 +37,9 @@ export const workflowCommands = {
     }),
   ),
   /** from whoever follows the executions */
-  EndWorkflowRun: v1(z.object({ runId: callerId, end: runEnd })),
+  EndWorkflowRun: v1(z.object({ runId: callerId, end: runEnd, output: payload.optional() })),
+  /** from a schedule whose next run is not to wait for this one */
+  SupersedeWorkflowRun: v1(z.object({ runId: callerId })),
   SubscribeToWorkflow: v1(z.object({ triggerId: callerId })),
   UnsubscribeFromWorkflow: v1(z.object({ triggerId: callerId })),
 } as const

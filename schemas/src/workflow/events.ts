@@ -41,7 +41,11 @@ export const workflowEvents = {
   ),
   /** the start is on the log of executions */
   WorkflowRunStarted: v1(z.object({ runId: callerId })),
-  WorkflowRunEnded: v1(z.object({ runId: callerId, end: runEnd })),
+  /** a schedule wants the run out of the way */
+  WorkflowRunSuperseded: v1(z.object({ runId: callerId })),
+  WorkflowRunEnded: v1(z.object({ runId: callerId, end: runEnd, output: payload.optional() })),
+  /** whoever waits for the end of the run has been told */
+  WorkflowRunReported: v1(z.object({ runId: callerId })),
 
   WorkflowSubscribed: v1(z.object({ triggerId: callerId })),
   WorkflowUnsubscribed: v1(z.object({ triggerId: callerId })),
