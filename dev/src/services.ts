@@ -24,6 +24,13 @@ const platform: readonly ServiceSpec[] = [
   { name: 'log', entry: 'producers/log/src/main.ts', kind: 'once' },
   { name: 'execution-engine', entry: 'consumers/execution-engine/src/main.ts', kind: 'service', readyPort: 'engine' },
   { name: 'projections', entry: 'projections/executions/src/main.ts', kind: 'service', readyPort: 'projections' },
+  {
+    name: 'workflow-manager',
+    entry: 'consumers/workflow-manager/src/main.ts',
+    kind: 'service',
+    readyPort: 'workflow-manager',
+  },
+  { name: 'workflows', entry: 'projections/workflows/src/main.ts', kind: 'service', readyPort: 'workflows' },
   { name: 'gateway', entry: 'gateway/src/main.ts', kind: 'service', readyPort: 'gateway' },
   { name: 'worker-pool', entry: 'consumers/worker-pool/src/main.ts', kind: 'service' },
 ]

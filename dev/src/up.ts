@@ -71,9 +71,16 @@ const passedOn = [
   'OPENAI_BASE_URL',
   'OPENAI_API_KEY',
   'OPENAI_MODEL',
-  'OMIUM_POOL_MODULES',
   'OMIUM_POOL_SLOTS',
 ]
+
+/** The agents that the built-in pool runs: those that are named, and in any case the one that runs workflow definitions. */
+const poolModules = (named: string | undefined): string =>
+  [
+    // something to start right away: `omium run greeter`
+    named || 'examples/quickstart/src/agents.ts',
+    'consumers/workflow-interpreter/src/index.ts',
+  ].join(',')
 
 const serviceEnvironment = (
   endpoints: Endpoints,
@@ -88,9 +95,8 @@ const serviceEnvironment = (
   OMIUM_TOPIC_PREFIX: 'omium',
   // the local broker allows it, and a dead owner's partitions are taken over that much sooner
   OMIUM_OWNER_SESSION_TIMEOUT_MS: '3000',
-  // something to start right away: `omium run greeter`
-  OMIUM_POOL_MODULES: 'examples/quickstart/src/agents.ts',
   ...Object.fromEntries(passedOn.flatMap((name) => (env[name] ? [[name, env[name] ?? '']] : []))),
+  OMIUM_POOL_MODULES: poolModules(env['OMIUM_POOL_MODULES']),
   OMIUM_KAFKA_BROKERS: endpoints.kafkaBrokers.join(','),
   OMIUM_SCHEMA_REGISTRY_URL: endpoints.registryUrl,
   OMIUM_DATABASE_URL: endpoints.databaseUrl,
@@ -106,6 +112,8 @@ const serviceEnvironment = (
   OMIUM_GATEWAY_PORT: String(ports.gateway),
   OMIUM_ENGINE_PORT: String(ports.engine),
   OMIUM_PROJECTIONS_PORT: String(ports.projections),
+  OMIUM_WORKFLOW_MANAGER_PORT: String(ports['workflow-manager']),
+  OMIUM_WORKFLOWS_PORT: String(ports.workflows),
   OMIUM_URL: `http://127.0.0.1:${ports.gateway}`,
 })
 
@@ -254,7 +262,8 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
 
 const isUsed = (port: PortName, brokers: 1 | 3, has: (service: string) => boolean): boolean => {
   if (/^kafka-[23]/.test(port)) return brokers === 3
-  if (port === 'gateway' || port === 'projections') return has(port)
+  if (port === 'gateway' || port === 'projections' || port === 'workflow-manager' || port === 'workflows')
+    return has(port)
   if (port === 'engine') return has('execution-engine')
   return !port.endsWith('-controller') && !port.endsWith('-management')
 }

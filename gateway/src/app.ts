@@ -12,6 +12,9 @@ import { executionCommandRoutes } from './routes/execution-commands.ts'
 import { executionRoutes } from './routes/executions.ts'
 import { installOperations } from './routes/operations.ts'
 import { platformRoutes } from './routes/platform.ts'
+import { scheduleRoutes } from './routes/schedules.ts'
+import { triggerRoutes, webhookRoutes } from './routes/triggers.ts'
+import { workflowRoutes } from './routes/workflows.ts'
 import type { Services } from './services.ts'
 
 const requestIdHeader = 'x-request-id'
@@ -64,6 +67,12 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(executionCommandRoutes(services))
   await app.register(eventRoutes(services))
   await app.register(platformRoutes(services))
+  if (services.workflows) {
+    await app.register(workflowRoutes(services, services.workflows))
+    await app.register(scheduleRoutes(services, services.workflows))
+    await app.register(triggerRoutes(services, services.workflows))
+    await app.register(webhookRoutes(services, services.workflows))
+  }
   app.get('/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())
   await app.ready()
   return app

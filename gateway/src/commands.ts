@@ -23,17 +23,21 @@ export interface Commands {
 export const deterministicCommandId = (...parts: readonly string[]): string =>
   `cmd_${createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 40)}`
 
-export const createCommands = (sender: CommandSender, live: Live, timeoutMs: number): Commands => ({
-  execute: async (asker, executionId, commandId, { type, data }) => {
+/** What a command does to an aggregate of any context, and where on its log that was accepted. */
+export type Decide = (
+  asker: Asker,
+  aggregate: string,
+  commandId: string,
+  command: { readonly type: string; readonly data: unknown },
+) => Promise<{ readonly position: string; readonly deduplicated: boolean }>
+
+/** @throws OmiumError as {@link Commands.execute} does */
+export const createDecide =
+  (sender: CommandSender, live: Live, timeoutMs: number): Decide =>
+  async (asker, aggregate, commandId, { type, data }) => {
     const wait = live.awaitOutcome(commandId, timeoutMs)
     try {
-      await sender.send({
-        id: commandId,
-        type,
-        data,
-        aggregate: aggregateKey('execution', asker.tenant, executionId),
-        ...asker,
-      })
+      await sender.send({ id: commandId, type, data, aggregate, ...asker })
     } catch (error) {
       wait.cancel()
       throw error
@@ -41,6 +45,15 @@ export const createCommands = (sender: CommandSender, live: Live, timeoutMs: num
     const outcome = await wait.outcome
     if (outcome.status === 'rejected') throw new OmiumError(outcome.code, outcome.detail)
     const { partition, offset } = outcome.position
-    return { executionId, position: `${partition}:${offset}`, deduplicated: outcome.deduplicated }
-  },
-})
+    return { position: `${partition}:${offset}`, deduplicated: outcome.deduplicated }
+  }
+
+export const createCommands = (sender: CommandSender, live: Live, timeoutMs: number): Commands => {
+  const decide = createDecide(sender, live, timeoutMs)
+  return {
+    execute: async (asker, executionId, commandId, command) => ({
+      executionId,
+      ...(await decide(asker, aggregateKey('execution', asker.tenant, executionId), commandId, command)),
+    }),
+  }
+}

@@ -7,15 +7,21 @@ import type { Logger } from 'pino'
 import { createAgents } from './agents.ts'
 import { createApiKeys } from './api-keys.ts'
 import { buildApp } from './app.ts'
-import { createCommands } from './commands.ts'
+import { createCommands, createDecide } from './commands.ts'
 import type { Config } from './config.ts'
 import { openLive } from './live.ts'
+import { createWebhookSecrets } from './webhook-secrets.ts'
 
 /** projections whose stored checkpoints the live tail may start from */
 const checkpointed = ['executions']
 
+/** Logs of other contexts than executions; what a context serves is there when its log is. */
+interface MoreLogs {
+  readonly workflow?: ProjectionLog
+}
+
 /** Puts the gateway together and listens. What it opened is closed in reverse by `close`, requests in flight first. */
-export const startGateway = async (config: Config, log: ProjectionLog, logger: Logger) => {
+export const startGateway = async (config: Config, log: ProjectionLog, logger: Logger, more: MoreLogs = {}) => {
   const { context, openTail } = log
   const { databaseUrl, limits, tokenSecret } = config
   const pool = createPool(databaseUrl, {
@@ -32,6 +38,7 @@ export const startGateway = async (config: Config, log: ProjectionLog, logger: L
     onNotice: warn,
   })
   const sender = await openCommandSender(context)
+  const workflows = more.workflow && (await openWorkflows(more.workflow, config, pool, warn))
   const objects = await createS3ObjectStore(config.s3)
   const deltas = config.redisUrl
     ? createDeltaSubscriber({
@@ -49,6 +56,7 @@ export const startGateway = async (config: Config, log: ProjectionLog, logger: L
       commands: createCommands(sender, live, config.commandTimeoutMs),
       agents: createAgents(pool, live),
       payloads: createPayloadStore(objects),
+      workflows: workflows?.services,
       apiKeys: createApiKeys(pool, context.nowMs),
       ids: context.ids,
       nowMs: context.nowMs,
@@ -63,11 +71,41 @@ export const startGateway = async (config: Config, log: ProjectionLog, logger: L
     close: async () => {
       await app.close()
       deltas?.close()
+      await workflows?.close()
       await sender.close()
       await live.close()
       await positions.close()
       await objects.close()
       await pool.end()
+    },
+  }
+}
+
+const openWorkflows = async (
+  { context, openTail }: ProjectionLog,
+  config: Config,
+  pool: ReturnType<typeof createPool>,
+  warn: (message: string, error: unknown) => void,
+) => {
+  const positions = await watchPositions(config.databaseUrl, 'workflows', warn)
+  const live = await openLive({
+    context,
+    openTail,
+    checkpoints: () => newestCheckpoints(pool, ['workflows']),
+    onNotice: warn,
+  })
+  const sender = await openCommandSender(context)
+  return {
+    services: {
+      live,
+      positions,
+      decide: createDecide(sender, live, config.commandTimeoutMs),
+      secrets: createWebhookSecrets(config.tokenSecret),
+    },
+    close: async () => {
+      await sender.close()
+      await live.close()
+      await positions.close()
     },
   }
 }

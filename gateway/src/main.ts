@@ -1,6 +1,6 @@
 import { createLogger, noticesTo, runService, settingsOrExit } from '@omium/kit'
 import { openLog } from '@omium/projection-kit'
-import { executionContext } from '@omium/schemas'
+import { executionContext, workflowContext } from '@omium/schemas'
 import { configOf, gatewaySettings } from './config.ts'
 import { startGateway } from './gateway.ts'
 
@@ -14,7 +14,9 @@ await runService({
   async start(life) {
     const log = await openLog(process.env, executionContext, 'omium-gateway', noticesTo(logger))
     life.onClose('log', () => log.close())
-    const gateway = await startGateway(configOf(settings), log, logger)
+    const workflow = await openLog(process.env, workflowContext, 'omium-gateway', noticesTo(logger))
+    life.onClose('log of workflows', () => workflow.close())
+    const gateway = await startGateway(configOf(settings), log, logger, { workflow })
     life.onClose('http', () => gateway.close())
     logger.info({ url: gateway.url }, 'listening')
   },

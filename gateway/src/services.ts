@@ -4,9 +4,10 @@ import type { IdSource } from '@omium/schemas'
 import type { Pool } from 'pg'
 import type { Agents } from './agents.ts'
 import type { ApiKeys } from './api-keys.ts'
-import type { Commands } from './commands.ts'
+import type { Commands, Decide } from './commands.ts'
 import type { Live } from './live.ts'
 import type { Payloads } from './payloads.ts'
+import type { WebhookSecrets } from './webhook-secrets.ts'
 
 /** What the routes work with; `main.ts` makes it, specs replace what is outside. */
 export interface Services {
@@ -18,12 +19,21 @@ export interface Services {
   readonly commands: Commands
   readonly agents: Agents
   readonly payloads: Payloads
+  /** the workflow context; absent where nobody manages workflows */
+  readonly workflows: WorkflowServices | undefined
   readonly apiKeys: ApiKeys
   readonly ids: IdSource
   readonly nowMs: () => number
   /** signs what a worker shows to the engines */
   mintWorkerToken(claims: { tenant: string; keyId: string; expiresAt: number }): string
   readonly limits: Limits
+}
+
+export interface WorkflowServices {
+  readonly live: Live
+  readonly positions: PositionWatch
+  readonly decide: Decide
+  readonly secrets: WebhookSecrets
 }
 
 export interface Limits {

@@ -65,7 +65,11 @@ export const runWorkflowBody = z.object({
   id: callerId.max(60).optional(),
   options: runOptions.optional(),
 })
-export const workflowRunReceipt = workflowReceipt.extend({ executionId: callerId, version: version.optional() })
+export const workflowRunReceipt = workflowReceipt.extend({
+  executionId: callerId,
+  /** of the execution events topic: a read of the execution with this as `min_position` finds it */
+  executionPosition: logPosition.optional(),
+})
 export type WorkflowRunReceipt = z.infer<typeof workflowRunReceipt>
 
 export const workflowRunView = z.object({
