@@ -2,6 +2,7 @@ import { type Conversation, readConversation } from './conversation.ts'
 import type { Answer, ChatRequest } from './openai.ts'
 import { assist } from './roles/assistant.ts'
 import { criticise } from './roles/critic.ts'
+import { asksForForm, fillForm } from './roles/form.ts'
 import { plan } from './roles/planner.ts'
 import { research } from './roles/researcher.ts'
 import { write } from './roles/writer.ts'
@@ -16,6 +17,8 @@ const roles: readonly [role: RegExp, play: (conversation: Conversation) => Answe
 /** The scripted model: a pure function of the request. The system prompt says which role it plays. */
 export const answer = (request: ChatRequest): Answer => {
   const conversation = readConversation(request)
-  const play = roles.find(([role]) => role.test(conversation.system))?.[1] ?? assist
+  const play =
+    roles.find(([role]) => role.test(conversation.system))?.[1] ??
+    (asksForForm(conversation.system) ? fillForm : assist)
   return play(conversation)
 }
