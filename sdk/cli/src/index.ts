@@ -6,6 +6,9 @@ import { addExecutionsCommand } from './commands/executions.ts'
 import { addProjectionsCommand } from './commands/projections.ts'
 import { addReplayCommand } from './commands/replay.ts'
 import { addRunCommand } from './commands/run.ts'
+import { addSchedulesCommand } from './commands/schedules.ts'
+import { addTriggersCommand } from './commands/triggers.ts'
+import { addWorkflowsCommand } from './commands/workflows.ts'
 import { exitCodeOf, exitCodes } from './exit-codes.ts'
 import type { Io } from './io.ts'
 
@@ -24,6 +27,9 @@ const programOf = (io: Io): Command => {
   addRunCommand(program, io)
   addExecutionsCommand(program, io)
   addAgentsCommand(program, io)
+  addWorkflowsCommand(program, io)
+  addSchedulesCommand(program, io)
+  addTriggersCommand(program, io)
   addProjectionsCommand(program, io)
   addReplayCommand(program, io)
   addDevCommands(program, io)

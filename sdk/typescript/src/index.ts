@@ -12,6 +12,7 @@ export {
 export type { Delta, EventsOptions } from './client/events.ts'
 export type { ConnectionOptions } from './client/http.ts'
 export type { Edits, ForkOptions, ReplayRequest, Replays, Rewinding, RollBackOptions } from './client/rewind.ts'
+export type { RunWorkflowOptions, Schedules, Triggers, Workflows } from './client/workflows.ts'
 export type {
   Agent,
   AgentInput,
