@@ -43,6 +43,7 @@ export const workflowAgent = agent({
     const surroundings: Surroundings = {
       ctx,
       subworkflows: bundle.subworkflows as unknown as WorkflowBundle['subworkflows'],
+      runBlock: (block, frame) => runBlock(block, frame, surroundings),
     }
     const frame: Frame = {
       scope: {

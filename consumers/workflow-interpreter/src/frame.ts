@@ -1,4 +1,4 @@
-import type { JsonValue, WorkflowBundle } from '@omium/schemas'
+import type { JsonValue, WorkflowBlock, WorkflowBundle } from '@omium/schemas'
 import type { Context } from '@omium/sdk'
 import type { Scope } from '@omium/workflow-language'
 
@@ -18,6 +18,8 @@ export interface Frame {
 export interface Surroundings {
   readonly ctx: Context
   readonly subworkflows: WorkflowBundle['subworkflows']
+  /** runs a block inside of a node */
+  runBlock(block: WorkflowBlock, frame: Frame): Promise<JsonValue>
 }
 
 export const keyed = (key: string): { key?: string } => (key === '' ? {} : { key })

@@ -15,7 +15,6 @@ import {
   fillText,
   type ScopeName,
 } from '@omium/workflow-language'
-import { runBlock } from './block.ts'
 import { below, type Frame, keyed, type Surroundings } from './frame.ts'
 import { callModel } from './model.ts'
 import { withRetries } from './retries.ts'
@@ -128,7 +127,7 @@ const sleep = async (
 
 const choose = async (node: NodeOf<'switch'>, id: string, frame: Frame, around: Surroundings): Promise<JsonValue> => {
   const taken = node.cases.find(({ when }) => evaluateCondition(when, frame.scope))?.do ?? node.otherwise
-  const output = taken ? await runBlock(taken, frame, around) : null
+  const output = taken ? await around.runBlock(taken, frame) : null
   return record(id, frame, around, output)
 }
 
@@ -146,7 +145,7 @@ const map = async (node: NodeOf<'map'>, id: string, frame: Frame, around: Surrou
       const index = next++
       const scope = { ...frame.scope, item: list[index] ?? null, index }
       try {
-        outputs[index] = await runBlock(node.do, { scope, key: below(frame.key, index) }, around)
+        outputs[index] = await around.runBlock(node.do, { scope, key: below(frame.key, index) })
       } catch (error) {
         // nothing more is begun once the node has failed
         failed = true
@@ -166,8 +165,7 @@ const parallel = async (
 ): Promise<JsonValue> => {
   const branches = await Promise.all(
     Object.entries(node.branches).map(
-      async ([name, block]) =>
-        [name, await runBlock(block, { ...frame, key: below(frame.key, name) }, around)] as const,
+      async ([name, block]) => [name, await around.runBlock(block, { ...frame, key: below(frame.key, name) })] as const,
     ),
   )
   return record(id, frame, around, Object.fromEntries(branches))
@@ -177,7 +175,7 @@ const loop = async (node: NodeOf<'loop'>, id: string, frame: Frame, around: Surr
   let last = node.initial === undefined ? null : fillTemplate(node.initial, frame.scope)
   for (let iteration = 0; iteration < node.maxIterations; iteration++) {
     const scope = { ...frame.scope, iteration, last }
-    last = await runBlock(node.do, { scope, key: below(frame.key, iteration) }, around)
+    last = await around.runBlock(node.do, { scope, key: below(frame.key, iteration) })
     if (node.until !== undefined && evaluateCondition(node.until, { ...frame.scope, iteration, last }))
       return record(id, frame, around, last)
   }

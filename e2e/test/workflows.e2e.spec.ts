@@ -3,8 +3,11 @@ import { eventually, testPlatform, testStack } from '@omium/dev/testing'
 import { connectKafka } from '@omium/log'
 import { seedTenant } from '@omium/migrations'
 import { type ModelServer, startModelServer } from '@omium/model-server'
+import { createPool, openLog, verify } from '@omium/projection-kit'
+import { workflowsProjection } from '@omium/projection-workflows'
+import { workflowContext } from '@omium/schemas'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { newKey, Stage } from './stage.ts'
+import { newKey, Stage } from '../src/workflow-stage.ts'
 
 /** Workflows, schedules and triggers on the whole product. */
 
@@ -328,4 +331,16 @@ describe('the gallery', () => {
     const ended = await stage.ended(await stage.run(`my-${id}`, inputs[id]))
     expect(ended).toMatchObject({ status: 'completed', output: expected[id] })
   })
+})
+
+it('the read models are what the log says', async () => {
+  const { environment } = stage.stack
+  const log = await openLog(environment, workflowContext, 'workflows-spec', () => undefined)
+  const pool = createPool(environment['OMIUM_DATABASE_URL'] ?? '')
+  try {
+    expect(await verify({ definition: workflowsProjection, log, pool })).toMatchObject({ equal: true })
+  } finally {
+    await pool.end()
+    await log.close()
+  }
 })
