@@ -19,6 +19,7 @@ const preferredPorts = {
   projections: 8091,
   'workflow-manager': 8096,
   workflows: 8097,
+  models: 8092,
 } as const
 export type PortName = keyof typeof preferredPorts
 

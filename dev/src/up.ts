@@ -68,8 +68,6 @@ const passedOn = [
   'OMIUM_FSYNC',
   'OMIUM_LOG_LEVEL',
   'OMIUM_OWNER_SESSION_TIMEOUT_MS',
-  'OPENAI_BASE_URL',
-  'OPENAI_API_KEY',
   'OPENAI_MODEL',
   'OMIUM_POOL_SLOTS',
 ]
@@ -88,6 +86,7 @@ const serviceEnvironment = (
   credentials: Credentials,
   brokers: 1 | 3,
   env: Record<string, string | undefined>,
+  servesModels: boolean,
 ): Record<string, string> => ({
   // two cores share one disk: every partition more is another file to flush for each group of appends
   OMIUM_PARTITIONS: '4',
@@ -115,7 +114,28 @@ const serviceEnvironment = (
   OMIUM_WORKFLOW_MANAGER_PORT: String(ports['workflow-manager']),
   OMIUM_WORKFLOWS_PORT: String(ports.workflows),
   OMIUM_URL: `http://127.0.0.1:${ports.gateway}`,
+  ...modelEnvironment(ports, env['OMIUM_API_KEY'] || credentials.apiKey, env, servesModels),
 })
+
+/** Model calls go through the stack's own service, with the stack's own key; providers' keys stay with that service. */
+const modelEnvironment = (
+  ports: Record<PortName, number>,
+  apiKey: string,
+  env: Record<string, string | undefined>,
+  served: boolean,
+): Record<string, string> => {
+  const url = `http://127.0.0.1:${ports.models}`
+  if (served)
+    return {
+      OMIUM_MODELS_PORT: String(ports.models),
+      OMIUM_MODELS_URL: url,
+      OMIUM_MODELS_LOCAL: 'true',
+      OPENAI_BASE_URL: `${url}/v1`,
+      OPENAI_API_KEY: apiKey,
+    }
+  const given = ['OPENAI_BASE_URL', 'OPENAI_API_KEY'].flatMap((name) => (env[name] ? [[name, env[name]] as const] : []))
+  return Object.fromEntries(given)
+}
 
 const withoutPassword = (url: string): string => {
   const parsed = new URL(url)
@@ -188,11 +208,11 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
       report({ type: 'ready', name, external: isExternal, afterMs: readyAfterMs }),
     )
     options.signal?.throwIfAborted()
+    const has = (name: string): boolean => specs.some((spec) => spec.name === name)
     const environment: Record<string, string> = {
-      ...serviceEnvironment(stack.endpoints, ports, credentials, brokers, env),
+      ...serviceEnvironment(stack.endpoints, ports, credentials, brokers, env, has('models')),
       OMIUM_HOME: home,
     }
-    const has = (name: string): boolean => specs.some((spec) => spec.name === name)
     const state: StackState = {
       version: 1,
       stackId: supervisor.id,
@@ -205,6 +225,7 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
       services: [],
       urls: {
         ...(has('gateway') && { gateway: `http://127.0.0.1:${ports.gateway}` }),
+        ...(has('models') && { models: `http://127.0.0.1:${ports.models}` }),
         ...(has('execution-engine') && { engine: `ws://127.0.0.1:${ports.engine}` }),
         kafka: stack.endpoints.kafkaBrokers.join(','),
         registry: stack.endpoints.registryUrl,
@@ -233,6 +254,7 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
       supervisor,
       logs: places.logs,
       environment,
+      given: env,
       ports,
       onReady: note,
       onDeath: ({ name }, how, againInMs) => report({ type: 'service-died', name, how, againInMs }),
@@ -262,8 +284,8 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
 
 const isUsed = (port: PortName, brokers: 1 | 3, has: (service: string) => boolean): boolean => {
   if (/^kafka-[23]/.test(port)) return brokers === 3
-  if (port === 'gateway' || port === 'projections' || port === 'workflow-manager' || port === 'workflows')
-    return has(port)
+  if (port === 'gateway' || port === 'projections' || port === 'models') return has(port)
+  if (port === 'workflow-manager' || port === 'workflows') return has(port)
   if (port === 'engine') return has('execution-engine')
   return !port.endsWith('-controller') && !port.endsWith('-management')
 }
