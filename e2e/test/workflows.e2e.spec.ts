@@ -86,6 +86,15 @@ describe('a workflow', () => {
     expect(await stage.ended(id)).toMatchObject({ output: 1 })
   })
 
+  it('whose execution cannot be started is refused, and says why', async () => {
+    await stage.good('POST', '/v1/executions', { agent: 'greeter', input: { names: [] }, id: 'wf.once.taken' })
+    await stage.run('once', { n: 1 }, { id: 'taken' })
+    await eventually(async () => {
+      const taken = (await stage.runs('once')).find(({ id }) => id === 'wf.once.taken')
+      expect(taken).toMatchObject({ status: 'refused', end: { code: 'execution_conflict' } })
+    })
+  })
+
   it('is refused with every problem and its place', async () => {
     const definition = {
       name: 'bad',

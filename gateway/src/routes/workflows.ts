@@ -51,6 +51,9 @@ const pageQuery = z.object({
   cursor: z.string().max(500).optional(),
 })
 
+/** how long a start waits for its execution to appear; the run is accepted anyhow */
+const startWaitMs = 3_000
+
 const read = { scope: 'read' } as const
 const write = { scope: 'write' } as const
 
@@ -275,7 +278,7 @@ export const workflowRoutes =
         checkParameters(bundle.definition.parameters, parameters)
         const runId = workflowRunId(id, given)
         const requestHash = requestHashOf({ parameters, version: version ?? null, options: options ?? null })
-        const started = startOf(live, tenant, runId, limits.readWaitMs)
+        const started = startOf(live, tenant, runId, Math.min(startWaitMs, limits.readWaitMs))
         const data = {
           runId,
           parameters: await payloads.seal(tenant, runId, parameters),
