@@ -87,7 +87,7 @@ describe('a workflow', () => {
   })
 
   it('whose execution cannot be started is refused, and says why', async () => {
-    await stage.good('POST', '/v1/executions', { agent: 'greeter', input: { names: [] }, id: 'wf.once.taken' })
+    await stage.good('POST', '/v1/executions', { agent: 'greeter', input: { names: ['Ada'] }, id: 'wf.once.taken' })
     await stage.run('once', { n: 1 }, { id: 'taken' })
     await eventually(async () => {
       const taken = (await stage.runs('once')).find(({ id }) => id === 'wf.once.taken')
