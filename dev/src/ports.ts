@@ -20,6 +20,10 @@ const preferredPorts = {
   'workflow-manager': 8096,
   workflows: 8097,
   models: 8092,
+  recovery: 8096,
+  recoveries: 8097,
+  checkpoints: 8093,
+  'checkpoint-projection': 8094,
 } as const
 export type PortName = keyof typeof preferredPorts
 

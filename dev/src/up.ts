@@ -70,6 +70,7 @@ const passedOn = [
   'OMIUM_OWNER_SESSION_TIMEOUT_MS',
   'OPENAI_MODEL',
   'OMIUM_POOL_SLOTS',
+  'OMIUM_ENCRYPTION_KEYS',
 ]
 
 /** The agents that the built-in pool runs: those that are named, and in any case the one that runs workflow definitions. */
@@ -113,6 +114,10 @@ const serviceEnvironment = (
   OMIUM_PROJECTIONS_PORT: String(ports.projections),
   OMIUM_WORKFLOW_MANAGER_PORT: String(ports['workflow-manager']),
   OMIUM_WORKFLOWS_PORT: String(ports.workflows),
+  OMIUM_RECOVERY_PORT: String(ports.recovery),
+  OMIUM_RECOVERIES_PORT: String(ports.recoveries),
+  OMIUM_CHECKPOINTS_PORT: String(ports.checkpoints),
+  OMIUM_CHECKPOINT_PROJECTION_PORT: String(ports['checkpoint-projection']),
   OMIUM_URL: `http://127.0.0.1:${ports.gateway}`,
   ...modelEnvironment(ports, env['OMIUM_API_KEY'] || credentials.apiKey, env, servesModels),
 })
@@ -284,8 +289,12 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
 
 const isUsed = (port: PortName, brokers: 1 | 3, has: (service: string) => boolean): boolean => {
   if (/^kafka-[23]/.test(port)) return brokers === 3
-  if (port === 'gateway' || port === 'projections' || port === 'models') return has(port)
+  if (port === 'gateway' || port === 'projections' || port === 'models' || port === 'checkpoint-projection')
+    return has(port)
+  if (port === 'checkpoints') return has('checkpoint-manager')
   if (port === 'workflow-manager' || port === 'workflows') return has(port)
   if (port === 'engine') return has('execution-engine')
+  if (port === 'recovery') return has('recovery-orchestrator')
+  if (port === 'recoveries') return has('projection-recoveries')
   return !port.endsWith('-controller') && !port.endsWith('-management')
 }

@@ -7,11 +7,14 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { createJsonSchemaTransform, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { installAuth } from './auth.ts'
 import { installProblems, sendProblem } from './problems.ts'
+import { checkpointRoutes } from './routes/checkpoints.ts'
 import { eventRoutes } from './routes/events.ts'
 import { executionCommandRoutes } from './routes/execution-commands.ts'
 import { executionRoutes } from './routes/executions.ts'
 import { installOperations } from './routes/operations.ts'
 import { platformRoutes } from './routes/platform.ts'
+import { recoveryRoutes } from './routes/recoveries.ts'
+import { recoveryPolicyRoutes } from './routes/recovery-policies.ts'
 import { replayRoutes } from './routes/replays.ts'
 import { rewindRoutes } from './routes/rewind.ts'
 import { scheduleRoutes } from './routes/schedules.ts'
@@ -70,13 +73,14 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(rewindRoutes(services))
   await app.register(replayRoutes(services))
   await app.register(eventRoutes(services))
+  await app.register(recoveryRoutes(services))
+  await app.register(recoveryPolicyRoutes(services))
+  await app.register(checkpointRoutes(services))
   await app.register(platformRoutes(services))
-  if (services.workflows) {
-    await app.register(workflowRoutes(services, services.workflows))
-    await app.register(scheduleRoutes(services, services.workflows))
-    await app.register(triggerRoutes(services, services.workflows))
-    await app.register(webhookRoutes(services, services.workflows))
-  }
+  await app.register(workflowRoutes(services))
+  await app.register(scheduleRoutes(services))
+  await app.register(triggerRoutes(services))
+  await app.register(webhookRoutes(services))
   app.get('/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())
   await app.ready()
   return app

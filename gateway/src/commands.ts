@@ -23,17 +23,22 @@ export interface Commands {
 export const deterministicCommandId = (...parts: readonly string[]): string =>
   `cmd_${createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 40)}`
 
-/** What a command does to an aggregate of any context, and where on its log that was accepted. */
-export type Decide = (
+/** What became of a command, once it is accepted on the log. */
+export interface Decided {
+  readonly position: string
+  readonly deduplicated: boolean
+}
+
+/** Sends a command to an aggregate of one context and waits for its outcome, as {@link Commands.execute} says. */
+export type Execute = (
   asker: Asker,
   aggregate: string,
   commandId: string,
   command: { readonly type: string; readonly data: unknown },
-) => Promise<{ readonly position: string; readonly deduplicated: boolean }>
+) => Promise<Decided>
 
-/** @throws OmiumError as {@link Commands.execute} does */
-export const createDecide =
-  (sender: CommandSender, live: Live, timeoutMs: number): Decide =>
+export const createExecute =
+  (sender: CommandSender, live: Live, timeoutMs: number): Execute =>
   async (asker, aggregate, commandId, { type, data }) => {
     const wait = live.awaitOutcome(commandId, timeoutMs)
     try {
@@ -49,11 +54,11 @@ export const createDecide =
   }
 
 export const createCommands = (sender: CommandSender, live: Live, timeoutMs: number): Commands => {
-  const decide = createDecide(sender, live, timeoutMs)
+  const execute = createExecute(sender, live, timeoutMs)
   return {
     execute: async (asker, executionId, commandId, command) => ({
       executionId,
-      ...(await decide(asker, aggregateKey('execution', asker.tenant, executionId), commandId, command)),
+      ...(await execute(asker, aggregateKey('execution', asker.tenant, executionId), commandId, command)),
     }),
   }
 }

@@ -1,28 +1,38 @@
 import { createApiKeys } from '@omium/api-keys'
 import { createDeltaSubscriber } from '@omium/deltas'
 import { openCommandSender } from '@omium/log'
-import { createPayloadStore, createS3ObjectStore } from '@omium/payloads'
+import {
+  createCheckpointObjects,
+  createPayloadStore,
+  createS3ObjectStore,
+  withEnvelopeEncryption,
+} from '@omium/payloads'
 import { createPool, newestCheckpoints, type ProjectionLog, watchPositions } from '@omium/projection-kit'
 import { mintWorkerToken } from '@omium/worker-tokens'
 import type { Logger } from 'pino'
 import { createAgents } from './agents.ts'
 import { buildApp } from './app.ts'
-import { createCommands, createDecide } from './commands.ts'
+import { openCheckpoints } from './checkpoints/service.ts'
+import { createCommands } from './commands.ts'
 import type { Config } from './config.ts'
 import { openLive } from './live.ts'
-import { createWebhookSecrets } from './webhook-secrets.ts'
+import { openRecoveries } from './recoveries/service.ts'
+import { openWorkflows } from './workflows/service.ts'
 
 /** projections whose stored checkpoints the live tail may start from */
 const checkpointed = ['executions']
 
-/** Logs of other contexts than executions; what a context serves is there when its log is. */
-interface MoreLogs {
-  readonly workflow?: ProjectionLog
+/** One for each context that the gateway takes part in. */
+export interface GatewayLogs {
+  readonly execution: ProjectionLog
+  readonly recovery: ProjectionLog
+  readonly checkpoint: ProjectionLog
+  readonly workflow: ProjectionLog
 }
 
 /** Puts the gateway together and listens. What it opened is closed in reverse by `close`, requests in flight first. */
-export const startGateway = async (config: Config, log: ProjectionLog, logger: Logger, more: MoreLogs = {}) => {
-  const { context, openTail } = log
+export const startGateway = async (config: Config, logs: GatewayLogs, logger: Logger) => {
+  const { context, openTail } = logs.execution
   const { databaseUrl, limits, tokenSecret } = config
   const pool = createPool(databaseUrl, {
     max: 20,
@@ -38,8 +48,32 @@ export const startGateway = async (config: Config, log: ProjectionLog, logger: L
     onNotice: warn,
   })
   const sender = await openCommandSender(context)
-  const workflows = more.workflow && (await openWorkflows(more.workflow, config, pool, warn))
   const objects = await createS3ObjectStore(config.s3)
+  const recoveries = await openRecoveries({
+    log: logs.recovery,
+    pool,
+    databaseUrl,
+    commandTimeoutMs: config.commandTimeoutMs,
+    readWaitMs: limits.readWaitMs,
+    onNotice: warn,
+  })
+  const workflows = await openWorkflows({
+    log: logs.workflow,
+    pool,
+    databaseUrl,
+    commandTimeoutMs: config.commandTimeoutMs,
+    tokenSecret,
+    onNotice: warn,
+  })
+  const checkpoints = await openCheckpoints({
+    log: logs.checkpoint,
+    pool,
+    databaseUrl,
+    objects: createCheckpointObjects(withEnvelopeEncryption(objects, config.encryptionKeys), context.nowMs),
+    commandTimeoutMs: config.commandTimeoutMs,
+    readWaitMs: limits.readWaitMs,
+    onNotice: warn,
+  })
   const deltas = config.redisUrl
     ? createDeltaSubscriber({
         url: config.redisUrl,
@@ -54,9 +88,11 @@ export const startGateway = async (config: Config, log: ProjectionLog, logger: L
       live,
       deltas,
       commands: createCommands(sender, live, config.commandTimeoutMs),
+      recoveries,
+      checkpoints,
+      workflows,
       agents: createAgents(pool, live),
       payloads: createPayloadStore(objects),
-      workflows: workflows?.services,
       apiKeys: createApiKeys(pool, context.nowMs),
       ids: context.ids,
       nowMs: context.nowMs,
@@ -71,41 +107,14 @@ export const startGateway = async (config: Config, log: ProjectionLog, logger: L
     close: async () => {
       await app.close()
       deltas?.close()
-      await workflows?.close()
+      await recoveries.close()
+      await checkpoints.close()
+      await workflows.close()
       await sender.close()
       await live.close()
       await positions.close()
       await objects.close()
       await pool.end()
-    },
-  }
-}
-
-const openWorkflows = async (
-  { context, openTail }: ProjectionLog,
-  config: Config,
-  pool: ReturnType<typeof createPool>,
-  warn: (message: string, error: unknown) => void,
-) => {
-  const positions = await watchPositions(config.databaseUrl, 'workflows', warn)
-  const live = await openLive({
-    context,
-    openTail,
-    checkpoints: () => newestCheckpoints(pool, ['workflows']),
-    onNotice: warn,
-  })
-  const sender = await openCommandSender(context)
-  return {
-    services: {
-      live,
-      positions,
-      decide: createDecide(sender, live, config.commandTimeoutMs),
-      secrets: createWebhookSecrets(config.tokenSecret),
-    },
-    close: async () => {
-      await sender.close()
-      await live.close()
-      await positions.close()
     },
   }
 }

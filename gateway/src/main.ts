@@ -1,6 +1,12 @@
 import { createLogger, noticesTo, runService, settingsOrExit } from '@omium/kit'
 import { openLog } from '@omium/projection-kit'
-import { executionContext, workflowContext } from '@omium/schemas'
+import {
+  type ContextDefinition,
+  checkpointContext,
+  executionContext,
+  recoveryContext,
+  workflowContext,
+} from '@omium/schemas'
 import { configOf, gatewaySettings } from './config.ts'
 import { startGateway } from './gateway.ts'
 
@@ -12,11 +18,18 @@ await runService({
   logger,
   drainMs: 10_000,
   async start(life) {
-    const log = await openLog(process.env, executionContext, 'omium-gateway', noticesTo(logger))
-    life.onClose('log', () => log.close())
-    const workflow = await openLog(process.env, workflowContext, 'omium-gateway', noticesTo(logger))
-    life.onClose('log of workflows', () => workflow.close())
-    const gateway = await startGateway(configOf(settings), log, logger, { workflow })
+    const open = async (definition: ContextDefinition) => {
+      const log = await openLog(process.env, definition, 'omium-gateway', noticesTo(logger))
+      life.onClose(`${definition.name} log`, () => log.close())
+      return log
+    }
+    const logs = {
+      execution: await open(executionContext),
+      checkpoint: await open(checkpointContext),
+      recovery: await open(recoveryContext),
+      workflow: await open(workflowContext),
+    }
+    const gateway = await startGateway(configOf(settings), logs, logger)
     life.onClose('http', () => gateway.close())
     logger.info({ url: gateway.url }, 'listening')
   },

@@ -4,10 +4,12 @@ import type { PositionWatch } from '@omium/projection-kit'
 import type { IdSource } from '@omium/schemas'
 import type { Pool } from 'pg'
 import type { Agents } from './agents.ts'
-import type { Commands, Decide } from './commands.ts'
+import type { Checkpoints } from './checkpoints/service.ts'
+import type { Commands } from './commands.ts'
 import type { Live } from './live.ts'
 import type { Payloads } from './payloads.ts'
-import type { WebhookSecrets } from './webhook-secrets.ts'
+import type { Recoveries } from './recoveries/service.ts'
+import type { Workflows } from './workflows/service.ts'
 
 /** What the routes work with; `main.ts` makes it, specs replace what is outside. */
 export interface Services {
@@ -17,23 +19,17 @@ export interface Services {
   /** what steps put out while they run; absent without Redis */
   readonly deltas: DeltaSubscriber | undefined
   readonly commands: Commands
+  readonly recoveries: Recoveries
+  readonly checkpoints: Checkpoints
+  readonly workflows: Workflows
   readonly agents: Agents
   readonly payloads: Payloads
-  /** the workflow context; absent where nobody manages workflows */
-  readonly workflows: WorkflowServices | undefined
   readonly apiKeys: ApiKeys
   readonly ids: IdSource
   readonly nowMs: () => number
   /** signs what a worker shows to the engines */
   mintWorkerToken(claims: { tenant: string; keyId: string; expiresAt: number }): string
   readonly limits: Limits
-}
-
-export interface WorkflowServices {
-  readonly live: Live
-  readonly positions: PositionWatch
-  readonly decide: Decide
-  readonly secrets: WebhookSecrets
 }
 
 export interface Limits {

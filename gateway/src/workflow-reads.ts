@@ -1,7 +1,8 @@
 import { partitionFor } from '@omium/log'
 import { getVersion } from '@omium/projection-workflows'
 import { aggregateKey, OmiumError, type WorkflowBundle } from '@omium/schemas'
-import type { Services, WorkflowServices } from './services.ts'
+import type { Services } from './services.ts'
+import type { Workflows } from './workflows/service.ts'
 
 /** Reads of the workflow context, which wait for what this gateway has told anybody. */
 
@@ -11,7 +12,7 @@ const unknownCodes = { workflow: 'workflow_unknown', schedule: 'schedule_unknown
 
 /** Waits, within a bound, until the read model includes what the live tail has shown about the aggregate. */
 const untilCurrent = async (
-  { live, positions }: WorkflowServices,
+  { live, positions }: Workflows,
   kind: Kind,
   tenant: string,
   id: string,
@@ -24,13 +25,12 @@ const untilCurrent = async (
 /** @throws OmiumError `workflow_unknown`, `schedule_unknown`, `trigger_unknown`; also for those of other tenants */
 export const requireCurrent = async <T>(
   services: Services,
-  workflows: WorkflowServices,
   kind: Kind,
   tenant: string,
   id: string,
   read: () => Promise<T | undefined>,
 ): Promise<T> => {
-  await untilCurrent(workflows, kind, tenant, id, services.limits.readWaitMs)
+  await untilCurrent(services.workflows, kind, tenant, id, services.limits.readWaitMs)
   const record = await read()
   if (record) return record
   throw new OmiumError(unknownCodes[kind], `there is no ${kind} ${id}`)
@@ -39,12 +39,11 @@ export const requireCurrent = async <T>(
 /** The version that a run would have, with its bundle. @throws OmiumError `workflow_unknown`, `workflow_unpublished` */
 export const requireVersion = async (
   services: Services,
-  workflows: WorkflowServices,
   tenant: string,
   workflow: string,
   version: number | undefined,
 ): Promise<{ readonly version: number; readonly bundle: WorkflowBundle }> => {
-  await untilCurrent(workflows, 'workflow', tenant, workflow, services.limits.readWaitMs)
+  await untilCurrent(services.workflows, 'workflow', tenant, workflow, services.limits.readWaitMs)
   const record = await getVersion(services.pool, tenant, workflow, version)
   if (record)
     return {
@@ -59,7 +58,7 @@ export const requireVersion = async (
 }
 
 /** Waits until the read model includes a position that a command was answered with. */
-export const reached = async ({ positions }: WorkflowServices, position: string, timeoutMs: number): Promise<void> => {
+export const reached = async ({ positions }: Workflows, position: string, timeoutMs: number): Promise<void> => {
   const [partition, offset] = position.split(':').map(Number) as [number, number]
   if (await positions.reached(partition, offset, timeoutMs)) return
   throw new OmiumError('offset_not_reached', `the read model of workflows does not include ${position} yet`)

@@ -41,7 +41,13 @@ export const errorCatalogue = {
   approval_rejected: { status: 409, retryable: false, title: 'The approval was refused' },
   step_unknown: { status: 404, retryable: false, title: 'The execution has recorded no such step' },
   outcome_not_unknown: { status: 409, retryable: false, title: "This step's outcome is not in doubt" },
+  execution_looping: { status: 500, retryable: false, title: 'The execution repeats the same call over and over' },
+  execution_stalled: { status: 504, retryable: false, title: 'The execution has recorded nothing for too long' },
   attempts_exhausted: { status: 500, retryable: false, title: 'Every allowed attempt failed' },
+  // recovery
+  incident_unknown: { status: 404, retryable: false, title: 'There is no such incident' },
+  incident_not_undecided: { status: 409, retryable: false, title: 'The incident waits for no decision' },
+  policy_conflict: { status: 409, retryable: false, title: 'The policy has another version than expected' },
   // steps
   step_failed: { status: 500, retryable: true, title: 'A step threw' },
   step_timeout: { status: 504, retryable: true, title: 'A step exceeded its time limit' },
@@ -53,6 +59,11 @@ export const errorCatalogue = {
   budget_exceeded: { status: 402, retryable: false, title: 'The call would exceed the budget' },
   replay_miss: { status: 409, retryable: false, title: 'A replay asked for what was never recorded' },
   replay_mismatch: { status: 409, retryable: false, title: 'The code does not fit the recorded history' },
+  // checkpoints
+  checkpoint_unknown: { status: 404, retryable: false, title: 'There is no such checkpoint' },
+  checkpoint_conflict: { status: 409, retryable: false, title: 'This checkpoint id exists with another state' },
+  checkpoint_needed: { status: 409, retryable: false, title: 'The checkpoint is needed and cannot be deleted' },
+  checkpoint_corrupt: { status: 410, retryable: false, title: 'The state of the checkpoint is lost or damaged' },
   // models
   model_rate_limited: { status: 429, retryable: true, title: 'The model provider limits the rate' },
   model_overloaded: { status: 503, retryable: true, title: 'The model provider is overloaded or failing' },

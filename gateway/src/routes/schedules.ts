@@ -25,7 +25,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { askerOf, commandIdOf } from '../requests.ts'
-import type { Services, WorkflowServices } from '../services.ts'
+import type { Services } from '../services.ts'
 import { requireCurrent, requireVersion } from '../workflow-reads.ts'
 
 const pageQuery = z.object({
@@ -35,17 +35,18 @@ const pageQuery = z.object({
 
 /** When workflows run by themselves. */
 export const scheduleRoutes =
-  (services: Services, workflows: WorkflowServices): FastifyPluginAsyncZod =>
+  (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
+    const { workflows } = services
     const { pool, payloads, ids, nowMs } = services
     const tags = ['schedules']
 
     const send = async (request: FastifyRequest, id: string, command: WorkflowContextCommand) => {
       const aggregate = aggregateKey('schedule', callerOf(request).tenant, id)
-      return { id, ...(await workflows.decide(askerOf(request), aggregate, commandIdOf(request, ids, id), command)) }
+      return { id, ...(await workflows.execute(askerOf(request), aggregate, commandIdOf(request, ids, id), command)) }
     }
     const find = (tenant: string, id: string) =>
-      requireCurrent(services, workflows, 'schedule', tenant, id, () => getSchedule(pool, tenant, id))
+      requireCurrent(services, 'schedule', tenant, id, () => getSchedule(pool, tenant, id))
 
     app.get(
       '/v1/schedules',
@@ -82,7 +83,7 @@ export const scheduleRoutes =
         const { id } = request.params
         const { startAt, endAt, parameters, catchUp, ...body } = request.body
         checkCron(body, nowMs())
-        const { bundle } = await requireVersion(services, workflows, tenant, body.workflow, body.version)
+        const { bundle } = await requireVersion(services, tenant, body.workflow, body.version)
         checkParameters(bundle.definition.parameters, parameters)
         const spec = scheduleSpec.parse({
           ...body,

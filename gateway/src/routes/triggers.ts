@@ -22,7 +22,7 @@ import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { deterministicCommandId } from '../commands.ts'
 import { askerOf, commandIdOf } from '../requests.ts'
-import type { Services, WorkflowServices } from '../services.ts'
+import type { Services } from '../services.ts'
 import { requireCurrent, requireVersion } from '../workflow-reads.ts'
 
 /** larger events would not fit a record beside everything else */
@@ -30,14 +30,15 @@ const maxEventBytes = 48 * 1024
 
 /** What makes workflows run: webhooks, events on topics, ends of other workflows. */
 export const triggerRoutes =
-  (services: Services, workflows: WorkflowServices): FastifyPluginAsyncZod =>
+  (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
+    const { workflows } = services
     const { pool, ids } = services
     const tags = ['triggers']
 
     const send = async (request: FastifyRequest, id: string, command: WorkflowContextCommand) => {
       const aggregate = aggregateKey('trigger', callerOf(request).tenant, id)
-      return { id, ...(await workflows.decide(askerOf(request), aggregate, commandIdOf(request, ids, id), command)) }
+      return { id, ...(await workflows.execute(askerOf(request), aggregate, commandIdOf(request, ids, id), command)) }
     }
 
     app.get(
@@ -78,7 +79,7 @@ export const triggerRoutes =
         const { id } = request.params
         const { source, ...body } = request.body
         checkExpressions(body.filter, body.parameters)
-        await requireVersion(services, workflows, tenant, body.workflow, body.version)
+        await requireVersion(services, tenant, body.workflow, body.version)
         const earlier = await getTrigger(pool, tenant, id)
         const { sealed, secret } = await sourceOf(source, tenant, id, body.workflow, earlier)
         const receipt = await send(request, id, {
@@ -119,9 +120,7 @@ export const triggerRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         const { id } = request.params
-        return viewOf(
-          await requireCurrent(services, workflows, 'trigger', tenant, id, () => getTrigger(pool, tenant, id)),
-        )
+        return viewOf(await requireCurrent(services, 'trigger', tenant, id, () => getTrigger(pool, tenant, id)))
       },
     )
 
@@ -147,8 +146,9 @@ export const triggerRoutes =
 
 /** Where webhooks arrive. Whoever knows the secret may send; nothing here needs an API key. */
 export const webhookRoutes =
-  (services: Services, workflows: WorkflowServices): FastifyPluginAsyncZod =>
+  (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
+    const { workflows } = services
     // the signature is over the bytes that were sent
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: maxEventBytes }, (_request, body, done) =>
@@ -170,7 +170,7 @@ export const webhookRoutes =
       },
       async (request, reply) => {
         const { tenant, id } = request.params
-        const record = await requireCurrent(services, workflows, 'trigger', tenant, id, () =>
+        const record = await requireCurrent(services, 'trigger', tenant, id, () =>
           getTrigger(services.pool, tenant, id),
         )
         const { source } = record.spec
@@ -185,7 +185,7 @@ export const webhookRoutes =
             ? named
             : createHash('sha256').update(String(signature)).update(body).digest('hex')
         const event = { type: 'webhook', id: eventId, body: parsedBody(body) }
-        const receipt = await workflows.decide(
+        const receipt = await workflows.execute(
           { tenant, actor: `webhook:${id}`, correlationId: request.id },
           aggregateKey('trigger', tenant, id),
           deterministicCommandId('fire', tenant, id, eventId),

@@ -42,7 +42,7 @@ import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { deterministicCommandId } from '../commands.ts'
 import { askerOf, commandIdOf } from '../requests.ts'
-import type { Services, WorkflowServices } from '../services.ts'
+import type { Services } from '../services.ts'
 import { prepareBundle, requireBundle } from '../workflow-bundles.ts'
 import { reached, requireCurrent, requireVersion } from '../workflow-reads.ts'
 
@@ -59,8 +59,9 @@ const write = { scope: 'write' } as const
 
 /** Workflow definitions and their runs. */
 export const workflowRoutes =
-  (services: Services, workflows: WorkflowServices): FastifyPluginAsyncZod =>
+  (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
+    const { workflows } = services
     const { pool, payloads, agents, live, ids, limits } = services
     const tags = ['workflows']
 
@@ -71,7 +72,7 @@ export const workflowRoutes =
       commandId = commandIdOf(request, ids, id),
     ) => {
       const aggregate = aggregateKey('workflow', callerOf(request).tenant, id)
-      return { id, ...(await workflows.decide(askerOf(request), aggregate, commandId, command)) }
+      return { id, ...(await workflows.execute(askerOf(request), aggregate, commandId, command)) }
     }
 
     app.post(
@@ -172,9 +173,7 @@ export const workflowRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         const { id } = request.params
-        const record = await requireCurrent(services, workflows, 'workflow', tenant, id, () =>
-          getWorkflow(pool, tenant, id),
-        )
+        const record = await requireCurrent(services, 'workflow', tenant, id, () => getWorkflow(pool, tenant, id))
         const versions = await listVersions(pool, tenant, id)
         return { ...workflowViewOf(record), versions: versions.map(versionViewOf) }
       },
@@ -208,8 +207,8 @@ export const workflowRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         const { id, version } = request.params
-        const { bundle } = await requireVersion(services, workflows, tenant, id, version)
-        const record = await requireCurrent(services, workflows, 'workflow', tenant, id, () =>
+        const { bundle } = await requireVersion(services, tenant, id, version)
+        const record = await requireCurrent(services, 'workflow', tenant, id, () =>
           getVersion(pool, tenant, id, version),
         )
         return { id, ...versionViewOf(record), definition: bundle.definition as unknown as JsonValue }
@@ -231,7 +230,7 @@ export const workflowRoutes =
         const { tenant } = callerOf(request)
         const { id, version } = request.params
         // what a draft may lack has to be there now
-        const { bundle } = await requireVersion(services, workflows, tenant, id, version)
+        const { bundle } = await requireVersion(services, tenant, id, version)
         requireBundle(await prepareBundle(services, tenant, bundle.definition as unknown as JsonValue, true))
         return send(request, id, { type: 'PublishWorkflowVersion', data: { version } })
       },
@@ -274,7 +273,7 @@ export const workflowRoutes =
         const { id } = request.params
         const { parameters, version, id: given = ids('execution'), options } = request.body
         await agents.get(tenant, workflowAgentId)
-        const { bundle } = await requireVersion(services, workflows, tenant, id, version)
+        const { bundle } = await requireVersion(services, tenant, id, version)
         checkParameters(bundle.definition.parameters, parameters)
         const runId = workflowRunId(id, given)
         const requestHash = requestHashOf({ parameters, version: version ?? null, options: options ?? null })
@@ -316,7 +315,7 @@ export const workflowRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         const { id } = request.params
-        await requireCurrent(services, workflows, 'workflow', tenant, id, () => getWorkflow(pool, tenant, id))
+        await requireCurrent(services, 'workflow', tenant, id, () => getWorkflow(pool, tenant, id))
         const { items, ...rest } = await listRuns(pool, tenant, id, request.query)
         return { items: items.map(runViewOf), ...rest }
       },

@@ -1,10 +1,13 @@
 import { OmiumError } from '@omium/schemas'
 import { Command, CommanderError } from 'commander'
 import { addAgentsCommand } from './commands/agents.ts'
+import { addCheckpointsCommand } from './commands/checkpoints.ts'
 import { addDevCommands } from './commands/dev.ts'
 import { addExecutionsCommand } from './commands/executions.ts'
 import { addModelsCommand } from './commands/models.ts'
+import { addPoliciesCommand } from './commands/policies.ts'
 import { addProjectionsCommand } from './commands/projections.ts'
+import { addRecoveriesCommand } from './commands/recoveries.ts'
 import { addReplayCommand } from './commands/replay.ts'
 import { addReplaysCommand } from './commands/replays.ts'
 import { addDiffCommand } from './commands/rewind.ts'
@@ -34,6 +37,9 @@ const programOf = (io: Io): Command => {
   addSchedulesCommand(program, io)
   addTriggersCommand(program, io)
   addModelsCommand(program, io)
+  addRecoveriesCommand(program, io)
+  addPoliciesCommand(program, io)
+  addCheckpointsCommand(program, io)
   addProjectionsCommand(program, io)
   addReplayCommand(program, io)
   addReplaysCommand(program, io)

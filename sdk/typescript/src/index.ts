@@ -1,5 +1,6 @@
 export { OmiumError } from '@omium/schemas'
 export { type AgentSpec, agent } from './agent.ts'
+export type { CheckpointFilter, Checkpoints, NewCheckpoint } from './client/checkpoints.ts'
 export {
   type AgentView,
   type Client,
@@ -11,6 +12,7 @@ export {
 } from './client/client.ts'
 export type { Delta, EventsOptions } from './client/events.ts'
 export type { ConnectionOptions } from './client/http.ts'
+export type { IncidentFilter, Recoveries, RecoveryPolicies } from './client/recoveries.ts'
 export type { Edits, ForkOptions, ReplayRequest, Replays, Rewinding, RollBackOptions } from './client/rewind.ts'
 export type { RunWorkflowOptions, Schedules, Triggers, Workflows } from './client/workflows.ts'
 export type {

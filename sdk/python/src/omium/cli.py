@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, cast
 
-from .adapters import agent_of, forbid_telemetry
+from .adapters import agent_of, extra_of, forbid_telemetry
 from .agent import Agent, AnyAgent
 from .client import Client
 from .errors import OmiumError
@@ -47,7 +47,9 @@ def _agents_of(target: str) -> list[AnyAgent]:
             raise OmiumError(
                 "not_found", f"there is no module {module_name} on the path (looked in {os.getcwd()})", cause=cause
             ) from cause
-        raise OmiumError("agent_threw", f"{module_name} can't be imported: {cause}", cause=cause) from cause
+        extra = extra_of(missing)
+        hint = f"; install it with: pip install 'omium[{extra}]'" if extra else ""
+        raise OmiumError("agent_threw", f"{module_name} can't be imported: {cause}{hint}", cause=cause) from cause
     except BaseException as cause:
         said = f"{type(cause).__name__}: {cause}"
         raise OmiumError("agent_threw", f"{module_name} can't be imported: {said}", cause=cause) from cause
@@ -66,7 +68,8 @@ def _agents_of(target: str) -> list[AnyAgent]:
     if not found:
         raise OmiumError(
             "agent_unknown",
-            f"{target} is no agent: give what @omium.agent(...) made, a list of those, or a LangGraph graph",
+            f"{target} is no agent: give what @omium.agent(...) made, a list of those, a LangGraph graph, an agent or team of "
+            "AutoGen, an agent, orchestration, process or kernel of Semantic Kernel, or a crew or flow of CrewAI",
         )
     return found
 

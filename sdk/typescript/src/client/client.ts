@@ -18,9 +18,11 @@ import {
 import type { z } from 'zod'
 import type { Agent, RunOptions } from '../context.ts'
 import { toPlainJson } from '../replay/plain-json.ts'
+import { type Checkpoints, checkpointsOf } from './checkpoints.ts'
 import { type Delta, type EventsOptions, liveEvents } from './events.ts'
 import { type ConnectionOptions, Http } from './http.ts'
 import { pages } from './pages.ts'
+import { type Recoveries, type RecoveryPolicies, recoveriesOf, recoveryPoliciesOf } from './recoveries.ts'
 import { forkBodyOf, type Replays, type Rewinding, replaysOf, rewindReads } from './rewind.ts'
 import { type Schedules, schedulesOf, type Triggers, triggersOf, type Workflows, workflowsOf } from './workflows.ts'
 
@@ -92,6 +94,10 @@ export interface Client {
   /** All executions that fit, newest first, fetched page by page. */
   list(filter?: ListFilter): AsyncIterable<ExecutionView>
   agents(): Promise<AgentView[]>
+  /** failures, what was decided about them, and a person's answers */
+  readonly recoveries: Recoveries
+  readonly recoveryPolicies: RecoveryPolicies
+  readonly checkpoints: Checkpoints
   readonly replays: Replays
   readonly workflows: Workflows
   readonly schedules: Schedules
@@ -223,6 +229,9 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     schedules: schedulesOf(http, () => newId('command')),
     triggers: triggersOf(http, () => newId('command')),
     agents: () => collect(pages(http, '/v1/agents', agentsPage, {})),
+    recoveries: recoveriesOf(http, () => newId('command')),
+    recoveryPolicies: recoveryPoliciesOf(http, () => newId('command')),
+    checkpoints: checkpointsOf(http),
   }
 }
 
