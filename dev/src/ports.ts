@@ -17,6 +17,8 @@ const preferredPorts = {
   gateway: 8080,
   engine: 8090,
   projections: 8091,
+  'workflow-manager': 8096,
+  workflows: 8097,
   models: 8092,
   recovery: 8096,
   recoveries: 8097,

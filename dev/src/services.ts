@@ -31,6 +31,13 @@ const platform: readonly ServiceSpec[] = [
   { name: 'execution-engine', entry: 'consumers/execution-engine/src/main.ts', kind: 'service', readyPort: 'engine' },
   { name: 'projections', entry: 'projections/executions/src/main.ts', kind: 'service', readyPort: 'projections' },
   {
+    name: 'workflow-manager',
+    entry: 'consumers/workflow-manager/src/main.ts',
+    kind: 'service',
+    readyPort: 'workflow-manager',
+  },
+  { name: 'workflows', entry: 'projections/workflows/src/main.ts', kind: 'service', readyPort: 'workflows' },
+  {
     name: 'models',
     entry: 'gateway/models/src/main.ts',
     kind: 'service',

@@ -69,10 +69,17 @@ const passedOn = [
   'OMIUM_LOG_LEVEL',
   'OMIUM_OWNER_SESSION_TIMEOUT_MS',
   'OPENAI_MODEL',
-  'OMIUM_POOL_MODULES',
   'OMIUM_POOL_SLOTS',
   'OMIUM_ENCRYPTION_KEYS',
 ]
+
+/** The agents that the built-in pool runs: those that are named, and in any case the one that runs workflow definitions. */
+const poolModules = (named: string | undefined): string =>
+  [
+    // something to start right away: `omium run greeter`
+    named || 'examples/quickstart/src/agents.ts',
+    'consumers/workflow-interpreter/src/index.ts',
+  ].join(',')
 
 const serviceEnvironment = (
   endpoints: Endpoints,
@@ -88,9 +95,8 @@ const serviceEnvironment = (
   OMIUM_TOPIC_PREFIX: 'omium',
   // the local broker allows it, and a dead owner's partitions are taken over that much sooner
   OMIUM_OWNER_SESSION_TIMEOUT_MS: '3000',
-  // something to start right away: `omium run greeter`
-  OMIUM_POOL_MODULES: 'examples/quickstart/src/agents.ts',
   ...Object.fromEntries(passedOn.flatMap((name) => (env[name] ? [[name, env[name] ?? '']] : []))),
+  OMIUM_POOL_MODULES: poolModules(env['OMIUM_POOL_MODULES']),
   OMIUM_KAFKA_BROKERS: endpoints.kafkaBrokers.join(','),
   OMIUM_SCHEMA_REGISTRY_URL: endpoints.registryUrl,
   OMIUM_DATABASE_URL: endpoints.databaseUrl,
@@ -106,6 +112,8 @@ const serviceEnvironment = (
   OMIUM_GATEWAY_PORT: String(ports.gateway),
   OMIUM_ENGINE_PORT: String(ports.engine),
   OMIUM_PROJECTIONS_PORT: String(ports.projections),
+  OMIUM_WORKFLOW_MANAGER_PORT: String(ports['workflow-manager']),
+  OMIUM_WORKFLOWS_PORT: String(ports.workflows),
   OMIUM_RECOVERY_PORT: String(ports.recovery),
   OMIUM_RECOVERIES_PORT: String(ports.recoveries),
   OMIUM_CHECKPOINTS_PORT: String(ports.checkpoints),
@@ -284,6 +292,7 @@ const isUsed = (port: PortName, brokers: 1 | 3, has: (service: string) => boolea
   if (port === 'gateway' || port === 'projections' || port === 'models' || port === 'checkpoint-projection')
     return has(port)
   if (port === 'checkpoints') return has('checkpoint-manager')
+  if (port === 'workflow-manager' || port === 'workflows') return has(port)
   if (port === 'engine') return has('execution-engine')
   if (port === 'recovery') return has('recovery-orchestrator')
   if (port === 'recoveries') return has('projection-recoveries')

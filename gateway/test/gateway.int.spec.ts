@@ -15,6 +15,7 @@ import {
   type ExecutionEvent,
   executionContext,
   recoveryContext,
+  workflowContext,
 } from '@omium/schemas'
 import { verifyWorkerToken } from '@omium/worker-tokens'
 import type { Pool } from 'pg'
@@ -35,6 +36,7 @@ let pool: Pool
 let log: Awaited<ReturnType<typeof openLog>>
 let recoveryLog: Awaited<ReturnType<typeof openLog>>
 let checkpointLog: typeof log
+let workflowLog: typeof log
 let gateway: Awaited<ReturnType<typeof startGateway>>
 let engine: ScriptedEngine
 let owner: ContextOwner
@@ -68,13 +70,14 @@ beforeAll(async () => {
   log = await openLog(env, executionContext, 'gateway-spec', quiet)
   recoveryLog = await openLog(env, recoveryContext, 'gateway-spec', quiet)
   checkpointLog = await openLog(env, checkpointContext, 'gateway-spec', quiet)
+  workflowLog = await openLog(env, workflowContext, 'gateway-spec', quiet)
   ;({ engine, owner } = await ScriptedEngine.start(log.context, partitions, endpoint))
   projection = await runProjection({ definition: executionsProjection, log, pool, databaseUrl, onNotice: quiet })
   const config = readConfig(env)
   const limits = { ...config.limits, readWaitMs: 3_000, heartbeatMs: 100, slowReaderMs: 300 }
   gateway = await startGateway(
     { ...config, commandTimeoutMs: 3_000, limits },
-    { execution: log, recovery: recoveryLog, checkpoint: checkpointLog },
+    { execution: log, recovery: recoveryLog, checkpoint: checkpointLog, workflow: workflowLog },
     pino({ level: 'silent' }),
   )
   await eventually(() => expect(engine.owns).toBe(partitions), { timeoutMs: 30_000 })
@@ -115,6 +118,7 @@ afterAll(async () => {
   await log?.close()
   await recoveryLog?.close()
   await checkpointLog?.close()
+  await workflowLog?.close()
   await pool?.end()
 })
 

@@ -64,6 +64,8 @@ export const settings = {
   /** how often objects that no checkpoint refers to are looked for, ms */
   OMIUM_CHECKPOINT_SWEEP_MS: z.coerce.number().int().min(100).max(86_400_000).default(3_600_000),
   OMIUM_PROJECTIONS_PORT: z.coerce.number().int().min(0).max(65535).default(8091),
+  OMIUM_WORKFLOW_MANAGER_PORT: z.coerce.number().int().min(0).max(65535).default(8096),
+  OMIUM_WORKFLOWS_PORT: z.coerce.number().int().min(0).max(65535).default(8097),
   OMIUM_MODELS_HOST: z.string().default('127.0.0.1'),
   OMIUM_MODELS_PORT: z.coerce.number().int().min(0).max(65535).default(8092),
   /** providers, models, limits and prices; without it they come from the providers' usual variables */
