@@ -7,6 +7,7 @@ import importlib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
@@ -42,10 +43,9 @@ def _agents_of(target: str) -> list[AnyAgent]:
             raise OmiumError(
                 "not_found", f"there is no module {module_name} on the path (looked in {os.getcwd()})", cause=cause
             ) from cause
-        raise OmiumError("agent_threw", f"{module_name} can't be imported: {cause}", cause=cause) from cause
+        raise OmiumError("agent_threw", _import_failed(module_name, cause), cause=cause) from cause
     except BaseException as cause:
-        said = f"{type(cause).__name__}: {cause}"
-        raise OmiumError("agent_threw", f"{module_name} can't be imported: {said}", cause=cause) from cause
+        raise OmiumError("agent_threw", _import_failed(module_name, cause), cause=cause) from cause
     if attribute:
         value: object = module
         for part in attribute.split("."):
@@ -55,6 +55,7 @@ def _agents_of(target: str) -> list[AnyAgent]:
         found = _flatten([value])
         framework_agent = None if found else agent_of(value, attribute.rsplit(".", 1)[-1])
         if framework_agent is not None:
+            framework_agent.isolated = True
             found = [framework_agent]
     else:
         found = _flatten(vars(module).values())
@@ -64,6 +65,17 @@ def _agents_of(target: str) -> list[AnyAgent]:
             f"{target} is no agent: give what @omium.agent(...) made, a list of those, or a LangGraph graph",
         )
     return found
+
+
+def _import_failed(module_name: str, cause: BaseException) -> str:
+    """With the traceback from the user's own code on: the machinery of imports tells nothing."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(cause.__traceback__)
+        if "importlib" not in frame.filename and frame.filename != __file__
+    ]
+    said = "".join([*traceback.format_list(frames), *traceback.format_exception_only(cause)]).rstrip()
+    return f"{module_name} can't be imported:\n{said}"
 
 
 def _flatten(values: Iterable[object]) -> list[AnyAgent]:
@@ -97,9 +109,30 @@ def _worker(arguments: argparse.Namespace) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     sys.path.insert(0, os.getcwd())
     agents = load_agents(arguments.targets)
-    worker = Worker(agents, slots=arguments.slots)
+    worker = Worker(
+        agents,
+        slots=arguments.slots,
+        isolation=arguments.isolation,
+        memory_limit_mb=arguments.memory_limit,
+        stall_timeout=arguments.stall_timeout,
+        resident=arguments.resident,
+    )
     ids = ", ".join(agent.id for agent in agents)
     worker.run(on_ready=lambda: logging.getLogger("omium.worker").info("ready %s runs %s", worker.id, ids))
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError("more than 0")
+    return value
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -110,7 +143,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     worker.add_argument(
         "targets", nargs="+", metavar="module:attr", help="an agent, a list of agents, or a module of them"
     )
-    worker.add_argument("--slots", type=int, default=100, help="runs of one engine that may execute at the same time")
+    worker.add_argument(
+        "--slots", type=_positive, help="runs of one engine that may execute at the same time (100; 16 with processes)"
+    )
+    worker.add_argument(
+        "--isolation",
+        choices=("auto", "process", "none"),
+        default="auto",
+        help="which attempts execute in processes of their own: those of framework objects (auto), all, or none",
+    )
+    worker.add_argument("--memory-limit", type=_positive, metavar="MIB", help="resident memory of an attempt's process")
+    worker.add_argument(
+        "--stall-timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="ends an attempt's process that asks for nothing for so long",
+    )
+    worker.add_argument(
+        "--resident", type=_seconds, default=10.0, metavar="SECONDS", help="how long a run that waits stays in memory"
+    )
     worker.set_defaults(do=_worker)
     parsed = parser.parse_args(arguments)
     try:

@@ -35,6 +35,8 @@ error_catalogue: Final[dict[str, tuple[int, bool]]] = {
     "approval_rejected": (409, False),
     "outcome_not_unknown": (409, False),
     "attempts_exhausted": (500, False),
+    "attempt_stalled": (504, True),
+    "memory_exceeded": (507, False),
     "step_failed": (500, True),
     "step_timeout": (504, True),
     "step_outcome_unknown": (409, False),

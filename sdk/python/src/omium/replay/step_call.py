@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import os
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -245,7 +246,11 @@ class StepCall(Call):
         _current_info.set(info)
         args = (info,) if takes_info(fn) else ()
         if _is_async(fn):
-            return await fn(*args)
+            owner = os.getpid()
+            try:
+                return await fn(*args)
+            finally:
+                _leave_if_forked(owner)
         # whatever is not async may block: not the loop, on which heartbeats of user code and other runs depend
         context = contextvars.copy_context()
         loop = self.run.port.loop
@@ -430,7 +435,14 @@ class _StepStopped(Exception):
     """`StopIteration` can't travel through a future."""
 
 
+def _leave_if_forked(owner: int) -> None:
+    """A process that the step's function forked ends when it comes back: the run goes on in the one that it began in."""
+    if os.getpid() != owner:
+        os._exit(0)
+
+
 def _guarded(fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    owner = os.getpid()
     try:
         return fn(*args)
     except StopIteration as error:
@@ -438,6 +450,8 @@ def _guarded(fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     except (SystemExit, KeyboardInterrupt) as error:
         # a thread's exit would be swallowed or end the process: it is the step's failure
         raise RuntimeError(f"the step's function raised {type(error).__name__}({error})") from error
+    finally:
+        _leave_if_forked(owner)
 
 
 def _delayed_by(retry: RetryPolicy, error: BaseException) -> RetryPolicy:
