@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { stepsPerWorkflow } from './agents.ts'
 import type { Flags } from './flags.ts'
 import { type LoadRow, runLoad } from './load.ts'
-import { residentMiB } from './measures.ts'
+import { heapUsedMiB, residentMiB } from './measures.ts'
 import { startBenchStack, startBenchWorker } from './stack.ts'
 import { viaGateway, viaLog } from './starters.ts'
 import { table } from './table.ts'
@@ -14,6 +14,8 @@ export interface MemoryTrend {
   readonly maxMiB: number
   /** least-squares slope over the second half, when caches and heaps have settled */
   readonly slopeMiBPerHour: number
+  /** the smallest used heap seen in each quarter of the time: what lives once garbage is gone. Empty for what is no service */
+  readonly heapFloorsMiB: readonly number[]
 }
 
 export interface SoakResult {
@@ -31,12 +33,22 @@ export const benchSoak = async (flags: Flags, say: (line: string) => void): Prom
     const pids = new Map([...stack.pids(), ['worker', worker.pid], ['client', process.pid]])
     const measureMs = flags.minutes * 60_000
     const everyMs = Math.min(5000, measureMs / 20)
-    const samples: { at: number; sizes: Record<string, number> }[] = []
+    const metricsPorts = {
+      'execution-engine': stack.environment['OMIUM_ENGINE_PORT'],
+      projections: stack.environment['OMIUM_PROJECTIONS_PORT'],
+      gateway: stack.environment['OMIUM_GATEWAY_PORT'],
+    }
+    const samples: Sample[] = []
     const done = new AbortController()
     const sampling = (async () => {
       await delay(flags.warmupMs)
       while (!done.signal.aborted) {
-        samples.push({ at: performance.now(), sizes: residentMiB(pids) })
+        const heaps: Record<string, number> = {}
+        for (const [name, port] of Object.entries(metricsPorts)) {
+          const used = await heapUsedMiB(port)
+          if (used !== undefined) heaps[name] = used
+        }
+        samples.push({ at: performance.now(), sizes: residentMiB(pids), heaps })
         if (samples.length % 12 === 0) say(`sample ${samples.length}: ${JSON.stringify(samples.at(-1)?.sizes)}`)
         await delay(everyMs, undefined, { signal: done.signal }).catch(() => {})
       }
@@ -58,7 +70,13 @@ export const benchSoak = async (flags: Flags, say: (line: string) => void): Prom
   }
 }
 
-const trendOf = (name: string, samples: readonly { at: number; sizes: Record<string, number> }[]): MemoryTrend => {
+interface Sample {
+  readonly at: number
+  readonly sizes: Record<string, number>
+  readonly heaps: Record<string, number>
+}
+
+const trendOf = (name: string, samples: readonly Sample[]): MemoryTrend => {
   const points = samples.flatMap(({ at, sizes }) =>
     sizes[name] === undefined ? [] : [{ x: at / 3_600_000, y: sizes[name] }],
   )
@@ -69,7 +87,15 @@ const trendOf = (name: string, samples: readonly { at: number; sizes: Record<str
     endMiB: sizes.at(-1) ?? 0,
     maxMiB: Math.max(0, ...sizes),
     slopeMiBPerHour: Math.round(slope(points.slice(Math.floor(points.length / 2)))),
+    heapFloorsMiB: floors(samples.flatMap(({ heaps }) => heaps[name] ?? [])),
   }
+}
+
+/** The smallest value in each quarter of a list; empty for a list too short to have them. */
+export const floors = (values: readonly number[]): number[] => {
+  if (values.length < 4) return []
+  const at = (quarter: number): number => Math.floor((values.length * quarter) / 4)
+  return [0, 1, 2, 3].map((quarter) => Math.min(...values.slice(at(quarter), at(quarter + 1))))
 }
 
 /** Slope of the least-squares line; 0 for fewer than two points. */
@@ -94,6 +120,7 @@ export const soakText = ({ load, samples, memory }: SoakResult): string =>
         'end MiB': one.endMiB,
         'max MiB': one.maxMiB,
         'MiB/hour, second half': one.slopeMiBPerHour,
+        'heap floors, MiB by quarter': one.heapFloorsMiB.join(' '),
       })),
     ),
   ].join('\n')

@@ -29,6 +29,7 @@ export const forkSeed = async (
   for (const entry of takenOver) {
     seed.push(entry)
     if (entry.path === uptoPath) return seed
+    if (entry.path === journal.seedUpto) break
   }
   for (const entry of journal.entries) {
     seed.push(await toJournalEntry(entry, payloads))

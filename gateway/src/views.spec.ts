@@ -21,6 +21,7 @@ const view = (first: [string, object], last: [string, object] = first, of: Execu
       lastType: last[0],
       lastData: last[1],
       lastTime: later,
+      supersededBy: null,
     } as StepRecord,
     of,
     payloads,

@@ -24,6 +24,7 @@ import type { Payloads } from './payloads.ts'
 /** Records of the read model, and live events, in the shapes of the API. */
 
 export const executionSummary = (record: ExecutionRecord): ExecutionView => {
+  const { recovery } = record.pending
   const waiting = waitingFor(record.status, record.pending, record.options)
   return {
     id: record.id,
@@ -39,6 +40,9 @@ export const executionSummary = (record: ExecutionRecord): ExecutionView => {
     options: record.options,
     ...(record.parentId !== null && { parentId: record.parentId }),
     ...(record.forkedFrom !== null && { forkedFrom: record.forkedFrom }),
+    ...(record.forkedUpto !== null && { forkedUptoPath: record.forkedUpto }),
+    ...(record.generation > 0 && { generation: record.generation }),
+    ...(recovery && { recovery: { ...recovery, giveUpAt: new Date(recovery.giveUpAt).toISOString() } }),
     createdAt: record.createdAt.toISOString(),
     ...(record.startedAt && { startedAt: record.startedAt.toISOString() }),
     ...(record.finishedAt && { finishedAt: record.finishedAt.toISOString() }),
@@ -175,7 +179,7 @@ const outputOf = (lastType: string, last: StepData): Payload | undefined => {
 }
 
 export const stepViewOf = async (
-  { path, firstType, firstData, firstTime, lastType, lastData, lastTime }: StepRecord,
+  { path, firstType, firstData, firstTime, lastType, lastData, lastTime, supersededBy }: StepRecord,
   execution: ExecutionRecord,
   payloads: Payloads,
 ): Promise<StepView> => {
@@ -208,6 +212,7 @@ export const stepViewOf = async (
       finishedAt: new Date(durationMs === undefined ? lastTime : startedAt + durationMs).toISOString(),
     }),
     ...(durationMs !== undefined && { durationMs }),
+    ...(supersededBy !== null && { superseded: true }),
   }
 }
 

@@ -57,9 +57,19 @@ describe('the migration runner', () => {
     ])
   })
 
-  it('refuses gaps in the numbers and a database from a newer release', async () => {
+  it('applies a file whose number lies before those that are applied already', async () => {
     const databaseUrl = await freshDatabase()
-    await expect(migrate(databaseUrl, await folderOf({ '0002_b.sql': '' }))).rejects.toThrow(/expected number 1/)
+    const second = { '0002_b.sql': 'CREATE TABLE b (x int)' }
+    await migrate(databaseUrl, await folderOf(second))
+    const both = await folderOf({ '0001_a.sql': 'CREATE TABLE a (x int)', ...second })
+    expect(await migrate(databaseUrl, both)).toMatchObject([{ version: 1 }])
+    expect(await migrate(databaseUrl, both)).toEqual([])
+  })
+
+  it('refuses a number that is taken and a database from a newer release', async () => {
+    const databaseUrl = await freshDatabase()
+    const twice = await folderOf({ '0001_a.sql': '', '0001_b.sql': '' })
+    await expect(migrate(databaseUrl, twice)).rejects.toThrow(/has this number already/)
     await migrate(databaseUrl, await folderOf({ '0001_a.sql': 'SELECT 1', '0002_b.sql': 'SELECT 2' }))
     await expect(migrate(databaseUrl, await folderOf({ '0001_a.sql': 'SELECT 1' }))).rejects.toThrow(/has migration 2/)
   })

@@ -6,7 +6,8 @@ import { Client } from 'pg'
 /**
  * The one migration runner.
  *
- * 1. Files are applied in the order of their numbers, each in a transaction of its own together with its history row.
+ * 1. Files are applied in the order of their numbers, each in a transaction of its own together with its history row. One
+ *    with a smaller number than some that are applied already, from a branch that landed later, is applied all the same.
  * 2. One process migrates at a time; others wait on an advisory lock, then find nothing left to do.
  * 3. An applied file never changes: its checksum is compared on every start.
  */
@@ -32,8 +33,8 @@ const readMigrations = async (folder: URL): Promise<MigrationFile[]> => {
     const match = /^(\d{4})_([a-z0-9_]+)\.sql$/.exec(fileName)
     if (!match) throw new OmiumError('internal', `${fileName}: migrations are named 0001_what_it_does.sql`)
     const version = Number(match[1])
-    if (version !== files.length + 1) {
-      throw new OmiumError('internal', `${fileName}: expected number ${files.length + 1}, numbers have no gaps`)
+    if (version === files.at(-1)?.version) {
+      throw new OmiumError('internal', `${fileName}: ${files.at(-1)?.name} has this number already`)
     }
     const sql = await readFile(new URL(fileName, folder), 'utf8')
     files.push({ version, name: fileName, sql, checksum: createHash('sha256').update(sql).digest('hex') })
@@ -43,11 +44,11 @@ const readMigrations = async (folder: URL): Promise<MigrationFile[]> => {
 
 const verifyHistory = (files: readonly MigrationFile[], history: readonly { version: number; checksum: string }[]) => {
   for (const { version, checksum } of history) {
-    const file = files[version - 1]
+    const file = files.find((candidate) => candidate.version === version)
     if (!file) {
       throw new OmiumError(
         'internal',
-        `the database has migration ${version}, this release knows ${files.length}: run a release at least as new`,
+        `the database has migration ${version}, which this release does not know: run a release at least as new`,
       )
     }
     if (file.checksum !== checksum) {
@@ -74,7 +75,9 @@ export const migrate = async (databaseUrl: string, folder: URL = defaultFolder):
     )
     verifyHistory(files, history)
     const applied: AppliedMigration[] = []
-    for (const { version, name, sql, checksum } of files.slice(history.length)) {
+    const known = new Set(history.map(({ version }) => version))
+    for (const { version, name, sql, checksum } of files) {
+      if (known.has(version)) continue
       await client.query('BEGIN')
       try {
         await client.query(sql)

@@ -26,6 +26,9 @@ export const errorCatalogue = {
   execution_conflict: { status: 409, retryable: false, title: 'This execution id exists with another input' },
   execution_finished: { status: 409, retryable: false, title: 'The execution has already finished' },
   execution_not_paused: { status: 409, retryable: false, title: 'The execution is not paused' },
+  execution_not_running: { status: 409, retryable: false, title: 'No attempt of the execution is running' },
+  execution_recovering: { status: 409, retryable: false, title: 'The execution waits for its recovery' },
+  execution_not_recovering: { status: 409, retryable: false, title: 'The execution does not wait for this recovery' },
   execution_paused: { status: 409, retryable: false, title: 'The execution is already paused' },
   execution_cancelled: { status: 409, retryable: false, title: 'The execution was cancelled' },
   execution_timeout: { status: 504, retryable: false, title: 'The execution exceeded its time limit' },
@@ -36,6 +39,7 @@ export const errorCatalogue = {
   },
   approval_unknown: { status: 404, retryable: false, title: 'The execution awaits no such approval' },
   approval_rejected: { status: 409, retryable: false, title: 'The approval was refused' },
+  step_unknown: { status: 404, retryable: false, title: 'The execution has recorded no such step' },
   outcome_not_unknown: { status: 409, retryable: false, title: "This step's outcome is not in doubt" },
   attempts_exhausted: { status: 500, retryable: false, title: 'Every allowed attempt failed' },
   // steps
@@ -47,6 +51,7 @@ export const errorCatalogue = {
   agent_threw: { status: 500, retryable: false, title: 'The agent code threw outside of a step' },
   output_invalid: { status: 422, retryable: false, title: 'A result is not serialisable as JSON' },
   budget_exceeded: { status: 402, retryable: false, title: 'The call would exceed the budget' },
+  replay_miss: { status: 409, retryable: false, title: 'A replay asked for what was never recorded' },
   replay_mismatch: { status: 409, retryable: false, title: 'The code does not fit the recorded history' },
   // models
   model_rate_limited: { status: 429, retryable: true, title: 'The model provider limits the rate' },

@@ -18,6 +18,7 @@ export const idPrefixes = {
 
 export type IdKind = keyof typeof idPrefixes
 
+export const longestCallerId = 128
 const callerIdPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/
 const callerIdRule = 'use 1 to 128 of A-Z a-z 0-9 . _ - and start with a letter or digit'
 

@@ -1,6 +1,14 @@
 import { z } from 'zod'
 import { failure } from './errors.ts'
-import { agentDefinition, executionOptions, retryPolicy, stepKind, stepPath, usage } from './execution/model.ts'
+import {
+  agentDefinition,
+  executionOptions,
+  retryPolicy,
+  runOverrides,
+  stepKind,
+  stepPath,
+  usage,
+} from './execution/model.ts'
 import { callerId, name } from './ids.ts'
 import { jsonValue } from './json.ts'
 
@@ -46,6 +54,20 @@ export const journalEntry = z.discriminatedUnion('status', [
   }),
 ])
 export type JournalEntry = z.infer<typeof journalEntry>
+
+/** The request hash of an entry that a person or an edit put there: it fits whatever the code asks for at its path. */
+export const anyRequest = '*'
+
+/** A recorded call that a simulated run may be answered from; exactly one of `value` and `error` is set. */
+export const recording = z.object({
+  name: z.string(),
+  kind: z.string(),
+  path: stepPath,
+  requestHash: z.string().max(64),
+  value: jsonValue.optional(),
+  error: failure.optional(),
+})
+export type Recording = z.infer<typeof recording>
 
 /** `decision` as the value of an approval's journal entry. */
 export const approvalValue = z.object({
@@ -202,6 +224,13 @@ export const engineMessage = z.discriminatedUnion('type', [
     /** the run's budget, from its start or its agent's defaults: model calls under one record their intent first */
     budgetMicroCredits: z.number().int().nonnegative().optional(),
     journalEntries: z.number().int().nonnegative(),
+    /** applied to model calls that are really made, see {@link runOverrides} */
+    overrides: runOverrides.optional(),
+    /** nothing but model calls and values is made; everything else is answered from `recordings` or is a `replay_miss` */
+    simulate: z.boolean().optional(),
+    recordings: z.array(recording).optional(),
+    /** roll backs so far */
+    generation: z.number().int().positive().optional(),
   }),
   z.object({ type: z.literal('journal'), ...run, entries: z.array(journalEntry), last: z.boolean() }),
   /** the request's event is accepted. `entry` is what user code gets, when the request settles something at once;

@@ -1,11 +1,11 @@
 import type { Appended } from '@omium/log'
-import type { ExecutionEvent, JournalEntry, JsonValue } from '@omium/schemas'
+import type { ExecutionEvent, JournalEntry, JsonValue, Recording } from '@omium/schemas'
 import { OmiumError } from '@omium/schemas'
 import type { WaitingRun } from './dispatcher.ts'
-import { failureOf, startAttempt } from './domain/decide.ts'
+import { failed, failureOf, startAttempt } from './domain/decide.ts'
 import { intentsInDoubt } from './domain/decision.ts'
 import { deadlineOf } from './domain/execution.ts'
-import { journalOf } from './domain/journal.ts'
+import { journalOf, seedEntries } from './domain/journal.ts'
 import { type Authorship, type HostedPartition, onBehalfOf } from './hosted-partition.ts'
 import { openJournal } from './hydration.ts'
 import { LiveRun } from './live-run.ts'
@@ -72,10 +72,7 @@ export class Assignments {
     const failure = error instanceof OmiumError ? error.toFailure() : failureOf('internal', String(error))
     this.#notices.error({ err: error, aggregate, attempt: run.attempt }, 'a stored value of a run cannot be opened')
     const by = onBehalfOf(state, 'system')
-    const events: ExecutionEvent[] = [
-      ...intentsInDoubt(state),
-      { type: 'ExecutionFailed', data: { attempt: run.attempt, error: failure } },
-    ]
+    const events: ExecutionEvent[] = [...intentsInDoubt(state), failed(state, failure, this.#nowMs())]
     void this.#recorder.record(partition, aggregate, events, by, { stop: 'fenced' }).catch(ignore)
   }
 
@@ -103,10 +100,15 @@ export class Assignments {
     }
     // Taken now: everything in it precedes the start on the log. What settles later is sent after it, as a `resolve`.
     const journal = journalOf(state)
-    const { agentId, input, seed } = state
+    const { agentId, input, seed, seedUpto, overrides, recordings, generation } = state
+    const simulate = state.options.simulate === true
     const deadlineAt = deadlineOf(state)
     const budgetMicroCredits = state.options.budgetMicroCredits ?? null
-    const send = (openedInput: JsonValue, opened: readonly JournalEntry[]): void => {
+    const send = (
+      openedInput: JsonValue,
+      opened: readonly JournalEntry[],
+      openedRecordings: readonly Recording[] | null,
+    ): void => {
       if (run.ended) return
       session.link.assign({
         executionId,
@@ -116,14 +118,18 @@ export class Assignments {
         deadlineAt,
         budgetMicroCredits,
         journal: opened,
+        overrides,
+        simulate,
+        recordings: openedRecordings,
+        generation,
       })
       this.#measures.dispatched(this.#nowMs() - since)
     }
     partition.whenAccepted(() =>
       run.outgoing.run(() => {
-        if (journal.length === 0 && !seed && 'inline' in input) {
+        if (journal.length === 0 && !seed && !recordings && 'inline' in input) {
           try {
-            send(input.inline, [])
+            send(input.inline, [], null)
           } catch (error) {
             this.cannotOpen(run, error)
           }
@@ -133,8 +139,15 @@ export class Assignments {
           run.payloads.open(input),
           seed ? run.payloads.open(seed) : [],
           openJournal(journal, run.payloads),
+          recordings ? run.payloads.open(recordings) : null,
         ])
-          .then(([openedInput, seeded, opened]) => send(openedInput, [...(seeded as JournalEntry[]), ...opened]))
+          .then(([openedInput, seeded, opened, openedRecordings]) =>
+            send(
+              openedInput,
+              [...seedEntries(seeded as JournalEntry[], seedUpto), ...opened],
+              openedRecordings as Recording[] | null,
+            ),
+          )
           .catch((error: unknown) => this.cannotOpen(run, error))
       }),
     )

@@ -19,12 +19,20 @@ export class Commands {
   readonly #assignments: Assignments
   readonly #dispatcher: Dispatcher
   readonly #outbox: Outbox
+  readonly #nowMs: () => number
 
-  constructor(port: { recorder: Recorder; assignments: Assignments; dispatcher: Dispatcher; outbox: Outbox }) {
+  constructor(port: {
+    recorder: Recorder
+    assignments: Assignments
+    dispatcher: Dispatcher
+    outbox: Outbox
+    nowMs: () => number
+  }) {
     this.#recorder = port.recorder
     this.#assignments = port.assignments
     this.#dispatcher = port.dispatcher
     this.#outbox = port.outbox
+    this.#nowMs = port.nowMs
   }
 
   decide(partition: HostedPartition, command: Command): Promise<unknown> {
@@ -89,7 +97,7 @@ export class Commands {
     }
     const state = partition.execution(aggregate)
     if (!state && partition.log.versionOf(aggregate) > 0) return this.#closed(partition, command, execution)
-    const decision = decideCommand(state, execution, actor)
+    const decision = decideCommand(state, execution, actor, this.#nowMs())
     if (decision.status === 'refused') return this.#refuse(partition, command, execution, decision)
     if (decision.events.length === 0) return partition.recordDeduplicated(command)
     const by = authorOf(command)
@@ -159,4 +167,6 @@ const aggregateTypeOf = (commandType: string): string =>
 const stopReasons: Partial<Record<ExecutionCommand['type'], StopReason>> = {
   PauseExecution: 'paused',
   CancelExecution: 'cancelled',
+  RollBackExecution: 'fenced',
+  InterruptExecution: 'fenced',
 }

@@ -1,4 +1,5 @@
 import type { AgentDefinition } from '@omium/schemas'
+import TinyQueue from 'tinyqueue'
 import type { HostedPartition } from './hosted-partition.ts'
 import type { WorkerSession } from './worker-session.ts'
 
@@ -16,6 +17,8 @@ export interface WaitingRun {
   readonly agentId: string
   readonly priority: number
   readonly requestedAt: number
+  /** goes to this worker only when no other has a slot free */
+  readonly avoidedWorker: string | null
   /** since when a worker could have had it, ms */
   readonly since: number
 }
@@ -25,12 +28,14 @@ export type StartRun = (run: WaitingRun, session: WorkerSession) => boolean
 
 const keyOf = (tenant: string, agentId: string): string => `${tenant}/${agentId}`
 
-const goesBefore = (a: WaitingRun, b: WaitingRun): boolean =>
-  a.priority !== b.priority ? a.priority > b.priority : a.requestedAt < b.requestedAt
+type RunQueue = TinyQueue<WaitingRun>
+
+/** negative when `a` goes first */
+const byUrgency = (a: WaitingRun, b: WaitingRun): number => b.priority - a.priority || a.requestedAt - b.requestedAt
 
 export class Dispatcher {
   readonly #start: StartRun
-  readonly #queues = new Map<string, RunHeap>()
+  readonly #queues = new Map<string, RunQueue>()
   readonly #sessions = new Map<string, Set<WorkerSession>>()
   #waiting = 0
 
@@ -70,26 +75,29 @@ export class Dispatcher {
     }
   }
 
-  /** The least loaded session that can take a run of this agent now. */
-  freeSession(tenant: string, agentId: string): WorkerSession | undefined {
+  /** The least loaded session that can take a run of this agent now; the avoided worker's only when it is the last. */
+  freeSession(tenant: string, agentId: string, avoidedWorker: string | null = null): WorkerSession | undefined {
     let best: WorkerSession | undefined
+    let avoided: WorkerSession | undefined
     for (const session of this.#sessions.get(keyOf(tenant, agentId)) ?? []) {
-      if (session.freeSlots > 0 && (!best || session.freeSlots > best.freeSlots)) best = session
+      if (session.freeSlots <= 0) continue
+      if (session.workerId === avoidedWorker) avoided = session
+      else if (!best || session.freeSlots > best.freeSlots) best = session
     }
-    return best
+    return best ?? avoided
   }
 
   /** True when somebody of this agent's queue would have to be overtaken. */
   hasWaiting(tenant: string, agentId: string): boolean {
-    return (this.#queues.get(keyOf(tenant, agentId))?.size ?? 0) > 0
+    return (this.#queues.get(keyOf(tenant, agentId))?.length ?? 0) > 0
   }
 
   offer(run: WaitingRun): void {
     if (run.partition.queued.has(run.aggregate)) return
     run.partition.queued.add(run.aggregate)
     const key = keyOf(run.tenant, run.agentId)
-    const queue = this.#queues.get(key) ?? new RunHeap()
-    if (queue.size === 0) this.#queues.set(key, queue)
+    const queue = this.#queues.get(key) ?? new TinyQueue<WaitingRun>([], byUrgency)
+    if (queue.length === 0) this.#queues.set(key, queue)
     queue.push(run)
     this.#waiting++
     for (let session = this.freeSession(run.tenant, run.agentId); session; ) {
@@ -110,7 +118,7 @@ export class Dispatcher {
           : session.agents.map((agent) => keyOf(session.tenant, agent.agentId))
       for (const key of keys) {
         const head = this.#queues.get(key)?.peek()
-        if (head && this.#sessions.get(key)?.has(session) && (!best || goesBefore(head, best))) {
+        if (head && this.#sessions.get(key)?.has(session) && (!best || byUrgency(head, best) < 0)) {
           best = head
           bestKey = key
         }
@@ -124,77 +132,24 @@ export class Dispatcher {
   /** Forgets what waits on a partition that is gone. */
   dropPartition(partition: HostedPartition): void {
     for (const [key, queue] of this.#queues) {
-      this.#waiting -= queue.removeWhere((run) => run.partition === partition)
-      if (queue.size === 0) this.#queues.delete(key)
+      const kept = queue.data.filter((run) => run.partition !== partition)
+      this.#waiting -= queue.length - kept.length
+      if (kept.length === 0) this.#queues.delete(key)
+      else this.#queues.set(key, new TinyQueue(kept, byUrgency))
     }
     partition.queued.clear()
   }
 
   /** Starts the first run of the queue that still waits; false when the queue ran empty. */
-  #startHead(key: string, queue: RunHeap, session: WorkerSession): boolean {
+  #startHead(key: string, queue: RunQueue, session: WorkerSession): boolean {
     for (let run = queue.pop(); run; run = queue.pop()) {
       this.#waiting--
       run.partition.queued.delete(run.aggregate)
-      if (queue.size === 0) this.#queues.delete(key)
-      if (this.#start(run, session)) return queue.size > 0
+      if (queue.length === 0) this.#queues.delete(key)
+      const { tenant, agentId, avoidedWorker } = run
+      const taker = avoidedWorker === session.workerId ? this.freeSession(tenant, agentId, avoidedWorker) : session
+      if (this.#start(run, taker ?? session)) return queue.length > 0
     }
     return false
-  }
-}
-
-class RunHeap {
-  #runs: WaitingRun[] = []
-
-  get size(): number {
-    return this.#runs.length
-  }
-
-  peek(): WaitingRun | undefined {
-    return this.#runs[0]
-  }
-
-  push(run: WaitingRun): void {
-    const runs = this.#runs
-    runs.push(run)
-    let i = runs.length - 1
-    while (i > 0) {
-      const parent = (i - 1) >> 1
-      if (!goesBefore(run, runs[parent] as WaitingRun)) break
-      runs[i] = runs[parent] as WaitingRun
-      i = parent
-    }
-    runs[i] = run
-  }
-
-  pop(): WaitingRun | undefined {
-    const runs = this.#runs
-    const first = runs[0]
-    const last = runs.pop()
-    if (!last || runs.length === 0) return first
-    this.#sink(last)
-    return first
-  }
-
-  removeWhere(matches: (run: WaitingRun) => boolean): number {
-    const kept = this.#runs.filter((run) => !matches(run))
-    const removed = this.#runs.length - kept.length
-    this.#runs = []
-    for (const run of kept) this.push(run)
-    return removed
-  }
-
-  /** puts `run` at the top and lets it sink to its place */
-  #sink(run: WaitingRun): void {
-    const runs = this.#runs
-    let i = 0
-    for (;;) {
-      let child = 2 * i + 1
-      if (child >= runs.length) break
-      if (child + 1 < runs.length && goesBefore(runs[child + 1] as WaitingRun, runs[child] as WaitingRun)) child++
-      if (!goesBefore(runs[child] as WaitingRun, run)) break
-      runs[i] = runs[child] as WaitingRun
-      i = child
-    }
-    runs[i] = run
   }
 }

@@ -4,7 +4,15 @@ import { aggregateKey, type ExecutionStatus, type errorCatalogue } from '@omium/
 import { Assignments } from './assignments.ts'
 import { Commands } from './commands.ts'
 import { Dispatcher } from './dispatcher.ts'
-import { elapse, failureOf, type LossReason, loseAttempt, outcomeDelivered, permitReturned } from './domain/decide.ts'
+import {
+  elapse,
+  failureOf,
+  giveUpRecovery,
+  type LossReason,
+  loseAttempt,
+  outcomeDelivered,
+  permitReturned,
+} from './domain/decide.ts'
 import { dispatchableFrom } from './domain/execution.ts'
 import { grantOf, type OwedCommand, owedBy } from './domain/outbox.ts'
 import { HostedPartition, onBehalfOf } from './hosted-partition.ts'
@@ -84,6 +92,7 @@ export class Engine implements ContextHandler<PartitionState> {
       assignments: this.#assignments,
       dispatcher: this.#dispatcher,
       outbox: this.#outbox,
+      nowMs,
     })
   }
 
@@ -100,7 +109,7 @@ export class Engine implements ContextHandler<PartitionState> {
       const owed = owedBy(state)
       if (owed.length > 0) void this.#outbox.send(partition, aggregate, state, owed)
       // its worker was connected to the former owner; whatever it still says is about a fenced attempt
-      const lost = loseAttempt(state, 'engine_restarted')
+      const lost = loseAttempt(state, 'engine_restarted', this.#clock.nowMs())
       if (lost.status === 'decided' && lost.events.length > 0) {
         this.#measures.attemptLost('engine_restarted')
         void this.#recorder.record(partition, aggregate, lost.events, onBehalfOf(state, 'system')).catch(ignore)
@@ -155,7 +164,7 @@ export class Engine implements ContextHandler<PartitionState> {
     for (const run of [...session.runs.values()]) {
       const { partition, aggregate } = run
       const state = partition.execution(aggregate)
-      const lost = state && partition.live && !run.ended ? loseAttempt(state, reason) : null
+      const lost = state && partition.live && !run.ended ? loseAttempt(state, reason, this.#clock.nowMs()) : null
       if (!state || lost?.status !== 'decided') continue
       this.#measures.attemptLost(reason)
       void this.#recorder.record(partition, aggregate, lost.events, onBehalfOf(state, 'system')).catch(ignore)
@@ -218,8 +227,9 @@ export class Engine implements ContextHandler<PartitionState> {
       if (dispatchableFrom(state) !== null) this.#recorder.enqueue(partition, aggregate, state)
       return
     }
-    const path = what === 'deadline' ? null : what.path
-    const decision = elapse(state, path, this.#clock.nowMs())
+    const now = this.#clock.nowMs()
+    const decision =
+      what === 'recovery' ? giveUpRecovery(state, now) : elapse(state, what === 'deadline' ? null : what.path, now)
     if (decision.status !== 'decided' || decision.events.length === 0) return
     const options = what === 'deadline' ? ({ stop: 'timed_out' } as const) : {}
     void this.#recorder

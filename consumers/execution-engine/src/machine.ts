@@ -53,7 +53,7 @@ const applyExecution = (state: PartitionState, { envelope, type, data }: Accepte
 }
 
 export const executionMachine: StateMachine<PartitionState> = {
-  version: 1,
+  version: 2,
   empty: () => ({ executions: new Map(), agents: new Map(), pools: new Map(), closed: new Map() }),
 
   apply(state, event) {

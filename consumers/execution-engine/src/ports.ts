@@ -5,6 +5,8 @@ import type {
   JournalEntry,
   JsonValue,
   Payload,
+  Recording,
+  RunOverrides,
   WorkerMessage,
 } from '@omium/schemas'
 
@@ -42,6 +44,10 @@ export interface Assignment {
   readonly deadlineAt: number | null
   readonly budgetMicroCredits: number | null
   readonly journal: readonly JournalEntry[]
+  readonly overrides: RunOverrides | null
+  readonly simulate: boolean
+  readonly recordings: readonly Recording[] | null
+  readonly generation: number
 }
 
 /** A worker's side of the engine, whatever carries it. Messages arrive in the order of the calls. */

@@ -14,8 +14,8 @@ import type { StopReason } from './ports.ts'
 export interface Moment {
   readonly partition: HostedPartition
   readonly aggregate: string
-  /** what elapses: an entry of the run, or the run itself; `dispatch` only looks whether a worker can have it */
-  readonly what: { readonly path: string } | 'deadline' | 'dispatch'
+  /** what elapses: an entry of the run, the run itself, or its recovery; `dispatch` only looks whether a worker can have it */
+  readonly what: { readonly path: string } | 'deadline' | 'recovery' | 'dispatch'
 }
 
 const minSweep = 10_000
@@ -24,6 +24,7 @@ const isStillDue = ({ partition, aggregate, what }: Moment): boolean => {
   const state = partition.live ? partition.execution(aggregate) : undefined
   if (!state || isTerminal(state.status)) return false
   if (what === 'deadline') return true
+  if (what === 'recovery') return state.recovery !== null
   return what === 'dispatch' ? dispatchableFrom(state) !== null : state.open.has(what.path)
 }
 
@@ -85,15 +86,25 @@ export class Recorder {
       this.#remind(from, { partition, aggregate, what: 'dispatch' })
       return
     }
-    const { tenant, agentId, requestedAt } = state
+    const { tenant, agentId, requestedAt, avoidedWorker } = state
     const { priority } = state.options
-    this.#port.dispatcher.offer({ partition, aggregate, tenant, agentId, priority, requestedAt, since: now })
+    this.#port.dispatcher.offer({
+      partition,
+      aggregate,
+      tenant,
+      agentId,
+      priority,
+      requestedAt,
+      avoidedWorker,
+      since: now,
+    })
   }
 
   /** Timers of everything that is open, after a takeover. */
   scheduleAll(partition: HostedPartition, aggregate: string, state: ExecutionState): void {
     const deadline = deadlineOf(state)
     if (deadline !== null) this.#remind(deadline, { partition, aggregate, what: 'deadline' })
+    if (state.recovery) this.#remind(state.recovery.giveUpAt, { partition, aggregate, what: 'recovery' })
     for (const entry of state.open.values()) {
       const at = entry.type === 'timer' ? entry.fireAt : 'timeoutAt' in entry ? entry.timeoutAt : null
       if (at !== null) this.#remind(at, { partition, aggregate, what: { path: entry.path } })
@@ -139,6 +150,14 @@ export class Recorder {
       case 'StepOutcomeResolved':
         if (state && event.data.path !== options.answered) this.#resolve(partition, aggregate, state, event.data.path)
         return
+      case 'RecoveryAwaited':
+        this.#remind(event.data.giveUpAt, { partition, aggregate, what: 'recovery' })
+        this.#endAttempt(partition, aggregate, options.stop)
+        return
+      case 'ExecutionRecovered':
+        if (state?.recovery) this.#remind(state.recovery.giveUpAt, { partition, aggregate, what: 'recovery' })
+        return
+      case 'ExecutionRolledBack':
       case 'ExecutionSuspended':
       case 'AttemptLost':
       case 'AttemptFailed':

@@ -72,7 +72,7 @@ export class RunRequests {
     } else if (message.type === 'abandon') {
       const { partition, aggregate } = run
       const state = partition.execution(aggregate)
-      const decision = state && loseAttempt(state, 'reported_by_worker', message.detail)
+      const decision = state && loseAttempt(state, 'reported_by_worker', this.#nowMs(), message.detail)
       if (state && decision?.status === 'decided') {
         const by = onBehalfOf(state, `worker:${run.session.workerId}`)
         void this.#recorder.record(partition, aggregate, decision.events, by).catch(ignore)

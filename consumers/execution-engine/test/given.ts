@@ -125,7 +125,7 @@ export class Story {
   }
 
   command(command: ExecutionCommand, by = 'key:k'): Decision {
-    return this.take(decideCommand(foldAll(this.events, this.times), command, by))
+    return this.take(decideCommand(foldAll(this.events, this.times), command, by, this.nowMs))
   }
 
   ask(request: WorkerRequest, attempt = this.state.attempt): Decision {

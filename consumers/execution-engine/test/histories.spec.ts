@@ -6,7 +6,7 @@ import { encodeExecution } from '../src/domain/snapshot.ts'
 
 /**
  * Recorded histories, folded by today's code. A file is never changed: when one fails, the fold has changed the meaning of
- * what is on somebody's log.
+ * what is on somebody's log. What a state has grown since is not in the file.
  */
 interface History {
   about: string
@@ -29,7 +29,7 @@ describe('recorded histories', () => {
           time,
         })
       }
-      expect(state && JSON.parse(JSON.stringify(encodeExecution(state)))).toEqual(recorded)
+      expect(state && JSON.parse(JSON.stringify(encodeExecution(state)))).toMatchObject(recorded as object)
     })
   }
 })

@@ -1,3 +1,5 @@
+import TinyQueue from 'tinyqueue'
+
 /** Time as a port, so that specs decide what time it is. */
 export interface Clock {
   /** ms since the epoch */
@@ -24,14 +26,16 @@ interface Entry<T> {
 /** the longest delay that the event loop's timers take, ms */
 const maxDelayMs = 2 ** 31 - 1
 
+const earlierFirst = <T>(a: Entry<T>, b: Entry<T>): number => a.at - b.at || a.order - b.order
+
 /**
- * Any number of moments behind one timer of the event loop: a binary heap, O(log n) to add and to fire. Fires in order of
- * time, then of adding, never before its time.
+ * Any number of moments behind one timer of the event loop, O(log n) to add and to fire. Fires in order of time, then of
+ * adding, never before its time.
  */
 export class TimerQueue<T> {
   readonly #clock: Clock
   readonly #fire: (item: T) => void
-  #heap: Entry<T>[] = []
+  #moments = new TinyQueue<Entry<T>>([], earlierFirst)
   #added = 0
   #armedFor = Number.POSITIVE_INFINITY
   #disarm: (() => void) | undefined
@@ -42,26 +46,25 @@ export class TimerQueue<T> {
   }
 
   get size(): number {
-    return this.#heap.length
+    return this.#moments.length
   }
 
   add(at: number, item: T): void {
-    this.#heap.push({ at, order: this.#added++, item })
-    this.#up(this.#heap.length - 1)
+    this.#moments.push({ at, order: this.#added++, item })
     if (at < this.#armedFor) this.#arm()
   }
 
   /** forgets what matches; O(n) */
   removeWhere(matches: (item: T) => boolean): void {
-    this.#heap = this.#heap.filter((entry) => !matches(entry.item))
-    for (let i = (this.#heap.length >> 1) - 1; i >= 0; i--) this.#down(i)
+    const kept = this.#moments.data.filter((entry) => !matches(entry.item))
+    this.#moments = new TinyQueue(kept, earlierFirst)
     this.#arm()
   }
 
   #arm(): void {
     this.#disarm?.()
     this.#disarm = undefined
-    const first = this.#heap[0]
+    const first = this.#moments.peek()
     this.#armedFor = first ? first.at : Number.POSITIVE_INFINITY
     if (!first) return
     const delay = Math.min(maxDelayMs, Math.max(0, first.at - this.#clock.nowMs()))
@@ -74,55 +77,12 @@ export class TimerQueue<T> {
     this.#armedFor = Number.NEGATIVE_INFINITY
     const now = this.#clock.nowMs()
     try {
-      for (let first = this.#heap[0]; first && first.at <= now; first = this.#heap[0]) {
-        this.#pop()
+      for (let first = this.#moments.peek(); first && first.at <= now; first = this.#moments.peek()) {
+        this.#moments.pop()
         this.#fire(first.item)
       }
     } finally {
       this.#arm()
-    }
-  }
-
-  #pop(): void {
-    const last = this.#heap.pop()
-    if (last && this.#heap.length > 0) {
-      this.#heap[0] = last
-      this.#down(0)
-    }
-  }
-
-  #before(a: number, b: number): boolean {
-    const x = this.#heap[a] as Entry<T>
-    const y = this.#heap[b] as Entry<T>
-    return x.at < y.at || (x.at === y.at && x.order < y.order)
-  }
-
-  #swap(a: number, b: number): void {
-    const x = this.#heap[a] as Entry<T>
-    this.#heap[a] = this.#heap[b] as Entry<T>
-    this.#heap[b] = x
-  }
-
-  #up(start: number): void {
-    let i = start
-    while (i > 0) {
-      const parent = (i - 1) >> 1
-      if (!this.#before(i, parent)) return
-      this.#swap(i, parent)
-      i = parent
-    }
-  }
-
-  #down(start: number): void {
-    let i = start
-    for (;;) {
-      const left = 2 * i + 1
-      if (left >= this.#heap.length) return
-      const right = left + 1
-      const child = right < this.#heap.length && this.#before(right, left) ? right : left
-      if (!this.#before(child, i)) return
-      this.#swap(i, child)
-      i = child
     }
   }
 }

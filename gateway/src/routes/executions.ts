@@ -24,6 +24,11 @@ import { askerOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 import { executionDetail, executionSummary, failureViewOf, isTerminalEvent, stepViewOf } from '../views.ts'
 
+const splitOnce = (text: string, separator: string): [string, string] => {
+  const at = text.indexOf(separator)
+  return [text.slice(0, at), text.slice(at + separator.length)]
+}
+
 const pageQuery = z.object({
   limit: z.coerce.number().int().min(1).max(200).default(50),
   cursor: z.string().max(500).optional(),
@@ -83,9 +88,14 @@ export const executionRoutes =
         },
       },
       async (request) => {
-        const { min_position, ...filter } = request.query
+        const { min_position, forked_from: forkedFrom, label, ...filter } = request.query
+        const labels = label && Object.fromEntries(label.map((given) => splitOnce(given, ':')))
         await waitForPosition(positions, min_position, limits.readWaitMs)
-        const { items, ...rest } = await listExecutions(pool, callerOf(request).tenant, filter)
+        const { items, ...rest } = await listExecutions(pool, callerOf(request).tenant, {
+          ...filter,
+          forkedFrom,
+          labels,
+        })
         return { items: items.map(executionSummary), ...rest }
       },
     )
@@ -166,16 +176,19 @@ export const executionRoutes =
           tags: ['executions'],
           summary: 'The timeline: steps, timers, waits, approvals and children in the order in which they began',
           params: executionIdParam,
-          querystring: pageQuery.extend({ min_position: logPosition.optional() }),
+          querystring: pageQuery.extend({
+            min_position: logPosition.optional(),
+            superseded: z.stringbool().default(false),
+          }),
           response: { 200: page(stepView) },
         },
       },
       async (request) => {
         const { tenant } = callerOf(request)
-        const { limit, cursor, min_position } = request.query
+        const { limit, cursor, superseded, min_position } = request.query
         await waitForPosition(positions, min_position, limits.readWaitMs)
         const execution = await requireExecution(services, tenant, request.params.id)
-        const { items, ...rest } = await listSteps(pool, tenant, execution.id, { limit, cursor })
+        const { items, ...rest } = await listSteps(pool, tenant, execution.id, { limit, cursor, superseded })
         return { items: await Promise.all(items.map((step) => stepViewOf(step, execution, payloads))), ...rest }
       },
     )

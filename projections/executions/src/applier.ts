@@ -52,6 +52,7 @@ export const createApplier = (): Applier => {
       const fresh = new Set<string>()
       const history: CopyValue[][] = []
       const failures: FailureRow[] = []
+      const rollBacks: RollBack[] = []
       for (const event of batch.executions) {
         const key = event.envelope.aggregate
         const before = rows.get(key) ?? cache.get(key) ?? stored.get(key)
@@ -60,6 +61,7 @@ export const createApplier = (): Applier => {
           if (!before) fresh.add(key)
           rows.set(key, row)
           history.push(eventRow(row.id, event))
+          if (event.type === 'ExecutionRolledBack') rollBacks.push(rollBackOf(row, event))
           const failure = failureOf(event, row)
           if (failure) failures.push(failure)
         } catch (error) {
@@ -74,6 +76,7 @@ export const createApplier = (): Applier => {
       const inserted = [...fresh].map((key) => rows.get(key) as ExecutionRow)
       const changed = [...rows].filter(([key]) => !fresh.has(key)).map(([, row]) => row)
       if (history.length > 0) await copyRows(tx.client, `${tx.schema}.events`, eventColumns, history)
+      for (const rollBack of rollBacks) await supersede(tx, rollBack)
       if (inserted.length > 0) {
         await copyRows(tx.client, `${tx.schema}.executions`, executionColumns, inserted.map(executionRow))
       }
@@ -135,6 +138,11 @@ const failureOf = (event: AcceptedEvent, row: ExecutionRow): FailureRow | undefi
       const { error, attempt } = data as Extract<ExecutionEvent, { type: 'AttemptFailed' }>['data']
       return { ...base, code: error.code, detail: error.detail, stepPath: null, attempt, final: false }
     }
+    case 'RecoveryAwaited': {
+      const { error, attempt } = data as Extract<ExecutionEvent, { type: 'RecoveryAwaited' }>['data']
+      const { code, detail } = error
+      return { ...base, code, detail, stepPath: null, attempt: attempt ?? row.attempt, final: false }
+    }
     case 'ExecutionFailed': {
       const { error, attempt } = data as Extract<ExecutionEvent, { type: 'ExecutionFailed' }>['data']
       return {
@@ -162,6 +170,36 @@ const parkedFailure = (event: Sorted['parked'][number], row: ExecutionRow): Fail
   final: false,
 })
 
+interface RollBack {
+  readonly tenant: string
+  readonly id: string
+  readonly version: number
+  readonly toPath: string | null
+}
+
+const rollBackOf = ({ tenant, id }: ExecutionRow, { envelope, data }: AcceptedEvent): RollBack => {
+  const { toPath } = data as Extract<ExecutionEvent, { type: 'ExecutionRolledBack' }>['data']
+  return { tenant, id, version: envelope.version, toPath }
+}
+
+/**
+ * Marks what a roll back made void: every path that had not settled for the last time when `toPath` did. A `toPath` that the
+ * run itself never settled is one that it took over, which lies before all of its own.
+ */
+const supersede = (tx: ProjectionTx, { tenant, id, version, toPath }: RollBack) =>
+  tx.client.query(
+    `WITH alive AS (
+       SELECT version, path, settles FROM ${tx.schema}.events
+       WHERE tenant = $1 AND execution_id = $2 AND version < $3 AND path IS NOT NULL AND superseded_by IS NULL),
+     point AS (SELECT coalesce(max(version), 0) AS version FROM alive WHERE path = $4 AND settles),
+     void AS (
+       SELECT path FROM alive GROUP BY path
+       HAVING coalesce(max(version) FILTER (WHERE settles), 'Infinity'::float8) > (SELECT version FROM point))
+     UPDATE ${tx.schema}.events e SET superseded_by = $3 FROM void
+     WHERE e.tenant = $1 AND e.execution_id = $2 AND e.version < $3 AND e.superseded_by IS NULL AND e.path = void.path`,
+    [tenant, id, version, toPath],
+  )
+
 interface StoredRow {
   tenant: string
   id: string
@@ -176,6 +214,8 @@ interface StoredRow {
   options: ExecutionOptions
   parent_id: string | null
   forked_from: string | null
+  forked_upto: string | null
+  generation: number
   created_at: Date
   started_at: Date | null
   finished_at: Date | null
@@ -200,7 +240,8 @@ const loadMissing = async (
   const keys = [...wanted.values()]
   const { rows } = await tx.client.query<StoredRow>(
     `SELECT tenant, id, agent, status, attempt, pending, steps_completed, cost_micro_credits, input_tokens, output_tokens,
-            options, parent_id, forked_from, created_at, started_at, finished_at, version, partition, log_offset
+            options, parent_id, forked_from, forked_upto, generation, created_at, started_at, finished_at, version, partition,
+            log_offset
      FROM ${tx.schema}.executions JOIN unnest($1::text[], $2::text[]) AS wanted (tenant, id) USING (tenant, id)`,
     [keys.map(({ tenant }) => tenant), keys.map(({ id }) => id)],
   )
@@ -224,6 +265,8 @@ const fromStored = (row: StoredRow): ExecutionRow => ({
   error: null,
   parentId: row.parent_id,
   forkedFrom: row.forked_from,
+  forkedUpto: row.forked_upto,
+  generation: row.generation,
   createdAt: row.created_at.getTime(),
   startedAt: row.started_at?.getTime() ?? null,
   finishedAt: row.finished_at?.getTime() ?? null,
@@ -240,12 +283,12 @@ const updateExecutions = async (tx: ProjectionTx, rows: readonly ExecutionRow[])
       status = u.status, attempt = u.attempt, pending = u.pending, steps_completed = u.steps_completed,
       cost_micro_credits = u.cost, input_tokens = u.input_tokens, output_tokens = u.output_tokens,
       output = coalesce(u.output, e.output), error = coalesce(u.error, e.error),
-      started_at = u.started_at, finished_at = u.finished_at,
+      started_at = u.started_at, finished_at = u.finished_at, generation = u.generation,
       version = u.version, log_offset = u.log_offset
     FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::json[], $6::int[], $7::bigint[], $8::bigint[], $9::bigint[],
-                $10::json[], $11::json[], $12::timestamptz[], $13::timestamptz[], $14::int[], $15::bigint[])
+                $10::json[], $11::json[], $12::timestamptz[], $13::timestamptz[], $14::int[], $15::int[], $16::bigint[])
       AS u (tenant, id, status, attempt, pending, steps_completed, cost, input_tokens, output_tokens,
-            output, error, started_at, finished_at, version, log_offset)
+            output, error, started_at, finished_at, generation, version, log_offset)
     WHERE e.tenant = u.tenant AND e.id = u.id`,
     values: [
       rows.map(({ tenant }) => tenant),
@@ -261,6 +304,7 @@ const updateExecutions = async (tx: ProjectionTx, rows: readonly ExecutionRow[])
       rows.map(({ error }) => error && JSON.stringify(error)),
       rows.map(({ startedAt }) => startedAt && timestamp(startedAt)),
       rows.map(({ finishedAt }) => finishedAt && timestamp(finishedAt)),
+      rows.map(({ generation }) => generation),
       rows.map(({ version }) => version),
       rows.map(({ offset }) => offset),
     ],

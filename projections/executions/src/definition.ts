@@ -4,7 +4,7 @@ import { createApplier } from './applier.ts'
 /** The read models of the execution context. Raise `codeVersion` when the same log would fill the tables differently. */
 export const executionsProjection: ProjectionDefinition = {
   name: 'executions',
-  codeVersion: 1,
+  codeVersion: 2,
   tables: [
     { name: 'executions', key: ['tenant', 'id'] },
     { name: 'events', key: ['tenant', 'execution_id', 'version'] },

@@ -1,4 +1,4 @@
-import type { ExecutionEvent } from '@omium/schemas'
+import type { ExecutionEvent, RecoveryAction } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { completed, requested, started, stepCompleted } from '../test/histories.ts'
 import { type ExecutionRow, evolve, waitingFor } from './execution-row.ts'
@@ -89,6 +89,61 @@ describe('an execution as lists show it', () => {
       stepsCompleted: 1,
       pending: { open: {}, woken: true },
     })
+  })
+
+  it('recovers, or is rolled back, with what it still waits for', () => {
+    const error = { code: 'agent_threw' as const, detail: 'boom', retryable: false }
+    const awaited: ExecutionEvent = { type: 'RecoveryAwaited', data: { incident: 2, attempt, error, giveUpAt: 5000 } }
+    const recovered = (action: RecoveryAction): ExecutionEvent => ({
+      type: 'ExecutionRecovered',
+      data: { incident: 2, action, by: 'system' },
+    })
+    const row = fold(requested('r'), started(), wait, awaited)
+    expect(row).toMatchObject({ status: 'recovering', pending: { recovery: { incident: 2, error } } })
+    expect(waitingFor(row.status, row.pending, row.options)).toEqual(['recovery:2', 'signal:go'])
+    const held = fold(requested('r'), awaited, recovered({ type: 'hold', untilMs: 7000 }))
+    expect(held).toMatchObject({ status: 'recovering', pending: { recovery: { giveUpAt: 7000 } } })
+    const again = fold(requested('r'), awaited, recovered({ type: 'retry', delayMs: 0, avoidWorker: false }))
+    expect(again.status).toBe('queued')
+    expect(again.pending.recovery).toBeUndefined()
+    const back: ExecutionEvent = { type: 'ExecutionRolledBack', data: { toPath: null, generation: 3, by: 'key:1' } }
+    expect(fold(requested('r'), started(), wait, awaited, back)).toMatchObject({
+      status: 'queued',
+      generation: 3,
+      pending: { open: {} },
+    })
+    expect(fold(requested('r'), started(), paused, back).status).toBe('paused')
+  })
+
+  it('does not take the end of an abandoned child for that of its successor', () => {
+    const childRequested = (childId: string): ExecutionEvent => ({
+      type: 'ChildRequested',
+      data: {
+        attempt,
+        path: 'call#1',
+        requestHash,
+        childId,
+        agentId: 'writer',
+        input: { inline: 1 },
+        options: { priority: 0 },
+      },
+    })
+    const back: ExecutionEvent = { type: 'ExecutionRolledBack', data: { toPath: null, generation: 1, by: 'key:1' } }
+    const finished: ExecutionEvent = {
+      type: 'ChildFinished',
+      data: { path: 'call#1', childId: 'kid', outcome: { status: 'cancelled' } },
+    }
+    const row = fold(
+      requested('r'),
+      started(),
+      childRequested('kid'),
+      back,
+      started(2),
+      childRequested('kid.g1'),
+      suspended,
+      finished,
+    )
+    expect(row).toMatchObject({ status: 'suspended', pending: { open: { 'call#1': 'child:kid.g1' } } })
   })
 
   it('refuses histories that no engine writes', () => {

@@ -5,6 +5,7 @@ import {
   type ExecutionStatus,
   isTerminal,
   type Payload,
+  type RecoveryAction,
   type Usage,
 } from '@omium/schemas'
 
@@ -33,6 +34,10 @@ export interface ExecutionRow {
   readonly error: Failure | null
   readonly parentId: string | null
   readonly forkedFrom: string | null
+  /** the last step taken over from there; null: all of them, or no fork */
+  readonly forkedUpto: string | null
+  /** roll backs so far */
+  readonly generation: number
   readonly createdAt: number
   readonly startedAt: number | null
   readonly finishedAt: number | null
@@ -47,6 +52,8 @@ export interface Pending {
   readonly permit: 'none' | 'awaiting' | 'held'
   /** something settled from outside during this attempt: suspending the run puts it back in the queue */
   readonly woken: boolean
+  /** set while the status is `recovering` */
+  readonly recovery?: { readonly incident: number; readonly error: Failure; readonly giveUpAt: number }
 }
 
 export interface EventPlace {
@@ -88,6 +95,8 @@ const requested = (
   error: null,
   parentId: data.parent?.executionId ?? null,
   forkedFrom: data.forkedFrom?.executionId ?? null,
+  forkedUpto: data.forkedFrom?.uptoPath ?? null,
+  generation: 0,
   createdAt: time,
   startedAt: null,
   finishedAt: null,
@@ -144,11 +153,14 @@ const change = (
     case 'ApprovalRequested':
       return opened(row, event.data.path, `approval:${event.data.path}`)
     case 'ChildRequested':
-      return opened(row, event.data.path, `child:${event.data.childId}`)
+      return opened(row, event.data.path, childLabel(event.data.childId))
+    case 'ChildFinished':
+      // a child that a roll back abandoned reports its end, and nothing waits for it
+      if (row.pending.open[event.data.path] !== childLabel(event.data.childId)) return {}
+      return wake({ ...row, ...settled(row, event.data.path) })
     case 'TimerFired':
     case 'WaitResolved':
     case 'ApprovalDecided':
-    case 'ChildFinished':
       if (isTerminal(row.status)) return {}
       return wake({ ...row, ...settled(row, event.data.path) })
     case 'ExecutionSuspended': {
@@ -158,10 +170,22 @@ const change = (
     case 'AttemptLost':
     case 'AttemptFailed':
       return { status: 'queued' }
+    case 'RecoveryAwaited': {
+      const { incident, error, giveUpAt } = event.data
+      return { status: 'recovering', pending: { ...row.pending, recovery: { incident, error, giveUpAt } } }
+    }
+    case 'ExecutionRecovered':
+      return recovered(row, event.data.action)
+    case 'ExecutionRolledBack':
+      return {
+        generation: event.data.generation,
+        pending: { open: {}, permit: row.pending.permit, woken: false },
+        ...(row.status !== 'paused' && { status: readyStatus(row.pending) }),
+      }
     case 'ExecutionPaused':
       return { status: 'paused' }
     case 'ExecutionResumed':
-      return { status: row.pending.permit === 'awaiting' ? 'awaiting_permit' : 'queued' }
+      return { status: readyStatus(row.pending) }
     case 'ExecutionCompleted':
       return { status: 'completed', output: event.data.output, ...finished(time) }
     case 'ExecutionFailed':
@@ -172,6 +196,20 @@ const change = (
     case 'PermitReturned':
       return {}
   }
+}
+
+const childLabel = (childId: string): string => `child:${childId}`
+
+const readyStatus = ({ permit }: Pending): 'awaiting_permit' | 'queued' =>
+  permit === 'awaiting' ? 'awaiting_permit' : 'queued'
+
+const recovered = (row: ExecutionRow, action: RecoveryAction): Partial<ExecutionRow> => {
+  const { recovery, ...pending } = row.pending
+  if (action.type === 'hold') {
+    return recovery ? { pending: { ...pending, recovery: { ...recovery, giveUpAt: action.untilMs } } } : {}
+  }
+  const change = { status: readyStatus(pending), pending }
+  return action.type === 'settle' ? { ...change, ...settled({ ...row, pending }, action.path) } : change
 }
 
 const spend = (row: ExecutionRow, usage: Usage | undefined): Partial<ExecutionRow> =>
@@ -212,5 +250,6 @@ export const waitingFor = (status: ExecutionStatus, pending: Pending, options: P
   if (status === 'queued') return ['worker', ...open]
   if (status === 'awaiting_permit') return [`permit:${options.concurrency?.key ?? ''}`, ...open]
   if (status === 'paused') return ['resume', ...open]
+  if (status === 'recovering') return [`recovery:${pending.recovery?.incident ?? 0}`, ...open]
   return open
 }

@@ -1,4 +1,4 @@
-import type { ExecutionEvent, Failure } from '@omium/schemas'
+import type { ExecutionEvent, Failure, RecoveryAction } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { requested, started, stepCompleted } from '../test/histories.ts'
 import { JournalCollector } from './journal.ts'
@@ -58,5 +58,35 @@ describe('the journal that a fork takes over', () => {
     expect(collect(requested('r'), started(), stepCompleted(1), failed(null), attemptFailed)).toHaveLength(1)
     const kept: ExecutionEvent = { type: 'AttemptFailed', data: { ...attemptFailed.data, rerun: [] } as never }
     expect(collect(requested('r'), started(), stepCompleted(1), failed(null), kept)).toHaveLength(2)
+  })
+
+  it('ends where a roll back went to, and goes on from there', () => {
+    const back = (toPath: string | null): ExecutionEvent => ({
+      type: 'ExecutionRolledBack',
+      data: { toPath, generation: 1, by: 'key:1' },
+    })
+    const history = [requested('r'), started(), stepCompleted(1), stepCompleted(2), stepCompleted(3)]
+    const paths = (...more: ExecutionEvent[]) => collect(...history, ...more).map(({ path }) => path)
+    expect(paths(back('step#2'))).toEqual(['step#1', 'step#2'])
+    expect(paths(back('step#1'), stepCompleted(3), stepCompleted(2))).toEqual(['step#1', 'step#3', 'step#2'])
+    expect(paths(back(null))).toEqual([])
+    const journal = new JournalCollector()
+    for (const event of [...history, back('taken#1')]) journal.add(event)
+    expect(journal).toMatchObject({ entries: [], seedUpto: 'taken#1' })
+  })
+
+  it('has the value that a recovery put in place of a failure', () => {
+    const awaited: ExecutionEvent = { type: 'RecoveryAwaited', data: { incident: 1, error, giveUpAt: 9 } }
+    const recovered = (action: RecoveryAction): ExecutionEvent => ({
+      type: 'ExecutionRecovered',
+      data: { incident: 1, action, by: 'system' },
+    })
+    const history = [requested('r'), started(), failed(null), stepCompleted(1), awaited]
+    const settle = recovered({ type: 'settle', path: 'shaky#1', output: { inline: 0 } })
+    expect(collect(...history, settle)).toMatchObject([
+      { path: 'shaky#1', result: { payload: { inline: 0 } } },
+      { path: 'step#1' },
+    ])
+    expect(collect(...history, recovered({ type: 'retry', delayMs: 0, avoidWorker: false }))).toHaveLength(1)
   })
 })

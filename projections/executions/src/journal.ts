@@ -1,11 +1,11 @@
-import type { ExecutionEvent, Failure, Payload } from '@omium/schemas'
+import { anyRequest, type ExecutionEvent, type Failure, type Payload, type RecoveryAction } from '@omium/schemas'
 
 /**
  * The results that a run has recorded, as another run takes them over.
  *
  * 1. Entries come in the order of settlement, which is the order in which user code got them.
  * 2. Only settled entries: what is open is not recorded yet.
- * 3. A failed attempt forgets the failed steps that a worker ran, as the engine does: the next attempt runs them anew.
+ * 3. A failed attempt, a recovery and a roll back forget what the engine forgets (see its domain).
  */
 export type SettledResult =
   | { readonly type: 'value'; readonly payload: Payload }
@@ -23,6 +23,7 @@ export interface SettledEntry {
 interface Opened {
   readonly kind: string
   readonly requestHash: string
+  readonly childId?: string
 }
 
 const ranByWorker = new Set(['step', 'llm', 'tool', 'value'])
@@ -35,6 +36,9 @@ export class JournalCollector {
   readonly #signals = new Map<string, Payload>()
   /** results that this run itself took over from another; they come before its own */
   seed: Payload | undefined
+  /** the last of those that still counts after a roll back; undefined: all of them */
+  seedUpto: string | undefined
+  #rerun: readonly string[] | undefined
 
   get entries(): SettledEntry[] {
     return [...this.#settled.values()]
@@ -58,7 +62,7 @@ export class JournalCollector {
         this.#open.set(event.data.path, { kind: 'approval', requestHash: event.data.requestHash })
         return
       case 'ChildRequested':
-        this.#open.set(event.data.path, { kind: 'child', requestHash: event.data.requestHash })
+        this.#open.set(event.data.path, { kind: 'child', ...event.data })
         return
       case 'StepCompleted':
         this.#settle(event.data.path, event.data, { type: 'value', payload: event.data.output })
@@ -100,17 +104,53 @@ export class JournalCollector {
         return
       }
       case 'ChildFinished':
-        this.#close(event.data.path, childResult(event.data))
+        // not one that a roll back abandoned
+        if (this.#open.get(event.data.path)?.childId === event.data.childId) {
+          this.#close(event.data.path, childResult(event.data))
+        }
         return
       case 'AttemptFailed':
-        for (const path of event.data.rerun ?? this.#settled.keys()) {
-          const entry = this.#settled.get(path)
-          if (entry?.result.type === 'error' && ranByWorker.has(entry.kind)) this.#settled.delete(path)
-        }
+        this.#forgetFailedSteps(event.data.rerun)
+        return
+      case 'RecoveryAwaited':
+        this.#rerun = event.data.rerun
+        return
+      case 'ExecutionRecovered':
+        this.#recover(event.data.action)
+        return
+      case 'ExecutionRolledBack':
+        this.#rollBack(event.data.toPath)
         return
       default:
         return
     }
+  }
+
+  #forgetFailedSteps(rerun: readonly string[] | undefined): void {
+    for (const path of rerun ?? this.#settled.keys()) {
+      const entry = this.#settled.get(path)
+      if (entry?.result.type === 'error' && ranByWorker.has(entry.kind)) this.#settled.delete(path)
+    }
+  }
+
+  #recover(action: RecoveryAction): void {
+    if (action.type === 'retry') this.#forgetFailedSteps(action.rerun ?? this.#rerun)
+    if (action.type !== 'settle') return
+    const { path, output } = action
+    const { kind, requestHash } = this.#settled.get(path) ??
+      this.#open.get(path) ?? { kind: 'step', requestHash: anyRequest }
+    this.#open.delete(path)
+    this.#settled.set(path, { path, kind, requestHash, result: { type: 'value', payload: output } })
+  }
+
+  #rollBack(toPath: string | null): void {
+    let behind = toPath === null || !this.#settled.has(toPath)
+    if (toPath !== null && behind) this.seedUpto = toPath
+    for (const path of [...this.#settled.keys()]) {
+      if (behind) this.#settled.delete(path)
+      if (path === toPath) behind = true
+    }
+    this.#open.clear()
   }
 
   #close(path: string, result: SettledResult): void {

@@ -37,6 +37,8 @@ export interface ExecutionRecord {
   readonly error: Failure | null
   readonly parentId: string | null
   readonly forkedFrom: string | null
+  readonly forkedUpto: string | null
+  readonly generation: number
   readonly createdAt: Date
   readonly startedAt: Date | null
   readonly finishedAt: Date | null
@@ -47,13 +49,16 @@ export interface ExecutionRecord {
 
 const listColumns = `id, agent, status, attempt, pending, steps_completed AS "stepsCompleted",
   cost_micro_credits AS "costMicroCredits", input_tokens AS "inputTokens", output_tokens AS "outputTokens", options, error,
-  parent_id AS "parentId", forked_from AS "forkedFrom", created_at AS "createdAt", started_at AS "startedAt",
+  parent_id AS "parentId", forked_from AS "forkedFrom", forked_upto AS "forkedUpto", generation, created_at AS "createdAt", started_at AS "startedAt",
   finished_at AS "finishedAt", version, partition, log_offset AS "offset"`
 
 export interface ExecutionFilter {
   readonly status?: ExecutionStatus | undefined
   readonly agent?: string | undefined
   readonly parent?: string | undefined
+  readonly forkedFrom?: string | undefined
+  /** every one of them has to be there, with this value */
+  readonly labels?: Readonly<Record<string, string>> | undefined
   readonly limit: number
   readonly cursor?: string | undefined
 }
@@ -62,7 +67,7 @@ export interface ExecutionFilter {
 export const listExecutions = async (
   pool: Pool,
   tenant: string,
-  { status, agent, parent, limit, cursor }: ExecutionFilter,
+  { status, agent, parent, forkedFrom, labels, limit, cursor }: ExecutionFilter,
 ): Promise<Page<ExecutionRecord>> => {
   const values: unknown[] = [tenant]
   const bind = (value: unknown) => `$${values.push(value)}`
@@ -72,6 +77,8 @@ export const listExecutions = async (
   if (status && status !== 'completed') conditions.push(`status <> 'completed'`)
   if (agent) conditions.push(`agent = ${bind(agent)}`)
   if (parent) conditions.push(`parent_id = ${bind(parent)}`)
+  if (forkedFrom) conditions.push(`forked_from = ${bind(forkedFrom)}`)
+  if (labels) conditions.push(`labels @> ${bind(JSON.stringify(labels))}::jsonb`)
   if (cursor) {
     const [createdAt, id] = decodeCursor(cursor, ['string', 'string']) as [string, string]
     if (Number.isNaN(Date.parse(createdAt))) throw badCursor()
@@ -131,29 +138,34 @@ export interface StepRecord {
   readonly lastType: string
   readonly lastData: Record<string, unknown>
   readonly lastTime: Date
+  /** version of the roll back that made it void */
+  readonly supersededBy: number | null
 }
 
-/** First and last event of each step, timer, wait, approval and child, in the order in which they began. */
+/**
+ * First and last event of each step, timer, wait, approval and child, in the order in which they began; what a roll back made
+ * void only when asked for.
+ */
 export const listSteps = async (
   pool: Pool,
   tenant: string,
   executionId: string,
-  { limit, cursor }: { limit: number; cursor?: string | undefined },
+  { limit, cursor, superseded = false }: { limit: number; cursor?: string | undefined; superseded?: boolean },
 ): Promise<Page<StepRecord>> => {
   const after = cursor ? (decodeCursor(cursor, ['number']) as [number])[0] : 0
   const { rows } = await pool.query<StepRecord>({
     name: 'execution-steps',
     text: `WITH paths AS (
-        SELECT path, min(version) AS first, max(version) AS last FROM executions.events
-        WHERE tenant = $1 AND execution_id = $2 AND path IS NOT NULL
-        GROUP BY path HAVING min(version) > $3 ORDER BY min(version) LIMIT $4)
-      SELECT p.path, p.first AS "firstVersion", f.type AS "firstType", f.data AS "firstData", f.time AS "firstTime",
+        SELECT path, superseded_by, min(version) AS first, max(version) AS last FROM executions.events
+        WHERE tenant = $1 AND execution_id = $2 AND path IS NOT NULL AND ($5 OR superseded_by IS NULL)
+        GROUP BY path, superseded_by HAVING min(version) > $3 ORDER BY min(version) LIMIT $4)
+      SELECT p.path, p.superseded_by AS "supersededBy", p.first AS "firstVersion", f.type AS "firstType", f.data AS "firstData", f.time AS "firstTime",
              l.type AS "lastType", l.data AS "lastData", l.time AS "lastTime"
       FROM paths p
       JOIN executions.events f ON f.tenant = $1 AND f.execution_id = $2 AND f.version = p.first
       JOIN executions.events l ON l.tenant = $1 AND l.execution_id = $2 AND l.version = p.last
       ORDER BY p.first`,
-    values: [tenant, executionId, after, limit + 1],
+    values: [tenant, executionId, after, limit + 1, superseded],
   })
   return paged(rows, limit, ({ firstVersion }) => [firstVersion])
 }

@@ -28,15 +28,14 @@ export const eventColumns = [
   'input_tokens',
   'output_tokens',
   'cost_micro_credits',
+  'settles',
 ] as const
 
 /** `YYYY-MM-DDTHH:MM:SS.sssZ` */
 export const timestamp = (ms: number): string => new Date(ms).toISOString()
 
-export const eventRow = (
-  executionId: string,
-  { envelope, data, type, partition, offset }: AcceptedEvent,
-): CopyValue[] => {
+export const eventRow = (executionId: string, event: AcceptedEvent): CopyValue[] => {
+  const { envelope, data, type, partition, offset } = event
   const step = data as Partial<Extract<ExecutionEvent, { type: 'StepFailed' }>['data']> & { attempt?: number }
   const { usage } = step
   return [
@@ -62,7 +61,26 @@ export const eventRow = (
     usage?.inputTokens,
     usage?.outputTokens,
     usage?.costMicroCredits,
+    step.path === undefined ? null : settles(event),
   ]
+}
+
+/** Whether the event gives its path a result that counts, as the engine's fold has it. */
+const settles = ({ type, data }: AcceptedEvent): boolean => {
+  switch (type) {
+    case 'StepCompleted':
+    case 'TimerFired':
+    case 'WaitResolved':
+    case 'ApprovalDecided':
+    case 'ChildFinished':
+      return true
+    case 'StepFailed':
+      return (data as { retryAt: number | null }).retryAt === null
+    case 'StepOutcomeResolved':
+      return (data as { resolution: { status: string } }).resolution.status !== 'retry'
+    default:
+      return false
+  }
 }
 
 /** Journal entries that no worker runs have a kind of their own, see the worker protocol. */
@@ -90,6 +108,9 @@ export const executionColumns = [
   'error',
   'parent_id',
   'forked_from',
+  'forked_upto',
+  'generation',
+  'labels',
   'created_at',
   'started_at',
   'finished_at',
@@ -118,6 +139,9 @@ export const executionRow = (row: ExecutionRow): CopyValue[] => [
   json(row.error),
   row.parentId,
   row.forkedFrom,
+  row.forkedUpto,
+  row.generation,
+  json(row.options.labels ?? null),
   timestamp(row.createdAt),
   time(row.startedAt),
   time(row.finishedAt),

@@ -112,6 +112,41 @@ describe('the read models', () => {
     ])
   })
 
+  it('show the timeline without what a roll back made void, and with it when asked', async () => {
+    const log = new ScriptedLog(1)
+    await project(log)
+    const requestHash = 'h'
+    const timer: ExecutionEvent = {
+      type: 'TimerStarted',
+      data: { attempt: 1, path: 'sleep#1', requestHash, fireAt: 5 },
+    }
+    const back = (toPath: string | null, generation: number): ExecutionEvent => ({
+      type: 'ExecutionRolledBack',
+      data: { toPath, generation, by: 'key:1' },
+    })
+    const request = requested('r')
+    const labelled = { ...request, data: { ...request.data, options: { priority: 0, labels: { team: 'a' } } } }
+    log.append(labelled as ExecutionEvent)
+    // the timer began before the point and had not settled by then
+    for (const event of [started(), timer, stepCompleted(1), stepCompleted(2), { ...failedStep }, back('step#1', 1)]) {
+      log.append(event, keyOf('r'))
+    }
+    await caughtUp(log)
+    const shown = async (superseded: boolean) =>
+      (await listSteps(pool, tenant, 'r', { limit: 10, superseded })).items.map(
+        ({ path, supersededBy }) => `${path}${supersededBy === null ? '' : ` void at ${supersededBy}`}`,
+      )
+    expect(await shown(false)).toEqual(['step#1'])
+    expect(await shown(true)).toEqual(['sleep#1 void at 7', 'step#1', 'step#2 void at 7', 'search#1 void at 7'])
+    for (const event of [started(2), stepCompleted(2), back(null, 2)]) log.append(event, keyOf('r'))
+    await caughtUp(log)
+    expect(await shown(false)).toEqual([])
+    expect(await getExecution(pool, tenant, 'r')).toMatchObject({ status: 'queued', generation: 2 })
+    const listed = async (label: string) =>
+      (await listExecutions(pool, tenant, { limit: 5, labels: { team: label } })).items
+    expect([await listed('a'), await listed('b')]).toMatchObject([[{ id: 'r' }], []])
+  })
+
   it('are empty for another tenant', async () => {
     const log = new ScriptedLog(1)
     await project(log)

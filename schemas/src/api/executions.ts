@@ -45,6 +45,12 @@ export const executionView = z.object({
   options: executionOptions.partial(),
   parentId: callerId.optional(),
   forkedFrom: callerId.optional(),
+  /** the last step that was taken over from there; absent: all of them */
+  forkedUptoPath: stepPath.optional(),
+  /** roll backs so far; absent: none */
+  generation: z.number().int().optional(),
+  /** while it is `recovering`: what it failed with, and when it fails after all if nobody decides */
+  recovery: z.object({ incident: z.number().int(), error: failure, giveUpAt: z.iso.datetime() }).optional(),
   createdAt: z.iso.datetime(),
   startedAt: z.iso.datetime().optional(),
   finishedAt: z.iso.datetime().optional(),
@@ -57,6 +63,20 @@ export const listExecutionsQuery = z.object({
   status: executionStatus.optional(),
   agent: name.optional(),
   parent: callerId.optional(),
+  forked_from: callerId.optional(),
+  /** `name:value`; given several times, all of them have to fit */
+  label: z
+    .union([z.string(), z.array(z.string()).max(20)])
+    .transform((given) => (typeof given === 'string' ? [given] : given))
+    .pipe(
+      z.array(
+        z
+          .string()
+          .max(329)
+          .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*:/, 'expected <name>:<value>'),
+      ),
+    )
+    .optional(),
   limit: z.coerce.number().int().min(1).max(200).default(50),
   cursor: z.string().max(500).optional(),
   min_position: logPosition.optional(),
@@ -81,6 +101,8 @@ export const stepView = z.object({
   startedAt: z.iso.datetime().optional(),
   finishedAt: z.iso.datetime().optional(),
   durationMs: z.number().optional(),
+  /** a roll back made it void; such steps are listed with `superseded=true` only */
+  superseded: z.boolean().optional(),
 })
 export type StepView = z.infer<typeof stepView>
 

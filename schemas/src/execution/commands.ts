@@ -1,9 +1,20 @@
 import { z } from 'zod'
 import { type ContextDefinition, type RecordOf, v1 } from '../catalogue.ts'
+import { failure } from '../errors.ts'
 import { callerId, name } from '../ids.ts'
 import { payload } from '../json.ts'
 import { executionContextEvents } from './events.ts'
-import { agentDefinition, executionOptions, executionOutcome, outcomeResolution, parentRef, stepPath } from './model.ts'
+import {
+  agentDefinition,
+  executionOptions,
+  executionOutcome,
+  forkOrigin,
+  outcomeResolution,
+  parentRef,
+  recoveryAction,
+  runOverrides,
+  stepPath,
+} from './model.ts'
 
 const reason = z.string().max(2000).optional()
 
@@ -17,7 +28,8 @@ export const executionCommands = {
       requestHash: z.string().max(64),
       options: executionOptions,
       parent: parentRef.optional(),
-      forkedFrom: z.object({ executionId: callerId, uptoPath: stepPath.optional(), seed: payload }).optional(),
+      forkedFrom: forkOrigin.optional(),
+      overrides: runOverrides.optional(),
     }),
   ),
   SignalExecution: v1(z.object({ signalId: callerId, name, payload })),
@@ -26,6 +38,12 @@ export const executionCommands = {
   ResumeExecution: v1(z.object({})),
   CancelExecution: v1(z.object({ reason })),
   ResolveStepOutcome: v1(z.object({ path: stepPath, resolution: outcomeResolution, comment: reason })),
+  /** forgets what was recorded after `toPath` (null: everything that the run itself recorded) and goes on from there */
+  RollBackExecution: v1(z.object({ toPath: stepPath.nullable(), reason, overrides: runOverrides.optional() })),
+  /** ends the live attempt as if the code had thrown this, e.g. because it hangs or goes round in circles */
+  InterruptExecution: v1(z.object({ error: failure })),
+  /** from the recovery orchestrator, or a person, to a run in `recovering` */
+  RecoverExecution: v1(z.object({ incident: z.number().int().positive(), action: recoveryAction, reason })),
   /** from a child's owner to the parent */
   DeliverChildOutcome: v1(z.object({ path: stepPath, childId: callerId, outcome: executionOutcome })),
   /** from a permit pool to the run that waits */

@@ -8,14 +8,18 @@ import {
   agentDefinition,
   executionOptions,
   executionOutcome,
+  forkOrigin,
   outcomeResolution,
   parentRef,
+  recoveryAction,
+  runOverrides,
   stepPath,
   stepRef,
   usage,
 } from './model.ts'
 
 const attempt = z.number().int().positive()
+const incident = z.number().int().positive()
 const requestHash = z.string().max(64)
 const timeMs = z.number().int().nonnegative()
 const startedAndTook = { startedAt: timeMs, durationMs: z.number().nonnegative() }
@@ -31,8 +35,8 @@ export const executionEvents = {
       requestHash,
       options: executionOptions,
       parent: parentRef.optional(),
-      /** results taken over from another run: a JSON array of journal entries (see worker protocol) */
-      forkedFrom: z.object({ executionId: callerId, uptoPath: stepPath.optional(), seed: payload }).optional(),
+      forkedFrom: forkOrigin.optional(),
+      overrides: runOverrides.optional(),
     }),
   ),
   PermitGranted: v1(z.object({ key: name })),
@@ -133,6 +137,33 @@ export const executionEvents = {
       retryAt: timeMs,
       /** the failed steps that the next attempt runs anew; absent: all of them */
       rerun: z.array(stepPath).optional(),
+    }),
+  ),
+  /** the run failed for good but for what its recovery decides; without a decision until `giveUpAt` it fails with `error` */
+  RecoveryAwaited: v1(
+    z.object({
+      /** counts up from 1 in each run */
+      incident,
+      attempt: attempt.optional(),
+      error: failure,
+      giveUpAt: timeMs,
+      /** as in AttemptFailed */
+      rerun: z.array(stepPath).optional(),
+    }),
+  ),
+  /** with `hold` the run still waits; giving up is an ExecutionFailed instead */
+  ExecutionRecovered: v1(
+    z.object({ incident, action: recoveryAction, by: z.string(), reason: z.string().max(2000).optional() }),
+  ),
+  /** what was recorded after `toPath`, in the order of settlement, is forgotten, and so is everything open */
+  ExecutionRolledBack: v1(
+    z.object({
+      toPath: stepPath.nullable(),
+      /** roll backs of this run so far; part of the ids of children and of the keys of effects from here on */
+      generation: z.number().int().positive(),
+      by: z.string(),
+      reason: z.string().max(2000).optional(),
+      overrides: runOverrides.optional(),
     }),
   ),
   ExecutionPaused: v1(z.object({ by: z.string(), reason: z.string().max(2000).optional() })),

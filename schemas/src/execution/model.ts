@@ -9,6 +9,7 @@ export const executionStatuses = [
   'running', // a worker has it
   'suspended', // waits for a timer, signal, approval or child without holding a worker
   'paused',
+  'recovering', // it failed, and somebody decides what becomes of it
   'completed',
   'failed',
   'cancelled',
@@ -46,6 +47,10 @@ export const defaultStepRetry: RetryPolicy = {
 }
 export const noRetry: RetryPolicy = { ...defaultStepRetry, maxAttempts: 1 }
 
+export const executionLabels = z
+  .record(name, z.string().max(200))
+  .refine((labels) => Object.keys(labels).length <= 20, 'at most 20 labels')
+
 export const executionOptions = z.object({
   /** larger goes first, among the runs that wait for a worker in one partition */
   priority: z.number().int().min(-100).max(100).default(0),
@@ -62,6 +67,12 @@ export const executionOptions = z.object({
   concurrency: z.object({ key: name, limit: z.number().int().min(1).max(100_000) }).optional(),
   /** cap on recorded usage cost, in millionths of a credit (1 credit = 1 USD) */
   budgetMicroCredits: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
+  /** what runs are shown and found by */
+  labels: executionLabels.optional(),
+  /** a failure of the run waits for the recovery orchestrator, which decides by this policy */
+  recovery: z.object({ policy: name }).optional(),
+  /** steps are answered from recordings and never made; only model calls and values are */
+  simulate: z.boolean().optional(),
 })
 export type ExecutionOptions = z.infer<typeof executionOptions>
 
@@ -100,6 +111,66 @@ export const executionOutcome = z.discriminatedUnion('status', [
   z.object({ status: z.literal('cancelled'), reason: z.string().max(2000).optional() }),
 ])
 export type ExecutionOutcome = z.infer<typeof executionOutcome>
+
+/**
+ * What attempts do otherwise than the code says. Applies to model calls that are really made, never to recorded ones; request
+ * hashes are those of what the code asked for, so that a journal fits with and without.
+ */
+export const runOverrides = z.object({
+  /** another model, by the one that the code asks for; `*` stands for any */
+  models: z.record(z.string().max(200), z.string().max(200)).optional(),
+  /** a system message added to every model call, e.g. how to avoid the last failure */
+  instructions: z.string().max(20_000).optional(),
+  /** the oldest messages are left out until the request is about that short */
+  maxInputTokens: z.number().int().positive().optional(),
+})
+export type RunOverrides = z.infer<typeof runOverrides>
+
+const delayMs = z
+  .number()
+  .int()
+  .min(0)
+  .max(7 * 86_400_000)
+  .default(0)
+
+/** What becomes of a run that waits in `recovering`. */
+export const recoveryAction = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('retry'),
+    delayMs,
+    overrides: runOverrides.optional(),
+    /** recorded failed steps that run anew; absent: those that the worker named when the attempt failed, or all */
+    rerun: z.array(stepPath).max(1000).optional(),
+    /** another worker than the last one, when there is one */
+    avoidWorker: z.boolean().default(false),
+  }),
+  /** forgets what was recorded after `toPath`; null: everything that the run itself recorded */
+  z.object({
+    type: z.literal('roll_back'),
+    toPath: stepPath.nullable(),
+    delayMs,
+    overrides: runOverrides.optional(),
+  }),
+  /** the step at `path` gets this value in place of its failure, and the run goes on */
+  z.object({ type: z.literal('settle'), path: stepPath, output: payload }),
+  /** a person decides; the run waits until then */
+  z.object({ type: z.literal('hold'), untilMs: z.number().int().nonnegative() }),
+  z.object({ type: z.literal('give_up') }),
+])
+export type RecoveryAction = z.infer<typeof recoveryAction>
+
+/** Where a forked run comes from. */
+export const forkOrigin = z.object({
+  executionId: callerId,
+  uptoPath: stepPath.optional(),
+  /** results taken over: a JSON array of journal entries (see worker protocol) */
+  seed: payload,
+  /** what a simulated run is answered from: a JSON array of recordings (see worker protocol) */
+  recordings: payload.optional(),
+  /** input, results, agent or model calls differ from those of the origin */
+  edited: z.boolean().optional(),
+})
+export type ForkOrigin = z.infer<typeof forkOrigin>
 
 /** How the unknown outcome of an effect was settled. `retry` allows the effect to be tried again. */
 export const outcomeResolution = z.discriminatedUnion('status', [

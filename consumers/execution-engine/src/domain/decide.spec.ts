@@ -4,6 +4,7 @@ import {
   child,
   completedStep,
   given,
+  now,
   requestedWith,
   running,
   signal,
@@ -21,7 +22,7 @@ const worker = { id: 'w', runtime: 'node' }
 
 describe('starting', () => {
   it('requests a run that is new', () => {
-    expect(typesOf(decideCommand(undefined, start(), 'key:k'))).toEqual(['ExecutionRequested'])
+    expect(typesOf(decideCommand(undefined, start(), 'key:k', now))).toEqual(['ExecutionRequested'])
   })
   it('has nothing to decide for the same request again', () => {
     expect(given(requestedWith()).command(start())).toEqual({ status: 'decided', events: [] })
@@ -62,7 +63,7 @@ describe('signals', () => {
     expect(story.command(signal('s1', 'go'))).toMatchObject({ code: 'execution_finished' })
   })
   it('to no run are refused', () => {
-    expect(decideCommand(undefined, signal('s1', 'go'), 'key:k')).toMatchObject({ code: 'execution_unknown' })
+    expect(decideCommand(undefined, signal('s1', 'go'), 'key:k', now)).toMatchObject({ code: 'execution_unknown' })
   })
 })
 
@@ -143,14 +144,14 @@ describe('pausing', () => {
 describe('losing a worker', () => {
   it('requeues the run and keeps what is recorded', () => {
     const story = running().with(completedStep('a#1', 1), startedStep('b#1'))
-    story.take(loseAttempt(story.state, 'disconnected'))
+    story.take(loseAttempt(story.state, 'disconnected', now))
     expect(story.state.status).toBe('queued')
     expect([...story.state.settled.keys()]).toEqual(['a#1'])
     expect(story.state.open.size).toBe(0)
   })
   it('puts effects that were under way in doubt', () => {
     const story = running().with(startedStep('pay#1', 10))
-    expect(typesOf(story.take(loseAttempt(story.state, 'heartbeat_missed')))).toEqual([
+    expect(typesOf(story.take(loseAttempt(story.state, 'heartbeat_missed', now)))).toEqual([
       'AttemptLost',
       'StepOutcomeUnknown',
     ])
@@ -159,18 +160,18 @@ describe('losing a worker', () => {
   it('more than ten times in a row without a result fails the run', () => {
     const story = given(requestedWith())
     for (let attempt = 1; attempt <= 10; attempt++) {
-      story.with(startedAs(attempt)).take(loseAttempt(story.state, 'disconnected'))
+      story.with(startedAs(attempt)).take(loseAttempt(story.state, 'disconnected', now))
       expect(story.state.status).toBe('queued')
     }
     story.with(startedAs(11))
-    expect(typesOf(loseAttempt(story.state, 'disconnected'))).toEqual(['AttemptLost', 'ExecutionFailed'])
+    expect(typesOf(loseAttempt(story.state, 'disconnected', now))).toEqual(['AttemptLost', 'ExecutionFailed'])
   })
   it('counts anew after a result, and engine restarts not at all', () => {
     const story = given(requestedWith())
     for (let attempt = 1; attempt <= 30; attempt++) {
       story.with(startedAs(attempt))
       if (attempt % 10 === 0) story.with(completedStep(`s#${attempt}`, 1))
-      story.take(loseAttempt(story.state, attempt % 2 ? 'engine_restarted' : 'disconnected'))
+      story.take(loseAttempt(story.state, attempt % 2 ? 'engine_restarted' : 'disconnected', now))
     }
     expect(story.state.status).toBe('queued')
   })
@@ -179,7 +180,7 @@ describe('losing a worker', () => {
 describe('outcomes in doubt', () => {
   const doubtful = () => {
     const story = running().with(startedStep('pay#1', 10))
-    story.take(loseAttempt(story.state, 'disconnected'))
+    story.take(loseAttempt(story.state, 'disconnected', now))
     return story
   }
   const resolve = (resolution: object) => ({ type: 'ResolveStepOutcome', data: { path: 'pay#1', resolution } }) as never
@@ -220,7 +221,7 @@ describe('children', () => {
     expect(
       closesWith(running().with(child('c#1', 'kid')).state, complete.status === 'decided' ? complete.events : []),
     ).toBe(false)
-    const finished = decideCommand(story.state, deliver, 'system')
+    const finished = decideCommand(story.state, deliver, 'system', now)
     expect(closesWith(story.state, finished.status === 'decided' ? finished.events : [])).toBe(true)
   })
   it('are delivered to their parent before they close', () => {
@@ -264,7 +265,7 @@ describe('cancelling', () => {
   const cancel = { type: 'CancelExecution', data: { reason: 'enough' } } as const
   it('ends the run and closes it when it owes nothing', () => {
     const story = running()
-    const decision = decideCommand(story.state, cancel, 'key:k')
+    const decision = decideCommand(story.state, cancel, 'key:k', now)
     expect(typesOf(decision)).toEqual(['ExecutionCancelled'])
     expect(closesWith(story.state, decision.status === 'decided' ? decision.events : [])).toBe(true)
   })

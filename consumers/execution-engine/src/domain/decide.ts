@@ -3,6 +3,7 @@ import { errorCatalogue, isTerminal } from '@omium/schemas'
 import { type Decision, decided, intentsInDoubt, nothingToDecide, refused } from './decision.ts'
 import { decisionIn } from './entries.ts'
 import { deadlineOf, dispatchableFrom, type ExecutionState } from './execution.ts'
+import { mayRetry, retryDelayMs } from './retry.ts'
 
 /**
  * One pure function per command, and per thing that happens to a run from inside the engine: a slot, a loss, a clock.
@@ -24,8 +25,60 @@ export const failureOf = (code: keyof typeof errorCatalogue, detail: string): Fa
   retryable: errorCatalogue[code].retryable,
 })
 
+/** How long a failed run waits for its recovery before it fails after all. */
+export const recoveryPatienceMs = 24 * 3_600_000
+
+/** The run failed: for good, or until its recovery decides. Past its time limit nothing is left to recover. */
+export const failed = (
+  state: ExecutionState,
+  error: Failure,
+  nowMs: number,
+  rerun?: readonly string[],
+): ExecutionEvent => {
+  const attempt = state.attempt > 0 && { attempt: state.attempt }
+  const deadline = deadlineOf(state)
+  if (!state.options.recovery || (deadline !== null && deadline <= nowMs)) {
+    return { type: 'ExecutionFailed', data: { ...attempt, error } }
+  }
+  return {
+    type: 'RecoveryAwaited',
+    data: {
+      incident: state.incidents + 1,
+      ...attempt,
+      error,
+      giveUpAt: nowMs + recoveryPatienceMs,
+      ...(rerun && { rerun: [...rerun] }),
+    },
+  }
+}
+
+/** The live attempt ends with an error of the agent's code: another attempt, a recovery, or the end. */
+export const failAttempt = (
+  state: ExecutionState,
+  error: Failure,
+  nowMs: number,
+  rerun?: readonly string[],
+): Decision => {
+  const { attempt, options } = state
+  const tries = state.failedAttempts + 1
+  const doubts = intentsInDoubt(state)
+  // code that threw outside of a step is what this policy is for; everything else says itself whether it may pass
+  const mayPass = error.retryable || error.code === 'agent_threw'
+  if (options.retry && mayPass && mayRetry(options.retry, tries, error)) {
+    const retryAt = nowMs + retryDelayMs(options.retry, tries, `${state.tenant}/${state.executionId}`)
+    const data = { attempt, error, retryAt, ...(rerun && { rerun: [...rerun] }) }
+    return decided({ type: 'AttemptFailed', data }, ...doubts)
+  }
+  return decided(...doubts, failed(state, error, nowMs, rerun))
+}
+
 /** Decides any execution command; `by` is the envelope's actor. */
-export const decideCommand = (state: ExecutionState | undefined, command: ExecutionCommand, by: string): Decision => {
+export const decideCommand = (
+  state: ExecutionState | undefined,
+  command: ExecutionCommand,
+  by: string,
+  nowMs: number,
+): Decision => {
   switch (command.type) {
     case 'StartExecution':
       return startExecution(state, command.data)
@@ -39,6 +92,12 @@ export const decideCommand = (state: ExecutionState | undefined, command: Execut
       return resumeExecution(state, by)
     case 'CancelExecution':
       return cancelExecution(state, command.data, by)
+    case 'RollBackExecution':
+      return rollBackExecution(state, command.data, by)
+    case 'InterruptExecution':
+      return interruptExecution(state, command.data, nowMs)
+    case 'RecoverExecution':
+      return recoverExecution(state, command.data, by, nowMs)
     case 'ResolveStepOutcome':
       return resolveStepOutcome(state, command.data, by)
     case 'DeliverChildOutcome':
@@ -50,7 +109,7 @@ export const decideCommand = (state: ExecutionState | undefined, command: Execut
 
 export const startExecution = (state: ExecutionState | undefined, data: CommandOf<'StartExecution'>): Decision => {
   if (!state) {
-    const { executionId, agentId, input, requestHash, options, parent, forkedFrom } = data
+    const { executionId, agentId, input, requestHash, options, parent, forkedFrom, overrides } = data
     return decided({
       type: 'ExecutionRequested',
       data: {
@@ -61,6 +120,7 @@ export const startExecution = (state: ExecutionState | undefined, data: CommandO
         options,
         ...(parent && { parent }),
         ...(forkedFrom && { forkedFrom }),
+        ...(overrides && { overrides }),
       },
     })
   }
@@ -106,6 +166,10 @@ export const pauseExecution = (
   if (!state) return unknown
   if (isTerminal(state.status)) return finished(state)
   if (state.status === 'paused') return refused('execution_paused', `execution ${state.executionId} is already paused`)
+  if (state.status === 'recovering') {
+    const detail = `execution ${state.executionId} stands still already: it failed and waits for its recovery`
+    return refused('execution_recovering', detail)
+  }
   return decided(...intentsInDoubt(state), {
     type: 'ExecutionPaused',
     data: { by, ...(data.reason !== undefined && { reason: data.reason }) },
@@ -135,6 +199,91 @@ export const cancelExecution = (
   })
 }
 
+/** Whether a roll back can go to this path: a settled one, or one that the run may have taken over from another. */
+const isPoint = (state: ExecutionState, toPath: string | null): boolean =>
+  toPath === null || state.settled.has(toPath) || (state.seed !== null && !state.open.has(toPath))
+
+const rolledBack = (
+  state: ExecutionState,
+  { toPath, reason, overrides }: CommandOf<'RollBackExecution'>,
+  by: string,
+): ExecutionEvent => ({
+  type: 'ExecutionRolledBack',
+  data: {
+    toPath,
+    generation: state.generation + 1,
+    by,
+    ...(reason !== undefined && { reason }),
+    ...(overrides && { overrides }),
+  },
+})
+
+const noPoint = (state: ExecutionState, toPath: string | null) =>
+  refused('step_unknown', `execution ${state.executionId} has recorded no result at ${toPath}`)
+
+export const rollBackExecution = (
+  state: ExecutionState | undefined,
+  data: CommandOf<'RollBackExecution'>,
+  by: string,
+): Decision => {
+  if (!state) return unknown
+  if (isTerminal(state.status)) return finished(state)
+  if (!isPoint(state, data.toPath)) return noPoint(state, data.toPath)
+  return decided(...intentsInDoubt(state), rolledBack(state, data, by))
+}
+
+export const interruptExecution = (
+  state: ExecutionState | undefined,
+  { error }: CommandOf<'InterruptExecution'>,
+  nowMs: number,
+): Decision => {
+  if (!state) return unknown
+  if (isTerminal(state.status)) return finished(state)
+  if (state.worker === null) {
+    const detail = `execution ${state.executionId} is ${state.status}; there is nothing to interrupt`
+    return refused('execution_not_running', detail)
+  }
+  return failAttempt(state, error, nowMs)
+}
+
+export const recoverExecution = (
+  state: ExecutionState | undefined,
+  { incident, action, reason }: CommandOf<'RecoverExecution'>,
+  by: string,
+  nowMs: number,
+): Decision => {
+  if (!state) return unknown
+  if (isTerminal(state.status)) return finished(state)
+  const { recovery } = state
+  if (recovery?.incident !== incident) {
+    const awaited = recovery ? `waits for a decision about incident ${recovery.incident}` : `is ${state.status}`
+    const detail = `execution ${state.executionId} ${awaited}; incident ${incident} is not open`
+    return refused('execution_not_recovering', detail)
+  }
+  if (action.type === 'give_up') {
+    const attempt = state.attempt > 0 && { attempt: state.attempt }
+    return decided({ type: 'ExecutionFailed', data: { ...attempt, error: recovery.error } })
+  }
+  if (action.type === 'hold' && action.untilMs <= nowMs) {
+    return refused('invalid_request', `untilMs: ${new Date(action.untilMs).toISOString()} is over already`)
+  }
+  const recovered: ExecutionEvent = {
+    type: 'ExecutionRecovered',
+    data: { incident, action, by, ...(reason !== undefined && { reason }) },
+  }
+  if (action.type !== 'roll_back') return decided(recovered)
+  if (!isPoint(state, action.toPath)) return noPoint(state, action.toPath)
+  return decided(rolledBack(state, { toPath: action.toPath, reason }, by), recovered)
+}
+
+/** The time in which somebody might have decided about a recovery is over. */
+export const giveUpRecovery = (state: ExecutionState, nowMs: number): Decision => {
+  const { recovery } = state
+  if (!recovery || recovery.giveUpAt > nowMs) return nothingToDecide
+  const attempt = state.attempt > 0 && { attempt: state.attempt }
+  return decided({ type: 'ExecutionFailed', data: { ...attempt, error: recovery.error } })
+}
+
 export const resolveStepOutcome = (
   state: ExecutionState | undefined,
   data: CommandOf<'ResolveStepOutcome'>,
@@ -158,8 +307,8 @@ export const deliverChildOutcome = (
 ): Decision => {
   if (!state) return unknown
   const { path, childId, outcome } = data
-  const entry = state.open.get(path)
-  if (entry?.type !== 'child' || entry.childId !== childId) return nothingToDecide
+  const entry = state.abandoned.get(childId) ?? state.open.get(path)
+  if (entry?.type !== 'child' || entry.childId !== childId || entry.path !== path) return nothingToDecide
   return decided({ type: 'ChildFinished', data: { path, childId, outcome } })
 }
 
@@ -189,7 +338,7 @@ export const startAttempt = (
 export type LossReason = Extract<ExecutionEvent, { type: 'AttemptLost' }>['data']['reason']
 
 /** The worker of the live attempt is gone. */
-export const loseAttempt = (state: ExecutionState, reason: LossReason, detail?: string): Decision => {
+export const loseAttempt = (state: ExecutionState, reason: LossReason, nowMs: number, detail?: string): Decision => {
   if (state.worker === null) return nothingToDecide
   const lost: ExecutionEvent = {
     type: 'AttemptLost',
@@ -203,10 +352,7 @@ export const loseAttempt = (state: ExecutionState, reason: LossReason, detail?: 
   const events = [lost, ...intentsInDoubt(state)]
   if (reason !== 'engine_restarted' && state.lostAttempts >= maxLostAttempts) {
     const detail = `${state.lostAttempts + 1} attempts in a row were lost without a new result; the run seems to kill its workers`
-    events.push({
-      type: 'ExecutionFailed',
-      data: { attempt: state.attempt, error: failureOf('attempts_exhausted', detail) },
-    })
+    events.push(failed(state, failureOf('attempts_exhausted', detail), nowMs))
   }
   return decided(...events)
 }

@@ -8,7 +8,7 @@ import type { ExecutionOptions, ExecutionOutcome, Failure, Payload } from '@omiu
 /** `signal` is a received signal's payload, which user code sees wrapped as a wait's value. */
 export type EntryResult =
   | { readonly type: 'value'; readonly payload: Payload }
-  | { readonly type: 'signal'; readonly payload: Payload }
+  | { readonly type: 'signal'; readonly payload: Payload; readonly signalId: string; readonly name: string }
   | { readonly type: 'error'; readonly error: Failure }
 
 export interface SettledEntry {

@@ -1,5 +1,14 @@
-import type { ExecutionEvent, ExecutionOptions, ExecutionOutcome, ExecutionStatus, Payload } from '@omium/schemas'
-import { isTerminal } from '@omium/schemas'
+import type {
+  ExecutionEvent,
+  ExecutionOptions,
+  ExecutionOutcome,
+  ExecutionStatus,
+  Failure,
+  Payload,
+  RecoveryAction,
+  RunOverrides,
+} from '@omium/schemas'
+import { anyRequest, isTerminal } from '@omium/schemas'
 import {
   approvalResult,
   childResult,
@@ -21,7 +30,10 @@ import { unitHash } from './retry.ts'
  * 2. A path is in `settled` or in `open`, never in both.
  * 3. `worker` is set exactly while an attempt is live, which is while the status is `running`.
  * 4. `reservedMicroCredits` is the sum over the open intents, unknown ones included.
- * 5. The fold costs O(1) per event, except for events that end an attempt, which look at what is open.
+ * 5. `openChildren` counts the children that have not reported: the open ones and those that a roll back abandoned.
+ * 6. `recovery` is set exactly while the status is `recovering`.
+ * 7. The fold costs O(1) per event, except for events that end an attempt, which look at what is open, and roll
+ *    backs, which look at everything.
  */
 export interface ExecutionState {
   readonly tenant: string
@@ -34,12 +46,22 @@ export interface ExecutionState {
   readonly parent: { readonly executionId: string; readonly path: string } | null
   /** journal entries taken over from another run; they come before the run's own */
   readonly seed: Payload | null
+  /** the last of those that still counts after a roll back; null: all of them */
+  seedUpto: string | null
+  /** what a simulated run is answered from */
+  readonly recordings: Payload | null
+  /** what attempts do otherwise than the code says */
+  overrides: RunOverrides | null
   readonly requestedAt: number
 
   status: ExecutionStatus
   /** the last attempt that was handed to a worker, 0 before the first; fences every smaller one */
   attempt: number
   worker: string | null
+  /** the worker of the last attempt, also when it has ended */
+  lastWorker: string | null
+  /** the next attempt had better go to another worker than this one */
+  avoidedWorker: string | null
   /** attempts that the agent's code failed */
   failedAttempts: number
   /** attempts lost in a row without a single new result */
@@ -58,11 +80,26 @@ export interface ExecutionState {
   readonly signalIds: Set<string>
 
   openChildren: number
+  /** children behind a roll back that have not reported, by child id; they are owed their end */
+  readonly abandoned: Map<string, OpenChild>
+  /** roll backs so far */
+  generation: number
+  /** failures so far that waited for a recovery */
+  incidents: number
+  recovery: AwaitedRecovery | null
   spentMicroCredits: number
   reservedMicroCredits: number
   permit: 'none' | 'awaiting' | 'held' | 'returned'
   delivered: boolean
   outcome: ExecutionOutcome | null
+}
+
+export interface AwaitedRecovery {
+  readonly incident: number
+  readonly error: Failure
+  /** ms since the epoch */
+  readonly giveUpAt: number
+  readonly rerun: readonly string[] | null
 }
 
 export interface EventContext {
@@ -84,10 +121,15 @@ const requested = (data: DataOf<'ExecutionRequested'>, context: EventContext): E
   options: data.options,
   parent: data.parent ?? null,
   seed: data.forkedFrom?.seed ?? null,
+  seedUpto: null,
+  recordings: data.forkedFrom?.recordings ?? null,
+  overrides: data.overrides ?? null,
   requestedAt: context.time,
   status: data.options.concurrency ? 'awaiting_permit' : 'queued',
   attempt: 0,
   worker: null,
+  lastWorker: null,
+  avoidedWorker: null,
   failedAttempts: 0,
   lostAttempts: 0,
   notBefore: 0,
@@ -98,6 +140,10 @@ const requested = (data: DataOf<'ExecutionRequested'>, context: EventContext): E
   signals: new Map(),
   signalIds: new Set(),
   openChildren: 0,
+  abandoned: new Map(),
+  generation: 0,
+  incidents: 0,
+  recovery: null,
   spentMicroCredits: 0,
   reservedMicroCredits: 0,
   permit: data.options.concurrency ? 'awaiting' : 'none',
@@ -137,6 +183,8 @@ const apply = (
       state.status = 'running'
       state.attempt = event.data.attempt
       state.worker = event.data.workerId
+      state.lastWorker = event.data.workerId
+      state.avoidedWorker = null
       state.notBefore = 0
       state.resolvedInAttempt = false
       return
@@ -229,7 +277,7 @@ const apply = (
       removeFrom(state.waits, entry.name, (p) => p === path)
       const signal =
         signalId === undefined ? undefined : removeFrom(state.signals, entry.name, (s) => s.signalId === signalId)
-      settleOpen(state, path, signal ? { type: 'signal', payload: signal.payload } : timedOutWait)
+      settleOpen(state, path, signal ? { type: 'signal', ...signal, name: entry.name } : timedOutWait)
       wake(state)
       return
     }
@@ -254,7 +302,12 @@ const apply = (
     }
     case 'ChildFinished': {
       const { path, childId, outcome } = event.data
-      if (state.open.get(path)?.type !== 'child') return
+      if (state.abandoned.delete(childId)) {
+        state.openChildren--
+        return
+      }
+      const entry = state.open.get(path)
+      if (entry?.type !== 'child' || entry.childId !== childId) return
       state.openChildren--
       if (isTerminal(state.status)) state.open.delete(path)
       else {
@@ -286,11 +339,24 @@ const apply = (
       endAttempt(state, 'queued')
       forgetFailedSteps(state, event.data.rerun)
       return
+    case 'RecoveryAwaited': {
+      const { incident, error, giveUpAt, rerun } = event.data
+      endAttempt(state, 'recovering')
+      state.incidents = incident
+      state.recovery = { incident, error, giveUpAt, rerun: rerun ?? null }
+      return
+    }
+    case 'ExecutionRecovered':
+      recover(state, event.data.action, time)
+      return
+    case 'ExecutionRolledBack':
+      rollBack(state, event.data)
+      return
     case 'ExecutionPaused':
       endAttempt(state, 'paused')
       return
     case 'ExecutionResumed':
-      state.status = state.permit === 'awaiting' ? 'awaiting_permit' : 'queued'
+      state.status = readyStatus(state)
       return
 
     case 'ExecutionCompleted':
@@ -358,7 +424,7 @@ const awaitsSomething = (state: ExecutionState): boolean => {
 }
 
 /** Steps that only ran go back to what they were before; intents stay open until a `StepOutcomeUnknown` says so. */
-const endAttempt = (state: ExecutionState, next: 'queued' | 'suspended' | 'paused'): void => {
+const endAttempt = (state: ExecutionState, next: 'queued' | 'suspended' | 'paused' | 'recovering'): void => {
   state.status = next
   state.worker = null
   for (const entry of state.open.values()) {
@@ -381,11 +447,87 @@ const forgetFailedSteps = (state: ExecutionState, rerun: readonly string[] | und
   }
 }
 
+const readyStatus = (state: ExecutionState): 'awaiting_permit' | 'queued' =>
+  state.permit === 'awaiting' ? 'awaiting_permit' : 'queued'
+
+const override = (state: ExecutionState, overrides: RunOverrides | undefined): void => {
+  if (!overrides) return
+  const models = { ...state.overrides?.models, ...overrides.models }
+  state.overrides = { ...state.overrides, ...overrides, ...(Object.keys(models).length > 0 && { models }) }
+}
+
+const recover = (state: ExecutionState, action: RecoveryAction, time: number): void => {
+  if (action.type === 'hold') {
+    if (state.recovery) state.recovery = { ...state.recovery, giveUpAt: action.untilMs }
+    return
+  }
+  if (action.type === 'retry') {
+    forgetFailedSteps(state, action.rerun ?? state.recovery?.rerun ?? undefined)
+    state.notBefore = time + action.delayMs
+    state.avoidedWorker = action.avoidWorker ? state.lastWorker : null
+    override(state, action.overrides)
+  } else if (action.type === 'roll_back') {
+    // the roll back itself is an event of its own, just before this one
+    state.notBefore = time + action.delayMs
+    override(state, action.overrides)
+  } else if (action.type === 'settle') {
+    const earlier = state.settled.get(action.path) ?? state.open.get(action.path)
+    const kind = earlier ? ('kind' in earlier ? earlier.kind : earlier.type) : 'step'
+    releaseReserve(state, action.path)
+    // at its place when it has one: what was recorded after the failure stays after it
+    if (!state.settled.has(action.path)) state.open.delete(action.path)
+    const { path, output } = action
+    const requestHash = earlier?.requestHash ?? anyRequest
+    state.settled.set(path, { path, kind, requestHash, result: valueResult(output) })
+  }
+  state.status = readyStatus(state)
+  state.recovery = null
+  state.lostAttempts = 0
+}
+
+/** The seed of a run stands before everything that the run recorded itself: a path that is not in `settled` is in there. */
+const rollBack = (state: ExecutionState, { toPath, generation, overrides }: DataOf<'ExecutionRolledBack'>): void => {
+  const ownPoint = toPath !== null && state.settled.has(toPath)
+  if (toPath !== null && !ownPoint) state.seedUpto = toPath
+  const returned: { name: string; signalId: string; payload: Payload }[] = []
+  let behind = !ownPoint
+  for (const { path, result } of [...state.settled.values()]) {
+    if (behind) {
+      state.settled.delete(path)
+      if (result.type === 'signal') returned.push(result)
+    }
+    if (path === toPath) behind = true
+  }
+  for (const { name, signalId, payload } of returned.reverse()) {
+    const later = state.signals.get(name) ?? []
+    state.signals.set(name, [{ signalId, payload }, ...later])
+  }
+  for (const entry of state.open.values()) {
+    if (entry.type === 'child') state.abandoned.set(entry.childId, entry)
+    // nobody will say any more whether the effect was made and what it cost: the worst case is what was reserved for it
+    else if ((entry.type === 'step' || entry.type === 'unknown') && entry.intent) {
+      state.spentMicroCredits += entry.intent.reservedMicroCredits
+    }
+  }
+  state.open.clear()
+  state.waits.clear()
+  state.reservedMicroCredits = 0
+  state.worker = null
+  state.failedAttempts = 0
+  state.lostAttempts = 0
+  state.notBefore = 0
+  state.generation = generation
+  state.recovery = null
+  if (state.status !== 'paused') state.status = readyStatus(state)
+  override(state, overrides)
+}
+
 /** A finished run keeps only what it owes to others: children to stop, an outcome to deliver, a permit to return. */
 const finish = (state: ExecutionState, outcome: ExecutionOutcome): void => {
   state.status = outcome.status
   state.outcome = outcome
   state.worker = null
+  state.recovery = null
   state.settled.clear()
   state.waits.clear()
   state.signals.clear()
@@ -403,9 +545,9 @@ const removeFrom = <T>(queues: Map<string, T[]>, name: string, matches: (item: T
   return item
 }
 
-/** Children that have not reported back. */
+/** Children that have not reported back, without those that a roll back abandoned. */
 export const openChildren = (state: ExecutionState): OpenChild[] =>
-  state.openChildren === 0 ? [] : [...state.open.values()].filter((entry) => entry.type === 'child')
+  state.openChildren === state.abandoned.size ? [] : [...state.open.values()].filter((entry) => entry.type === 'child')
 
 /** When the run times out as a whole, ms since the epoch. */
 export const deadlineOf = (state: ExecutionState): number | null =>

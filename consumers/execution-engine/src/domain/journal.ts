@@ -16,6 +16,12 @@ export const journalOf = (state: ExecutionState): RecordedEntry[] => {
   return entries
 }
 
+/** What a run still has of the results that it took over, after a roll back to one of them; `upto` null: all of them. */
+export const seedEntries = (seed: readonly JournalEntry[], upto: string | null): readonly JournalEntry[] => {
+  const point = upto === null ? -1 : seed.findIndex(({ path }) => path === upto)
+  return point < 0 ? seed : seed.slice(0, point + 1)
+}
+
 /** The stored value that has to be opened before the entry can travel, if it has one. */
 export const payloadOf = (entry: RecordedEntry): Payload | null =>
   'result' in entry && entry.result.type !== 'error' ? entry.result.payload : null

@@ -40,12 +40,19 @@ const startChild = (state: ExecutionState, child: OpenChild): OwedCommand => ({
   receipt: null,
 })
 
+const whyCancelled = (state: ExecutionState, child: OpenChild): string =>
+  `its parent ${state.executionId} ${state.abandoned.has(child.childId) ? 'was rolled back' : `is ${state.status}`}`
+
 const cancelChild = (state: ExecutionState, child: OpenChild): OwedCommand => ({
   id: idOf('cancel', state.tenant, state.executionId, child.path, child.childId),
   to: { type: 'execution', id: child.childId },
-  command: { type: 'CancelExecution', data: { reason: `its parent ${state.executionId} is ${state.status}` } },
+  command: { type: 'CancelExecution', data: { reason: whyCancelled(state, child) } },
   receipt: null,
 })
+
+/** Started before it is cancelled, as for a finished run: a child that never was could not report its end. */
+const endAbandoned = (state: ExecutionState): OwedCommand[] =>
+  [...state.abandoned.values()].flatMap((child) => [startChild(state, child), cancelChild(state, child)])
 
 const deliverOutcome = (state: ExecutionState): OwedCommand[] => {
   const { parent, outcome, delivered } = state
@@ -81,6 +88,7 @@ const permitCommand = (state: ExecutionState): OwedCommand[] => {
 export const owedBy = (state: ExecutionState): OwedCommand[] => {
   const children = openChildren(state)
   const owed = children.map((child) => startChild(state, child))
+  owed.push(...endAbandoned(state))
   // A finished run waits for its children to report. One that was never started could not, so it is started first.
   if (isTerminal(state.status))
     owed.push(...children.map((child) => cancelChild(state, child)), ...deliverOutcome(state))
@@ -93,6 +101,7 @@ export const owedAfter = (state: ExecutionState, events: readonly ExecutionEvent
   const owed: OwedCommand[] = []
   for (const { type, data } of events) {
     if (type === 'ExecutionRequested') owed.push(...permitCommand(state))
+    else if (type === 'ExecutionRolledBack') owed.push(...endAbandoned(state))
     else if (type === 'ChildRequested') {
       const child = state.open.get(data.path)
       if (child?.type === 'child') owed.push(startChild(state, child))

@@ -1,4 +1,4 @@
-import type { ExecutionCommand, PermitEvent } from '@omium/schemas'
+import type { ExecutionCommand, PermitEvent, RecoveryAction } from '@omium/schemas'
 import { executionEvents, isTerminal } from '@omium/schemas'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -10,6 +10,7 @@ import {
   flaky,
   foldAll,
   given,
+  now,
   requestedWith,
   signal,
   startedStep,
@@ -56,6 +57,25 @@ const command: fc.Arbitrary<ExecutionCommand> = fc.oneof(
     }),
   ),
   fc.constantFrom<ExecutionCommand>({ type: 'PauseExecution', data: {} }, { type: 'ResumeExecution', data: {} }),
+  fc.option(path).map((p): ExecutionCommand => ({ type: 'RollBackExecution', data: { toPath: p } })),
+  fc.constant<ExecutionCommand>({
+    type: 'InterruptExecution',
+    data: { error: { code: 'agent_threw', detail: 'x', retryable: false } },
+  }),
+  fc
+    .tuple(
+      fc.integer({ min: 1, max: 3 }),
+      fc.oneof(
+        fc.constantFrom<RecoveryAction>(
+          { type: 'retry', delayMs: 0, avoidWorker: true },
+          { type: 'hold', untilMs: now + 1_000 },
+          { type: 'give_up' },
+        ),
+        path.map((p): RecoveryAction => ({ type: 'settle', path: p, output: { inline: 3 } })),
+        path.map((p): RecoveryAction => ({ type: 'roll_back', toPath: p, delayMs: 0 })),
+      ),
+    )
+    .map(([incident, action]): ExecutionCommand => ({ type: 'RecoverExecution', data: { incident, action } })),
 )
 type Happening =
   | { do: 'ask'; request: WorkerRequest }
@@ -72,12 +92,12 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
 )
 
 const live = (happenings: Happening[]) => {
-  const story = given(requestedWith({ budgetMicroCredits: 100, retry: flaky }))
+  const story = given(requestedWith({ budgetMicroCredits: 100, retry: flaky, recovery: { policy: 'default' } }))
   for (const h of happenings) {
     if (h.do === 'ask') story.ask(h.request)
     else if (h.do === 'command') story.command(h.command)
     else if (h.do === 'dispatch') story.take(startAttempt(story.state, { id: 'w', runtime: 'node' }, story.nowMs))
-    else if (h.do === 'lose') story.take(loseAttempt(story.state, 'disconnected'))
+    else if (h.do === 'lose') story.take(loseAttempt(story.state, 'disconnected', now))
     else story.after(h.ms).take(elapse(story.state, h.path, story.nowMs))
   }
   return story
@@ -96,7 +116,9 @@ describe('any life of an execution', () => {
         if (!isTerminal(state.status)) {
           expect(state.reservedMicroCredits).toBe(intents.reduce((sum, i) => sum + i.reservedMicroCredits, 0))
         }
-        expect(state.openChildren).toBe([...state.open.values()].filter((e) => e.type === 'child').length)
+        const open = [...state.open.values()].filter((e) => e.type === 'child').length
+        expect(state.openChildren).toBe(open + state.abandoned.size)
+        expect(state.recovery !== null).toBe(state.status === 'recovering')
         // an intent is open only while its attempt is: afterwards it is in doubt
         if (state.worker === null) expect([...state.open.values()].some((e) => e.type === 'step')).toBe(false)
       }),

@@ -4,6 +4,7 @@ import {
   completedStep,
   failedStep,
   flaky,
+  now,
   running,
   signal,
   startedAs,
@@ -72,7 +73,7 @@ describe('steps', () => {
   })
   it('keep their try over a lost worker', () => {
     const story = running().with(failedStep('a#1'), startedStep('a#1', undefined, 2))
-    story.take(loseAttempt(story.state, 'disconnected'))
+    story.take(loseAttempt(story.state, 'disconnected', now))
     expect(story.state.open.get('a#1')).toMatchObject({ type: 'retrying', stepAttempt: 2 })
   })
 })
@@ -81,7 +82,7 @@ describe('effects', () => {
   it('get a key that stays the same over attempts', () => {
     const story = running()
     const first = story.ask(startedStep('pay#1', 0))
-    story.take(loseAttempt(story.state, 'disconnected'))
+    story.take(loseAttempt(story.state, 'disconnected', now))
     story.with({ type: 'ResolveStepOutcome', data: { path: 'pay#1', resolution: { status: 'retry' } } }, startedAs(2))
     const second = story.ask(startedStep('pay#1', 0, 2))
     expect(first).toMatchObject({ idempotencyKey: expect.stringMatching(/^idem_/) })
@@ -96,7 +97,7 @@ describe('effects', () => {
   })
   it('in doubt may be reconciled by the worker', () => {
     const story = running().with(startedStep('pay#1', 5))
-    story.take(loseAttempt(story.state, 'disconnected'))
+    story.take(loseAttempt(story.state, 'disconnected', now))
     story.with(startedAs(2))
     expect(
       story.ask({

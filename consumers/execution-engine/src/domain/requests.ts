@@ -1,5 +1,6 @@
 import type { ExecutionEvent, ExecutionOptions, Failure, Payload, RetryPolicy, StepKind, Usage } from '@omium/schemas'
-import { hashJson, isTerminal } from '@omium/schemas'
+import { anyRequest, hashJson, isTerminal, longestCallerId } from '@omium/schemas'
+import { failAttempt } from './decide.ts'
 import { type Decision, decided, intentsInDoubt, nothingToDecide, type Refused, refused } from './decision.ts'
 import type { OpenEntry } from './entries.ts'
 import { errorResult } from './entries.ts'
@@ -99,7 +100,7 @@ export const decideRequest = (
         data: { attempt, output: request.output },
       })
     case 'fail':
-      return fail(state, request, nowMs)
+      return failAttempt(state, request.error, nowMs, request.rerun)
     case 'suspend':
       return suspend(state, request.reason)
   }
@@ -130,7 +131,7 @@ const recorded = (
   const settled = state.settled.get(at.path)
   const entry = settled ?? state.open.get(at.path)
   if (!entry) return null
-  if (entry.requestHash !== at.requestHash) {
+  if (entry.requestHash !== at.requestHash && entry.requestHash !== anyRequest) {
     const detail = `${at.path} is recorded with request ${entry.requestHash}, the code now asks ${at.requestHash}; bring the code back to what was recorded, or fork the run before this step`
     return refused('replay_mismatch', detail)
   }
@@ -160,9 +161,18 @@ const stepRefOf = (state: ExecutionState, step: Step) => ({
   requestHash: step.requestHash,
 })
 
-/** One key for one effect: the same over every try and attempt, different for every run. */
-const idempotencyKeyOf = (state: ExecutionState, path: string): string =>
-  `idem_${hashJson([state.tenant, state.executionId, path]).slice(0, 40)}`
+/** One key for one effect: the same over every try and attempt, different for every run and after every roll back. */
+const idempotencyKeyOf = ({ tenant, executionId, generation }: ExecutionState, path: string): string =>
+  `idem_${hashJson([tenant, executionId, path, ...(generation > 0 ? [generation] : [])]).slice(0, 40)}`
+
+/** A child that runs again after a roll back is another one, also where the code chose its id. */
+const childIdIn = ({ generation }: ExecutionState, childId: string): string => {
+  if (generation === 0) return childId
+  const suffix = `.g${generation}`
+  return childId.length + suffix.length <= longestCallerId
+    ? `${childId}${suffix}`
+    : `${childId.slice(0, 80)}.${hashJson(childId).slice(0, 16)}${suffix}`
+}
 
 const stepStarted = (state: ExecutionState, request: RequestOf<'step_started'>): Decision => {
   const earlier = state.open.get(request.path)
@@ -299,7 +309,7 @@ const waitStart = (state: ExecutionState, request: RequestOf<'wait_start'>, nowM
   return {
     status: 'decided',
     events: [started, { type: 'WaitResolved', data: { path, signalId: signal.signalId } }],
-    entry: { path, kind: 'wait', requestHash, result: { type: 'signal', payload: signal.payload } },
+    entry: { path, kind: 'wait', requestHash, result: { type: 'signal', ...signal, name } },
   }
 }
 
@@ -324,25 +334,13 @@ const approvalRequest = (state: ExecutionState, request: RequestOf<'approval_req
 const childStart = (state: ExecutionState, request: RequestOf<'child_start'>): Decision => {
   const known = recorded(state, request, () => false)
   if (known) return known
-  const { path, requestHash, childId, agentId, input, options } = request
+  const { path, requestHash, agentId, input, options } = request
+  const childId = childIdIn(state, request.childId)
   if (childId === state.executionId) return refused('protocol_violation', 'an execution cannot be its own child')
   return decided({
     type: 'ChildRequested',
     data: { attempt: state.attempt, path, requestHash, childId, agentId, input, options },
   })
-}
-
-const fail = (state: ExecutionState, { error, rerun }: RequestOf<'fail'>, nowMs: number): Decision => {
-  const { attempt, options } = state
-  const tries = state.failedAttempts + 1
-  const doubts = intentsInDoubt(state)
-  // code that threw outside of a step is what this policy is for; everything else says itself whether it may pass
-  const mayPass = error.retryable || error.code === 'agent_threw'
-  if (options.retry && mayPass && mayRetry(options.retry, tries, error)) {
-    const retryAt = nowMs + retryDelayMs(options.retry, tries, `${state.tenant}/${state.executionId}`)
-    return decided({ type: 'AttemptFailed', data: { attempt, error, retryAt, ...(rerun && { rerun }) } }, ...doubts)
-  }
-  return decided(...doubts, { type: 'ExecutionFailed', data: { attempt, error } })
 }
 
 const suspend = (state: ExecutionState, reason: 'waiting' | 'drained'): Decision => {

@@ -16,6 +16,7 @@ export const encodeExecution = (state: ExecutionState): EncodedExecution => ({
   waits: [...state.waits],
   signals: [...state.signals],
   signalIds: [...state.signalIds],
+  abandoned: [...state.abandoned],
 })
 
 export const decodeExecution = (encoded: EncodedExecution): ExecutionState => ({
@@ -25,6 +26,7 @@ export const decodeExecution = (encoded: EncodedExecution): ExecutionState => ({
   waits: new Map(encoded.waits),
   signals: new Map(encoded.signals),
   signalIds: new Set(encoded.signalIds),
+  abandoned: new Map(encoded.abandoned),
 })
 
 export type EncodedPool = Plain<PermitPool>

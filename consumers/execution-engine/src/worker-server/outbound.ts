@@ -39,7 +39,9 @@ export class Outbound implements WorkerLink {
     this.#push(JSON.stringify(message))
   }
 
-  assign({ executionId, attempt, agentId, input, deadlineAt, budgetMicroCredits, journal }: Assignment): void {
+  assign(assignment: Assignment): void {
+    const { executionId, attempt, agentId, input, deadlineAt, budgetMicroCredits, journal } = assignment
+    const { overrides, simulate, recordings, generation } = assignment
     this.send({
       type: 'assign',
       executionId,
@@ -49,6 +51,10 @@ export class Outbound implements WorkerLink {
       ...(deadlineAt !== null && { deadlineAt }),
       ...(budgetMicroCredits !== null && { budgetMicroCredits }),
       journalEntries: journal.length,
+      ...(overrides && { overrides }),
+      ...(simulate && { simulate }),
+      ...(recordings && { recordings: [...recordings] }),
+      ...(generation > 0 && { generation }),
     })
     const head = `{"type":"journal","executionId":${JSON.stringify(executionId)},"attempt":${attempt},"entries":[`
     let entries: string[] = []

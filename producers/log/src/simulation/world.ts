@@ -1,3 +1,5 @@
+import TinyQueue from 'tinyqueue'
+
 /**
  * Virtual time and a seeded scheduler: everything asynchronous in a simulation is a task here.
  *
@@ -46,6 +48,8 @@ interface Task {
   readonly run: () => void
 }
 
+const dueFirst = (a: Task, b: Task): number => a.dueMs - b.dueMs || a.order - b.order
+
 /** A process of the simulated installation: what stops when it crashes. */
 export class Process {
   readonly name: string
@@ -62,7 +66,7 @@ export class Process {
 export class World {
   nowMs = 0
   readonly random: Random
-  readonly #heap: Task[] = []
+  readonly #tasks = new TinyQueue<Task>([], dueFirst)
   #order = 0
   #running = false
   #wake: (() => void) | undefined
@@ -121,7 +125,7 @@ export class World {
       if (idle) break
       await new Promise<void>((resolve) => {
         this.#wake = resolve
-        if (this.#heap.length > 0) resolve()
+        if (this.#tasks.length > 0) resolve()
       })
       this.#wake = undefined
     }
@@ -134,40 +138,14 @@ export class World {
   }
 
   #push(dueMs: number, run: () => void): void {
-    const heap = this.#heap
-    const task = { dueMs, order: this.#order++, run }
-    let i = heap.push(task) - 1
-    while (i > 0) {
-      const parent = (i - 1) >> 1
-      if (!before(task, heap[parent] as Task)) break
-      heap[i] = heap[parent] as Task
-      i = parent
-    }
-    heap[i] = task
+    this.#tasks.push({ dueMs, order: this.#order++, run })
   }
 
   #pop(untilMs: number): Task | undefined {
-    const heap = this.#heap
-    const first = heap[0]
-    if (first === undefined || first.dueMs > untilMs) return undefined
-    const last = heap.pop() as Task
-    if (heap.length > 0) {
-      let i = 0
-      for (;;) {
-        let child = 2 * i + 1
-        if (child >= heap.length) break
-        if (child + 1 < heap.length && before(heap[child + 1] as Task, heap[child] as Task)) child++
-        if (!before(heap[child] as Task, last)) break
-        heap[i] = heap[child] as Task
-        i = child
-      }
-      heap[i] = last
-    }
-    return first
+    const first = this.#tasks.peek()
+    return first === undefined || first.dueMs > untilMs ? undefined : this.#tasks.pop()
   }
 }
-
-const before = (a: Task, b: Task): boolean => a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.order < b.order)
 
 /** All promise reactions that are ready have run; real time plays no part. */
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
