@@ -41,6 +41,7 @@ export const errorCatalogue = {
   approval_rejected: { status: 409, retryable: false, title: 'The approval was refused' },
   step_unknown: { status: 404, retryable: false, title: 'The execution has recorded no such step' },
   outcome_not_unknown: { status: 409, retryable: false, title: "This step's outcome is not in doubt" },
+  execution_stalled: { status: 504, retryable: false, title: 'The execution has recorded nothing for too long' },
   attempts_exhausted: { status: 500, retryable: false, title: 'Every allowed attempt failed' },
   // steps
   step_failed: { status: 500, retryable: true, title: 'A step threw' },
@@ -64,6 +65,7 @@ export const errorCatalogue = {
   protocol_unsupported: { status: 426, retryable: false, title: 'The worker protocol version is not supported' },
   protocol_violation: { status: 400, retryable: false, title: 'The worker sent a message that the protocol forbids' },
   attempt_fenced: { status: 409, retryable: false, title: 'A newer attempt owns this execution' },
+  memory_exceeded: { status: 507, retryable: false, title: "The run's process used more memory than it may" },
   worker_lost: { status: 503, retryable: true, title: 'The worker stopped answering' },
   // log
   log_unreachable: { status: 503, retryable: true, title: 'The brokers cannot be reached' },

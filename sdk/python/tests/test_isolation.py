@@ -228,7 +228,7 @@ def test_code_that_never_comes_back_is_ended_with_a_code(stage: Stage) -> None:
     stage.work("--stall-timeout", "1")
     waits = stage.run("waits", agents.waits)
     error = stage.run("run", agents.never_returns).error()
-    assert error["code"] == "attempt_stalled" and 'It was in "tool"' in error["detail"]
+    assert error["code"] == "execution_stalled" and 'It was in "tool"' in error["detail"]
     stage.signal("waits", "go", 1)
     assert waits.output()
 

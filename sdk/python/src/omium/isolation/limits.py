@@ -60,7 +60,9 @@ def memory_exceeded(limit_mb: int, used_bytes: int) -> OmiumError:
 def stalled(stall_s: float, during: str | None) -> OmiumError:
     where = f' It was in "{during}", which had begun and not come back.' if during is not None else ""
     return OmiumError(
-        "attempt_stalled",
+        "execution_stalled",
         f"the code asked for nothing, and did not end, for {stall_s:g} s; its process was ended.{where} Give slow calls a "
         "timeout, or raise the worker's stall timeout",
+        # what hangs once may not hang again: the run's own policy decides
+        retryable=True,
     )
