@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 MARKER_DELAY_MS = 100
 """A step that runs for longer is marked as started, once a try."""
 
+_DELTA_LIMIT = 64 * 1024
+"""Characters of one message of live output."""
+
 _OWN_FAULT = ("payload_too_large", "output_invalid", "budget_exceeded", "invalid_request")
 """Refusals of a result that the step itself is to blame for: they become its recorded failure."""
 
@@ -81,6 +84,10 @@ class StepInfo:
     def cancelled(self) -> bool:
         """The step timed out, or the attempt ended: nothing it returns counts. Async functions are cancelled besides."""
         return not self._step.is_running(self._try_number)
+
+    def show(self, text: str) -> None:
+        """Shows live output to whoever watches the run; it is never recorded. Safe to call from any thread."""
+        self._step.show(self._try_number, text)
 
     def report_usage(self, usage: Usage) -> None:
         """Records what this try cost in the event of its result."""
@@ -198,6 +205,26 @@ class StepCall(Call):
     def is_running(self, try_number: int) -> bool:
         """Whether what that try returns still counts. Safe to ask from any thread."""
         return self._phase == "running" and self._tries == try_number and not self.run.closed
+
+    def show(self, try_number: int, text: str) -> None:
+        """Live output of that try. Safe to call from any thread."""
+        loop = self.run.port.loop
+        try:
+            here = asyncio.get_running_loop() is loop
+        except RuntimeError:
+            here = False
+        if here:
+            self._show(try_number, text)
+        else:
+            # comes before the result of the try, which takes the same way
+            loop.call_soon_threadsafe(self._show, try_number, text, context=contextvars.Context())
+
+    def _show(self, try_number: int, text: str) -> None:
+        if not self.is_running(try_number):
+            return
+        for start in range(0, len(text), _DELTA_LIMIT):
+            part = text[start : start + _DELTA_LIMIT]
+            self.run.port.send({"type": "delta", **self.run.ids, "path": self.path, "text": part})
 
     def abort(self, why: str) -> None:
         """The attempt is over."""
