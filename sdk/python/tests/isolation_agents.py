@@ -131,3 +131,9 @@ async def outputs_much(_: Any, ctx: Context) -> str:
 @omium.agent()
 async def returns_a_set(_: Any, ctx: Context) -> Any:
     return {"state": {"seen": {1, 2}}}
+
+
+@omium.agent()
+async def differs(_: Any, ctx: Context) -> None:
+    await ctx.step(f"in process {os.getpid()}", os.getpid)
+    await ctx.wait_for("go")

@@ -41,6 +41,7 @@ class Stage:
         self.engine = ScriptedEngine()
         self.workers: list[subprocess.Popen[str]] = []
         self.log: list[str] = []
+        self.hello: dict[str, Any] = {}
         self._ids: dict[str, str] = {}
 
     def work(self, *options: str) -> "subprocess.Popen[str]":
@@ -58,6 +59,7 @@ class Stage:
         threading.Thread(target=self._read, args=(worker,), daemon=True).start()
         connected = len(self.engine.sockets)
         until(lambda: len(self.engine.sockets) > connected, "the worker connects")
+        self.hello = next(message for message in self.engine.messages if message["type"] == "hello")
         return worker
 
     def _read(self, worker: "subprocess.Popen[str]") -> None:
@@ -252,3 +254,17 @@ def test_a_worker_that_can_make_no_more_processes_says_so_and_ends(stage: Stage)
     assert worker.wait(10) == 1
     until(lambda: stage.logged("unavailable: the process that runs are forked from died"), "it says why")
     assert finished.error()["code"] == "worker_lost"
+
+
+def test_code_that_does_not_fit_its_history_is_a_mismatch_that_names_the_step(stage: Stage) -> None:
+    stage.work("--resident", "0.05")
+    finished = stage.run("run", agents.differs)
+    until(lambda: any(m["type"] == "suspend" for m in stage.engine.messages), "the run is suspended")
+    stage.signal("run", "go", "now")
+    error = finished.error()
+    assert error["code"] == "replay_mismatch" and "in process" in error["detail"]
+
+
+def test_every_attempt_tells_the_code_that_its_worker_runs(calm: Stage) -> None:
+    assert "code " in str(calm.hello["runtime"])
+    assert all(agent["runtime"] == calm.hello["runtime"] for agent in calm.hello["agents"])

@@ -15,6 +15,7 @@ from .adapters import agent_of, forbid_telemetry
 from .agent import Agent, AnyAgent
 from .errors import OmiumError
 from .worker import Worker
+from .worker.code import code_of
 
 
 def load_agents(targets: Sequence[str]) -> list[AnyAgent]:
@@ -109,6 +110,7 @@ def _worker(arguments: argparse.Namespace) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     sys.path.insert(0, os.getcwd())
     agents = load_agents(arguments.targets)
+    code = code_of(arguments.targets)
     worker = Worker(
         agents,
         slots=arguments.slots,
@@ -116,9 +118,11 @@ def _worker(arguments: argparse.Namespace) -> None:
         memory_limit_mb=arguments.memory_limit,
         stall_timeout=arguments.stall_timeout,
         resident=arguments.resident,
+        code=code,
     )
     ids = ", ".join(agent.id for agent in agents)
-    worker.run(on_ready=lambda: logging.getLogger("omium.worker").info("ready %s runs %s", worker.id, ids))
+    ready = "ready %s runs %s (code %s)"
+    worker.run(on_ready=lambda: logging.getLogger("omium.worker").info(ready, worker.id, ids, code))
 
 
 def _positive(text: str) -> int:

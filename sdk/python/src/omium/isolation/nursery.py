@@ -129,7 +129,8 @@ def how_it_ended(status: int) -> str:
     import signal
 
     try:
-        return f"signal {signal.Signals(-status).name}"
+        name = signal.Signals(-status).name
+        return f"signal {name}, which the kernel sends when memory runs out" if name == "SIGKILL" else f"signal {name}"
     except ValueError:
         return f"signal {-status}"
 

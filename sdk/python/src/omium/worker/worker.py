@@ -64,6 +64,7 @@ class Worker:
     `memory_limit_mb`, `stall_timeout`: of one attempt's process, MiB and seconds; see `isolation.Limits`.
     `threads`: step functions that are not async and may run at the same time.
     `resident`: how long a run that waits stays in memory, seconds; `max_resident`: how many may.
+    `code`: what version of the agents this is; shown with every attempt, so that workers that differ can be told apart.
     `drain_timeout`: how long running steps may take to end when the worker drains, seconds.
     Raises OmiumError `settings_invalid`.
     """
@@ -84,6 +85,7 @@ class Worker:
         isolation: Isolation = "auto",
         memory_limit_mb: int | None = None,
         stall_timeout: float | None = None,
+        code: str | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
         self.id = f"{new_id('wrk')}@{socket.gethostname()}"[:200]
@@ -96,6 +98,7 @@ class Worker:
         )
         self._must_isolate = isolation == "process"
         self._limits = Limits(memory_limit_mb, stall_timeout)
+        self._runtime = RUNTIME if code is None else f"{RUNTIME}, code {code}"[:200]
         self._slots = slots or (_SLOTS_OF_PROCESSES if self._isolated else _SLOTS)
         self._threads = threads
         self._complete = complete
@@ -234,6 +237,7 @@ class Worker:
     def _make_host(self) -> _Host:
         host = _Host(
             worker_id=self.id,
+            runtime=self._runtime,
             agents=self._agents,
             client=AsyncClient(url=self._connection.url, api_key=self._connection.api_key),
             slots=self._slots,
@@ -261,6 +265,7 @@ class _Host:
         self,
         *,
         worker_id: str,
+        runtime: str,
         agents: dict[str, AnyAgent],
         client: AsyncClient,
         slots: int,
@@ -280,6 +285,7 @@ class _Host:
         self.turns = Turns(self.loop)
         self.residency = Residency(self.loop, resident_s, max_resident)
         self._worker_id = worker_id
+        self._runtime = runtime
         self._agents = agents
         self._client = client
         self._slots = slots
@@ -387,8 +393,8 @@ class _Host:
             "protocol": PROTOCOL_VERSION,
             "token": self._token,
             "workerId": self._worker_id,
-            "runtime": RUNTIME,
-            "agents": [agent.definition for agent in self._agents.values()],
+            "runtime": self._runtime,
+            "agents": [{**agent.definition, "runtime": self._runtime} for agent in self._agents.values()],
             "slots": self._slots,
         }
         self._connections[endpoint] = EngineConnection(endpoint, hello, self, self.loop, self.log)
