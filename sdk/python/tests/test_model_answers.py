@@ -61,7 +61,7 @@ class Provider:
             def stream(self) -> Iterator[bytes]:
                 for text in ("Hel", "lo ", "there"):
                     yield f"data: {json.dumps({'choices': [{'delta': {'content': text}}]})}\n\n".encode()
-                end = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
+                end: dict[str, Any] = {"choices": [{"delta": {}, "finish_reason": "stop"}]}
                 yield f"data: {json.dumps(end)}\n\ndata: [DONE]\n\n".encode()
 
             def log_message(self, format: str, *args: Any) -> None: ...
@@ -106,7 +106,7 @@ def deltas(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @omium.agent()
 async def by_framework(url: str, ctx: Context) -> str:
     model_calls.install(lambda model: model)
-    body = {"model": "m", "messages": [], "stream": "stream" in url}
+    body: dict[str, Any] = {"model": "m", "messages": [], "stream": "stream" in url}
     async with httpx.AsyncClient() as client:
         answer = await client.post(f"{url}/chat/completions", json=body)
     return answer.text if answer.is_success else str(answer.json()["error"]["code"])
@@ -120,7 +120,7 @@ async def by_framework_in_thread(url: str, ctx: Context) -> str:
 
     def ask() -> str:
         with httpx.Client() as client:
-            body = {"model": "m", "messages": [], "stream": "stream" in url}
+            body: dict[str, Any] = {"model": "m", "messages": [], "stream": "stream" in url}
             answer = client.post(f"{url}/chat/completions", json=body)
         return answer.text if answer.is_success else str(answer.json()["error"]["code"])
 

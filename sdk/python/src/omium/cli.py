@@ -1,4 +1,4 @@
-"""`omium worker module:attr [module:attr ...]`: runs agents, found by name."""
+"""`omium worker module:attr team.yaml ...`: runs agents, found by name or defined in files."""
 
 from __future__ import annotations
 
@@ -9,24 +9,30 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from .adapters import agent_of, forbid_telemetry
 from .agent import Agent, AnyAgent
+from .definitions import is_definition, load_definition
 from .errors import OmiumError
 from .worker import Worker
 from .worker.code import code_of
 
 
-def load_agents(targets: Sequence[str]) -> list[AnyAgent]:
-    """The agents that the targets name: `module:attr` an agent or a list of agents, `module` all agents in it.
+def load_agents(targets: Sequence[str], allowed_tools: Sequence[str] = ()) -> list[AnyAgent]:
+    """The agents that the targets name: `module:attr` an agent or a list of agents, `module` all agents in it, `team.yaml`
+    the one that it defines.
+
+    `allowed_tools`: what definitions may use as tools besides those of the SDK.
 
     Raises OmiumError `not_found` (no such module or attribute), `agent_threw` (it can't be imported), `agent_unknown` (it
     is no agent), `settings_invalid` (two have one id).
     """
     agents: dict[str, AnyAgent] = {}
     for target in targets:
-        for found in _agents_of(target):
+        defined = is_definition(target)
+        for found in [load_definition(Path(target), allowed_tools)] if defined else _agents_of(target):
             if agents.setdefault(found.id, found) is not found:
                 raise OmiumError(
                     "settings_invalid", f'{target} has the agent "{found.id}", which another target has: rename one'
@@ -109,7 +115,7 @@ def _worker(arguments: argparse.Namespace) -> None:
     # every request of the model's client would be a line
     logging.getLogger("httpx").setLevel(logging.WARNING)
     sys.path.insert(0, os.getcwd())
-    agents = load_agents(arguments.targets)
+    agents = load_agents(arguments.targets, arguments.allow_tools)
     code = code_of(arguments.targets)
     worker = Worker(
         agents,
@@ -132,6 +138,10 @@ def _positive(text: str) -> int:
     return value
 
 
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def _seconds(text: str) -> float:
     value = float(text)
     if value <= 0:
@@ -145,10 +155,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="command")
     worker = commands.add_parser("worker", help="run agents until SIGTERM or SIGINT")
     worker.add_argument(
-        "targets", nargs="+", metavar="module:attr", help="an agent, a list of agents, or a module of them"
+        "targets",
+        nargs="+",
+        metavar="target",
+        help="module:attr (an agent, an object of a framework, a list of agents), module, or team.yaml",
     )
     worker.add_argument(
         "--slots", type=_positive, help="runs of one engine that may execute at the same time (100; 16 with processes)"
+    )
+    worker.add_argument(
+        "--allow-tools",
+        default=[],
+        type=_names,
+        metavar="NAME[,NAME]",
+        help="modules whose functions definitions may use as tools, and http_get",
     )
     worker.add_argument(
         "--isolation",

@@ -15,7 +15,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
@@ -119,7 +119,7 @@ class EngineConnection:
                 user_agent_header=None,
                 proxy=None,
             ) as socket:
-                self._serve(socket)
+                self._serve(cast(ClientConnection, socket))
         except OmiumError as error:
             self._log.error("leaving the engine at %s: %s", self.endpoint, error)
         except (OSError, WebSocketException) as error:
