@@ -16,6 +16,8 @@ export interface ServiceSpec {
   kind: 'once' | 'service'
   /** the port on which GET /ready answers 2xx when it is ready; without one it counts as ready once it runs */
   readyPort?: PortName
+  /** it runs only where this variable is set */
+  onlyWith?: string
 }
 
 /** Those of kind `once` run together first, then the services start together. */
@@ -26,6 +28,12 @@ const platform: readonly ServiceSpec[] = [
   { name: 'projections', entry: 'projections/executions/src/main.ts', kind: 'service', readyPort: 'projections' },
   { name: 'gateway', entry: 'gateway/src/main.ts', kind: 'service', readyPort: 'gateway' },
   { name: 'worker-pool', entry: 'consumers/worker-pool/src/main.ts', kind: 'service' },
+  {
+    name: 'python-pool',
+    entry: 'consumers/python-pool/src/main.ts',
+    kind: 'service',
+    onlyWith: 'OMIUM_PYTHON_AGENTS',
+  },
 ]
 
 export const services: readonly ServiceSpec[] = platform.filter(({ entry }) => existsSync(join(root, entry)))

@@ -7,6 +7,7 @@ import { keepFailedLogs } from './failed-logs.ts'
 import { defaultHome, type Layout, makeLayout, toolsDir } from './layout.ts'
 import { type PortName, planPorts } from './ports.ts'
 import { identify } from './process-identity.ts'
+import { ensurePython } from './python.ts'
 import { services as platformServices, type RunningService, type ServiceSpec, startServices } from './services.ts'
 import { type Endpoints, prepareStack, startStack } from './stack.ts'
 import { endLeftovers, readState, type StackState, takeHome, writeEnvironment, writeState } from './state.ts'
@@ -73,6 +74,14 @@ const passedOn = [
   'OPENAI_MODEL',
   'OMIUM_POOL_MODULES',
   'OMIUM_POOL_SLOTS',
+  'OMIUM_PYTHON',
+  'OMIUM_PYTHON_AGENTS',
+  'OMIUM_PYTHON_SLOTS',
+  'OMIUM_PYTHON_ISOLATION',
+  'OMIUM_PYTHON_MEMORY_LIMIT_MB',
+  'OMIUM_PYTHON_STALL_TIMEOUT_S',
+  'OMIUM_PYTHON_ALLOW_TOOLS',
+  'PYTHONPATH',
 ]
 
 const serviceEnvironment = (
@@ -127,7 +136,7 @@ const withoutPassword = (url: string): string => {
  */
 export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => {
   const { brokers = 1, ephemeral = false, env = process.env, report = () => {} } = options
-  const specs = options.services ?? platformServices
+  const specs = (options.services ?? platformServices).filter(({ onlyWith }) => !onlyWith || env[onlyWith])
   const progress = (message: string): void => report({ type: 'progress', message })
   const external = externalServices(env)
   const tools = toolsDir(env)
@@ -184,6 +193,8 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
       ...serviceEnvironment(stack.endpoints, ports, credentials, brokers, env),
       OMIUM_HOME: home,
     }
+    if (specs.some(({ name }) => name === 'python-pool'))
+      environment['OMIUM_PYTHON'] ??= (await ensurePython({ progress })).python
     const has = (name: string): boolean => specs.some((spec) => spec.name === name)
     const state: StackState = {
       version: 1,

@@ -128,7 +128,7 @@ def _worker(arguments: argparse.Namespace) -> None:
     )
     ids = ", ".join(agent.id for agent in agents)
     ready = "ready %s runs %s (code %s)"
-    worker.run(on_ready=lambda: logging.getLogger("omium.worker").info(ready, worker.id, ids, code))
+    worker.run(attached=arguments.attached, on_ready=lambda: logging.getLogger("omium.worker").info(ready, worker.id, ids, code))
 
 
 def _positive(text: str) -> int:
@@ -182,6 +182,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=_seconds,
         metavar="SECONDS",
         help="ends an attempt's process that asks for nothing for so long",
+    )
+    worker.add_argument(
+        "--attached", action="store_true", help="drains and ends when its standard input closes, as on SIGTERM"
     )
     worker.add_argument(
         "--resident", type=_seconds, default=10.0, metavar="SECONDS", help="how long a run that waits stays in memory"

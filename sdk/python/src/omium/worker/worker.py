@@ -115,9 +115,10 @@ class Worker:
         """Runs that this process holds now."""
         return self._host.runs if self._host else 0
 
-    def run(self, *, on_ready: Callable[[], None] | None = None) -> None:
+    def run(self, *, on_ready: Callable[[], None] | None = None, attached: bool = False) -> None:
         """Runs until SIGTERM or SIGINT, drains, and ends the process as the signal would have.
 
+        `attached`: the end of standard input, a pipe, counts as SIGTERM: whoever started the worker is gone.
         `on_ready` is called when the first engine has welcomed the worker.
         Raises OmiumError when the worker is refused for good, or can make no more processes for its runs. Must be called
         in the main thread, before other threads are started.
@@ -152,6 +153,8 @@ class Worker:
 
             for one in (signal.SIGTERM, signal.SIGINT):
                 host.loop.add_signal_handler(one, on_signal, one)
+            if attached:
+                host.loop.add_reader(0, _when_closed(0, host.loop, on_signal))
             try:
                 starting = asyncio.ensure_future(host.start())
                 ending = asyncio.ensure_future(ended.wait())
@@ -256,6 +259,17 @@ class Worker:
         if host is None:
             raise OmiumError("settings_invalid", "the worker has not been started")
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(do(host), host.loop))
+
+
+def _when_closed(
+    descriptor: int, loop: asyncio.AbstractEventLoop, on_signal: Callable[[signal.Signals], None]
+) -> Callable[[], None]:
+    def look() -> None:
+        if not os.read(descriptor, 4096):
+            loop.remove_reader(descriptor)
+            on_signal(signal.SIGTERM)
+
+    return look
 
 
 class _Host:
