@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { OmiumError } from '@omium/schemas'
 
-export const benches = ['engine', 'recovery', 'rebuild', 'soak'] as const
+export const benches = ['engine', 'recovery', 'frameworks', 'rebuild', 'soak'] as const
 export type BenchName = (typeof benches)[number]
 
 export interface Flags {
@@ -25,7 +25,7 @@ export interface Flags {
   readonly minutes: number
 }
 
-export const usage = `npm run bench -- [engine|recovery|rebuild|soak] [options]
+export const usage = `npm run bench -- [engine|recovery|frameworks|rebuild|soak] [options]
 
   --peers              also measure DBOS and Restate (installs them into bench/peers)
   --fsync              only with flush.messages=1
