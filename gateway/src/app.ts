@@ -12,6 +12,8 @@ import { executionCommandRoutes } from './routes/execution-commands.ts'
 import { executionRoutes } from './routes/executions.ts'
 import { installOperations } from './routes/operations.ts'
 import { platformRoutes } from './routes/platform.ts'
+import { replayRoutes } from './routes/replays.ts'
+import { rewindRoutes } from './routes/rewind.ts'
 import type { Services } from './services.ts'
 
 const requestIdHeader = 'x-request-id'
@@ -62,6 +64,8 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   installOperations(app as unknown as FastifyInstance, services)
   await app.register(executionRoutes(services))
   await app.register(executionCommandRoutes(services))
+  await app.register(rewindRoutes(services))
+  await app.register(replayRoutes(services))
   await app.register(eventRoutes(services))
   await app.register(platformRoutes(services))
   app.get('/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())

@@ -428,8 +428,8 @@ describe('commands', () => {
         uptoPath: 'step#2',
         seed: {
           inline: [
-            { path: 'step#1', status: 'completed', kind: 'step', requestHash: 'h1', value: 'one' },
-            { path: 'step#2', status: 'completed', kind: 'step', requestHash: 'h2', value: 'x'.repeat(100) },
+            { path: 'step#1', status: 'completed', kind: 'step', requestHash: '*', value: 'one' },
+            { path: 'step#2', status: 'completed', kind: 'step', requestHash: '*', value: 'x'.repeat(100) },
           ],
         },
       },
@@ -437,7 +437,7 @@ describe('commands', () => {
     const { body } = await call('GET', `/v1/executions/${fork.body.executionId}?min_position=${fork.body.position}`)
     expect(body.forkedFrom).toBe(id)
     const unknown = await call('POST', `/v1/executions/${id}/fork`, { body: { uptoPath: 'nowhere#1' } })
-    expect([unknown.status, unknown.body.code]).toEqual([422, 'invalid_request'])
+    expect([unknown.status, unknown.body.code]).toEqual([404, 'step_unknown'])
   })
 })
 

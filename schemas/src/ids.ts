@@ -14,6 +14,7 @@ export const idPrefixes = {
   apiKey: 'key',
   signal: 'sig',
   session: 'ses',
+  replay: 'rpl',
 } as const
 
 export type IdKind = keyof typeof idPrefixes

@@ -1,4 +1,5 @@
 export * from './api/executions.ts'
+export * from './api/rewind.ts'
 export * from './catalogue.ts'
 export * from './errors.ts'
 export * from './execution/commands.ts'

@@ -2,12 +2,9 @@ import {
   approvalBody,
   type ExecutionContextCommand,
   executionIdParam,
-  executionOptions,
-  forkBody,
   type JsonValue,
   type OutcomeResolution,
   reasonBody,
-  requestHashOf,
   resolveOutcomeBody,
   signalBody,
   writeReceipt,
@@ -16,8 +13,6 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { callerOf } from '../auth.ts'
 import { deterministicCommandId } from '../commands.ts'
-import { forkSeed } from '../fork.ts'
-import { requireExecution } from '../reads.ts'
 import { askerOf, commandIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 
@@ -25,7 +20,7 @@ import type { Services } from '../services.ts'
 export const executionCommandRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, commands, agents, payloads, ids } = services
+    const { commands, payloads, ids } = services
     const schemaOf = (summary: string) => ({
       tags: ['executions'],
       summary,
@@ -108,55 +103,6 @@ export const executionCommandRoutes =
             ...(reason !== undefined && { comment: reason }),
           },
         })
-      },
-    )
-
-    app.post(
-      '/v1/executions/:id/fork',
-      {
-        config,
-        schema: {
-          ...schemaOf('Start another execution from the results that this one has recorded'),
-          body: forkBody,
-          response: { 201: writeReceipt, 200: writeReceipt },
-        },
-      },
-      async (request, reply) => {
-        const { tenant } = callerOf(request)
-        const { id: forkId = ids('execution'), uptoPath, input } = request.body
-        const source = await requireExecution(services, tenant, request.params.id)
-        const definition = await agents.get(tenant, source.agent)
-        if (input !== undefined) agents.checkInput(tenant, definition, input)
-        const seed = await forkSeed(pool, payloads, tenant, source.id, uptoPath)
-        const sourceInput = source.input ?? { inline: null }
-        // a fork is another request than a plain start with the same input
-        const requestHash = requestHashOf({
-          agent: source.agent,
-          input: input ?? sourceInput,
-          forkedFrom: source.id,
-          uptoPath: uptoPath ?? null,
-        })
-        const receipt = await commands.execute(
-          askerOf(request),
-          forkId,
-          deterministicCommandId('start', tenant, forkId, requestHash),
-          {
-            type: 'StartExecution',
-            data: {
-              executionId: forkId,
-              agentId: source.agent,
-              input: input === undefined ? sourceInput : await payloads.seal(tenant, forkId, input),
-              requestHash,
-              options: executionOptions.parse(source.options),
-              forkedFrom: {
-                executionId: source.id,
-                ...(uptoPath !== undefined && { uptoPath }),
-                seed: await payloads.seal(tenant, forkId, seed as unknown as JsonValue),
-              },
-            },
-          },
-        )
-        return reply.status(receipt.deduplicated ? 200 : 201).send(receipt)
       },
     )
   }

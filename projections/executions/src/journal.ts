@@ -1,4 +1,13 @@
-import { anyRequest, type ExecutionEvent, type Failure, type Payload, type RecoveryAction } from '@omium/schemas'
+import {
+  anyRequest,
+  type ExecutionEvent,
+  type Failure,
+  mergeOverrides,
+  type Payload,
+  type RecoveryAction,
+  type RunOverrides,
+  type Usage,
+} from '@omium/schemas'
 
 /**
  * The results that a run has recorded, as another run takes them over.
@@ -18,16 +27,26 @@ export interface SettledEntry {
   readonly kind: string
   readonly requestHash: string
   readonly result: SettledResult
+  readonly name: string
+  readonly input: Payload | undefined
+  /** it has an effect outside: its intent was recorded before it was made */
+  readonly effect: boolean
+  /** over all tries */
+  readonly usage: Usage
+  /** of the last try, ms since the epoch */
+  readonly startedAt: number
+  readonly durationMs: number
+  readonly childId: string | undefined
 }
 
-interface Opened {
-  readonly kind: string
-  readonly requestHash: string
-  readonly childId?: string
-}
+/** Something that was begun and has no result that counts. */
+export type Opened = Omit<SettledEntry, 'result' | 'durationMs'>
 
 const ranByWorker = new Set(['step', 'llm', 'tool', 'value'])
 const inline = (value: unknown): SettledResult => ({ type: 'value', payload: { inline: value as null } })
+const nameOf: Readonly<Record<string, string>> = { timer: 'sleep', wait: 'wait', approval: 'approve' }
+
+type StepData = Extract<ExecutionEvent, { type: 'StepFailed' | 'StepCompleted' }>['data']
 
 /** Collects entries from a run's events, given in order. */
 export class JournalCollector {
@@ -38,48 +57,76 @@ export class JournalCollector {
   seed: Payload | undefined
   /** the last of those that still counts after a roll back; undefined: all of them */
   seedUpto: string | undefined
+  /** what the run's model calls do otherwise than its code says, as it was last told */
+  overrides: RunOverrides | undefined
+  /** what ran its last attempt */
+  runtime: string | undefined
   #rerun: readonly string[] | undefined
 
   get entries(): SettledEntry[] {
     return [...this.#settled.values()]
   }
 
-  add(event: ExecutionEvent): void {
+  get open(): Opened[] {
+    return [...this.#open.values()]
+  }
+
+  /** @param at when the event was recorded, ms since the epoch */
+  add(event: ExecutionEvent, at = 0): void {
     switch (event.type) {
       case 'ExecutionRequested':
         this.seed = event.data.forkedFrom?.seed
+        this.overrides = event.data.overrides
         return
-      case 'StepStarted':
-        this.#open.set(event.data.path, event.data)
+      case 'ExecutionStarted':
+        this.runtime = event.data.runtime
         return
+      case 'StepStarted': {
+        const { path, name, kind, requestHash, input, intent } = event.data
+        const earlier = this.#open.get(path)
+        this.#open.set(path, {
+          path,
+          name,
+          kind,
+          requestHash,
+          input: input ?? earlier?.input,
+          effect: earlier?.effect === true || (intent !== undefined && kind !== 'llm'),
+          usage: earlier?.usage ?? {},
+          startedAt: at,
+          childId: undefined,
+        })
+        return
+      }
       case 'TimerStarted':
-        this.#open.set(event.data.path, { kind: 'timer', requestHash: event.data.requestHash })
+        this.#opened(event.data, 'timer', at)
         return
       case 'WaitStarted':
-        this.#open.set(event.data.path, { kind: 'wait', requestHash: event.data.requestHash })
+        this.#opened(event.data, 'wait', at)
         return
       case 'ApprovalRequested':
-        this.#open.set(event.data.path, { kind: 'approval', requestHash: event.data.requestHash })
+        this.#opened(event.data, 'approval', at, event.data.details)
         return
       case 'ChildRequested':
-        this.#open.set(event.data.path, { kind: 'child', ...event.data })
+        this.#opened(event.data, 'child', at, event.data.input)
         return
       case 'StepCompleted':
-        this.#settle(event.data.path, event.data, { type: 'value', payload: event.data.output })
+        this.#settle(this.#tried(event.data), { type: 'value', payload: event.data.output }, event.data.durationMs)
         return
-      case 'StepFailed':
+      case 'StepFailed': {
+        const tried = this.#tried(event.data)
         if (event.data.retryAt === null)
-          this.#settle(event.data.path, event.data, { type: 'error', error: event.data.error })
-        else this.#open.set(event.data.path, event.data)
+          this.#settle(tried, { type: 'error', error: event.data.error }, event.data.durationMs)
+        else this.#open.set(event.data.path, tried)
         return
+      }
       case 'StepOutcomeResolved': {
         const { path, resolution } = event.data
-        if (resolution.status === 'completed') this.#close(path, { type: 'value', payload: resolution.output })
-        if (resolution.status === 'failed') this.#close(path, { type: 'error', error: resolution.error })
+        if (resolution.status === 'completed') this.#close(path, { type: 'value', payload: resolution.output }, at)
+        if (resolution.status === 'failed') this.#close(path, { type: 'error', error: resolution.error }, at)
         return
       }
       case 'TimerFired':
-        this.#close(event.data.path, inline(null))
+        this.#close(event.data.path, inline(null), at)
         return
       case 'SignalReceived':
         this.#signals.set(event.data.signalId, event.data.payload)
@@ -87,26 +134,24 @@ export class JournalCollector {
       case 'WaitResolved': {
         const { path, signalId } = event.data
         const payload = signalId === undefined ? undefined : this.#signals.get(signalId)
-        this.#close(path, payload ? { type: 'signal', payload } : inline({ timedOut: true }))
+        this.#close(path, payload ? { type: 'signal', payload } : inline({ timedOut: true }), at)
         return
       }
       case 'ApprovalDecided': {
         const { path, decision, by, comment } = event.data
-        this.#close(
-          path,
-          inline({
-            approved: decision === 'approved',
-            by,
-            ...(comment !== undefined && { comment }),
-            ...(decision === 'timed_out' && { timedOut: true }),
-          }),
-        )
+        const value = {
+          approved: decision === 'approved',
+          by,
+          ...(comment !== undefined && { comment }),
+          ...(decision === 'timed_out' && { timedOut: true }),
+        }
+        this.#close(path, inline(value), at)
         return
       }
       case 'ChildFinished':
         // not one that a roll back abandoned
         if (this.#open.get(event.data.path)?.childId === event.data.childId) {
-          this.#close(event.data.path, childResult(event.data))
+          this.#close(event.data.path, childResult(event.data), at)
         }
         return
       case 'AttemptFailed':
@@ -116,13 +161,40 @@ export class JournalCollector {
         this.#rerun = event.data.rerun
         return
       case 'ExecutionRecovered':
-        this.#recover(event.data.action)
+        this.#recover(event.data.action, at)
         return
       case 'ExecutionRolledBack':
         this.#rollBack(event.data.toPath)
+        this.#override(event.data.overrides)
         return
       default:
         return
+    }
+  }
+
+  #opened(
+    { path, requestHash, agentId, childId }: { path: string; requestHash: string; agentId?: string; childId?: string },
+    kind: string,
+    startedAt: number,
+    input?: Payload,
+  ): void {
+    const name = agentId ?? nameOf[kind] ?? kind
+    this.#open.set(path, { path, name, kind, requestHash, input, effect: false, usage: {}, startedAt, childId })
+  }
+
+  /** The step with what this try adds to what is known of it. */
+  #tried({ path, name, kind, requestHash, input, usage, startedAt }: StepData): Opened {
+    const earlier = this.#open.get(path)
+    return {
+      path,
+      name,
+      kind,
+      requestHash,
+      input: input ?? earlier?.input,
+      effect: earlier?.effect ?? false,
+      usage: sumOf(earlier?.usage, usage),
+      startedAt,
+      childId: undefined,
     }
   }
 
@@ -133,14 +205,31 @@ export class JournalCollector {
     }
   }
 
-  #recover(action: RecoveryAction): void {
-    if (action.type === 'retry') this.#forgetFailedSteps(action.rerun ?? this.#rerun)
+  #recover(action: RecoveryAction, at: number): void {
+    if (action.type === 'retry') {
+      this.#forgetFailedSteps(action.rerun ?? this.#rerun)
+      this.#override(action.overrides)
+    }
+    if (action.type === 'roll_back') this.#override(action.overrides)
     if (action.type !== 'settle') return
     const { path, output } = action
-    const { kind, requestHash } = this.#settled.get(path) ??
-      this.#open.get(path) ?? { kind: 'step', requestHash: anyRequest }
+    const known = this.#settled.get(path) ?? this.#open.get(path)
+    const result: SettledResult = { type: 'value', payload: output }
     this.#open.delete(path)
-    this.#settled.set(path, { path, kind, requestHash, result: { type: 'value', payload: output } })
+    this.#settled.set(path, {
+      path,
+      name: path.split(/[#/]/)[0] ?? path,
+      kind: 'step',
+      requestHash: anyRequest,
+      input: undefined,
+      effect: false,
+      usage: {},
+      startedAt: at,
+      durationMs: 0,
+      childId: undefined,
+      ...known,
+      result,
+    })
   }
 
   #rollBack(toPath: string | null): void {
@@ -153,16 +242,30 @@ export class JournalCollector {
     this.#open.clear()
   }
 
-  #close(path: string, result: SettledResult): void {
-    const opened = this.#open.get(path)
-    if (opened) this.#settle(path, opened, result)
+  #override(overrides: RunOverrides | undefined): void {
+    if (overrides) this.overrides = mergeOverrides(this.overrides, overrides)
   }
 
-  #settle(path: string, { kind, requestHash }: Opened, result: SettledResult): void {
+  #close(path: string, result: SettledResult, at: number): void {
+    const opened = this.#open.get(path)
+    if (opened) this.#settle(opened, result, Math.max(0, at - opened.startedAt))
+  }
+
+  #settle(opened: Opened, result: SettledResult, durationMs: number): void {
+    const { path } = opened
     this.#open.delete(path)
     this.#settled.delete(path)
-    this.#settled.set(path, { path, kind, requestHash, result })
+    this.#settled.set(path, { ...opened, result, durationMs })
   }
+}
+
+const sumOf = (a: Usage | undefined, b: Usage | undefined): Usage => {
+  if (!a || !b) return a ?? b ?? {}
+  const total: Usage = { ...a, ...b }
+  for (const part of ['inputTokens', 'outputTokens', 'costMicroCredits'] as const) {
+    if (a[part] !== undefined || b[part] !== undefined) total[part] = (a[part] ?? 0) + (b[part] ?? 0)
+  }
+  return total
 }
 
 const childResult = ({

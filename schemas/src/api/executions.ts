@@ -141,12 +141,6 @@ export const approvalBody = z.object({
   comment: z.string().max(2000).optional(),
 })
 export const reasonBody = z.object({ reason: z.string().max(2000).optional() })
-export const forkBody = z.object({
-  id: callerId.optional(),
-  /** recorded results are taken over in order up to and including this step; absent: all of them */
-  uptoPath: stepPath.optional(),
-  input: jsonValue.optional(),
-})
 export const resolveOutcomeBody = z.object({
   path: stepPath,
   resolution: z.discriminatedUnion('status', [

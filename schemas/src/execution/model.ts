@@ -126,6 +126,12 @@ export const runOverrides = z.object({
 })
 export type RunOverrides = z.infer<typeof runOverrides>
 
+/** What is said last counts, model by model. */
+export const mergeOverrides = (earlier: RunOverrides | null | undefined, later: RunOverrides): RunOverrides => {
+  const models = { ...earlier?.models, ...later.models }
+  return { ...earlier, ...later, ...(Object.keys(models).length > 0 && { models }) }
+}
+
 const delayMs = z
   .number()
   .int()

@@ -88,8 +88,8 @@ def deltas(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     shown: list[str] = []
     begin = Run.__init__
 
-    def listened(self: Run, *args: Any) -> None:
-        begin(self, *args)
+    def listened(self: Run, *args: Any, **options: Any) -> None:
+        begin(self, *args, **options)
         send = self.port.send
 
         def listen(message: dict[str, Any]) -> None:

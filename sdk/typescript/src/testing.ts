@@ -1,4 +1,4 @@
-import { type JournalEntry, type JsonValue, OmiumError } from '@omium/schemas'
+import { type JournalEntry, type JsonValue, OmiumError, type Recording, type RunOverrides } from '@omium/schemas'
 import type { Agent, AnyAgent } from './context.ts'
 import type { ChatRequest, Complete, Completion, PriceTable } from './llm/model.ts'
 import { defaultPrices } from './llm/prices.ts'
@@ -36,6 +36,12 @@ export interface TestRunOptions {
   executionId?: string
   /** real time until a run that neither ends nor waits is an error, ms */
   limitMs?: number
+  /** what is recorded before the run begins */
+  journal?: readonly JournalEntry[]
+  /** as a run's on the platform */
+  overrides?: RunOverrides
+  /** answers everything but model calls and values from these recordings; what they lack is a `replay_miss` */
+  simulateFrom?: readonly Recording[]
 }
 
 export interface TestRunResult<Output> {
@@ -147,6 +153,7 @@ export const testRun = async <Input, Output>(
     agent as AnyAgent,
     toPlainJson(input, 'the input'),
     signalsOf(options.signals),
+    { journal: options.journal, overrides: options.overrides, simulateFrom: options.simulateFrom },
   )
   const outcome = execution.outcome ?? { status: 'waiting' as const, waitingFor: [] }
   const error = outcome.status === 'failed' ? OmiumError.fromFailure(outcome.error) : undefined

@@ -8,7 +8,7 @@ import type {
   RecoveryAction,
   RunOverrides,
 } from '@omium/schemas'
-import { anyRequest, isTerminal } from '@omium/schemas'
+import { anyRequest, isTerminal, mergeOverrides } from '@omium/schemas'
 import {
   approvalResult,
   childResult,
@@ -451,9 +451,7 @@ const readyStatus = (state: ExecutionState): 'awaiting_permit' | 'queued' =>
   state.permit === 'awaiting' ? 'awaiting_permit' : 'queued'
 
 const override = (state: ExecutionState, overrides: RunOverrides | undefined): void => {
-  if (!overrides) return
-  const models = { ...state.overrides?.models, ...overrides.models }
-  state.overrides = { ...state.overrides, ...overrides, ...(Object.keys(models).length > 0 && { models }) }
+  if (overrides) state.overrides = mergeOverrides(state.overrides, overrides)
 }
 
 const recover = (state: ExecutionState, action: RecoveryAction, time: number): void => {

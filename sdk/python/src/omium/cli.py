@@ -128,7 +128,10 @@ def _worker(arguments: argparse.Namespace) -> None:
     )
     ids = ", ".join(agent.id for agent in agents)
     ready = "ready %s runs %s (code %s)"
-    worker.run(attached=arguments.attached, on_ready=lambda: logging.getLogger("omium.worker").info(ready, worker.id, ids, code))
+    worker.run(
+        attached=arguments.attached,
+        on_ready=lambda: logging.getLogger("omium.worker").info(ready, worker.id, ids, code),
+    )
 
 
 def _positive(text: str) -> int:

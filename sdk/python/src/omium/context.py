@@ -16,6 +16,7 @@ from .policy import Retry, RetryPolicy, RunOptions, default_step_retry, no_retry
 from .replay.activity import ambient
 from .replay.call import MISSING, Missing, OpenCall
 from .replay.paths import PathScope
+from .replay.simulation import Simulation, replay_miss
 from .replay.step_call import Reconcile, StepCall, StepInfo, StepPlan
 
 if TYPE_CHECKING:
@@ -61,6 +62,47 @@ def refuse_inside_step(asked: str) -> None:
         )
 
 
+def _simulated(
+    run: Run,
+    simulation: Simulation,
+    path: str,
+    name: str,
+    kind: Literal["step", "tool"],
+    given: JsonValue | Missing,
+    *,
+    effect: bool,
+    request_hash: str | None = None,
+) -> StepCall:
+    """A step whose function is the recordings: recorded like any other, so that another attempt repeats it."""
+    if request_hash is None:
+        bare = isinstance(given, Missing)
+        request_hash = _bare_hashes[kind] if bare else request_hash_of({"kind": kind, "input": given})
+    asked = request_hash
+
+    async def answer() -> JsonValue:
+        found = simulation.find(path, name, asked, effect=effect)
+        if found is None:
+            run.fail(replay_miss(path, kind, asked))
+            raise asyncio.CancelledError
+        if "error" in found:
+            raise OmiumError.from_failure({**found["error"], "retryable": False})
+        return found.get("value")
+
+    plan = StepPlan(
+        path=path,
+        name=name,
+        kind=kind,
+        request_hash=asked,
+        input=given,
+        fn=answer,
+        retry=no_retry,
+        timeout_ms=None,
+        reserve_micro_credits=None,
+        reconcile=None,
+    )
+    return StepCall(run, plan)
+
+
 async def ask_step(
     run: Run,
     path: str,
@@ -77,6 +119,8 @@ async def ask_step(
     reconcile: Reconcile | None = None,
 ) -> Any:
     """Plans and asks for a step; all steps of every kind come through here."""
+    if run.simulation is not None and kind in ("step", "tool"):
+        return await run.ask(_simulated(run, run.simulation, path, name, kind, input, effect=bool(effect)))
     plan = StepPlan(
         path=path,
         name=name,
@@ -327,7 +371,26 @@ class Context:
         refuse_inside_step(method)
         path = self._scope.next(name, key)
         request_hash = request_hash_of({"kind": kind, "request": request})
-        return await self._run.ask(OpenCall(self._run, path, kind, request_hash, request, body))
+        run = self._run
+        if run.simulation is not None:
+            if kind != "timer":
+                return await run.ask(
+                    _simulated(
+                        run,
+                        run.simulation,
+                        path,
+                        name,
+                        "step",
+                        request,
+                        effect=kind == "child",
+                        request_hash=request_hash,
+                    )
+                )
+            # nobody waits for the time to pass
+            return await run.ask(
+                OpenCall(run, path, kind, request_hash, request, lambda at: {**body(at), "durationMs": 0})
+            )
+        return await run.ask(OpenCall(run, path, kind, request_hash, request, body))
 
 
 def child_id_of(execution_id: str, path: str) -> str:

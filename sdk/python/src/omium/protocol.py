@@ -41,6 +41,32 @@ class JournalEntry(TypedDict):
     """of `unknown`"""
 
 
+ANY_REQUEST: Final = "*"
+"""The request hash of an entry that fits whatever the code asks for at its path."""
+
+
+class RunOverrides(TypedDict, total=False):
+    """What model calls that are really made do otherwise than the code says."""
+
+    models: dict[str, str]
+    """another model, by the one that the code asks for; `*` stands for any"""
+    instructions: str
+    """a system message added to every model call"""
+    maxInputTokens: int
+    """the oldest messages are left out until the request is about that short"""
+
+
+class Recording(TypedDict):
+    """A recorded call that a simulated run may be answered from; one of `value` and `error` is set."""
+
+    name: str
+    kind: str
+    path: str
+    requestHash: str
+    value: NotRequired[JsonValue]
+    error: NotRequired[Failure]
+
+
 class EngineMessage(TypedDict):
     """A message from the engine. Which members it has is decided by `type`, see `parse_frame`."""
 
@@ -58,6 +84,10 @@ class EngineMessage(TypedDict):
     input: NotRequired[JsonValue]
     journalEntries: NotRequired[int]
     budgetMicroCredits: NotRequired[int]
+    overrides: NotRequired[RunOverrides]
+    simulate: NotRequired[bool]
+    recordings: NotRequired[list[Recording]]
+    generation: NotRequired[int]
     heartbeatIntervalMs: NotRequired[float]
     leaseMs: NotRequired[float]
 
@@ -126,6 +156,9 @@ _optional: Final[dict[str, _Check]] = {
     "entry": _is_entry,
     "idempotencyKey": _is_text,
     "budgetMicroCredits": _is_count,
+    "overrides": lambda value: isinstance(value, dict),
+    "simulate": lambda value: isinstance(value, bool),
+    "recordings": lambda value: isinstance(value, list),
 }
 
 

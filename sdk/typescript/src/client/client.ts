@@ -19,7 +19,9 @@ import type { z } from 'zod'
 import type { Agent, RunOptions } from '../context.ts'
 import { toPlainJson } from '../replay/plain-json.ts'
 import { type Delta, type EventsOptions, liveEvents } from './events.ts'
-import { type ConnectionOptions, Http, type HttpRequest } from './http.ts'
+import { type ConnectionOptions, Http } from './http.ts'
+import { pages } from './pages.ts'
+import { forkBodyOf, type Replays, type Rewinding, replaysOf, rewindReads } from './rewind.ts'
 
 const newId = createIdSource(Date.now, randomBytes)
 const longPollMs = 20_000
@@ -38,6 +40,9 @@ export interface ListFilter {
   status?: ExecutionStatus
   agent?: string
   parent?: string
+  forkedFrom?: string
+  /** all of them have to fit */
+  labels?: Readonly<Record<string, string>>
   /** size of the pages that are fetched, 1 to 200 */
   pageSize?: number
 }
@@ -52,7 +57,7 @@ export type Resolution =
   | { status: 'retry' }
 
 /** A started execution. */
-export interface RunHandle<Output> {
+export interface RunHandle<Output> extends Rewinding<RunHandle<Output>> {
   readonly id: string
   /** where on the log its last change made through this handle was accepted */
   readonly position: string | undefined
@@ -73,8 +78,6 @@ export interface RunHandle<Output> {
   pause(reason?: string): Promise<WriteReceipt>
   resume(): Promise<WriteReceipt>
   cancel(reason?: string): Promise<WriteReceipt>
-  /** A new run that takes over recorded results up to and including `uptoPath`, or all. */
-  fork(options?: { uptoPath?: string; input?: unknown; id?: string }): Promise<RunHandle<Output>>
   /** Settles a step whose outcome is unknown. */
   resolve(path: string, resolution: Resolution, comment?: string): Promise<WriteReceipt>
 }
@@ -88,6 +91,7 @@ export interface Client {
   /** All executions that fit, newest first, fetched page by page. */
   list(filter?: ListFilter): AsyncIterable<ExecutionView>
   agents(): Promise<AgentView[]>
+  readonly replays: Replays
 }
 
 /** A client of the platform. Unset options come from `OMIUM_URL` and `OMIUM_API_KEY`. */
@@ -155,12 +159,11 @@ export const omium = (options: ConnectionOptions = {}): Client => {
       pause: reasoned('/pause'),
       resume: () => write('/resume', {}, false),
       cancel: reasoned('/cancel'),
-      async fork({ uptoPath, input, id: forkId = newId('execution') } = {}) {
-        const body = {
-          id: forkId,
-          ...(uptoPath !== undefined && { uptoPath }),
-          ...(input !== undefined && { input: toPlainJson(input, 'the input') }),
-        }
+      ...rewindReads(http, base),
+      rollBack: (toPath, { reason, overrides } = {}) =>
+        write('/rollback', { toPath, ...(reason !== undefined && { reason }), ...(overrides && { overrides }) }, false),
+      async fork({ id: forkId = newId('execution'), ...forkOptions } = {}) {
+        const body = forkBodyOf({ id: forkId, ...forkOptions })
         const accepted = writeReceipt.parse(await http.json('POST', `${base}/fork`, { body, idempotent: true }))
         return handleOf<Output>(accepted.executionId, accepted)
       },
@@ -199,26 +202,16 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     start: start as Client['start'],
     handle: (id) => handleOf(id),
     get: (id) => handleOf(id).get(),
-    list: ({ pageSize, ...filter } = {}) =>
-      pages(http, '/v1/executions', executionsPage, { ...filter, limit: pageSize }),
+    list: ({ pageSize, forkedFrom, labels, ...filter } = {}) =>
+      pages(http, '/v1/executions', executionsPage, {
+        ...filter,
+        forked_from: forkedFrom,
+        label: labels && Object.entries(labels).map(([name, value]) => `${name}:${value}`),
+        limit: pageSize,
+      }),
+    replays: replaysOf(http, () => newId('replay')),
     agents: () => collect(pages(http, '/v1/agents', agentsPage, {})),
   }
-}
-
-/** Items of a paged list, fetched as they are read. */
-async function* pages<T>(
-  http: Http,
-  path: string,
-  schema: z.ZodType<{ items: T[]; nextCursor?: string | undefined }>,
-  query: HttpRequest['query'],
-): AsyncGenerator<T> {
-  let cursor: string | undefined
-  do {
-    const reply = await http.json('GET', path, { query: { ...query, cursor }, idempotent: true })
-    const { items, nextCursor } = schema.parse(reply)
-    yield* items
-    cursor = nextCursor
-  } while (cursor !== undefined)
 }
 
 const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => {

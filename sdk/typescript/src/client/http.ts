@@ -12,7 +12,8 @@ export interface ConnectionOptions {
 
 export interface HttpRequest {
   body?: unknown
-  query?: Readonly<Record<string, string | number | undefined>>
+  /** a list stands for the member several times */
+  query?: Readonly<Record<string, string | number | readonly string[] | undefined>>
   /** may be sent again although the first one may have been carried out */
   idempotent: boolean
   signal?: AbortSignal
@@ -84,7 +85,7 @@ export class Http {
   ): Promise<Response | { error: OmiumError; certain: boolean; retryAfterMs: number }> {
     const url = new URL(`${this.url}${path}`)
     for (const [key, value] of Object.entries(request.query ?? {}))
-      if (value !== undefined) url.searchParams.set(key, String(value))
+      for (const one of [value].flat()) if (one !== undefined) url.searchParams.append(key, String(one))
     const { timeoutMs = defaultTimeoutMs } = request
     const timeout = new AbortController()
     const timer = setTimeout(() => timeout.abort(), timeoutMs)

@@ -37,7 +37,13 @@ const addUsage = (total: Usage, more: Usage): Usage => {
 }
 
 /** Errors that a model can do nothing about: they end the loop instead of being told to it. */
-const fatal: readonly string[] = ['step_outcome_unknown', 'budget_exceeded', 'output_invalid', 'replay_mismatch']
+const fatal: readonly string[] = [
+  'step_outcome_unknown',
+  'budget_exceeded',
+  'output_invalid',
+  'replay_mismatch',
+  'replay_miss',
+]
 
 /** Runs one tool call as a recorded step; what goes wrong in the tool is told to the model, which may try otherwise. */
 const answer = async (call: ToolCall, tools: ReadonlyMap<string, Tool>, steps: ToolLoopSteps): Promise<string> => {

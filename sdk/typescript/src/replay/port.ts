@@ -1,9 +1,10 @@
-import type { EngineMessage, Failure, JournalEntry, JsonValue, WorkerMessage } from '@omium/schemas'
+import type { EngineMessage, Failure, JournalEntry, JsonValue, RunOverrides, WorkerMessage } from '@omium/schemas'
 import type { Logger } from 'pino'
 import type { AnyAgent } from '../context.ts'
 import type { LlmSettings } from '../llm/model.ts'
 import type { StepInfo } from '../step.ts'
 import type { Asked } from './mismatch.ts'
+import type { Simulation } from './simulation.ts'
 import type { StepWatch } from './step-watch.ts'
 
 export type Ack = Extract<EngineMessage, { type: 'ack' }>
@@ -52,6 +53,10 @@ export interface CallHost {
   readonly attempt: number
   readonly port: RunPort
   readonly budgetMicroCredits: number | undefined
+  /** what model calls that are really made do otherwise than the code says */
+  readonly overrides: RunOverrides | undefined
+  /** set when nothing but model calls and values may be made */
+  readonly simulation: Simulation | undefined
   readonly running: Set<RunningStep>
   /** user code has ended, or the attempt has: nothing new counts */
   readonly closed: boolean
@@ -94,6 +99,8 @@ export interface RunPort {
   random(): number
   /** what runs in a step's place, in tests */
   substitute?(name: string, fn: (info: StepInfo) => unknown): (info: StepInfo) => unknown
+  /** nothing is made that is not recorded: it ends the run with `replay_miss` */
+  readonly hermetic?: true
   /** a child is about to be called by its agent, not only by its id */
   met?(agent: AnyAgent): void
   readonly watch: StepWatch

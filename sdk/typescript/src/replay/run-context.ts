@@ -17,6 +17,7 @@ import { issuesOf } from '../agent.ts'
 import type { Agent, CallOptions, Context, LlmContext } from '../context.ts'
 import { type Duration, durationToMs } from '../duration.ts'
 import type { ChatRequest, ChatResult } from '../llm/model.ts'
+import { overridden } from '../llm/overrides.ts'
 import { usageOf, worstCaseMicroCredits } from '../llm/prices.ts'
 import { runToolLoop } from '../llm/tool-loop.ts'
 import type { StepInfo, StepOptions } from '../step.ts'
@@ -25,6 +26,7 @@ import { OpenCall, type OpeningBody, type OpenKind } from './open-call.ts'
 import { PathScope } from './paths.ts'
 import { toPlainJson } from './plain-json.ts'
 import type { CallHost } from './port.ts'
+import { replayMiss, type Simulated, type Simulation } from './simulation.ts'
 import { StepCall, type StepPlan } from './step-call.ts'
 
 type Key = string | number | undefined
@@ -85,11 +87,17 @@ const askStep = (
   const { kind } = extras
   const { effect } = options
   const input = options.input === undefined ? undefined : toPlainJson(options.input, `the input of step "${name}"`)
+  const requestHash = hashOf(kind, input)
+  if (run.simulation && (kind === 'step' || kind === 'tool')) {
+    return run.ask(
+      simulatedCall(run, run.simulation, { path, name, kind, requestHash, input, effect: effect !== undefined }),
+    )
+  }
   const call = new StepCall(run, {
     path,
     name,
     kind,
-    requestHash: hashOf(kind, input),
+    requestHash,
     input,
     fn: (kind === 'step' || kind === 'tool') && run.port.substitute ? run.port.substitute(name, fn) : fn,
     retry: retryOf(options.retry, extras.baseRetry ?? (effect ? noRetry : defaultStepRetry), name),
@@ -98,6 +106,36 @@ const askStep = (
     reconcile: extras.reconcile ?? (typeof effect === 'object' ? effect.reconcile : undefined),
   })
   return run.ask(call)
+}
+
+interface SimulatedStep extends Simulated {
+  kind: 'step' | 'tool'
+  input: JsonValue | undefined
+}
+
+/** A step whose function is the recordings: recorded like any other, so that another attempt of the simulation repeats it. */
+const simulatedCall = (run: CallHost, simulation: Simulation, step: SimulatedStep): StepCall => {
+  const { path, name, kind, requestHash, input } = step
+  return new StepCall(run, {
+    path,
+    name,
+    kind,
+    requestHash,
+    input,
+    fn: () => {
+      const found = simulation.find(step)
+      if (!found) {
+        run.fail(replayMiss({ path, kind, requestHash }))
+        return new Promise(() => {})
+      }
+      if (found.error) throw OmiumError.fromFailure({ ...found.error, retryable: false })
+      return found.value ?? null
+    },
+    retry: noRetry,
+    timeoutMs: undefined,
+    intent: undefined,
+    reconcile: undefined,
+  })
 }
 
 /** A child's id, the same in every attempt of its parent. */
@@ -117,7 +155,14 @@ export const createContext = (run: CallHost): Context => {
   ): Promise<JsonValue> => {
     refuseInsideStep(method)
     const path = scope.next(name, key)
-    return run.ask(new OpenCall(run, path, kind, requestHashOf({ kind, request }), request, body(path)))
+    const requestHash = requestHashOf({ kind, request })
+    if (run.simulation && kind !== 'timer') {
+      const step = { path, name, kind: 'step', requestHash, input: request, effect: kind === 'child' } as const
+      return run.ask(simulatedCall(run, run.simulation, step))
+    }
+    const opening = body(path)
+    if (run.simulation && opening.type === 'timer_start') opening.durationMs = 0
+    return run.ask(new OpenCall(run, path, kind, requestHash, request, opening))
   }
 
   const value = <T extends JsonValue>(name: string, fn: () => T): Promise<T> => {
@@ -229,7 +274,10 @@ const createLlm = (run: CallHost, scope: PathScope): LlmContext => {
       if (typeof stream === 'function') stream(text)
     }
     const fn = async (info: StepInfo): Promise<ChatResult> => {
-      const completion = await complete(recorded, { signal: info.signal, onDelta: stream ? show : undefined })
+      const completion = await complete(overridden(recorded, run.overrides), {
+        signal: info.signal,
+        onDelta: stream ? show : undefined,
+      })
       const usage = usageOf(prices, completion)
       info.reportUsage(usage)
       const { message, finishReason } = completion
@@ -246,7 +294,7 @@ const createLlm = (run: CallHost, scope: PathScope): LlmContext => {
       baseRetry: llmRetry,
       // a completion lost with its worker may have cost money, but has no effect to protect: it is asked for again
       ...(underBudget && {
-        intent: { reserveMicroCredits: worstCaseMicroCredits(prices, request) },
+        intent: { reserveMicroCredits: worstCaseMicroCredits(prices, overridden(recorded, run.overrides)) },
         reconcile: async () => ({ status: 'retry' }) as const,
       }),
     })) as unknown as ChatResult

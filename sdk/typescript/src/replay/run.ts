@@ -1,9 +1,11 @@
 import {
+  anyRequest,
   type EngineMessage,
   type Failure,
   type JournalEntry,
   type JsonValue,
   OmiumError,
+  type RunOverrides,
   type WorkerMessage,
 } from '@omium/schemas'
 import type { AnyAgent } from '../context.ts'
@@ -13,6 +15,7 @@ import { neverAsked, otherRequest, otherStep } from './mismatch.ts'
 import { toPlainJson } from './plain-json.ts'
 import type { CallHost, HostedRun, PendingCall, Requester, RunningStep, RunPort } from './port.ts'
 import { createContext } from './run-context.ts'
+import { replayMiss, Simulation } from './simulation.ts'
 
 /** How long code that does I/O of its own may take to ask for what the journal has next, before it is a mismatch. */
 const mismatchGraceMs = 500
@@ -48,9 +51,11 @@ interface Settlement {
  * 3. While recorded entries are not all asked for and released, nothing new is done: an unrecorded call is held. When user
  *    code stands still and the next recorded result is not asked for, code and history differ: `replay_mismatch`.
  * 4. A recorded path asked for with another request, and recorded entries never asked for by the end, are mismatches too.
- * 5. A run that is over answers nothing any more: its calls stay pending for ever, its signals are aborted, its late
+ * 5. An entry that fits any request binds nobody to ask for it. Its result is released before all others, live and on
+ *    replay.
+ * 6. A run that is over answers nothing any more: its calls stay pending for ever, its signals are aborted, its late
  *    results are dropped.
- * 6. Requests carry rising `seq`; their answers come in log order, so nothing here sorts.
+ * 7. Requests carry rising `seq`; their answers come in log order, so nothing here sorts.
  */
 export class Run implements CallHost, HostedRun {
   readonly executionId: string
@@ -59,6 +64,8 @@ export class Run implements CallHost, HostedRun {
   readonly port: RunPort
   /** cap in force, millionths of a credit */
   readonly budgetMicroCredits: number | undefined
+  readonly overrides: RunOverrides | undefined
+  readonly simulation: Simulation | undefined
   /** steps whose function or reconciler runs */
   readonly running = new Set<RunningStep>()
   over = false
@@ -73,6 +80,10 @@ export class Run implements CallHost, HostedRun {
   private receivedEntries = 0
   /** journal entries that user code has not asked for yet */
   private readonly recorded = new Map<string, JournalEntry>()
+  /** entries that fit any request (see the protocol): they are there for whoever asks, in no order */
+  private readonly offered = new Map<string, JournalEntry>()
+  /** offered results that were asked for */
+  private readonly taken: Settlement[] = []
   private queue: Settlement[] = []
   private head = 0
   private journalReleasesLeft = 0
@@ -99,6 +110,8 @@ export class Run implements CallHost, HostedRun {
     this.input = assign.input
     this.expectedEntries = assign.journalEntries
     this.budgetMicroCredits = assign.budgetMicroCredits ?? agent.budgetMicroCredits
+    this.overrides = assign.overrides
+    this.simulation = assign.simulate ? new Simulation(assign.recordings ?? []) : undefined
     this.agent = agent
     this.port = port
   }
@@ -153,6 +166,10 @@ export class Run implements CallHost, HostedRun {
 
   private record(entry: JournalEntry): void {
     this.receivedEntries += 1
+    if (entry.requestHash === anyRequest && (entry.status === 'completed' || entry.status === 'failed')) {
+      this.offered.set(entry.path, entry)
+      return
+    }
     this.recorded.set(entry.path, entry)
     if (entry.status === 'completed') this.queue.push({ path: entry.path, value: entry.value, failure: undefined })
     else if (entry.status === 'failed') this.queue.push({ path: entry.path, value: null, failure: entry.error })
@@ -197,10 +214,18 @@ export class Run implements CallHost, HostedRun {
     this.unansweredFailures = []
     this.calls.set(call.path, call)
     const entry = this.recorded.get(call.path)
-    if (!entry) {
-      if (this.live && !this.draining) call.start()
+    const offer = this.offered.get(call.path)
+    if (offer) {
+      this.offered.delete(call.path)
+      call.settled = true
+      if (offer.status === 'completed') this.taken.push({ path: call.path, value: offer.value, failure: undefined })
+      else if (offer.status === 'failed') this.taken.push({ path: call.path, value: null, failure: offer.error })
+      this.schedule()
+    } else if (!entry) {
+      if (this.port.hermetic) this.miss(call)
+      else if (this.live && !this.draining) call.start()
       else this.hold(call, undefined)
-    } else if (entry.requestHash !== call.requestHash || entry.kind !== call.kind) {
+    } else if (entry.requestHash !== call.requestHash || (entry.kind !== call.kind && !this.simulation)) {
       this.fail(otherRequest(entry, call))
     } else {
       this.recorded.delete(call.path)
@@ -211,6 +236,12 @@ export class Run implements CallHost, HostedRun {
       this.schedule()
     }
     return call.promise
+  }
+
+  /** Once the record is used up: as long as it is not, a mismatch says more. */
+  private miss(call: PendingCall): void {
+    if (this.recorded.size > 0) this.hold(call, undefined)
+    else this.fail(replayMiss(call))
   }
 
   private hold(call: PendingCall, entry: JournalEntry | undefined): void {
@@ -278,6 +309,12 @@ export class Run implements CallHost, HostedRun {
       this.drainIfStill()
       return
     }
+    const taken = this.taken.shift()
+    if (taken) {
+      const call = this.calls.get(taken.path)
+      if (call) this.deliver(call, taken)
+      return
+    }
     const next = this.queue[this.head]
     if (next) {
       const call = this.calls.get(next.path)
@@ -295,17 +332,23 @@ export class Run implements CallHost, HostedRun {
     this.reportIfWaiting()
   }
 
-  private release(call: PendingCall, { value, failure }: Settlement): void {
+  private release(call: PendingCall, settlement: Settlement): void {
     this.head += 1
     if (this.head > 256 && this.head * 2 > this.queue.length) {
       this.queue = this.queue.slice(this.head)
       this.head = 0
     }
-    this.calls.delete(call.path)
     if (this.journalReleasesLeft > 0) {
       this.journalReleasesLeft -= 1
+      // before the call is told: what was held goes first
+      this.calls.delete(call.path)
       this.goLiveIfReplayed()
     }
+    this.deliver(call, settlement)
+  }
+
+  private deliver(call: PendingCall, { value, failure }: Settlement): void {
+    this.calls.delete(call.path)
     if (failure) {
       const error = OmiumError.fromFailure(failure)
       this.origins.set(error, call.path)
@@ -328,7 +371,8 @@ export class Run implements CallHost, HostedRun {
       if (this.over) return
       // resolved while it was held: its result is on its way
       if (call.settled) continue
-      if (entry) call.reopen(entry)
+      if (this.port.hermetic) this.fail(replayMiss(call))
+      else if (entry) call.reopen(entry)
       else call.start()
     }
   }

@@ -8,7 +8,7 @@ import { Run, type RunMessage } from '../replay/run.ts'
 import { StepWatch } from '../replay/step-watch.ts'
 import { Turns } from '../replay/turns.ts'
 import type { StepInfo } from '../step.ts'
-import { type ExecutionHost, type Outcome, TestExecution } from './execution.ts'
+import { type ExecutionHost, type Given, type Outcome, TestExecution } from './execution.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
 export type Substitute = JsonValue | ((...args: never[]) => unknown)
@@ -23,6 +23,8 @@ export interface TestEngineOptions {
   llm: LlmSettings
   /** real time until a run that neither ends nor waits is given up, ms */
   limitMs: number
+  /** nothing is made that is not recorded */
+  hermetic?: boolean
 }
 
 /** Runs executions of the harness in this process: messages pass in order, time jumps when nothing else can happen. */
@@ -51,9 +53,10 @@ export class TestEngine implements ExecutionHost {
     agent: AnyAgent,
     input: JsonValue,
     signals: readonly (readonly [string, JsonValue])[],
+    given: Given = {},
   ): Promise<TestExecution> {
     this.agents.set(agent.id, agent)
-    const execution = this.add(id, agent, input, signals, () => {})
+    const execution = this.add(id, agent, input, signals, () => {}, given)
     const giveUpAt = performance.now() + this.options.limitMs
     while (!execution.outcome) {
       await this.pass()
@@ -81,16 +84,7 @@ export class TestEngine implements ExecutionHost {
   }
 
   startAttempt(execution: TestExecution): void {
-    const assign = {
-      type: 'assign' as const,
-      executionId: execution.id,
-      attempt: execution.attempt,
-      agentId: execution.agent.id,
-      input: execution.input,
-      journalEntries: execution.journal.length,
-      ...(execution.budgetMicroCredits !== undefined && { budgetMicroCredits: execution.budgetMicroCredits }),
-    }
-    this.runs.set(execution.id, new Run(assign, execution.agent, this.portOf(execution)))
+    this.runs.set(execution.id, new Run(execution.assign, execution.agent, this.portOf(execution)))
   }
 
   stopAttempt(execution: TestExecution): void {
@@ -130,8 +124,9 @@ export class TestEngine implements ExecutionHost {
     input: JsonValue,
     signals: readonly (readonly [string, JsonValue])[],
     done: (outcome: Outcome) => void,
+    given: Given = {},
   ): TestExecution {
-    const execution = new TestExecution(this, id, agent, input, signals, done)
+    const execution = new TestExecution(this, id, agent, input, signals, done, given)
     this.executions.set(id, execution)
     this.inbox.push(() => execution.begin())
     return execution
@@ -193,6 +188,7 @@ export class TestEngine implements ExecutionHost {
       log: this.log,
       llm,
     }
+    if (this.options.hermetic) return { ...port, hermetic: true }
     if (inlineChildren) port.met = (agent) => this.agents.set(agent.id, agent)
     return port
   }

@@ -5,7 +5,9 @@ import {
   type JsonValue,
   noRetry,
   OmiumError,
+  type Recording,
   type RetryPolicy,
+  type RunOverrides,
   type WorkerMessage,
 } from '@omium/schemas'
 import type { AnyAgent } from '../context.ts'
@@ -26,6 +28,15 @@ export type Outcome =
 
 /** An approval's recorded value; see `approvalValue` of the worker protocol. */
 export type Decision = { approved: boolean; by: string; comment?: string }
+
+/** What a run has beside its input. */
+export interface Given {
+  /** what is recorded before it begins */
+  journal?: readonly JournalEntry[] | undefined
+  overrides?: RunOverrides | undefined
+  /** answers everything but model calls and values */
+  simulateFrom?: readonly Recording[] | undefined
+}
 
 interface Clock {
   /** ms since the epoch */
@@ -65,6 +76,7 @@ export class TestExecution {
   readonly budgetMicroCredits: number | undefined
   readonly attempts: AttemptReport[] = []
   outcome: Outcome | undefined
+  readonly given: Given
   private readonly host: ExecutionHost
   private readonly finished: (outcome: Outcome) => void
   private readonly settled: JournalEntry[] = []
@@ -83,12 +95,15 @@ export class TestExecution {
     input: JsonValue,
     signals: readonly (readonly [string, JsonValue])[],
     finished: (outcome: Outcome) => void,
+    given: Given = {},
   ) {
     this.host = host
     this.id = id
     this.agent = agent
     this.input = input
     this.finished = finished
+    this.given = given
+    for (const entry of given.journal ?? []) this.record(entry)
     this.budgetMicroCredits = agent.budgetMicroCredits
     for (const [name, value] of signals) this.signal(name, value)
   }
@@ -103,20 +118,28 @@ export class TestExecution {
     return [...this.settled, ...open]
   }
 
+  get assign(): Extract<EngineMessage, { type: 'assign' }> {
+    const { overrides, simulateFrom } = this.given
+    return {
+      type: 'assign',
+      executionId: this.id,
+      attempt: this.attempt,
+      agentId: this.agent.id,
+      input: this.input,
+      journalEntries: this.journal.length,
+      ...(this.budgetMicroCredits !== undefined && { budgetMicroCredits: this.budgetMicroCredits }),
+      ...(overrides && { overrides }),
+      ...(simulateFrom && { simulate: true, recordings: [...simulateFrom] }),
+    }
+  }
+
   begin(): void {
     const journal = this.journal
     const replayed = this.settled.map(({ path }) => path)
     this.attempts.push({ attempt: this.attempt + 1, executed: [], replayed, ended: 'running' })
     this.host.startAttempt(this)
     const ids = { executionId: this.id, attempt: this.attempt }
-    this.host.deliver({
-      type: 'assign',
-      ...ids,
-      agentId: this.agent.id,
-      input: this.input,
-      journalEntries: journal.length,
-      ...(this.budgetMicroCredits !== undefined && { budgetMicroCredits: this.budgetMicroCredits }),
-    })
+    this.host.deliver(this.assign)
     this.host.deliver({ type: 'journal', ...ids, entries: journal, last: true })
   }
 

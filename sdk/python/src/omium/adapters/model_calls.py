@@ -24,6 +24,7 @@ from ..json import JsonValue, dumps, plain_json
 from ..llm.context import LLM_RETRY
 from ..llm.model import Completion, Usage
 from ..llm.openai import BoundedAnswer, StreamedAnswer, refusal
+from ..llm.overrides import overridden
 from ..llm.prices import usage_of, worst_case_micro_credits
 from ..replay.run import Run
 from ..replay.step_call import StepInfo, TryAgain
@@ -58,7 +59,7 @@ async def _handle_async(self: httpx.AsyncHTTPTransport, request: httpx.Request) 
     if run is None or not _asked(request):
         return cast(httpx.Response, await _state["async"](self, request))
     body = await request.aread()
-    outgoing = _asking_for_usage(request, body)
+    outgoing = _as_sent(run, request, body)
 
     async def send(show: _Show) -> tuple[httpx.Response, bytes]:
         response = cast(httpx.Response, await _state["async"](self, outgoing))
@@ -78,7 +79,7 @@ def _handle_sync(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Res
     if run is None or not _asked(request):
         return cast(httpx.Response, _state["sync"](self, request))
     body = request.read()
-    outgoing = _asking_for_usage(request, body)
+    outgoing = _as_sent(run, request, body)
 
     def send(show: _Show) -> tuple[httpx.Response, bytes]:
         response = cast(httpx.Response, _state["sync"](self, outgoing))
@@ -138,11 +139,13 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
             fn_async if inspect.iscoroutinefunction(send) else fn_sync,
             kind="llm",
             base_retry=LLM_RETRY,
-            reserve_micro_credits=worst_case_micro_credits(llm.prices, asked) if under_budget else None,
+            reserve_micro_credits=worst_case_micro_credits(llm.prices, _overridden(run, kind, asked))
+            if under_budget
+            else None,
             reconcile=(lambda _: TryAgain()) if under_budget else None,
         )
     except OmiumError as error:
-        if error.code == "replay_mismatch":
+        if error.code in ("replay_mismatch", "replay_miss"):
             raise
         said = {"error": {"message": str(error), "type": error.code, "code": error.code}}
         headers = {"content-type": "application/json", "x-should-retry": "false"}
@@ -198,19 +201,26 @@ def _wants_usage(asked: dict[str, Any]) -> bool:
     return bool(options.get("include_usage"))
 
 
-def _asking_for_usage(request: httpx.Request, body: bytes) -> httpx.Request:
-    """The request as it is sent: a stream tells its tokens only when asked to."""
+def _overridden(run: Run, kind: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """Embeddings are compared with those of one model: another one would make them worthless."""
+    return asked if kind == "embeddings" else overridden(asked, run.overrides)
+
+
+def _as_sent(run: Run, request: httpx.Request, body: bytes) -> httpx.Request:
+    """The request with the run's overrides; a stream tells its tokens only when asked to."""
     asked = cast("dict[str, Any]", json.loads(body))
-    if not asked.get("stream") or not request.url.path.endswith("/chat/completions") or _wants_usage(asked):
+    sent = _overridden(run, request.url.path.rsplit("/", 1)[-1], asked)
+    if asked.get("stream") and request.url.path.endswith("/chat/completions") and not _wants_usage(asked):
+        given = cast("dict[str, Any]", asked.get("stream_options") or {})
+        sent = {**sent, "stream_options": {**given, "include_usage": True}}
+    if sent is asked:
         return request
-    given = cast("dict[str, Any]", asked.get("stream_options") or {})
-    options: dict[str, Any] = {**given, "include_usage": True}
     headers = httpx.Headers({name: value for name, value in request.headers.items() if name != "content-length"})
     return httpx.Request(
         request.method,
         request.url,
         headers=headers,
-        content=dumps({**asked, "stream_options": options}),
+        content=dumps(sent),
         extensions=request.extensions,
     )
 

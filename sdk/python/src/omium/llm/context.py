@@ -17,6 +17,7 @@ from ..policy import Retry, RetryPolicy, default_step_retry
 from ..replay.paths import PathScope
 from ..replay.step_call import StepInfo, TryAgain
 from .model import ChatMessage, ChatRequest, ChatResult, Tool, ToolLoopResult, Usage, tool_call_arguments
+from .overrides import overridden
 from .prices import usage_of, worst_case_micro_credits
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 LLM_RETRY: RetryPolicy = {**default_step_retry, "maxAttempts": 5, "initialDelayMs": 500}
 """Providers' rate limits and hiccups last longer than those of most steps."""
 
-_FATAL = ("step_outcome_unknown", "budget_exceeded", "output_invalid", "replay_mismatch")
+_FATAL = ("step_outcome_unknown", "budget_exceeded", "output_invalid", "replay_mismatch", "replay_miss")
 """Errors that a model can do nothing about: they end the loop instead of being told to it."""
 
 Stream = bool | Callable[[str], None]
@@ -121,7 +122,7 @@ class LlmContext:
                 if callable(stream) and not info.cancelled:
                     stream(text)
 
-            completion = await llm.complete(asked, show if stream else None)
+            completion = await llm.complete(overridden(asked, run.overrides), show if stream else None)
             usage = usage_of(llm.prices, completion)
             info.report_usage(usage)
             message = completion["message"]
@@ -144,7 +145,9 @@ class LlmContext:
             base_retry=LLM_RETRY,
             timeout=timeout,
             # a completion lost with its worker may have cost money, but has no effect to protect: it is asked for again
-            reserve_micro_credits=worst_case_micro_credits(llm.prices, asked) if under_budget else None,
+            reserve_micro_credits=worst_case_micro_credits(llm.prices, overridden(asked, run.overrides))
+            if under_budget
+            else None,
             reconcile=(lambda _: TryAgain()) if under_budget else None,
         )
         return cast(ChatResult, result)

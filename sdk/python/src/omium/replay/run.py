@@ -7,8 +7,9 @@
 3. While recorded entries are not all asked for and released, nothing new is done: an unrecorded call is held. When user
    code stands still and the next recorded result is not asked for, code and history differ: `replay_mismatch`.
 4. A recorded path asked for with another request, and recorded entries never asked for by the end, are mismatches too.
-5. A run that is over answers nothing any more: its tasks are cancelled, its late results are dropped.
-6. Requests carry rising `seq`; their answers come in log order, so nothing here sorts.
+5. An entry that fits any request binds nobody to ask for it. Its result is released before all others, live and on replay.
+6. A run that is over answers nothing any more: its tasks are cancelled, its late results are dropped.
+7. Requests carry rising `seq`; their answers come in log order, so nothing here sorts.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ..errors import Failure, OmiumError
 from ..json import JsonValue, plain_json
-from ..protocol import EngineMessage, JournalEntry, WorkerMessage
+from ..protocol import ANY_REQUEST, EngineMessage, JournalEntry, WorkerMessage
 from .activity import Activity, Ambient, ambient
 from .call import Call, Requester
 from .failures import failure_of, forbids_retry
 from .mismatch import never_asked, other_request, other_step
 from .paths import PathScope
 from .port import RunPort
+from .simulation import Simulation, replay_miss
 
 if TYPE_CHECKING:
     from ..agent import AnyAgent
@@ -67,7 +69,8 @@ class _Answered:
 class Run:
     """See the module's invariants. All methods are called on the host's loop."""
 
-    def __init__(self, assign: EngineMessage, agent: AnyAgent, port: RunPort) -> None:
+    def __init__(self, assign: EngineMessage, agent: AnyAgent, port: RunPort, *, hermetic: bool = False) -> None:
+        """`hermetic`: nothing is made that is not recorded, it ends the run with `replay_miss`."""
         self.execution_id: str = assign.get("executionId", "")
         self.attempt: int = assign.get("attempt", 0)
         self.agent = agent
@@ -75,6 +78,11 @@ class Run:
         budget = assign.get("budgetMicroCredits")
         self.budget_micro_credits = agent.budget_micro_credits if budget is None else budget
         """cap in force, millionths of a credit"""
+        self.overrides = assign.get("overrides")
+        """what model calls that are really made do otherwise than the code says"""
+        self.simulation = Simulation(assign.get("recordings", [])) if assign.get("simulate") else None
+        """set when nothing but model calls and values may be made"""
+        self._hermetic = hermetic
         self.activity = Activity()
         self.framework_calls = PathScope()
         """paths of calls that are told apart by their requests, see adapters/journal.py"""
@@ -89,6 +97,10 @@ class Run:
         self._received_entries = 0
         # journal entries that user code has not asked for yet
         self._recorded: dict[str, JournalEntry] = {}
+        # entries that fit any request: they are there for whoever asks, in no order
+        self._offered: dict[str, JournalEntry] = {}
+        # offered results that were asked for
+        self._taken: deque[_Settlement] = deque()
         self._queue: deque[_Settlement] = deque()
         self._journal_releases_left = 0
         self._released = 0
@@ -157,6 +169,9 @@ class Run:
 
     def _record(self, entry: JournalEntry) -> None:
         self._received_entries += 1
+        if entry["requestHash"] == ANY_REQUEST and entry["status"] in ("completed", "failed"):
+            self._offered[entry["path"]] = entry
+            return
         self._recorded[entry["path"]] = entry
         if entry["status"] == "completed":
             self._queue.append(_Settlement(entry["path"], entry.get("value"), None))
@@ -213,12 +228,20 @@ class Run:
         self._unanswered_failures.clear()
         self._calls[call.path] = call
         entry = self._recorded.get(call.path)
-        if entry is None:
-            if self._live and not self._draining:
+        offer = self._offered.pop(call.path, None)
+        if offer is not None:
+            call.settled = True
+            failure = offer.get("error") if offer["status"] == "failed" else None
+            self._taken.append(_Settlement(call.path, offer.get("value"), failure))
+            self.port.schedule(self)
+        elif entry is None:
+            if self._hermetic:
+                self._miss(call)
+            elif self._live and not self._draining:
                 call.start()
             else:
                 self._hold(call, None)
-        elif entry["requestHash"] != call.request_hash or entry["kind"] != call.kind:
+        elif entry["requestHash"] != call.request_hash or (entry["kind"] != call.kind and self.simulation is None):
             self.fail(other_request(entry, call))
         else:
             del self._recorded[call.path]
@@ -231,6 +254,13 @@ class Run:
             self._go_live_if_replayed()
             self.port.schedule(self)
         return call.future
+
+    def _miss(self, call: Call) -> None:
+        """Once the record is used up: as long as it is not, a mismatch says more."""
+        if self._recorded:
+            self._hold(call, None)
+        else:
+            self.fail(replay_miss(call.path, call.kind, call.request_hash))
 
     def _hold(self, call: Call, entry: JournalEntry | None) -> None:
         self._held.append((call, entry))
@@ -298,6 +328,12 @@ class Run:
             if self._is_still():
                 self.suspend("drained")
             return
+        if self._taken:
+            taken = self._taken.popleft()
+            call = self._calls.get(taken.path)
+            if call is not None:
+                self._deliver(call, taken)
+            return
         if self._queue:
             call = self._calls.get(self._queue[0].path)
             if call is not None:
@@ -314,10 +350,15 @@ class Run:
 
     def _release(self, call: Call, settlement: _Settlement) -> None:
         self._released += 1
-        del self._calls[call.path]
         if self._journal_releases_left > 0:
             self._journal_releases_left -= 1
+            # before the call is told: what was held goes first
+            del self._calls[call.path]
             self._go_live_if_replayed()
+        self._deliver(call, settlement)
+
+    def _deliver(self, call: Call, settlement: _Settlement) -> None:
+        self._calls.pop(call.path, None)
         # user code may have stopped waiting for it: a task of a group that failed, a wait_for
         if not call.future.done():
             if settlement.failure is not None:
@@ -340,7 +381,9 @@ class Run:
         for call, entry in held:
             if self.over:
                 return
-            if entry is not None:
+            if self._hermetic:
+                self.fail(replay_miss(call.path, call.kind, call.request_hash))
+            elif entry is not None:
                 call.reopen(entry)
             else:
                 call.start()

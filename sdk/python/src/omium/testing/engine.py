@@ -7,7 +7,7 @@ import contextvars
 import inspect
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from ..agent import AnyAgent
 from ..errors import Failure, OmiumError
 from ..json import JsonValue, hash_json, plain_json
 from ..llm.model import LlmSettings
-from ..protocol import EngineMessage, WorkerMessage
+from ..protocol import EngineMessage, JournalEntry, WorkerMessage
 from ..replay.port import Turns
 from ..replay.run import Run
 from ..replay.step_call import takes_info
@@ -40,6 +40,12 @@ class EngineOptions:
     llm: LlmSettings
     limit_s: float
     """real time until a run that neither ends nor waits is given up"""
+    journal: Sequence[JournalEntry] = ()
+    """what the run has recorded before it begins"""
+    extras: EngineMessage | None = None
+    """further members of each of its `assign` messages"""
+    hermetic: bool = False
+    """nothing is made that is not recorded"""
 
 
 class TestEngine:
@@ -66,7 +72,10 @@ class TestEngine:
     ) -> TestExecution:
         """Runs one execution (and its children) until it ends or only someone outside could let it go on."""
         self.agents[agent.id] = agent
-        execution = self._add(execution_id, agent, given, signals, lambda _: None)
+        execution = TestExecution(
+            self, execution_id, agent, given, signals, lambda _: None, self.options.extras, self.options.journal
+        )
+        self._begin(execution)
         give_up_at = time.monotonic() + self.options.limit_s
         while execution.outcome is None:
             await self._pass()
@@ -88,7 +97,9 @@ class TestEngine:
             self.post(lambda: run.receive(message))
 
     def start_attempt(self, execution: TestExecution) -> None:
-        self.runs[execution.id] = Run(execution.assign, execution.agent, _Port(self, execution))
+        self.runs[execution.id] = Run(
+            execution.assign, execution.agent, _Port(self, execution), hermetic=self.options.hermetic
+        )
 
     def stop_attempt(self, execution: TestExecution) -> None:
         run = self.runs.pop(execution.id, None)
@@ -138,11 +149,12 @@ class TestEngine:
         given: JsonValue,
         signals: list[tuple[str, JsonValue]],
         done: Callable[[Outcome], None],
-    ) -> TestExecution:
-        execution = TestExecution(self, execution_id, agent, given, signals, done)
-        self._executions[execution_id] = execution
+    ) -> None:
+        self._begin(TestExecution(self, execution_id, agent, given, signals, done))
+
+    def _begin(self, execution: TestExecution) -> None:
+        self._executions[execution.id] = execution
         self.post(execution.begin)
-        return execution
 
     async def _pass(self) -> None:
         """Everything received so far, else the next instant."""

@@ -4,7 +4,7 @@ the log, the network and real time. For the tests of users; no part of the produ
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
@@ -70,7 +70,10 @@ class TestExecution:
         given: JsonValue,
         signals: list[tuple[str, JsonValue]],
         finished: Callable[[Outcome], None],
+        extras: EngineMessage | None = None,
+        journal: Sequence[JournalEntry] = (),
     ) -> None:
+        """`extras`: further members of each `assign`; `journal`: what is recorded before it begins."""
         self.id = execution_id
         self.agent = agent
         self.attempts: list[AttemptReport] = []
@@ -86,6 +89,9 @@ class TestExecution:
         self._timers: dict[str, Callable[[], None]] = {}
         self._spent = 0
         self._failed_attempts = 0
+        self._extras = extras
+        for entry in journal:
+            self._record(entry)
         for name, value in signals:
             self.signal(name, value)
 
@@ -105,7 +111,7 @@ class TestExecution:
         }
         if self.agent.budget_micro_credits is not None:
             message["budgetMicroCredits"] = self.agent.budget_micro_credits
-        return message
+        return {**message, **self._extras} if self._extras else message
 
     @property
     def journal(self) -> list[JournalEntry]:

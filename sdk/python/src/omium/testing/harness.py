@@ -15,7 +15,7 @@ from ..errors import OmiumError
 from ..json import JsonValue, plain_json
 from ..llm.model import ChatRequest, Completion, LlmSettings, PriceTable
 from ..llm.prices import default_prices
-from ..protocol import JournalEntry
+from ..protocol import EngineMessage, JournalEntry, Recording, RunOverrides
 from ..replay.activity import StillLoop
 from .engine import EngineOptions, TestEngine
 from .execution import AttemptReport, TestExecution
@@ -79,6 +79,9 @@ def run_agent(
     start_time: dt.datetime = _DEFAULT_START,
     execution_id: str = "test-run",
     limit: float = 5.0,
+    journal: Sequence[JournalEntry] = (),
+    overrides: RunOverrides | None = None,
+    simulate_from: Sequence[Recording] | None = None,
 ) -> TestRun[_Out]:
     """Runs an agent in this process against an engine that follows the protocol's rules, for the tests of agents.
 
@@ -91,6 +94,9 @@ def run_agent(
     `agents`: that are called by id.
     `llm`: answers of the model: texts or completions in order, or a function.
     `crash_after`: kills the attempt right after this path, or that many steps, are recorded; each place once.
+    `journal`: what is recorded before the run begins.
+    `overrides`: as a run's on the platform.
+    `simulate_from`: answers everything but model calls and values; what they lack is a `replay_miss`.
     `limit`: real seconds until a run that neither ends nor waits is an error.
     Raises OmiumError `timeout`; `invalid_request` when an event loop runs in this thread (use `run_agent_async`).
     """
@@ -115,6 +121,8 @@ def run_agent(
                     crashes_after=_crash_plan(crash_after),
                     llm=LlmSettings(_Scripted(llm), prices),
                     limit_s=limit,
+                    journal=journal,
+                    extras=_extras(overrides, simulate_from),
                 ),
                 asyncio.get_running_loop(),
                 executor,
@@ -141,6 +149,16 @@ def run_agent(
 async def run_agent_async(agent: Agent[Any, _Out], input: object = None, **options: Any) -> TestRun[_Out]:
     """`run_agent` for tests that are async themselves: it runs on a loop of its own, in a thread."""
     return await asyncio.to_thread(lambda: run_agent(agent, input, **options))
+
+
+def _extras(overrides: RunOverrides | None, simulate_from: Sequence[Recording] | None) -> EngineMessage | None:
+    extras = cast(EngineMessage, {})
+    if overrides is not None:
+        extras["overrides"] = overrides
+    if simulate_from is not None:
+        extras["simulate"] = True
+        extras["recordings"] = list(simulate_from)
+    return extras or None
 
 
 class _Scripted:
