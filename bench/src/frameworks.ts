@@ -54,6 +54,7 @@ export const benchFrameworks = async (flags: Flags, say: (line: string) => void)
     PYTHONHASHSEED: '0',
     OPENAI_BASE_URL: model.baseUrl,
     OPENAI_API_KEY: 'none',
+    OMIUM_LOG_LEVEL: 'info',
   }
   try {
     const rows: FrameworkRow[] = []

@@ -1,6 +1,7 @@
 """Teams that are written down: what is built runs, what is wrong is said with its place."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,6 @@ def test_json_says_the_same(write: Callable[..., Path]) -> None:
         (("omium: 1", "omium: 2"), r"team.yaml:2: omium: .*1, not 2"),
         (("depth: {type: integer, default: 2}", "depth: int"), r"input.depth"),
         (("model: scripted", "framework: magic\nmodel: scripted"), r"team.yaml:4: framework: .*'plain'"),
-        (("model: scripted", "framework: crewai\nmodel: scripted"), r"framework: this SDK does not|crewai"),
         (
             ("    role: a reader\n", "    role: a reader\n    role: twice\n"),
             r"team.yaml:17: agents.reader.role: is given twice .first on line 16.",
@@ -183,6 +183,21 @@ def test_what_is_wrong_is_said_with_its_place(write: Callable[..., Path], change
     assert before in TEAM
     with pytest.raises(OmiumError, match=said) as refused:
         load_definition(write(TEAM.replace(before, after, 1)), ALLOWED)
+    assert refused.value.code == "settings_invalid"
+
+
+@pytest.mark.parametrize(
+    ("module", "extra"), [("yaml", "definitions"), ("pydantic", "definitions"), ("langgraph.graph", "langgraph")]
+)
+def test_what_is_not_installed_is_named_with_its_extra(
+    write: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, module: str, extra: str
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("omium.definitions.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    text = TEAM.replace("model: scripted", "model: scripted\nframework: langgraph")
+    with pytest.raises(OmiumError, match=rf"install omium\[{extra}\]") as refused:
+        load_definition(write(text), ALLOWED)
     assert refused.value.code == "settings_invalid"
 
 

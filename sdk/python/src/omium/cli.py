@@ -60,7 +60,11 @@ def _agents_of(target: str) -> list[AnyAgent]:
                 raise OmiumError("not_found", f"{module_name} has no {attribute}")
             value = getattr(value, part)
         found = _flatten([value])
-        framework_agent = None if found else agent_of(value, attribute.rsplit(".", 1)[-1])
+        try:
+            framework_agent = None if found else agent_of(value, attribute.rsplit(".", 1)[-1])
+        except ImportError as cause:
+            said = f"{target} can't be run, {cause}: install the extra of its framework, e.g. omium[langgraph]"
+            raise OmiumError("settings_invalid", said, cause=cause) from cause
         if framework_agent is not None:
             framework_agent.isolated = True
             found = [framework_agent]

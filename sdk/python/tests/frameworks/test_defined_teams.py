@@ -61,4 +61,4 @@ def test_a_langgraph_team_has_no_more_turns_than_it_is_given(tmp_path: Path, pro
     text = TEAM.format(framework="langgraph").replace("tools: [calculator], temperature", "max_turns: 1, temperature")
     path.write_text(text.replace("temperature: 0.5", "tools: [calculator]"))
     error = run_agent(load_definition(path), {"topic": "tides"}, limit=30).error
-    assert error is not None and error.code == "agent_threw"
+    assert error is not None and error.code == "step_failed" and "raise its max_turns" in error.detail

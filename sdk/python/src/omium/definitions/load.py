@@ -74,16 +74,12 @@ def _function_of(team: Team, path: Path) -> tuple[_Function, int | None]:
 def _of_framework(team: Team, path: Path) -> tuple[_Function, int]:
     framework = team.definition.framework
     try:
-        if framework == "langgraph":
-            from .langgraph import build
-        else:
-            raise OmiumError("settings_invalid", f"{path}: framework: this SDK does not build {framework} teams")
+        from .langgraph import build
+
         built = agent_of(build(team), team.definition.id)
     except ImportError as cause:
         said = f"{path}: framework: {framework} is not installed ({cause}): install omium[{framework}]"
         raise OmiumError("settings_invalid", said, cause=cause) from cause
-    except OmiumError:
-        raise
     except Exception as cause:
         said = f"{path}: {framework} can't build this team: {type(cause).__name__}: {cause}"
         raise OmiumError("settings_invalid", said, cause=cause) from cause

@@ -222,7 +222,8 @@ class IsolatedRun:
             return
         self._active_at = time.monotonic()
         try:
-            message = cast("dict[str, Any]", json.loads(line))
+            text = line.decode()
+            message = cast("dict[str, Any]", json.loads(text))
             kind: str = message["type"]
             ours = (message["executionId"], message["attempt"]) == (self.execution_id, self.attempt)
             if not ours or (kind not in _REQUESTS and kind not in _REMARKS):
@@ -232,7 +233,7 @@ class IsolatedRun:
         except (ValueError, KeyError, TypeError) as error:
             self.abandon(f"protocol_violation: the run's process sent what is no message of its run: {error}")
             return
-        self._port.send_text(line.decode())
+        self._port.send_text(text)
         self.waiting = kind == "waiting" or (self.waiting and kind == "delta")
         match kind:
             case "waiting":

@@ -11,7 +11,6 @@ import os
 import socket
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol
 
 from .wire import ENDED, FORK, KILL, REFUSED, REPORT, REQUEST, STARTED
@@ -136,15 +135,12 @@ def how_it_ended(status: int) -> str:
 
 
 def _warn_of_threads(log: logging.Logger) -> None:
+    # native libraries that have threads of their own (BLAS) see to forks themselves
     names = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
-    try:
-        tasks = len(list(Path("/proc/self/task").iterdir()))
-    except OSError:
-        tasks = 1 + len(names)
-    if tasks > 1:
+    if names:
         log.warning(
             "importing the agents started %d thread(s) (%s): they do not exist in the processes of runs, and a lock that one "
             "of them holds now would stay held there; start them on first use instead",
-            tasks - 1,
-            ", ".join(names) or "not Python's",
+            len(names),
+            ", ".join(names),
         )

@@ -229,6 +229,8 @@ class Worker:
 
     def _make_nursery(self) -> Nursery | None:
         if not self._isolated:
+            if self._limits != Limits():
+                self._log.warning("limits of memory and stalls have no effect: no run has a process of its own")
             return None
         settings = AttemptSettings(self._agents, self._llm, self._threads, self._limits.memory_mb, self._log)
 
