@@ -135,21 +135,13 @@ class _Zygote:
             self._report(STARTED, number, pid, 0)
 
     def _reap(self) -> None:
-        while True:
-            try:
-                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            except ChildProcessError:
-                return
-            if ended is None:
-                return
-            pid = ended.si_pid
+        while (ended := _next_ended()) is not None:
+            pid, status = ended
             number = self._numbers.pop(pid, None)
             if number is not None:
-                # not reaped yet: the group is still that of the attempt
+                # the rest of its group, which keeps the number from being given to another process
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(pid, signal.SIGKILL)
-            _, status = os.waitpid(pid, 0)
-            if number is not None:
                 for orphan in _children_of(os.getpid()):
                     if orphan not in self._numbers and _mark_of(orphan) == pid:
                         _kill_tree(orphan)
@@ -176,6 +168,15 @@ class _Zygote:
 
 
 def _nothing(_: int, __: object) -> None: ...
+
+
+def _next_ended() -> tuple[int, int] | None:
+    """A child that has ended, and its status; reaped."""
+    try:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return (pid, status) if pid != 0 else None
 
 
 def _children_of(pid: int) -> list[int]:
