@@ -6,6 +6,7 @@ import { OmiumError } from '@omium/schemas'
 import { benchEngine, engineText } from './engine.ts'
 import { type Flags, readFlags } from './flags.ts'
 import { benchFrameworks, frameworksText } from './frameworks.ts'
+import { benchModels, modelsText } from './models.ts'
 import { benchRebuild, rebuildText } from './rebuild.ts'
 import { benchRecovery, recoveryText } from './recovery.ts'
 import { benchSoak, soakText } from './soak.ts'
@@ -28,6 +29,10 @@ const run = async (flags: Flags, say: (line: string) => void): Promise<{ result:
     case 'rebuild': {
       const result = await benchRebuild(flags, say)
       return { result, text: rebuildText(result) }
+    }
+    case 'models': {
+      const result = await benchModels(flags, say)
+      return { result, text: modelsText(result) }
     }
     case 'soak': {
       const result = await benchSoak(flags, say)

@@ -27,6 +27,8 @@ const gateway: ServiceSpec = { name: 'gateway', entry: 'gateway/src/main.ts', ki
 const serviceSets = {
   platform: [migrations, log, engine, projections, gateway],
   'platform without engine': [migrations, log, projections, gateway],
+  /** what the model gateway needs, which the bench starts itself */
+  models: [migrations],
   none: [],
 } as const
 

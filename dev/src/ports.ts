@@ -17,6 +17,7 @@ const preferredPorts = {
   gateway: 8080,
   engine: 8090,
   projections: 8091,
+  models: 8092,
 } as const
 export type PortName = keyof typeof preferredPorts
 

@@ -18,7 +18,13 @@ export interface ServiceSpec {
   readyPort?: PortName
   /** it runs only where this variable is set */
   onlyWith?: string
+  /** variables of whoever starts the stack that this service gets and no other: providers' keys, above all */
+  own?: RegExp
 }
+
+/** Where the models are, by their providers' own variables, and the keys to them. */
+const modelProviders =
+  /^(?!OMIUM_API_KEY$)(OMIUM_MODELS_(FILE|LOG_PROMPTS)|(OPENAI|ANTHROPIC|GEMINI|AZURE_OPENAI)_\w+|OLLAMA_HOST|\w+_API_KEY)$/
 
 /** Those of kind `once` run together first, then the services start together. */
 const platform: readonly ServiceSpec[] = [
@@ -26,6 +32,13 @@ const platform: readonly ServiceSpec[] = [
   { name: 'log', entry: 'producers/log/src/main.ts', kind: 'once' },
   { name: 'execution-engine', entry: 'consumers/execution-engine/src/main.ts', kind: 'service', readyPort: 'engine' },
   { name: 'projections', entry: 'projections/executions/src/main.ts', kind: 'service', readyPort: 'projections' },
+  {
+    name: 'models',
+    entry: 'gateway/models/src/main.ts',
+    kind: 'service',
+    readyPort: 'models',
+    own: modelProviders,
+  },
   { name: 'gateway', entry: 'gateway/src/main.ts', kind: 'service', readyPort: 'gateway' },
   { name: 'worker-pool', entry: 'consumers/worker-pool/src/main.ts', kind: 'service' },
   {
@@ -33,6 +46,7 @@ const platform: readonly ServiceSpec[] = [
     entry: 'consumers/python-pool/src/main.ts',
     kind: 'service',
     onlyWith: 'OMIUM_PYTHON_AGENTS',
+    own: /^(OMIUM_PYTHON_\w+|PYTHONPATH)$/,
   },
 ]
 
@@ -48,6 +62,8 @@ export interface ServiceHost {
   supervisor: Supervisor
   logs: string
   environment: Record<string, string>
+  /** the environment of whoever started the stack; a service gets of it what it names as its own */
+  given: Record<string, string | undefined>
   ports: Record<PortName, number>
   onReady(service: RunningService): void
   /** it ended although nobody had asked; it starts again after the delay */
@@ -60,12 +76,19 @@ const longestBackoffMs = 10_000
 /** after so long without a death the next one counts as the first again */
 const healthyMs = 30_000
 
+const environmentOf = ({ own }: ServiceSpec, { environment, given }: ServiceHost): Record<string, string> => {
+  if (!own) return environment
+  const theirs = Object.entries(given).flatMap(([name, value]) => (value && own.test(name) ? [[name, value]] : []))
+  const shared = Object.entries(environment).filter(([name]) => !own.test(name))
+  return Object.fromEntries([...shared, ...theirs])
+}
+
 const launch = (spec: ServiceSpec, host: ServiceHost): ManagedProcess =>
   host.supervisor.start({
     name: spec.name,
     command: process.execPath,
     args: [join(root, spec.entry)],
-    env: host.environment,
+    env: environmentOf(spec, host),
     cwd: root,
     logFile: join(host.logs, `${spec.name}.log`),
     graceMs: 10_000,

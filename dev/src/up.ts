@@ -69,19 +69,10 @@ const passedOn = [
   'OMIUM_FSYNC',
   'OMIUM_LOG_LEVEL',
   'OMIUM_OWNER_SESSION_TIMEOUT_MS',
-  'OPENAI_BASE_URL',
-  'OPENAI_API_KEY',
   'OPENAI_MODEL',
   'OMIUM_POOL_MODULES',
   'OMIUM_POOL_SLOTS',
   'OMIUM_PYTHON',
-  'OMIUM_PYTHON_AGENTS',
-  'OMIUM_PYTHON_SLOTS',
-  'OMIUM_PYTHON_ISOLATION',
-  'OMIUM_PYTHON_MEMORY_LIMIT_MB',
-  'OMIUM_PYTHON_STALL_TIMEOUT_S',
-  'OMIUM_PYTHON_ALLOW_TOOLS',
-  'PYTHONPATH',
 ]
 
 const serviceEnvironment = (
@@ -90,6 +81,7 @@ const serviceEnvironment = (
   credentials: Credentials,
   brokers: 1 | 3,
   env: Record<string, string | undefined>,
+  servesModels: boolean,
 ): Record<string, string> => ({
   // two cores share one disk: every partition more is another file to flush for each group of appends
   OMIUM_PARTITIONS: '4',
@@ -116,7 +108,28 @@ const serviceEnvironment = (
   OMIUM_ENGINE_PORT: String(ports.engine),
   OMIUM_PROJECTIONS_PORT: String(ports.projections),
   OMIUM_URL: `http://127.0.0.1:${ports.gateway}`,
+  ...modelEnvironment(ports, env['OMIUM_API_KEY'] || credentials.apiKey, env, servesModels),
 })
+
+/** Model calls go through the stack's own service, with the stack's own key; providers' keys stay with that service. */
+const modelEnvironment = (
+  ports: Record<PortName, number>,
+  apiKey: string,
+  env: Record<string, string | undefined>,
+  served: boolean,
+): Record<string, string> => {
+  const url = `http://127.0.0.1:${ports.models}`
+  if (served)
+    return {
+      OMIUM_MODELS_PORT: String(ports.models),
+      OMIUM_MODELS_URL: url,
+      OMIUM_MODELS_LOCAL: 'true',
+      OPENAI_BASE_URL: `${url}/v1`,
+      OPENAI_API_KEY: apiKey,
+    }
+  const given = ['OPENAI_BASE_URL', 'OPENAI_API_KEY'].flatMap((name) => (env[name] ? [[name, env[name]] as const] : []))
+  return Object.fromEntries(given)
+}
 
 const withoutPassword = (url: string): string => {
   const parsed = new URL(url)
@@ -189,13 +202,12 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
       report({ type: 'ready', name, external: isExternal, afterMs: readyAfterMs }),
     )
     options.signal?.throwIfAborted()
+    const has = (name: string): boolean => specs.some((spec) => spec.name === name)
     const environment: Record<string, string> = {
-      ...serviceEnvironment(stack.endpoints, ports, credentials, brokers, env),
+      ...serviceEnvironment(stack.endpoints, ports, credentials, brokers, env, has('models')),
       OMIUM_HOME: home,
     }
-    if (specs.some(({ name }) => name === 'python-pool'))
-      environment['OMIUM_PYTHON'] ??= (await ensurePython({ progress })).python
-    const has = (name: string): boolean => specs.some((spec) => spec.name === name)
+    if (has('python-pool')) environment['OMIUM_PYTHON'] ??= (await ensurePython({ progress })).python
     const state: StackState = {
       version: 1,
       stackId: supervisor.id,
@@ -208,6 +220,7 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
       services: [],
       urls: {
         ...(has('gateway') && { gateway: `http://127.0.0.1:${ports.gateway}` }),
+        ...(has('models') && { models: `http://127.0.0.1:${ports.models}` }),
         ...(has('execution-engine') && { engine: `ws://127.0.0.1:${ports.engine}` }),
         kafka: stack.endpoints.kafkaBrokers.join(','),
         registry: stack.endpoints.registryUrl,
@@ -236,6 +249,7 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
       supervisor,
       logs: places.logs,
       environment,
+      given: env,
       ports,
       onReady: note,
       onDeath: ({ name }, how, againInMs) => report({ type: 'service-died', name, how, againInMs }),
@@ -265,7 +279,7 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
 
 const isUsed = (port: PortName, brokers: 1 | 3, has: (service: string) => boolean): boolean => {
   if (/^kafka-[23]/.test(port)) return brokers === 3
-  if (port === 'gateway' || port === 'projections') return has(port)
+  if (port === 'gateway' || port === 'projections' || port === 'models') return has(port)
   if (port === 'engine') return has('execution-engine')
   return !port.endsWith('-controller') && !port.endsWith('-management')
 }

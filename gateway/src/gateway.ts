@@ -1,3 +1,4 @@
+import { createApiKeys } from '@omium/api-keys'
 import { createDeltaSubscriber } from '@omium/deltas'
 import { openCommandSender } from '@omium/log'
 import { createPayloadStore, createS3ObjectStore } from '@omium/payloads'
@@ -5,7 +6,6 @@ import { createPool, newestCheckpoints, type ProjectionLog, watchPositions } fro
 import { mintWorkerToken } from '@omium/worker-tokens'
 import type { Logger } from 'pino'
 import { createAgents } from './agents.ts'
-import { createApiKeys } from './api-keys.ts'
 import { buildApp } from './app.ts'
 import { createCommands } from './commands.ts'
 import type { Config } from './config.ts'

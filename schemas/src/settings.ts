@@ -48,6 +48,14 @@ export const settings = {
   /** an owner stores a snapshot of a partition after so many accepted records */
   OMIUM_SNAPSHOT_EVERY: z.coerce.number().int().min(1).default(50_000),
   OMIUM_PROJECTIONS_PORT: z.coerce.number().int().min(0).max(65535).default(8091),
+  OMIUM_MODELS_HOST: z.string().default('127.0.0.1'),
+  OMIUM_MODELS_PORT: z.coerce.number().int().min(0).max(65535).default(8092),
+  /** providers, models, limits and prices; without it they come from the providers' usual variables */
+  OMIUM_MODELS_FILE: z.string().optional(),
+  /** `true`: the scripted model server of the examples answers where no provider does, and says so */
+  OMIUM_MODELS_LOCAL: z.stringbool().default(false),
+  /** `true`: prompts are logged, secrets in them masked */
+  OMIUM_MODELS_LOG_PROMPTS: z.stringbool().default(false),
   /** base URL and key that clients, workers and the CLI use */
   OMIUM_URL: z.url().default('http://127.0.0.1:8080'),
   OMIUM_API_KEY: z.string(),

@@ -3,8 +3,11 @@ import { Command, CommanderError } from 'commander'
 import { addAgentsCommand } from './commands/agents.ts'
 import { addDevCommands } from './commands/dev.ts'
 import { addExecutionsCommand } from './commands/executions.ts'
+import { addModelsCommand } from './commands/models.ts'
 import { addProjectionsCommand } from './commands/projections.ts'
 import { addReplayCommand } from './commands/replay.ts'
+import { addReplaysCommand } from './commands/replays.ts'
+import { addDiffCommand } from './commands/rewind.ts'
 import { addRunCommand } from './commands/run.ts'
 import { exitCodeOf, exitCodes } from './exit-codes.ts'
 import type { Io } from './io.ts'
@@ -24,8 +27,11 @@ const programOf = (io: Io): Command => {
   addRunCommand(program, io)
   addExecutionsCommand(program, io)
   addAgentsCommand(program, io)
+  addModelsCommand(program, io)
   addProjectionsCommand(program, io)
   addReplayCommand(program, io)
+  addReplaysCommand(program, io)
+  addDiffCommand(program, io)
   addDevCommands(program, io)
   settled(program, io)
   return program

@@ -39,6 +39,7 @@ export {
 } from './llm/model.ts'
 export { openAiCompatible } from './llm/openai.ts'
 export { defaultPrices } from './llm/prices.ts'
+export { type LoadedAgents, loadAgents } from './load-agents.ts'
 export { nonRetryable } from './replay/failures.ts'
 export type { Reconcile, Reconciliation, StepInfo, StepOptions } from './step.ts'
 export { type Worker, type WorkerLlmOptions, type WorkerOptions, worker } from './worker/worker.ts'

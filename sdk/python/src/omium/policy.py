@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, TypedDict
 
@@ -83,6 +84,10 @@ class RunOptions:
     """(key, limit): at most `limit` runs of one key hold a permit at once"""
     budget_micro_credits: int | None = None
     """cap on recorded usage cost, millionths of a credit (1 credit = 1 USD)"""
+    labels: Mapping[str, str] | None = None
+    """what the run is shown and found by, at most 20"""
+    recovery: str | None = None
+    """a failure of the run waits for the recovery orchestrator, which decides by this policy"""
 
     def wire(self) -> dict[str, JsonValue]:
         """As they travel."""
@@ -105,4 +110,8 @@ class RunOptions:
             options["concurrency"] = {"key": self.concurrency[0], "limit": self.concurrency[1]}
         if self.budget_micro_credits is not None:
             options["budgetMicroCredits"] = self.budget_micro_credits
+        if self.labels is not None:
+            options["labels"] = dict(self.labels)
+        if self.recovery is not None:
+            options["recovery"] = {"policy": self.recovery}
         return options

@@ -23,7 +23,7 @@ from ..errors import OmiumError
 from ..json import JsonValue, dumps, plain_json
 from ..llm.context import LLM_RETRY
 from ..llm.model import Completion, Usage
-from ..llm.openai import BoundedAnswer, StreamedAnswer, refusal
+from ..llm.openai import BoundedAnswer, StreamedAnswer, idempotency_header, refusal
 from ..llm.overrides import overridden
 from ..llm.prices import usage_of, worst_case_micro_credits
 from ..replay.run import Run
@@ -62,6 +62,7 @@ async def _handle_async(self: httpx.AsyncHTTPTransport, request: httpx.Request) 
     outgoing = _as_sent(run, request, body)
 
     async def send(show: _Show) -> tuple[httpx.Response, bytes]:
+        outgoing.headers.update(idempotency_header())
         response = cast(httpx.Response, await _state["async"](self, outgoing))
         incoming = _Incoming(response, show)
         try:
@@ -82,6 +83,7 @@ def _handle_sync(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Res
     outgoing = _as_sent(run, request, body)
 
     def send(show: _Show) -> tuple[httpx.Response, bytes]:
+        outgoing.headers.update(idempotency_header())
         response = cast(httpx.Response, _state["sync"](self, outgoing))
         incoming = _Incoming(response, show)
         try:
@@ -261,4 +263,7 @@ def _usage(run: Run, answer: dict[str, Any], model: str) -> Usage:
         completion["inputTokens"] = tokens_in
     if isinstance(tokens_out, int):
         completion["outputTokens"] = tokens_out
+    cost = used.get("omium_cost_micro_credits")
+    if isinstance(cost, int):
+        completion["costMicroCredits"] = cost
     return usage_of(run.port.llm.prices, completion)
