@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { OmiumError } from '@omium/schemas'
 
-export const benches = ['engine', 'recovery', 'frameworks', 'rebuild', 'soak', 'models'] as const
+export const benches = ['engine', 'recovery', 'frameworks', 'rebuild', 'soak', 'models', 'mttr'] as const
 export type BenchName = (typeof benches)[number]
 
 export interface Flags {
@@ -23,9 +23,11 @@ export interface Flags {
   /** rebuild: events in the partition */
   readonly events: number
   readonly minutes: number
+  /** mttr: failures of each kind */
+  readonly runs: number
 }
 
-export const usage = `npm run bench -- [engine|recovery|frameworks|rebuild|soak|models] [options]
+export const usage = `npm run bench -- [${benches.join('|')}] [options]
 
   --peers              also measure DBOS and Restate (installs them into bench/peers)
   --fsync              only with flush.messages=1
@@ -37,7 +39,8 @@ export const usage = `npm run bench -- [engine|recovery|frameworks|rebuild|soak|
   --seconds N          engine: length of a row (default 6), after --warmup-seconds (default 3)
   --kills N            recovery: kills of each kind (default 30)
   --events N           rebuild: events in the partition (default 1000000)
-  --minutes N          soak: length (default 10)`
+  --minutes N          soak: length (default 10)
+  --runs N             mttr: failures of each kind (default 50)`
 
 const usualLevels: Partial<Record<BenchName, string>> = { soak: '50', models: '1,50' }
 
@@ -59,6 +62,7 @@ export const readFlags = (args: readonly string[]): Flags => {
         kills: { type: 'string', default: '30' },
         events: { type: 'string', default: '1000000' },
         minutes: { type: 'string', default: '10' },
+        runs: { type: 'string', default: '50' },
       },
     })
     const bench = benches.find((name) => name === (positionals[0] ?? 'engine'))
@@ -78,6 +82,7 @@ export const readFlags = (args: readonly string[]): Flags => {
       kills: positive('--kills', values.kills),
       events: positive('--events', values.events),
       minutes: positive('--minutes', values.minutes),
+      runs: Math.ceil(positive('--runs', values.runs)),
     }
   } catch (cause) {
     throw new OmiumError('invalid_request', `${cause instanceof Error ? cause.message : cause}\n\n${usage}`, { cause })

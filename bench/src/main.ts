@@ -7,6 +7,7 @@ import { benchEngine, engineText } from './engine.ts'
 import { type Flags, readFlags } from './flags.ts'
 import { benchFrameworks, frameworksText } from './frameworks.ts'
 import { benchModels, modelsText } from './models.ts'
+import { benchMttr, mttrText } from './mttr.ts'
 import { benchRebuild, rebuildText } from './rebuild.ts'
 import { benchRecovery, recoveryText } from './recovery.ts'
 import { benchSoak, soakText } from './soak.ts'
@@ -33,6 +34,10 @@ const run = async (flags: Flags, say: (line: string) => void): Promise<{ result:
     case 'models': {
       const result = await benchModels(flags, say)
       return { result, text: modelsText(result) }
+    }
+    case 'mttr': {
+      const result = await benchMttr(flags, say)
+      return { result, text: mttrText(result) }
     }
     case 'soak': {
       const result = await benchSoak(flags, say)

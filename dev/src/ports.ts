@@ -18,6 +18,8 @@ const preferredPorts = {
   engine: 8090,
   projections: 8091,
   models: 8092,
+  recovery: 8096,
+  recoveries: 8097,
 } as const
 export type PortName = keyof typeof preferredPorts
 

@@ -39,6 +39,18 @@ const platform: readonly ServiceSpec[] = [
     readyPort: 'models',
     own: modelProviders,
   },
+  {
+    name: 'recovery-orchestrator',
+    entry: 'consumers/recovery-orchestrator/src/main.ts',
+    kind: 'service',
+    readyPort: 'recovery',
+  },
+  {
+    name: 'projection-recoveries',
+    entry: 'projections/recoveries/src/main.ts',
+    kind: 'service',
+    readyPort: 'recoveries',
+  },
   { name: 'gateway', entry: 'gateway/src/main.ts', kind: 'service', readyPort: 'gateway' },
   { name: 'worker-pool', entry: 'consumers/worker-pool/src/main.ts', kind: 'service' },
   {

@@ -107,6 +107,8 @@ const serviceEnvironment = (
   OMIUM_GATEWAY_PORT: String(ports.gateway),
   OMIUM_ENGINE_PORT: String(ports.engine),
   OMIUM_PROJECTIONS_PORT: String(ports.projections),
+  OMIUM_RECOVERY_PORT: String(ports.recovery),
+  OMIUM_RECOVERIES_PORT: String(ports.recoveries),
   OMIUM_URL: `http://127.0.0.1:${ports.gateway}`,
   ...modelEnvironment(ports, env['OMIUM_API_KEY'] || credentials.apiKey, env, servesModels),
 })
@@ -281,5 +283,7 @@ const isUsed = (port: PortName, brokers: 1 | 3, has: (service: string) => boolea
   if (/^kafka-[23]/.test(port)) return brokers === 3
   if (port === 'gateway' || port === 'projections' || port === 'models') return has(port)
   if (port === 'engine') return has('execution-engine')
+  if (port === 'recovery') return has('recovery-orchestrator')
+  if (port === 'recoveries') return has('projection-recoveries')
   return !port.endsWith('-controller') && !port.endsWith('-management')
 }

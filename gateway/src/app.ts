@@ -12,6 +12,8 @@ import { executionCommandRoutes } from './routes/execution-commands.ts'
 import { executionRoutes } from './routes/executions.ts'
 import { installOperations } from './routes/operations.ts'
 import { platformRoutes } from './routes/platform.ts'
+import { recoveryRoutes } from './routes/recoveries.ts'
+import { recoveryPolicyRoutes } from './routes/recovery-policies.ts'
 import { replayRoutes } from './routes/replays.ts'
 import { rewindRoutes } from './routes/rewind.ts'
 import type { Services } from './services.ts'
@@ -67,6 +69,8 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(rewindRoutes(services))
   await app.register(replayRoutes(services))
   await app.register(eventRoutes(services))
+  await app.register(recoveryRoutes(services))
+  await app.register(recoveryPolicyRoutes(services))
   await app.register(platformRoutes(services))
   app.get('/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())
   await app.ready()

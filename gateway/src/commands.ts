@@ -23,17 +23,26 @@ export interface Commands {
 export const deterministicCommandId = (...parts: readonly string[]): string =>
   `cmd_${createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 40)}`
 
-export const createCommands = (sender: CommandSender, live: Live, timeoutMs: number): Commands => ({
-  execute: async (asker, executionId, commandId, { type, data }) => {
+/** What became of a command, once it is accepted on the log. */
+export interface Decided {
+  readonly position: string
+  readonly deduplicated: boolean
+}
+
+/** Sends a command to an aggregate of one context and waits for its outcome, as {@link Commands.execute} says. */
+export type Execute = (
+  asker: Asker,
+  aggregate: string,
+  commandId: string,
+  command: { readonly type: string; readonly data: unknown },
+) => Promise<Decided>
+
+export const createExecute =
+  (sender: CommandSender, live: Live, timeoutMs: number): Execute =>
+  async (asker, aggregate, commandId, { type, data }) => {
     const wait = live.awaitOutcome(commandId, timeoutMs)
     try {
-      await sender.send({
-        id: commandId,
-        type,
-        data,
-        aggregate: aggregateKey('execution', asker.tenant, executionId),
-        ...asker,
-      })
+      await sender.send({ id: commandId, type, data, aggregate, ...asker })
     } catch (error) {
       wait.cancel()
       throw error
@@ -41,6 +50,15 @@ export const createCommands = (sender: CommandSender, live: Live, timeoutMs: num
     const outcome = await wait.outcome
     if (outcome.status === 'rejected') throw new OmiumError(outcome.code, outcome.detail)
     const { partition, offset } = outcome.position
-    return { executionId, position: `${partition}:${offset}`, deduplicated: outcome.deduplicated }
-  },
-})
+    return { position: `${partition}:${offset}`, deduplicated: outcome.deduplicated }
+  }
+
+export const createCommands = (sender: CommandSender, live: Live, timeoutMs: number): Commands => {
+  const execute = createExecute(sender, live, timeoutMs)
+  return {
+    execute: async (asker, executionId, commandId, command) => ({
+      executionId,
+      ...(await execute(asker, aggregateKey('execution', asker.tenant, executionId), commandId, command)),
+    }),
+  }
+}

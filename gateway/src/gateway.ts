@@ -10,13 +10,20 @@ import { buildApp } from './app.ts'
 import { createCommands } from './commands.ts'
 import type { Config } from './config.ts'
 import { openLive } from './live.ts'
+import { openRecoveries } from './recoveries/service.ts'
 
 /** projections whose stored checkpoints the live tail may start from */
 const checkpointed = ['executions']
 
+/** One for each context that the gateway takes part in. */
+export interface GatewayLogs {
+  readonly execution: ProjectionLog
+  readonly recovery: ProjectionLog
+}
+
 /** Puts the gateway together and listens. What it opened is closed in reverse by `close`, requests in flight first. */
-export const startGateway = async (config: Config, log: ProjectionLog, logger: Logger) => {
-  const { context, openTail } = log
+export const startGateway = async (config: Config, logs: GatewayLogs, logger: Logger) => {
+  const { context, openTail } = logs.execution
   const { databaseUrl, limits, tokenSecret } = config
   const pool = createPool(databaseUrl, {
     max: 20,
@@ -33,6 +40,14 @@ export const startGateway = async (config: Config, log: ProjectionLog, logger: L
   })
   const sender = await openCommandSender(context)
   const objects = await createS3ObjectStore(config.s3)
+  const recoveries = await openRecoveries({
+    log: logs.recovery,
+    pool,
+    databaseUrl,
+    commandTimeoutMs: config.commandTimeoutMs,
+    readWaitMs: limits.readWaitMs,
+    onNotice: warn,
+  })
   const deltas = config.redisUrl
     ? createDeltaSubscriber({
         url: config.redisUrl,
@@ -47,6 +62,7 @@ export const startGateway = async (config: Config, log: ProjectionLog, logger: L
       live,
       deltas,
       commands: createCommands(sender, live, config.commandTimeoutMs),
+      recoveries,
       agents: createAgents(pool, live),
       payloads: createPayloadStore(objects),
       apiKeys: createApiKeys(pool, context.nowMs),
@@ -63,6 +79,7 @@ export const startGateway = async (config: Config, log: ProjectionLog, logger: L
     close: async () => {
       await app.close()
       deltas?.close()
+      await recoveries.close()
       await sender.close()
       await live.close()
       await positions.close()

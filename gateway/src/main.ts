@@ -1,6 +1,6 @@
 import { createLogger, noticesTo, runService, settingsOrExit } from '@omium/kit'
 import { openLog } from '@omium/projection-kit'
-import { executionContext } from '@omium/schemas'
+import { type ContextDefinition, executionContext, recoveryContext } from '@omium/schemas'
 import { configOf, gatewaySettings } from './config.ts'
 import { startGateway } from './gateway.ts'
 
@@ -12,9 +12,13 @@ await runService({
   logger,
   drainMs: 10_000,
   async start(life) {
-    const log = await openLog(process.env, executionContext, 'omium-gateway', noticesTo(logger))
-    life.onClose('log', () => log.close())
-    const gateway = await startGateway(configOf(settings), log, logger)
+    const open = async (definition: ContextDefinition) => {
+      const log = await openLog(process.env, definition, 'omium-gateway', noticesTo(logger))
+      life.onClose(`${definition.name} log`, () => log.close())
+      return log
+    }
+    const logs = { execution: await open(executionContext), recovery: await open(recoveryContext) }
+    const gateway = await startGateway(configOf(settings), logs, logger)
     life.onClose('http', () => gateway.close())
     logger.info({ url: gateway.url }, 'listening')
   },

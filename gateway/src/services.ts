@@ -7,6 +7,7 @@ import type { Agents } from './agents.ts'
 import type { Commands } from './commands.ts'
 import type { Live } from './live.ts'
 import type { Payloads } from './payloads.ts'
+import type { Recoveries } from './recoveries/service.ts'
 
 /** What the routes work with; `main.ts` makes it, specs replace what is outside. */
 export interface Services {
@@ -16,6 +17,7 @@ export interface Services {
   /** what steps put out while they run; absent without Redis */
   readonly deltas: DeltaSubscriber | undefined
   readonly commands: Commands
+  readonly recoveries: Recoveries
   readonly agents: Agents
   readonly payloads: Payloads
   readonly apiKeys: ApiKeys

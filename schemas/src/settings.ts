@@ -56,6 +56,10 @@ export const settings = {
   OMIUM_MODELS_LOCAL: z.stringbool().default(false),
   /** `true`: prompts are logged, secrets in them masked */
   OMIUM_MODELS_LOG_PROMPTS: z.stringbool().default(false),
+  OMIUM_RECOVERY_PORT: z.coerce.number().int().min(0).max(65535).default(8096),
+  /** how often the recovery orchestrator looks for runs that stand still, ms */
+  OMIUM_RECOVERY_SWEEP_MS: z.coerce.number().int().min(10).max(600_000).default(1000),
+  OMIUM_RECOVERIES_PORT: z.coerce.number().int().min(0).max(65535).default(8097),
   /** base URL and key that clients, workers and the CLI use */
   OMIUM_URL: z.url().default('http://127.0.0.1:8080'),
   OMIUM_API_KEY: z.string(),

@@ -3,7 +3,7 @@ import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Services } from '../services.ts'
 
 /** For operators: /health (the process lives), /ready (it can serve), /metrics. Measures every route that is added later. */
-export const installOperations = (app: FastifyInstance, { pool, live, positions }: Services): void => {
+export const installOperations = (app: FastifyInstance, { pool, live, positions, recoveries }: Services): void => {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
@@ -37,7 +37,11 @@ export const installOperations = (app: FastifyInstance, { pool, live, positions 
 
   app.get('/health', { schema: { hide: true } as object }, async () => ({ status: 'ok' }))
   app.get('/ready', { schema: { hide: true } as object }, async (_request, reply) => {
-    const problems = [live.notReady(), positions.connected ? null : 'the watch on read models is not connected']
+    const problems = [
+      live.notReady(),
+      positions.connected ? null : 'the watch on read models is not connected',
+      recoveries.notReady(),
+    ]
     const reason = problems.filter((problem) => problem !== null).join('; ')
     return reason ? reply.status(503).send({ status: 'not_ready', reason }) : { status: 'ready' }
   })

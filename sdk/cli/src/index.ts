@@ -4,7 +4,9 @@ import { addAgentsCommand } from './commands/agents.ts'
 import { addDevCommands } from './commands/dev.ts'
 import { addExecutionsCommand } from './commands/executions.ts'
 import { addModelsCommand } from './commands/models.ts'
+import { addPoliciesCommand } from './commands/policies.ts'
 import { addProjectionsCommand } from './commands/projections.ts'
+import { addRecoveriesCommand } from './commands/recoveries.ts'
 import { addReplayCommand } from './commands/replay.ts'
 import { addReplaysCommand } from './commands/replays.ts'
 import { addDiffCommand } from './commands/rewind.ts'
@@ -28,6 +30,8 @@ const programOf = (io: Io): Command => {
   addExecutionsCommand(program, io)
   addAgentsCommand(program, io)
   addModelsCommand(program, io)
+  addRecoveriesCommand(program, io)
+  addPoliciesCommand(program, io)
   addProjectionsCommand(program, io)
   addReplayCommand(program, io)
   addReplaysCommand(program, io)

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
-from .adapters import agent_of, forbid_telemetry
+from .adapters import agent_of, extra_of, forbid_telemetry
 from .agent import Agent, AnyAgent
 from .client import Client
 from .definitions import is_definition, load_definition
@@ -55,7 +55,9 @@ def _agents_of(target: str) -> list[AnyAgent]:
             raise OmiumError(
                 "not_found", f"there is no module {module_name} on the path (looked in {os.getcwd()})", cause=cause
             ) from cause
-        raise OmiumError("agent_threw", _import_failed(module_name, cause), cause=cause) from cause
+        extra = extra_of(missing)
+        hint = f"\ninstall it with: pip install 'omium[{extra}]'" if extra else ""
+        raise OmiumError("agent_threw", _import_failed(module_name, cause) + hint, cause=cause) from cause
     except BaseException as cause:
         raise OmiumError("agent_threw", _import_failed(module_name, cause), cause=cause) from cause
     if attribute:
@@ -78,7 +80,8 @@ def _agents_of(target: str) -> list[AnyAgent]:
     if not found:
         raise OmiumError(
             "agent_unknown",
-            f"{target} is no agent: give what @omium.agent(...) made, a list of those, or a LangGraph graph",
+            f"{target} is no agent: give what @omium.agent(...) made, a list of those, a LangGraph graph, an agent or team of "
+            "AutoGen, an agent, orchestration, process or kernel of Semantic Kernel, or a crew or flow of CrewAI",
         )
     return found
 

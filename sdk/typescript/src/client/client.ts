@@ -21,6 +21,7 @@ import { toPlainJson } from '../replay/plain-json.ts'
 import { type Delta, type EventsOptions, liveEvents } from './events.ts'
 import { type ConnectionOptions, Http } from './http.ts'
 import { pages } from './pages.ts'
+import { type Recoveries, type RecoveryPolicies, recoveriesOf, recoveryPoliciesOf } from './recoveries.ts'
 import { forkBodyOf, type Replays, type Rewinding, replaysOf, rewindReads } from './rewind.ts'
 
 const newId = createIdSource(Date.now, randomBytes)
@@ -91,6 +92,9 @@ export interface Client {
   /** All executions that fit, newest first, fetched page by page. */
   list(filter?: ListFilter): AsyncIterable<ExecutionView>
   agents(): Promise<AgentView[]>
+  /** failures, what was decided about them, and a person's answers */
+  readonly recoveries: Recoveries
+  readonly recoveryPolicies: RecoveryPolicies
   readonly replays: Replays
 }
 
@@ -211,6 +215,8 @@ export const omium = (options: ConnectionOptions = {}): Client => {
       }),
     replays: replaysOf(http, () => newId('replay')),
     agents: () => collect(pages(http, '/v1/agents', agentsPage, {})),
+    recoveries: recoveriesOf(http, () => newId('command')),
+    recoveryPolicies: recoveryPoliciesOf(http, () => newId('command')),
   }
 }
 
