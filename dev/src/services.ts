@@ -51,6 +51,18 @@ const platform: readonly ServiceSpec[] = [
     kind: 'service',
     readyPort: 'recoveries',
   },
+  {
+    name: 'checkpoint-manager',
+    entry: 'consumers/checkpoint-manager/src/main.ts',
+    kind: 'service',
+    readyPort: 'checkpoints',
+  },
+  {
+    name: 'checkpoint-projection',
+    entry: 'projections/checkpoints/src/main.ts',
+    kind: 'service',
+    readyPort: 'checkpoint-projection',
+  },
   { name: 'gateway', entry: 'gateway/src/main.ts', kind: 'service', readyPort: 'gateway' },
   { name: 'worker-pool', entry: 'consumers/worker-pool/src/main.ts', kind: 'service' },
   {

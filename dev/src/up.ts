@@ -73,6 +73,7 @@ const passedOn = [
   'OMIUM_POOL_MODULES',
   'OMIUM_POOL_SLOTS',
   'OMIUM_PYTHON',
+  'OMIUM_ENCRYPTION_KEYS',
 ]
 
 const serviceEnvironment = (
@@ -109,6 +110,8 @@ const serviceEnvironment = (
   OMIUM_PROJECTIONS_PORT: String(ports.projections),
   OMIUM_RECOVERY_PORT: String(ports.recovery),
   OMIUM_RECOVERIES_PORT: String(ports.recoveries),
+  OMIUM_CHECKPOINTS_PORT: String(ports.checkpoints),
+  OMIUM_CHECKPOINT_PROJECTION_PORT: String(ports['checkpoint-projection']),
   OMIUM_URL: `http://127.0.0.1:${ports.gateway}`,
   ...modelEnvironment(ports, env['OMIUM_API_KEY'] || credentials.apiKey, env, servesModels),
 })
@@ -281,7 +284,9 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
 
 const isUsed = (port: PortName, brokers: 1 | 3, has: (service: string) => boolean): boolean => {
   if (/^kafka-[23]/.test(port)) return brokers === 3
-  if (port === 'gateway' || port === 'projections' || port === 'models') return has(port)
+  if (port === 'gateway' || port === 'projections' || port === 'models' || port === 'checkpoint-projection')
+    return has(port)
+  if (port === 'checkpoints') return has('checkpoint-manager')
   if (port === 'engine') return has('execution-engine')
   if (port === 'recovery') return has('recovery-orchestrator')
   if (port === 'recoveries') return has('projection-recoveries')

@@ -7,6 +7,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { createJsonSchemaTransform, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { installAuth } from './auth.ts'
 import { installProblems, sendProblem } from './problems.ts'
+import { checkpointRoutes } from './routes/checkpoints.ts'
 import { eventRoutes } from './routes/events.ts'
 import { executionCommandRoutes } from './routes/execution-commands.ts'
 import { executionRoutes } from './routes/executions.ts'
@@ -71,6 +72,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(eventRoutes(services))
   await app.register(recoveryRoutes(services))
   await app.register(recoveryPolicyRoutes(services))
+  await app.register(checkpointRoutes(services))
   await app.register(platformRoutes(services))
   app.get('/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())
   await app.ready()

@@ -13,6 +13,7 @@ export const gatewaySettings = [
   'OMIUM_S3_BUCKET',
   'OMIUM_S3_ACCESS_KEY_ID',
   'OMIUM_S3_SECRET_ACCESS_KEY',
+  'OMIUM_ENCRYPTION_KEYS',
   'OMIUM_LOG_LEVEL',
 ] as const
 
@@ -30,6 +31,7 @@ export const configOf = (settings: Settings<(typeof gatewaySettings)[number]>) =
     accessKeyId: settings.OMIUM_S3_ACCESS_KEY_ID,
     secretAccessKey: settings.OMIUM_S3_SECRET_ACCESS_KEY,
   },
+  encryptionKeys: settings.OMIUM_ENCRYPTION_KEYS,
   /** how long a command may take to be decided, ms */
   commandTimeoutMs: 15_000,
   limits: defaultLimits,

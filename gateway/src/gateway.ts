@@ -1,12 +1,18 @@
 import { createApiKeys } from '@omium/api-keys'
 import { createDeltaSubscriber } from '@omium/deltas'
 import { openCommandSender } from '@omium/log'
-import { createPayloadStore, createS3ObjectStore } from '@omium/payloads'
+import {
+  createCheckpointObjects,
+  createPayloadStore,
+  createS3ObjectStore,
+  withEnvelopeEncryption,
+} from '@omium/payloads'
 import { createPool, newestCheckpoints, type ProjectionLog, watchPositions } from '@omium/projection-kit'
 import { mintWorkerToken } from '@omium/worker-tokens'
 import type { Logger } from 'pino'
 import { createAgents } from './agents.ts'
 import { buildApp } from './app.ts'
+import { openCheckpoints } from './checkpoints/service.ts'
 import { createCommands } from './commands.ts'
 import type { Config } from './config.ts'
 import { openLive } from './live.ts'
@@ -19,6 +25,7 @@ const checkpointed = ['executions']
 export interface GatewayLogs {
   readonly execution: ProjectionLog
   readonly recovery: ProjectionLog
+  readonly checkpoint: ProjectionLog
 }
 
 /** Puts the gateway together and listens. What it opened is closed in reverse by `close`, requests in flight first. */
@@ -48,6 +55,15 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
     readWaitMs: limits.readWaitMs,
     onNotice: warn,
   })
+  const checkpoints = await openCheckpoints({
+    log: logs.checkpoint,
+    pool,
+    databaseUrl,
+    objects: createCheckpointObjects(withEnvelopeEncryption(objects, config.encryptionKeys), context.nowMs),
+    commandTimeoutMs: config.commandTimeoutMs,
+    readWaitMs: limits.readWaitMs,
+    onNotice: warn,
+  })
   const deltas = config.redisUrl
     ? createDeltaSubscriber({
         url: config.redisUrl,
@@ -63,6 +79,7 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
       deltas,
       commands: createCommands(sender, live, config.commandTimeoutMs),
       recoveries,
+      checkpoints,
       agents: createAgents(pool, live),
       payloads: createPayloadStore(objects),
       apiKeys: createApiKeys(pool, context.nowMs),
@@ -80,6 +97,7 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
       await app.close()
       deltas?.close()
       await recoveries.close()
+      await checkpoints.close()
       await sender.close()
       await live.close()
       await positions.close()

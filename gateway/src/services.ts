@@ -4,6 +4,7 @@ import type { PositionWatch } from '@omium/projection-kit'
 import type { IdSource } from '@omium/schemas'
 import type { Pool } from 'pg'
 import type { Agents } from './agents.ts'
+import type { Checkpoints } from './checkpoints/service.ts'
 import type { Commands } from './commands.ts'
 import type { Live } from './live.ts'
 import type { Payloads } from './payloads.ts'
@@ -18,6 +19,7 @@ export interface Services {
   readonly deltas: DeltaSubscriber | undefined
   readonly commands: Commands
   readonly recoveries: Recoveries
+  readonly checkpoints: Checkpoints
   readonly agents: Agents
   readonly payloads: Payloads
   readonly apiKeys: ApiKeys

@@ -59,6 +59,11 @@ export const errorCatalogue = {
   budget_exceeded: { status: 402, retryable: false, title: 'The call would exceed the budget' },
   replay_miss: { status: 409, retryable: false, title: 'A replay asked for what was never recorded' },
   replay_mismatch: { status: 409, retryable: false, title: 'The code does not fit the recorded history' },
+  // checkpoints
+  checkpoint_unknown: { status: 404, retryable: false, title: 'There is no such checkpoint' },
+  checkpoint_conflict: { status: 409, retryable: false, title: 'This checkpoint id exists with another state' },
+  checkpoint_needed: { status: 409, retryable: false, title: 'The checkpoint is needed and cannot be deleted' },
+  checkpoint_corrupt: { status: 410, retryable: false, title: 'The state of the checkpoint is lost or damaged' },
   // models
   model_rate_limited: { status: 429, retryable: true, title: 'The model provider limits the rate' },
   model_overloaded: { status: 503, retryable: true, title: 'The model provider is overloaded or failing' },

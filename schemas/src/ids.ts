@@ -14,6 +14,7 @@ export const idPrefixes = {
   apiKey: 'key',
   signal: 'sig',
   session: 'ses',
+  checkpoint: 'chk',
   replay: 'rpl',
 } as const
 

@@ -2,6 +2,11 @@ import { z } from 'zod'
 import { OmiumError } from './errors.ts'
 import { defaultTopicPrefix } from './log/topics.ts'
 
+const wrappingKey = (text: string): { id: string; key: Buffer } | null => {
+  const [, id, base64] = /^\s*([A-Za-z0-9._-]{1,100}):([A-Za-z0-9+/]{43}=)\s*$/.exec(text) ?? []
+  return id === undefined || base64 === undefined ? null : { id, key: Buffer.from(base64, 'base64') }
+}
+
 /** Every setting of the platform, by the environment variable that carries it. A service picks the ones it needs. */
 export const settings = {
   OMIUM_KAFKA_BROKERS: z
@@ -23,6 +28,13 @@ export const settings = {
   OMIUM_S3_BUCKET: z.string().min(3).default('omium'),
   OMIUM_S3_ACCESS_KEY_ID: z.string().optional(),
   OMIUM_S3_SECRET_ACCESS_KEY: z.string().optional(),
+  /** `id:base64` of 32 bytes each, separated by commas: checkpoints are encrypted with the first, read with all */
+  OMIUM_ENCRYPTION_KEYS: z
+    .string()
+    .optional()
+    .transform((list) => (list ?? '').split(',').filter(Boolean).map(wrappingKey))
+    .refine((keys) => keys.every((key) => key !== null), 'expected id:base64 of 32 bytes, separated by commas')
+    .transform((keys) => keys.filter((key) => key !== null)),
   OMIUM_TOPIC_PREFIX: z
     .string()
     .regex(/^[a-zA-Z0-9._-]{1,100}$/)
@@ -47,6 +59,10 @@ export const settings = {
   OMIUM_WORKER_LEASE_MS: z.coerce.number().int().min(50).max(600_000).default(800),
   /** an owner stores a snapshot of a partition after so many accepted records */
   OMIUM_SNAPSHOT_EVERY: z.coerce.number().int().min(1).default(50_000),
+  OMIUM_CHECKPOINTS_PORT: z.coerce.number().int().min(0).max(65535).default(8092),
+  OMIUM_CHECKPOINT_PROJECTION_PORT: z.coerce.number().int().min(0).max(65535).default(8093),
+  /** how often objects that no checkpoint refers to are looked for, ms */
+  OMIUM_CHECKPOINT_SWEEP_MS: z.coerce.number().int().min(100).max(86_400_000).default(3_600_000),
   OMIUM_PROJECTIONS_PORT: z.coerce.number().int().min(0).max(65535).default(8091),
   OMIUM_MODELS_HOST: z.string().default('127.0.0.1'),
   OMIUM_MODELS_PORT: z.coerce.number().int().min(0).max(65535).default(8092),

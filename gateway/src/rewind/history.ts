@@ -1,12 +1,17 @@
 import { createHash } from 'node:crypto'
+import { type ExecutionRecord, listEvents } from '@omium/projection-executions'
 import {
-  type ExecutionRecord,
+  type ExecutionEvent,
   JournalCollector,
-  listEvents,
+  type JournalEntry,
   type Opened,
+  type Payload,
+  payloadOfSettled,
+  type RunOverrides,
   type SettledEntry,
-} from '@omium/projection-executions'
-import type { ExecutionEvent, JournalEntry, JsonValue, Payload, RunOverrides, Usage } from '@omium/schemas'
+  settledJournalEntry,
+  type Usage,
+} from '@omium/schemas'
 import type { Pool } from 'pg'
 import type { Payloads } from '../payloads.ts'
 import type { ComparedRun } from './diff.ts'
@@ -132,15 +137,9 @@ export const readHistory = async (
 /** The step's result as a worker replays it, fetched from object storage when it is large. */
 export const journalEntryOf = async (step: RecordedStep, payloads: Payloads): Promise<JournalEntry> => {
   if (step.taken) return step.taken
-  const { path, kind, requestHash, result } = step.own as SettledEntry
-  const entry = { path, kind, requestHash }
-  if (result.type === 'error') return { ...entry, status: 'failed', error: result.error }
-  const value: JsonValue = await payloads.open(result.payload)
-  return {
-    ...entry,
-    status: 'completed',
-    value: result.type === 'signal' ? { timedOut: false, payload: value } : value,
-  }
+  const own = step.own as SettledEntry
+  const payload = payloadOfSettled(own)
+  return settledJournalEntry(own, payload ? await payloads.open(payload) : null)
 }
 
 /** The run as it is compared with others. */

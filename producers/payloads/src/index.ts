@@ -1,3 +1,5 @@
+export { type CheckpointObjects, createCheckpointObjects } from './checkpoint-objects.ts'
+export { type WrappingKey, withEnvelopeEncryption } from './envelope-encryption.ts'
 export type { ObjectStore } from './object-store.ts'
 export { createPayloadStore, maxPayloadBytes, type PayloadStore } from './payload-store.ts'
 export { createS3ObjectStore, type S3Options } from './s3-object-store.ts'

@@ -1,7 +1,6 @@
 export { executionsProjection } from './definition.ts'
 export { type Pending, waitingFor } from './execution-row.ts'
-export { JournalCollector, type Opened, type SettledEntry, type SettledResult } from './journal.ts'
-export { type MaintenanceOptions, rebuild, verify } from './maintenance.ts'
+export { rebuild, verify } from './maintenance.ts'
 export {
   type AgentRecord,
   type EventRecord,

@@ -1,7 +1,6 @@
-import type { ExecutionEvent, Failure, RecoveryAction } from '@omium/schemas'
+import { type ExecutionEvent, type Failure, JournalCollector, type RecoveryAction } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { requested, started, stepCompleted } from '../test/histories.ts'
-import { JournalCollector } from './journal.ts'
 
 const collect = (...events: ExecutionEvent[]) => {
   const journal = new JournalCollector()

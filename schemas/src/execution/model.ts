@@ -51,6 +51,17 @@ export const executionLabels = z
   .record(name, z.string().max(200))
   .refine((labels) => Object.keys(labels).length <= 20, 'at most 20 labels')
 
+/** When checkpoints of a run are made without being asked for. The journal itself is durable either way. */
+export const checkpointPolicy = z.object({
+  /** `step`: whenever a result is recorded; `task`: when one of the outermost level is */
+  every: z.enum(['step', 'task', 'never']).default('never'),
+  /** with the first result that is recorded so long after the last checkpoint */
+  everyMs: z.number().int().min(100).max(86_400_000).optional(),
+  /** when the intent of an effect is recorded, before the effect is made */
+  beforeEffects: z.boolean().optional(),
+})
+export type CheckpointPolicy = z.infer<typeof checkpointPolicy>
+
 export const executionOptions = z.object({
   /** larger goes first, among the runs that wait for a worker in one partition */
   priority: z.number().int().min(-100).max(100).default(0),
@@ -73,12 +84,15 @@ export const executionOptions = z.object({
   recovery: z.object({ policy: name }).optional(),
   /** steps are answered from recordings and never made; only model calls and values are */
   simulate: z.boolean().optional(),
+  /** which checkpoints of the run are made by themselves */
+  checkpoints: checkpointPolicy.optional(),
 })
 export type ExecutionOptions = z.infer<typeof executionOptions>
 
 /** Path of a step in its run: names, explicit keys and occurrences, `/` between levels: `plan#1/search:kafka#2`. */
 export const stepPath = z.string().min(1).max(1024)
-export const stepKind = z.enum(['step', 'llm', 'tool', 'value'])
+/** A `checkpoint` is a step whose output is a state that the checkpoint manager keeps. */
+export const stepKind = z.enum(['step', 'llm', 'tool', 'value', 'checkpoint'])
 export type StepKind = z.infer<typeof stepKind>
 
 export const usage = z.object({

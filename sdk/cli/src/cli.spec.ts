@@ -99,6 +99,55 @@ describe('omium', () => {
     deduplicated: false,
   })
 
+  describe('checkpoints', () => {
+    const one = (id: string, more: object = {}) => ({
+      thread: 'run',
+      id,
+      namespace: '',
+      needsParent: false,
+      kind: 'state',
+      status: 'intact',
+      format: 'json',
+      bytes: 7,
+      sha256: 'a'.repeat(64),
+      metadata: {},
+      pins: [],
+      createdAt: '2026-01-01T00:00:00.000Z',
+      version: 1,
+      position: '0:1',
+      ...more,
+    })
+    it('are listed and shown with their state', async () => {
+      script['GET /v1/checkpoints'] = () => ({ items: [one('c2', { label: 'draft' }), one('c1')] })
+      script['GET /v1/checkpoints/run/latest'] = () =>
+        one('c1', { state: { json: { n: 1 } }, writes: [], insteadOf: 'c2' })
+      expect(await omium(['checkpoints', 'ls', 'run'])).toBe(0)
+      expect(lines.out.join('\n')).toMatch(/c2 .*intact .*draft/)
+      expect(await omium(['checkpoints', 'show', 'run'])).toBe(0)
+      expect(lines.out.join('\n')).toMatch(/instead of\s+c2[\s\S]*"n": 1/)
+    })
+    it('are verified all at once, and a damaged one shows in the exit code', async () => {
+      script['GET /v1/checkpoints'] = () => ({ items: [one('c2'), one('c1')] })
+      script['POST /v1/checkpoints/run/c1/verify'] = () => ({ intact: true, rebuilt: false })
+      script['POST /v1/checkpoints/run/c2/verify'] = () => ({ intact: false, found: 'missing', rebuilt: true })
+      expect(await omium(['checkpoints', 'verify', 'run'])).toBe(0)
+      expect(lines.out).toEqual(['c2  was missing, made again from the log', 'c1  intact'])
+      script['POST /v1/checkpoints/run/c2/verify'] = () => ({ intact: false, found: 'damaged', rebuilt: false })
+      expect(await omium(['checkpoints', 'verify', 'run'])).toBe(1)
+    })
+    it('are gone back to', async () => {
+      script['POST /v1/checkpoints/run/c1/rollback'] = () => ({
+        thread: 'run',
+        checkpoint: 'c1',
+        position: '0:5',
+        execution: 'run',
+      })
+      expect(await omium(['checkpoints', 'rollback', 'run', 'c1', '--reason', 'wrong turn'])).toBe(0)
+      expect([lines.out, asked[0]?.body]).toEqual([['run is back at c1'], { reason: 'wrong turn' }])
+      expect(await omium(['checkpoints', 'rollback', 'run', 'latest'])).toBe(2)
+    })
+  })
+
   it('runs an agent with the nearest project and prints its output', async () => {
     script['POST /v1/executions'] = receiptOf
     script['GET /v1/executions/mine/result'] = () => view('mine')

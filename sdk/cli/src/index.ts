@@ -1,6 +1,7 @@
 import { OmiumError } from '@omium/schemas'
 import { Command, CommanderError } from 'commander'
 import { addAgentsCommand } from './commands/agents.ts'
+import { addCheckpointsCommand } from './commands/checkpoints.ts'
 import { addDevCommands } from './commands/dev.ts'
 import { addExecutionsCommand } from './commands/executions.ts'
 import { addModelsCommand } from './commands/models.ts'
@@ -32,6 +33,7 @@ const programOf = (io: Io): Command => {
   addModelsCommand(program, io)
   addRecoveriesCommand(program, io)
   addPoliciesCommand(program, io)
+  addCheckpointsCommand(program, io)
   addProjectionsCommand(program, io)
   addReplayCommand(program, io)
   addReplaysCommand(program, io)

@@ -1,4 +1,4 @@
-import type { EventView, ExecutionView, StepView } from '@omium/schemas'
+import type { CheckpointDetail, CheckpointView, EventView, ExecutionView, StepView } from '@omium/schemas'
 import type { Io } from './io.ts'
 
 const maxCellWidth = 60
@@ -81,6 +81,42 @@ export const executionText = (run: ExecutionView): string => {
     ['error', run.error && `${run.error.code}: ${run.error.detail}`],
   ]
   return lines.flatMap(([name, value]) => (value ? [`${name.padEnd(12)}${value}`] : [])).join('\n')
+}
+
+export const checkpointsTable = (items: readonly CheckpointView[]): string =>
+  table(
+    ['thread', 'id', 'namespace', 'kind', 'status', 'bytes', 'label', 'created'],
+    items.map((one) => [
+      one.thread,
+      one.id,
+      one.namespace,
+      one.kind,
+      one.status,
+      String(one.bytes),
+      one.label ?? '',
+      one.createdAt,
+    ]),
+  )
+
+export const checkpointText = (one: CheckpointDetail): string => {
+  const state = 'json' in one.state ? JSON.stringify(one.state.json, null, 2) : `${one.bytes} bytes of ${one.format}`
+  const lines: [string, string | undefined][] = [
+    ['thread', one.thread],
+    ['id', one.id],
+    ['instead of', one.insteadOf && `${one.insteadOf}, which is damaged`],
+    ['namespace', one.namespace],
+    ['parent', one.parent],
+    ['kind', one.kind],
+    ['status', one.status],
+    ['label', one.label],
+    ['of', one.point && `${one.point.executionId} at version ${one.point.version}`],
+    ['metadata', Object.keys(one.metadata).length > 0 ? oneLine(one.metadata) : undefined],
+    ['pinned by', one.pins.join(', ')],
+    ['writes', one.writes.length > 0 ? String(one.writes.length) : undefined],
+    ['created', one.createdAt],
+    ['sha256', one.sha256],
+  ]
+  return [...lines.flatMap(([name, value]) => (value ? [`${name.padEnd(12)}${value}`] : [])), '', state].join('\n')
 }
 
 /**

@@ -43,6 +43,26 @@ def test_resumes_after_crashes_without_running_a_recorded_step_again() -> None:
     assert run.attempts[3].replayed == ["a#1", "b#1", "c#1"]
 
 
+def test_asks_for_checkpoints_as_the_platform_understands_it() -> None:
+    options = omium.RunOptions(checkpoints=omium.Checkpoints("task", "5s", before_effects=True))
+    assert options.wire() == {"checkpoints": {"every": "task", "everyMs": 5000, "beforeEffects": True}}
+
+
+def test_keeps_a_checkpoint_once_as_it_was_when_it_was_taken() -> None:
+    @omium.agent()
+    async def drafting(_: None, ctx: Context) -> Any:
+        draft = {"lines": ["a"]}
+        await ctx.checkpoint("draft", draft)
+        draft["lines"].append("later")
+        await ctx.checkpoint("draft", draft)
+        return await ctx.step("last", lambda: draft)
+
+    run = run_agent(drafting, None, crash_after=["draft#1", "draft#2"])
+    assert run.executions == {"draft#1": 1, "draft#2": 1, "last#1": 1}
+    kept = [entry.get("value") for entry in run.journal if entry["kind"] == "checkpoint"]
+    assert kept == [{"lines": ["a"]}, {"lines": ["a", "later"]}]
+
+
 def test_jumps_over_sleeps_and_fires_timeouts_of_waits() -> None:
     class Go(BaseModel):
         ok: bool

@@ -63,6 +63,11 @@ export interface Context {
     title: string,
     options?: { details?: unknown; timeoutMs?: number; key?: string | number },
   ): Promise<ApprovalValue>
+  /**
+   * Keeps a state under a name, as it is at this moment, for people and for other programs; a replay keeps it no second
+   * time. Found under the run's id by the API and `omium checkpoints ls <run>`. @throws OmiumError `output_invalid`
+   */
+  checkpoint(name: string, state: unknown, options?: { key?: string | number }): Promise<void>
   /** Recorded clock, ms since the epoch. */
   now(): Promise<number>
   /** Recorded random UUID (version 4). */

@@ -1,5 +1,6 @@
 export { OmiumError } from '@omium/schemas'
 export { type AgentSpec, agent } from './agent.ts'
+export type { CheckpointFilter, Checkpoints, NewCheckpoint } from './client/checkpoints.ts'
 export {
   type AgentView,
   type Client,

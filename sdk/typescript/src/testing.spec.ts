@@ -30,6 +30,27 @@ describe('a run in the harness', () => {
     expect(run.attempts[3]?.replayed).toEqual(['a#1', 'b#1', 'c#1'])
   })
 
+  it('keeps a checkpoint once, as it was when it was taken, whatever crashes', async () => {
+    const drafting = agent({
+      id: 'drafting',
+      input: z.null(),
+      async run(_, ctx) {
+        const draft = { lines: ['a'] }
+        const kept = ctx.checkpoint('draft', draft)
+        draft.lines.push('later')
+        await kept
+        await ctx.checkpoint('draft', draft)
+        return ctx.step('last', () => draft)
+      },
+    })
+    const run = await testRun(drafting, null, { crashAfter: ['draft#1', 'draft#2'] })
+    expect(run.executions).toEqual({ 'draft#1': 1, 'draft#2': 1, 'last#1': 1 })
+    expect(run.journal.filter(({ kind }) => kind === 'checkpoint')).toMatchObject([
+      { path: 'draft#1', value: { lines: ['a'] } },
+      { path: 'draft#2', value: { lines: ['a', 'later'] } },
+    ])
+  })
+
   it('skips sleeps forward and fires timeouts of waits', async () => {
     const sleeper = agent({
       id: 'sleeper',

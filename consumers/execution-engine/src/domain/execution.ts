@@ -434,7 +434,7 @@ const endAttempt = (state: ExecutionState, next: 'queued' | 'suspended' | 'pause
   }
 }
 
-const ranByWorker = new Set(['step', 'llm', 'tool', 'value'])
+const ranByWorker = new Set(['step', 'llm', 'tool', 'value', 'checkpoint'])
 
 /**
  * A new attempt after a failure runs failed steps anew; with them recorded it could only fail in the same way. A failure to

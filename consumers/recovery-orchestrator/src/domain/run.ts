@@ -7,6 +7,7 @@ import {
   incidentIdOf,
   isTerminal,
   type Payload,
+  type StepKind,
 } from '@omium/schemas'
 import { type CallWindow, findLoop, type LoopLimits, rememberCall } from './loops.ts'
 import { compensatesLabel, isOwn } from './outbox.ts'
@@ -62,7 +63,7 @@ export interface RunView {
   intervenedIn: number
 }
 
-type StepKindOf = 'step' | 'llm' | 'tool' | 'value' | 'child'
+type StepKindOf = StepKind | 'child'
 
 interface OpenIncident {
   readonly id: string

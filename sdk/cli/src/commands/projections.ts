@@ -1,12 +1,12 @@
 import { readSettings } from '@omium/schemas'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { platformEnvironment } from '../connection.ts'
 import { RunFailed } from '../exit-codes.ts'
 import type { Io } from '../io.ts'
 import { show } from '../output.ts'
 import { loadPlatform } from '../platform.ts'
 
-/** What `@omium/projection-executions` does for the CLI; both work while the live projection runs. */
+/** What a projection's package does for the CLI; both work while the live projection runs. */
 interface Maintenance {
   rebuild(options: MaintenanceOptions & { acceptDifference?: boolean }): Promise<Comparison & { switched: boolean }>
   verify(options: MaintenanceOptions): Promise<Comparison>
@@ -25,9 +25,13 @@ interface Comparison {
 interface Flags {
   acceptDifference?: boolean
   json?: boolean
+  of: 'executions' | 'checkpoints'
 }
 
-const load = () => loadPlatform<Maintenance>('@omium/projection-executions', ['rebuild', 'verify'])
+const load = ({ of }: Flags) => loadPlatform<Maintenance>(`@omium/projection-${of}`, ['rebuild', 'verify'])
+
+const ofWhat = () =>
+  new Option('--of <projection>', 'which read models').choices(['executions', 'checkpoints']).default('executions')
 
 const optionsOf = (io: Io, json: boolean | undefined): MaintenanceOptions => {
   const env = platformEnvironment(io)
@@ -45,10 +49,12 @@ export const addProjectionsCommand = (program: Command, io: Io): void => {
   projections
     .command('rebuild')
     .description('build the read models anew from the log beside the live ones, compare, then switch')
+    .addOption(ofWhat())
     .option('--accept-difference', 'switch although the contents differ: repairs damaged read models')
     .option('--json', 'one JSON document')
-    .action(async ({ acceptDifference, json }: Flags) => {
-      const { rebuild } = await load()
+    .action(async (flags: Flags) => {
+      const { acceptDifference, json } = flags
+      const { rebuild } = await load(flags)
       const result = await rebuild({ ...optionsOf(io, json), ...(acceptDifference && { acceptDifference }) })
       show(io, json, result, () => `${result.events} events applied; ${result.switched ? 'switched' : 'not switched'}`)
       if (!result.switched)
@@ -58,9 +64,11 @@ export const addProjectionsCommand = (program: Command, io: Io): void => {
   projections
     .command('verify')
     .description('say whether the read models are what the log says')
+    .addOption(ofWhat())
     .option('--json', 'one JSON document')
-    .action(async ({ json }: Flags) => {
-      const { verify } = await load()
+    .action(async (flags: Flags) => {
+      const { json } = flags
+      const { verify } = await load(flags)
       const result = await verify(optionsOf(io, json))
       show(io, json, result, () => `${result.events} events compared; ${result.equal ? 'equal' : 'different'}`)
       if (!result.equal)

@@ -8,7 +8,7 @@ from .durations import Duration
 from .errors import NonRetryableError, OmiumError, RemoteCause
 from .json import JsonValue
 from .llm.model import ChatResult, Price, PriceTable, Tool, ToolLoopResult, Usage
-from .policy import Retry, RunOptions
+from .policy import Checkpoints, Retry, RunOptions
 from .replay.step_call import Completed, Failed, Reconciliation, StepInfo, TryAgain, current_step
 from .worker import Worker
 
@@ -17,6 +17,7 @@ __all__ = [
     "AsyncClient",
     "AsyncRun",
     "ChatResult",
+    "Checkpoints",
     "Client",
     "Completed",
     "Context",

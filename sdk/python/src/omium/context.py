@@ -48,7 +48,7 @@ class Decision:
     timed_out: bool = False
 
 
-_bare_hashes = {kind: request_hash_of({"kind": kind}) for kind in ("step", "llm", "tool", "value")}
+_bare_hashes = {kind: request_hash_of({"kind": kind}) for kind in ("step", "llm", "tool", "value", "checkpoint")}
 
 
 def refuse_inside_step(asked: str) -> None:
@@ -109,7 +109,7 @@ async def ask_step(
     name: str,
     fn: Callable[..., Any],
     *,
-    kind: Literal["step", "llm", "tool", "value"],
+    kind: Literal["step", "llm", "tool", "value", "checkpoint"],
     input: JsonValue | Missing = MISSING,
     retry: Retry | bool | None = None,
     base_retry: RetryPolicy | None = None,
@@ -341,6 +341,19 @@ class Context:
         request: JsonValue = {"title": title, "details": plain, "timeoutMs": timeout_ms}
         answer = await self._open("approve", "approval", "approve", key, request, body)
         return Decision(answer["approved"], answer["by"], answer.get("comment"), answer.get("timedOut", False))
+
+    async def checkpoint(self, name: str, state: object, *, key: Key = None) -> None:
+        """Keeps a state under a name, as it is at this moment, for people and for other programs.
+
+        A replay keeps it no second time. Found under the run's id by the API and `omium checkpoints ls <run>`.
+        Raises OmiumError `output_invalid`.
+        """
+        refuse_inside_step("checkpoint")
+        if not 0 < len(name) <= 200:
+            raise OmiumError("invalid_request", f"a checkpoint's name has 1 to 200 characters, not {len(name)}")
+        kept = plain_json(state, f'the state of checkpoint "{name}"')
+        path = self._scope.next(name, key)
+        await ask_step(self._run, path, name, lambda: kept, kind="checkpoint", retry=False)
 
     async def now(self) -> float:
         """Recorded clock, ms since the epoch."""

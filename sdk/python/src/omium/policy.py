@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, TypedDict
+from typing import Final, Literal, TypedDict
 
 from .durations import Duration, duration_to_ms
 from .json import JsonValue
@@ -71,6 +71,25 @@ def retry_policy(given: Retry | bool | None, base: RetryPolicy) -> RetryPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """When checkpoints of a run are made without being asked for."""
+
+    every: Literal["step", "task", "never"] = "never"
+    """`step`: whenever a result is recorded; `task`: when one of the outermost level is"""
+    every_time: Duration | None = None
+    """with the first result that is recorded so long after the last checkpoint"""
+    before_effects: bool = False
+    """when the intent of an effect is recorded, before the effect is made"""
+
+    def wire(self) -> dict[str, JsonValue]:
+        """As it travels."""
+        policy: dict[str, JsonValue] = {"every": self.every, "beforeEffects": self.before_effects}
+        if self.every_time is not None:
+            policy["everyMs"] = duration_to_ms(self.every_time)
+        return policy
+
+
+@dataclass(frozen=True, slots=True)
 class RunOptions:
     """What a start may set for a run; what is None is left to the agent's defaults."""
 
@@ -88,6 +107,8 @@ class RunOptions:
     """what the run is shown and found by, at most 20"""
     recovery: str | None = None
     """a failure of the run waits for the recovery orchestrator, which decides by this policy"""
+    checkpoints: Checkpoints | None = None
+    """which checkpoints of the run are made by themselves"""
 
     def wire(self) -> dict[str, JsonValue]:
         """As they travel."""
@@ -114,4 +135,6 @@ class RunOptions:
             options["labels"] = dict(self.labels)
         if self.recovery is not None:
             options["recovery"] = {"policy": self.recovery}
+        if self.checkpoints is not None:
+            options["checkpoints"] = self.checkpoints.wire()
         return options

@@ -18,6 +18,7 @@ import {
 import type { z } from 'zod'
 import type { Agent, RunOptions } from '../context.ts'
 import { toPlainJson } from '../replay/plain-json.ts'
+import { type Checkpoints, checkpointsOf } from './checkpoints.ts'
 import { type Delta, type EventsOptions, liveEvents } from './events.ts'
 import { type ConnectionOptions, Http } from './http.ts'
 import { pages } from './pages.ts'
@@ -95,6 +96,7 @@ export interface Client {
   /** failures, what was decided about them, and a person's answers */
   readonly recoveries: Recoveries
   readonly recoveryPolicies: RecoveryPolicies
+  readonly checkpoints: Checkpoints
   readonly replays: Replays
 }
 
@@ -217,6 +219,7 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     agents: () => collect(pages(http, '/v1/agents', agentsPage, {})),
     recoveries: recoveriesOf(http, () => newId('command')),
     recoveryPolicies: recoveryPoliciesOf(http, () => newId('command')),
+    checkpoints: checkpointsOf(http),
   }
 }
 

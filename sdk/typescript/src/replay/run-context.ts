@@ -251,6 +251,14 @@ export const createContext = (run: CallHost): Context => {
         ...(timeoutMs !== undefined && { timeoutMs }),
       }))) as ApprovalValue
     },
+    async checkpoint(name, state, { key } = {}) {
+      refuseInsideStep('checkpoint')
+      if (name.length === 0 || name.length > 200)
+        throw new OmiumError('invalid_request', `a checkpoint's name has 1 to 200 characters, not ${name.length}`)
+      const kept = toPlainJson(state, `the state of checkpoint "${name}"`)
+      const path = scope.next(name, key)
+      await askStep(run, path, name, () => kept, { retry: false }, { kind: 'checkpoint' })
+    },
     now: async () => value('now', () => run.port.now()),
     uuid: async () => value('uuid', () => run.port.uuid()),
     random: async () => value('random', () => run.port.random()),

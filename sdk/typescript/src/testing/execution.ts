@@ -380,7 +380,7 @@ export class TestExecution {
   /** a failed step that the next attempt runs anew */
   private forget(path: string): void {
     const index = this.settled.findIndex((entry) => entry.path === path && entry.status === 'failed')
-    if (index < 0 || !['step', 'llm', 'tool', 'value'].includes(this.settled[index]?.kind ?? '')) return
+    if (index < 0 || !['step', 'llm', 'tool', 'value', 'checkpoint'].includes(this.settled[index]?.kind ?? '')) return
     this.settled.splice(index, 1)
     this.known.delete(path)
   }

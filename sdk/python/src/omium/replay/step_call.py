@@ -106,7 +106,7 @@ def current_step() -> StepInfo | None:
 class StepPlan:
     path: str
     name: str
-    kind: Literal["step", "llm", "tool", "value"]
+    kind: Literal["step", "llm", "tool", "value", "checkpoint"]
     request_hash: str
     input: JsonValue | Missing
     fn: Callable[..., Any]
@@ -241,7 +241,7 @@ class StepCall(Call):
         self._started_at = self.run.port.now()
         self.run.running.add(self)
         loop = self.run.port.loop
-        if self._plan.kind != "value":
+        if self._plan.kind not in ("value", "checkpoint"):
             outside = contextvars.Context()
             self._timers.append(loop.call_later(MARKER_DELAY_MS / 1000, self._mark_started, context=outside))
             if self._plan.timeout_ms is not None:

@@ -1,13 +1,8 @@
-import {
-  anyRequest,
-  type ExecutionEvent,
-  type Failure,
-  mergeOverrides,
-  type Payload,
-  type RecoveryAction,
-  type RunOverrides,
-  type Usage,
-} from '@omium/schemas'
+import type { Failure } from '../errors.ts'
+import type { JsonValue, Payload } from '../json.ts'
+import { anyRequest, type JournalEntry } from '../worker-protocol.ts'
+import type { ExecutionEvent } from './events.ts'
+import { mergeOverrides, type RecoveryAction, type RunOverrides, stepKind, type Usage } from './model.ts'
 
 /**
  * The results that a run has recorded, as another run takes them over.
@@ -42,7 +37,7 @@ export interface SettledEntry {
 /** Something that was begun and has no result that counts. */
 export type Opened = Omit<SettledEntry, 'result' | 'durationMs'>
 
-const ranByWorker = new Set(['step', 'llm', 'tool', 'value'])
+const ranByWorker: ReadonlySet<string> = new Set(stepKind.options)
 const inline = (value: unknown): SettledResult => ({ type: 'value', payload: { inline: value as null } })
 const nameOf: Readonly<Record<string, string>> = { timer: 'sleep', wait: 'wait', approval: 'approve' }
 
@@ -283,5 +278,23 @@ const childResult = ({
       retryable: false,
       data: { childId, status: outcome.status, ...(failed && { code: outcome.error.code }) },
     },
+  }
+}
+
+/** The stored value that has to be opened before the entry can travel, if it has one. */
+export const payloadOfSettled = ({ result }: SettledEntry): Payload | null =>
+  result.type === 'error' ? null : result.payload
+
+/** @param value the opened {@link payloadOfSettled} the entry; ignored for entries that have none */
+export const settledJournalEntry = (
+  { path, kind, requestHash, result }: SettledEntry,
+  value: JsonValue,
+): JournalEntry => {
+  const entry = { path, kind, requestHash }
+  if (result.type === 'error') return { ...entry, status: 'failed', error: result.error }
+  return {
+    ...entry,
+    status: 'completed',
+    value: result.type === 'signal' ? { timedOut: false, payload: value } : value,
   }
 }

@@ -1,0 +1,77 @@
+import type { CheckpointRef } from '@omium/schemas'
+import { type Checkpoint, refKey, type ThreadState } from './thread.ts'
+
+/**
+ * What a thread may forget.
+ *
+ * 1. Pinned checkpoints stay, and so does the latest of each namespace.
+ * 2. A checkpoint that another one builds on (`needsParent`) stays as long as that one.
+ */
+
+/** Everything that `kept` build on, and themselves. */
+const withAncestors = (state: ThreadState, kept: Iterable<Checkpoint>): Set<string> => {
+  const keys = new Set<string>()
+  for (let checkpoint of kept) {
+    for (;;) {
+      const key = refKey(checkpoint)
+      if (keys.has(key)) break
+      keys.add(key)
+      const { needsParent, namespace, parentId } = checkpoint
+      const parent =
+        needsParent && parentId !== null
+          ? state.checkpoints.get(refKey({ namespace, checkpointId: parentId }))
+          : undefined
+      if (!parent) break
+      checkpoint = parent
+    }
+  }
+  return keys
+}
+
+const latestOf = (checkpoints: readonly Checkpoint[]): Checkpoint | undefined =>
+  checkpoints.findLast(({ superseded }) => !superseded)
+
+/** What the thread's retention lets go of, oldest first. */
+export const expired = (state: ThreadState, nowMs: number): CheckpointRef[] => {
+  const { keepLast = Number.POSITIVE_INFINITY, maxAgeMs = Number.POSITIVE_INFINITY } = state.retention
+  if (keepLast === Number.POSITIVE_INFINITY && maxAgeMs === Number.POSITIVE_INFINITY) return []
+  const lines = Map.groupBy(state.checkpoints.values(), ({ namespace }) => namespace)
+  const kept: Checkpoint[] = []
+  for (const line of lines.values()) {
+    const latest = latestOf(line)
+    for (const [index, checkpoint] of line.entries()) {
+      const amongLast = line.length - index <= keepLast
+      const young = nowMs - checkpoint.createdAt < maxAgeMs
+      if ((amongLast && young) || checkpoint === latest || checkpoint.pins.length > 0) kept.push(checkpoint)
+    }
+  }
+  const keys = withAncestors(state, kept)
+  return [...state.checkpoints.values()].filter((checkpoint) => !keys.has(refKey(checkpoint))).map(refOf)
+}
+
+/** When the next checkpoint gets too old, if one can. */
+export const nextExpiry = (state: ThreadState): number | null => {
+  const { maxAgeMs } = state.retention
+  if (maxAgeMs === undefined) return null
+  const [oldest] = state.checkpoints.values()
+  return oldest ? oldest.createdAt + maxAgeMs : null
+}
+
+/** Why these may not be deleted together, or null. */
+export const neededFor = (state: ThreadState, refs: readonly CheckpointRef[]): string | null => {
+  const going = new Set(refs.map(refKey))
+  for (const ref of refs) {
+    const [holder] = state.checkpoints.get(refKey(ref))?.pins ?? []
+    if (holder !== undefined) return `checkpoint ${ref.checkpointId} is pinned by ${holder}`
+  }
+  for (const checkpoint of state.checkpoints.values()) {
+    const { needsParent, namespace, parentId, checkpointId } = checkpoint
+    if (!needsParent || parentId === null || going.has(refKey(checkpoint))) continue
+    if (going.has(refKey({ namespace, checkpointId: parentId }))) {
+      return `checkpoint ${checkpointId} builds on ${parentId}`
+    }
+  }
+  return null
+}
+
+const refOf = ({ namespace, checkpointId }: Checkpoint): CheckpointRef => ({ namespace, checkpointId })

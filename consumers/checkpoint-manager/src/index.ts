@@ -1,0 +1,1 @@
+export { CheckpointManager, type ManagerOptions } from './manager.ts'

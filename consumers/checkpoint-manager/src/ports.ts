@@ -1,0 +1,38 @@
+import type { JournalEntry, ObjectRef } from '@omium/schemas'
+
+/** What the manager needs from its surroundings; the composition root and specs provide it. */
+
+export interface Notices {
+  info(fields: Record<string, unknown>, message: string): void
+  warn(fields: Record<string, unknown>, message: string): void
+  error(fields: Record<string, unknown>, message: string): void
+}
+
+/** Where checkpoints' bytes are. */
+export interface Objects {
+  store(tenant: string, threadId: string, body: Buffer): Promise<ObjectRef>
+}
+
+/** Everything that is stored under the checkpoints' prefix, referred to or not. */
+export interface ObjectListing {
+  list(): Promise<readonly string[]>
+  remove(key: string): Promise<void>
+}
+
+/** The recorded history of runs. */
+export interface RunHistory {
+  /**
+   * The journal of a run up to and including a version, as a fork would take it over.
+   * @throws OmiumError `execution_unknown` when the log has no such run, `object_missing`, `object_corrupt`, `unavailable`
+   */
+  journalAt(tenant: string, executionId: string, version: number): Promise<readonly JournalEntry[]>
+}
+
+/** What the manager counts as it goes. */
+export interface ManagerMeasures {
+  decided(commandType: string): void
+  corrupted(found: string): void
+  rebuilt(): void
+  swept(): void
+  followed(kind: string): void
+}

@@ -1,0 +1,223 @@
+import { type CheckpointRecord, getCheckpoint, listCheckpoints, listWrites } from '@omium/projection-checkpoints'
+import {
+  aggregateKey,
+  type CheckpointDetail,
+  type CheckpointEvent,
+  type CheckpointVerdict,
+  type CheckpointView,
+  type JsonValue,
+  maxCheckpointBytes,
+  type ObjectRef,
+  OmiumError,
+  type StateBody,
+} from '@omium/schemas'
+import type { Asker } from '../commands.ts'
+import type { Services } from '../services.ts'
+
+/**
+ * States of checkpoints, verified on every read.
+ *
+ * 1. What is not exactly what was stored is never given to anybody; the finding is recorded.
+ * 2. A checkpoint of a run is made again from the log while the reader waits. In place of any other, whoever asks for the
+ *    latest gets the newest older one that is intact, and is told so; whoever asks for it by id gets an error that names it.
+ */
+const rebuildWaitMs = 15_000
+const fallbacksTried = 50
+
+type Found = 'missing' | 'damaged'
+type Parts = Pick<Services, 'checkpoints' | 'pool' | 'ids'>
+
+const foundOf = (error: unknown): Found | null => {
+  if (!(error instanceof OmiumError)) return null
+  if (error.code === 'object_missing') return 'missing'
+  return error.code === 'object_corrupt' ? 'damaged' : null
+}
+
+/** Bytes of a state that came over HTTP. @throws OmiumError `invalid_request`, `payload_too_large` */
+export const bytesOf = (state: StateBody): { format: string; body: Buffer } => {
+  if ('json' in state) return limited('json', Buffer.from(JSON.stringify(state.json)))
+  const { format, base64 } = state
+  if (format === 'json') throw new OmiumError('invalid_request', 'state: give JSON as `json`, not in base64')
+  if (base64.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(base64)) {
+    throw new OmiumError('invalid_request', 'state.base64: not base64')
+  }
+  return limited(format, Buffer.from(base64, 'base64'))
+}
+
+const limited = (format: string, body: Buffer) => {
+  if (body.length <= maxCheckpointBytes) return { format, body }
+  throw new OmiumError('payload_too_large', `the state has ${body.length} bytes, ${maxCheckpointBytes} are allowed`)
+}
+
+const stateOf = (format: string, body: Buffer): StateBody =>
+  format === 'json'
+    ? { json: JSON.parse(body.toString('utf8')) as JsonValue }
+    : { format, base64: body.toString('base64') }
+
+export const checkpointViewOf = (record: CheckpointRecord): CheckpointView => ({
+  thread: record.thread,
+  id: record.id,
+  namespace: record.namespace,
+  ...(record.parent !== null && { parent: record.parent }),
+  needsParent: record.needsParent,
+  kind: record.kind,
+  status: record.corrupted ? 'corrupted' : record.superseded ? 'superseded' : 'intact',
+  format: record.format,
+  bytes: record.object.bytes,
+  sha256: record.object.sha256,
+  ...(record.label !== null && { label: record.label }),
+  metadata: record.metadata,
+  ...(record.point && { point: record.point }),
+  pins: [...record.pins],
+  createdAt: record.createdAt.toISOString(),
+  version: record.version,
+  position: `${record.partition}:${record.offset}`,
+})
+
+/** A checkpoint with everything that belongs to it. @throws OmiumError `object_missing`, `object_corrupt` */
+const load = async (
+  { checkpoints, pool }: Parts,
+  tenant: string,
+  record: CheckpointRecord,
+): Promise<Pick<CheckpointDetail, 'state' | 'writes'>> => {
+  const open = async (format: string, object: ObjectRef) => stateOf(format, await checkpoints.objects.load(object))
+  const written = await listWrites(pool, tenant, record.thread, record.namespace, record.id)
+  const [state, ...states] = await Promise.all([
+    open(record.format, record.object),
+    ...written.map(({ format, object }) => open(format, object)),
+  ])
+  const writes = written.map(({ taskId, taskPath, writes }, i) => ({
+    taskId,
+    taskPath,
+    writes: [...writes],
+    state: states[i] as StateBody,
+  }))
+  return { state, writes }
+}
+
+type Loaded = Awaited<ReturnType<typeof load>>
+
+const report = (
+  { checkpoints, ids }: Parts,
+  asker: Asker,
+  { thread, namespace, id }: CheckpointRecord,
+  found: Found,
+  fallbackId?: string,
+) =>
+  checkpoints.execute(asker, thread, ids('command'), {
+    type: 'ReportCorruption',
+    data: { namespace, checkpointId: id, found, ...(fallbackId !== undefined && { fallbackId }) },
+  })
+
+/** Records that a run's checkpoint is damaged and waits until it was made again. @returns it, or null when it was not */
+const rebuilt = async (
+  parts: Parts,
+  asker: Asker,
+  record: CheckpointRecord,
+  found: Found,
+): Promise<CheckpointRecord | null> => {
+  const { checkpoints, pool } = parts
+  const { thread, namespace, id } = record
+  const done = Promise.withResolvers<boolean>()
+  const unsubscribe = checkpoints.live.subscribe(aggregateKey('thread', asker.tenant, thread), ({ type, data }) => {
+    if (type !== 'CheckpointRebuilt') return
+    const of = data as Extract<CheckpointEvent, { type: 'CheckpointRebuilt' }>['data']
+    if (of.namespace === namespace && of.checkpointId === id) done.resolve(true)
+  })
+  const timer = setTimeout(() => done.resolve(false), rebuildWaitMs)
+  try {
+    await report(parts, asker, record, found)
+    if (!(await done.promise)) return null
+    await checkpoints.current(asker.tenant, thread, undefined)
+    return (await getCheckpoint(pool, asker.tenant, thread, namespace, id)) ?? null
+  } finally {
+    clearTimeout(timer)
+    unsubscribe()
+  }
+}
+
+/** Reads a checkpoint, made again where that can be done. A finding that is not null is not recorded yet. */
+const attempt = async (
+  parts: Parts,
+  asker: Asker,
+  record: CheckpointRecord,
+): Promise<{ record: CheckpointRecord; loaded: Loaded; rebuilt: boolean } | Found> => {
+  try {
+    return { record, loaded: await load(parts, asker.tenant, record), rebuilt: false }
+  } catch (error) {
+    const found = foundOf(error)
+    if (found === null) throw error
+    if (record.kind !== 'run') return found
+    const again = await rebuilt(parts, asker, record, found)
+    if (!again)
+      throw new OmiumError(
+        'checkpoint_corrupt',
+        `the state of checkpoint ${record.id} is ${found}, and it could not be made again from the log in time`,
+      )
+    return { record: again, loaded: await load(parts, asker.tenant, again), rebuilt: true }
+  }
+}
+
+/** Older ones of the same namespace, newest first. */
+const olderThan = async ({ pool }: Parts, tenant: string, record: CheckpointRecord, byId: boolean) => {
+  const { thread, namespace } = record
+  const order = byId ? 'id' : 'created'
+  const { items } = await listCheckpoints(pool, tenant, { thread, namespace, order, superseded: false, limit: 200 })
+  const older = items.filter(({ id, seq }) => (byId ? id < record.id : seq < record.seq))
+  return older.slice(0, fallbacksTried)
+}
+
+const detail = (record: CheckpointRecord, loaded: Loaded, insteadOf?: string): CheckpointDetail => ({
+  ...checkpointViewOf(record),
+  ...loaded,
+  ...(insteadOf !== undefined && { insteadOf }),
+})
+
+/**
+ * @param latest the newest was asked for, not this one: an older one will do. `byId`: the order is that of ids
+ * @throws OmiumError `checkpoint_corrupt`
+ */
+export const readCheckpoint = async (
+  parts: Parts,
+  asker: Asker,
+  record: CheckpointRecord,
+  latest: { byId: boolean } | null,
+): Promise<CheckpointDetail> => {
+  const read = await attempt(parts, asker, record)
+  if (typeof read === 'object') return detail(read.record, read.loaded)
+  const damaged: { record: CheckpointRecord; found: Found }[] = [{ record, found: read }]
+  let fallback: Exclude<Awaited<ReturnType<typeof attempt>>, Found> | undefined
+  for (const older of await olderThan(parts, asker.tenant, record, latest?.byId ?? false)) {
+    const next = await attempt(parts, asker, older)
+    if (typeof next === 'object') {
+      fallback = next
+      break
+    }
+    damaged.push({ record: older, found: next })
+  }
+  for (const { record: of, found } of damaged) await report(parts, asker, of, found, fallback?.record.id)
+  if (latest && fallback) return detail(fallback.record, fallback.loaded, record.id)
+  const hint = fallback ? `; the newest older one that is intact is ${fallback.record.id}` : '; no older one is intact'
+  throw new OmiumError('checkpoint_corrupt', `the state of checkpoint ${record.id} is ${read}${hint}`, {
+    ...(fallback && { data: { fallback: fallback.record.id } }),
+  })
+}
+
+/** Reads a checkpoint only to say how it is; a finding is recorded. */
+export const verifyCheckpoint = async (
+  parts: Parts,
+  asker: Asker,
+  record: CheckpointRecord,
+): Promise<CheckpointVerdict> => {
+  try {
+    await load(parts, asker.tenant, record)
+    return { intact: true, rebuilt: false }
+  } catch (error) {
+    const found = foundOf(error)
+    if (found === null) throw error
+    if (record.kind === 'run')
+      return { intact: false, found, rebuilt: (await rebuilt(parts, asker, record, found)) !== null }
+    await report(parts, asker, record, found)
+    return { intact: false, found, rebuilt: false }
+  }
+}

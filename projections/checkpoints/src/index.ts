@@ -1,0 +1,12 @@
+export { checkpointsProjection } from './definition.ts'
+export { rebuild, verify } from './maintenance.ts'
+export {
+  type CheckpointFilter,
+  type CheckpointOrder,
+  type CheckpointRecord,
+  getCheckpoint,
+  getRetention,
+  listCheckpoints,
+  listWrites,
+  type WritesRecord,
+} from './queries.ts'

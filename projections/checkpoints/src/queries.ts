@@ -1,0 +1,189 @@
+import {
+  type CheckpointKind,
+  type CheckpointMetadata,
+  type CheckpointRetention,
+  type ObjectRef,
+  OmiumError,
+  type RunPoint,
+} from '@omium/schemas'
+import type { Pool } from 'pg'
+
+/**
+ * Everything that is read from the checkpoint read models. Every function takes the tenant first and every statement has it in
+ * its WHERE clause: another tenant's rows are as if they did not exist.
+ */
+export interface CheckpointRecord {
+  readonly thread: string
+  readonly namespace: string
+  readonly id: string
+  readonly seq: number
+  readonly parent: string | null
+  readonly needsParent: boolean
+  readonly kind: CheckpointKind
+  readonly corrupted: boolean
+  readonly superseded: boolean
+  readonly format: string
+  readonly object: ObjectRef
+  readonly label: string | null
+  readonly metadata: CheckpointMetadata
+  readonly point: RunPoint | null
+  readonly pins: readonly string[]
+  readonly createdAt: Date
+  readonly version: number
+  readonly partition: number
+  readonly offset: number
+}
+
+const columns = `thread, namespace, id, seq, parent, needs_parent AS "needsParent", kind, corrupted, superseded, format, object, label, metadata, point, pins,
+  created_at AS "createdAt", version, partition, log_offset AS "offset"`
+
+export const getCheckpoint = async (
+  pool: Pool,
+  tenant: string,
+  thread: string,
+  namespace: string,
+  id: string,
+): Promise<CheckpointRecord | undefined> => {
+  const { rows } = await pool.query<CheckpointRecord>({
+    name: 'checkpoint-get',
+    text: `SELECT ${columns} FROM checkpoints.checkpoints
+           WHERE tenant = $1 AND thread = $2 AND namespace = $3 AND id = $4`,
+    values: [tenant, thread, namespace, id],
+  })
+  return rows[0]
+}
+
+export type CheckpointOrder = 'created' | 'id'
+
+export interface CheckpointFilter {
+  readonly thread?: string | undefined
+  readonly namespace?: string | undefined
+  readonly id?: string | undefined
+  readonly kind?: CheckpointKind | undefined
+  /** each member has to be equal */
+  readonly metadata?: CheckpointMetadata | undefined
+  readonly order: CheckpointOrder
+  /** with order `id`: only smaller ids */
+  readonly before?: string | undefined
+  readonly superseded: boolean
+  readonly limit: number
+  readonly cursor?: string | undefined
+}
+
+export interface CheckpointPage {
+  readonly items: readonly CheckpointRecord[]
+  /** opaque; absent on the last page */
+  readonly nextCursor?: string
+}
+
+/** Newest first, or greatest id first. @throws OmiumError `invalid_request` for a cursor that this list never gave */
+export const listCheckpoints = async (
+  pool: Pool,
+  tenant: string,
+  { thread, namespace, id, kind, metadata, order, before, superseded, limit, cursor }: CheckpointFilter,
+): Promise<CheckpointPage> => {
+  const values: unknown[] = [tenant]
+  const bind = (value: unknown) => `$${values.push(value)}`
+  const conditions = ['tenant = $1']
+  if (thread !== undefined) conditions.push(`thread = ${bind(thread)}`)
+  if (namespace !== undefined) conditions.push(`namespace = ${bind(namespace)}`)
+  if (id !== undefined) conditions.push(`id = ${bind(id)}`)
+  if (kind !== undefined) conditions.push(`kind = ${bind(kind)}`)
+  if (metadata !== undefined) conditions.push(`metadata @> ${bind(JSON.stringify(metadata))}::jsonb`)
+  if (!superseded) conditions.push('NOT superseded')
+  if (before !== undefined) conditions.push(`id < ${bind(before)}`)
+  // within a thread the order of creation is the thread's own; across threads it is that of the clocks
+  const keys: readonly Key[] =
+    order === 'id'
+      ? [idKey, threadKey, namespaceKey]
+      : thread !== undefined
+        ? [seqKey]
+        : [createdKey, threadKey, seqKey]
+  if (cursor !== undefined) {
+    const from = decodeCursor(cursor, keys)
+    const placeholders = keys.map(({ cast }, i) => `${bind(from[i])}${cast}`)
+    conditions.push(`(${keys.map(({ column }) => column).join(', ')}) < (${placeholders.join(', ')})`)
+  }
+  const { rows } = await pool.query<CheckpointRecord>(
+    `SELECT ${columns} FROM checkpoints.checkpoints WHERE ${conditions.join(' AND ')}
+     ORDER BY ${keys.map(({ column }) => `${column} DESC`).join(', ')} LIMIT ${bind(limit + 1)}`,
+    values,
+  )
+  const items = rows.slice(0, limit)
+  const last = items.at(-1)
+  if (rows.length <= limit || !last) return { items }
+  return { items, nextCursor: Buffer.from(JSON.stringify(keys.map(({ of }) => of(last)))).toString('base64url') }
+}
+
+interface Key {
+  readonly column: string
+  readonly cast: string
+  readonly type: 'string' | 'number'
+  readonly of: (record: CheckpointRecord) => string | number
+}
+const idKey: Key = { column: 'id', cast: '', type: 'string', of: ({ id }) => id }
+const threadKey: Key = { column: 'thread', cast: '', type: 'string', of: ({ thread }) => thread }
+const namespaceKey: Key = { column: 'namespace', cast: '', type: 'string', of: ({ namespace }) => namespace }
+const seqKey: Key = { column: 'seq', cast: '::int', type: 'number', of: ({ seq }) => seq }
+const createdKey: Key = {
+  column: 'created_at',
+  cast: '::timestamptz',
+  type: 'string',
+  of: ({ createdAt }) => createdAt.toISOString(),
+}
+
+const badCursor = () =>
+  new OmiumError('invalid_request', 'cursor: not one that this list gave; start again without a cursor')
+
+const decodeCursor = (cursor: string, keys: readonly Key[]): readonly unknown[] => {
+  let from: unknown
+  try {
+    from = JSON.parse(Buffer.from(cursor, 'base64url').toString())
+  } catch {
+    throw badCursor()
+  }
+  const fits =
+    Array.isArray(from) &&
+    from.length === keys.length &&
+    keys.every(({ type, column }, i) => {
+      const part: unknown = from[i]
+      if (typeof part !== type) return false
+      if (typeof part === 'number') return Number.isInteger(part) && Math.abs(part) < 2 ** 31
+      return !(part as string).includes('\0') && (column !== 'created_at' || !Number.isNaN(Date.parse(part as string)))
+    })
+  if (!fits) throw badCursor()
+  return from as readonly unknown[]
+}
+
+export interface WritesRecord {
+  readonly taskId: string
+  readonly taskPath: string
+  readonly writes: readonly { readonly index: number; readonly channel: string }[]
+  readonly object: ObjectRef
+  readonly format: string
+}
+
+/** What was written on top of a checkpoint, in the order of writing. */
+export const listWrites = async (
+  pool: Pool,
+  tenant: string,
+  thread: string,
+  namespace: string,
+  id: string,
+): Promise<readonly WritesRecord[]> => {
+  const { rows } = await pool.query<{ data: WritesRecord }>({
+    name: 'checkpoint-writes',
+    text: `SELECT data FROM checkpoints.writes
+           WHERE tenant = $1 AND thread = $2 AND namespace = $3 AND id = $4 ORDER BY version`,
+    values: [tenant, thread, namespace, id],
+  })
+  return rows.map(({ data }) => data)
+}
+
+export const getRetention = async (pool: Pool, tenant: string, thread: string): Promise<CheckpointRetention> => {
+  const { rows } = await pool.query<{ retention: CheckpointRetention }>(
+    'SELECT retention FROM checkpoints.retentions WHERE tenant = $1 AND thread = $2',
+    [tenant, thread],
+  )
+  return rows[0]?.retention ?? {}
+}

@@ -1,0 +1,41 @@
+import { randomBytes } from 'node:crypto'
+import { ensurePython, type RunningStack } from '@omium/dev'
+import { spawnService, testPlatform } from '@omium/dev/testing'
+import { seedTenant } from '@omium/migrations'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+
+let stack: RunningStack
+let python: string
+const otherKey = `om_test_${randomBytes(16).toString('hex')}`
+
+beforeAll(async () => {
+  ;({ python } = await ensurePython({ progress: () => {} }))
+  stack = await testPlatform()
+  const databaseUrl = stack.environment['OMIUM_DATABASE_URL'] ?? ''
+  await seedTenant(databaseUrl, { tenant: 'ten_other', name: 'Other', apiKey: otherKey })
+}, 600_000)
+afterAll(() => stack?.stop())
+
+/** Runs a file of Python tests against the platform; all of them have to pass. */
+const pytest = async (file: string, atLeast: number) => {
+  const tests = await spawnService(
+    file,
+    { ...stack.environment, OTHER_TENANT_KEY: otherKey },
+    {
+      command: python,
+      args: ['-m', 'pytest', '-p', 'no:cacheprovider', `sdk/python/test/saver/${file}`],
+    },
+  )
+  const { code } = await tests.exited
+  expect(code, tests.output()).toBe(0)
+  const [, passed] = /(\d+) passed/.exec(tests.output()) ?? []
+  expect(Number(passed)).toBeGreaterThanOrEqual(atLeast)
+  expect(tests.output()).not.toMatch(/skipped|xfailed/)
+}
+
+it("passes LangGraph's own conformance tests for checkpointers", () => pytest('test_conformance.py', 8), 120_000)
+it(
+  'carries graphs through interrupts, time travel, kill -9 and other tenants',
+  () => pytest('test_graphs.py', 16),
+  120_000,
+)
