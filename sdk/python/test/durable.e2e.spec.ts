@@ -98,4 +98,13 @@ describe('a Python worker', () => {
     await run.approve('approve#1', 'rejected')
     expect(await run.result({ timeoutMs: 10_000 })).toEqual({ given: null, go: 1, approved: false })
   }, 60_000)
+
+  it('runs a team that is written down, without code', async () => {
+    await stage.startWorker('sdk/python/test/fixtures/team.yaml')
+    const run = await stage.start('written-team', { topic: 'tides' }, 'py-team')
+    expect(String(await run.result({ timeoutMs: 20_000 })).length).toBeGreaterThan(0)
+    const steps = await run.steps()
+    expect(steps.map(({ path }) => path).sort()).toEqual(['chat:future#1', 'chat:past#1', 'chat:write#1'])
+    await expect(stage.client.start('written-team', { topc: 'tides' })).rejects.toMatchObject({ code: 'input_invalid' })
+  }, 60_000)
 })

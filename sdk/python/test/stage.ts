@@ -24,7 +24,7 @@ export interface Stage {
   client: Client
   /** workers by their ids, as the platform knows them */
   workers: Map<string, ServiceHandle>
-  startWorker(target: string): Promise<ServiceHandle>
+  startWorker(target: string, ...options: string[]): Promise<ServiceHandle>
   /** runs a script of the fixtures */
   runScript(name: string): Promise<ServiceHandle>
   /** the console script */
@@ -62,10 +62,10 @@ export const openStage = async (): Promise<Stage> => {
     client,
     workers,
     killWorkers,
-    async startWorker(target) {
+    async startWorker(target, ...options) {
       const worker = await spawnService('the Python worker', environment, {
         command: python,
-        args: ['-m', 'omium', 'worker', target],
+        args: ['-m', 'omium', 'worker', target, ...options],
         readyTimeoutMs: 120_000,
         readyLine: /omium\.worker ready/,
       })
