@@ -2,48 +2,27 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { devUp, type RunningStack, type ServiceSpec } from '@omium/dev'
+import { devUp, platformServices, type RunningStack } from '@omium/dev'
 import { omium } from '@omium/sdk'
 
 const root = resolve(import.meta.dirname, '../..')
 
-const migrations: ServiceSpec = { name: 'migrations', entry: 'migrations/src/main.ts', kind: 'once' }
-const log: ServiceSpec = { name: 'log', entry: 'producers/log/src/main.ts', kind: 'once' }
-const engine: ServiceSpec = {
-  name: 'execution-engine',
-  entry: 'consumers/execution-engine/src/main.ts',
-  kind: 'service',
-  readyPort: 'engine',
-}
-const projections: ServiceSpec = {
-  name: 'projections',
-  entry: 'projections/executions/src/main.ts',
-  kind: 'service',
-  readyPort: 'projections',
-}
-const orchestrator: ServiceSpec = {
-  name: 'recovery-orchestrator',
-  entry: 'consumers/recovery-orchestrator/src/main.ts',
-  kind: 'service',
-  readyPort: 'recovery',
-}
-const recoveries: ServiceSpec = {
-  name: 'projection-recoveries',
-  entry: 'projections/recoveries/src/main.ts',
-  kind: 'service',
-  readyPort: 'recoveries',
-}
-const gateway: ServiceSpec = { name: 'gateway', entry: 'gateway/src/main.ts', kind: 'service', readyPort: 'gateway' }
-
-/** The whole platform; or the read side alone, when the bench is the engine's place itself. */
+/** The platform without what no bench of its core needs; or the read side alone, when the bench is the engine's place itself. */
 const serviceSets = {
-  platform: [migrations, log, engine, projections, gateway],
-  'platform with recovery': [migrations, log, engine, projections, orchestrator, recoveries, gateway],
-  'platform without engine': [migrations, log, projections, gateway],
+  platform: ['migrations', 'log', 'execution-engine', 'projections', 'gateway'],
+  'platform with recovery': [
+    'migrations',
+    'log',
+    'execution-engine',
+    'projections',
+    'recovery-orchestrator',
+    'gateway',
+  ],
+  'platform without engine': ['migrations', 'log', 'projections', 'gateway'],
   /** what the model gateway needs, which the bench starts itself */
-  models: [migrations],
+  models: ['migrations'],
   none: [],
-} as const
+} as const satisfies Record<string, readonly string[]>
 
 export interface BenchStackOptions {
   readonly fsync: boolean
@@ -93,7 +72,7 @@ export const startBenchStack = async ({
   const running = await devUp({
     home,
     freePorts: true,
-    services: serviceSets[services],
+    services: platformServices.filter(({ name }) => (serviceSets[services] as readonly string[]).includes(name)),
     env: {
       PATH,
       HOME,
