@@ -23,6 +23,9 @@ const projections: ServiceSpec = {
 }
 const gateway: ServiceSpec = { name: 'gateway', entry: 'gateway/src/main.ts', kind: 'service', readyPort: 'gateway' }
 
+/** an inspector that a bench opens must take a free port */
+const inspectable = '--inspect-port=127.0.0.1:0'
+
 /** The whole platform; or the read side alone, when the bench is the engine's place itself. */
 const serviceSets = {
   platform: [migrations, log, engine, projections, gateway],
@@ -56,6 +59,8 @@ export interface BenchStack {
   spawn(name: string, entry: string, env?: Record<string, string>): BenchProcess
   /** Waits until a URL answers with 2xx. @throws Error after 30 s */
   answers(url: string): Promise<void>
+  /** where a process writes its output */
+  logOf(name: string): string
   /** pids by name: the platform's services and the stack's components, without what the bench spawned */
   pids(): ReadonlyMap<string, number>
   stop(): Promise<void>
@@ -86,6 +91,7 @@ export const startBenchStack = async ({
       OMIUM_FSYNC: String(fsync),
       OMIUM_PARTITIONS: String(partitions),
       OMIUM_LOG_LEVEL: 'warn',
+      NODE_OPTIONS: inspectable,
     },
     report: (event) => {
       if (event.type === 'progress') say(event.message)
@@ -96,13 +102,14 @@ export const startBenchStack = async ({
     throw error
   })
   const { environment, supervisor, layout } = running
+  const logOf = (name: string): string => join(layout.logs, `${name}.log`)
   const spawn = (name: string, entry: string, env: Record<string, string> = {}): BenchProcess => {
-    const logFile = join(layout.logs, `${name}.log`)
+    const logFile = logOf(name)
     const managed = supervisor.start({
       name,
       command: process.execPath,
       args: [join(root, entry)],
-      env: { ...environment, ...env },
+      env: { ...environment, NODE_OPTIONS: inspectable, ...env },
       cwd: root,
       logFile,
     })
@@ -145,6 +152,7 @@ export const startBenchStack = async ({
         await delay(50)
       }
     },
+    logOf,
     pids: () =>
       new Map([
         ...running.state.services.map(({ name, process: { pid } }) => [name, pid] as const),
