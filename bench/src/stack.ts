@@ -7,6 +7,9 @@ import { omium } from '@omium/sdk'
 
 const root = resolve(import.meta.dirname, '../..')
 
+/** an inspector that a bench opens must take a free port */
+const inspectable = '--inspect-port=127.0.0.1:0'
+
 /** The platform without what no bench of its core needs; or the read side alone, when the bench is the engine's place itself. */
 const serviceSets = {
   platform: ['migrations', 'log', 'execution-engine', 'projections', 'gateway'],
@@ -52,6 +55,8 @@ export interface BenchStack {
   spawnCommand(name: string, command: string, args: readonly string[], env?: Record<string, string>): BenchProcess
   /** Waits until a URL answers with 2xx. @throws Error after 30 s */
   answers(url: string): Promise<void>
+  /** where a process writes its output */
+  logOf(name: string): string
   /** pids by name: the platform's services and the stack's components, without what the bench spawned */
   pids(): ReadonlyMap<string, number>
   stop(): Promise<void>
@@ -82,6 +87,7 @@ export const startBenchStack = async ({
       OMIUM_FSYNC: String(fsync),
       OMIUM_PARTITIONS: String(partitions),
       OMIUM_LOG_LEVEL: 'warn',
+      NODE_OPTIONS: inspectable,
     },
     report: (event) => {
       if (event.type === 'progress') say(event.message)
@@ -92,6 +98,7 @@ export const startBenchStack = async ({
     throw error
   })
   const { environment, supervisor, layout } = running
+<<<<<<< HEAD
   const spawnCommand: BenchStack['spawnCommand'] = (name, command, args, env = {}) => {
     const logFile = join(layout.logs, `${name}.log`)
     const managed = supervisor.start({
@@ -99,6 +106,16 @@ export const startBenchStack = async ({
       command,
       args: [...args],
       env: { ...environment, ...env },
+=======
+  const logOf = (name: string): string => join(layout.logs, `${name}.log`)
+  const spawn = (name: string, entry: string, env: Record<string, string> = {}): BenchProcess => {
+    const logFile = logOf(name)
+    const managed = supervisor.start({
+      name,
+      command: process.execPath,
+      args: [join(root, entry)],
+      env: { ...environment, NODE_OPTIONS: inspectable, ...env },
+>>>>>>> soak
       cwd: root,
       logFile,
     })
@@ -142,6 +159,7 @@ export const startBenchStack = async ({
         await delay(50)
       }
     },
+    logOf,
     pids: () =>
       new Map([
         ...running.state.services.map(({ name, process: { pid } }) => [name, pid] as const),
