@@ -69,6 +69,8 @@ export interface BenchStack {
   readonly environment: Record<string, string>
   /** Starts a TypeScript entry (from the repository's root) as a process that ends with the stack. */
   spawn(name: string, entry: string, env?: Record<string, string>): BenchProcess
+  /** Starts any program as a process that ends with the stack. */
+  spawnCommand(name: string, command: string, args: readonly string[], env?: Record<string, string>): BenchProcess
   /** Waits until a URL answers with 2xx. @throws Error after 30 s */
   answers(url: string): Promise<void>
   /** pids by name: the platform's services and the stack's components, without what the bench spawned */
@@ -111,12 +113,12 @@ export const startBenchStack = async ({
     throw error
   })
   const { environment, supervisor, layout } = running
-  const spawn = (name: string, entry: string, env: Record<string, string> = {}): BenchProcess => {
+  const spawnCommand: BenchStack['spawnCommand'] = (name, command, args, env = {}) => {
     const logFile = join(layout.logs, `${name}.log`)
     const managed = supervisor.start({
       name,
-      command: process.execPath,
-      args: [join(root, entry)],
+      command,
+      args: [...args],
       env: { ...environment, ...env },
       cwd: root,
       logFile,
@@ -149,7 +151,8 @@ export const startBenchStack = async ({
   return {
     running,
     environment,
-    spawn,
+    spawn: (name, entry, env) => spawnCommand(name, process.execPath, [join(root, entry)], env),
+    spawnCommand,
     answers: async (url) => {
       const deadline = performance.now() + 30_000
       for (;;) {

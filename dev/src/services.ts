@@ -16,6 +16,8 @@ export interface ServiceSpec {
   kind: 'once' | 'service'
   /** the port on which GET /ready answers 2xx when it is ready; without one it counts as ready once it runs */
   readyPort?: PortName
+  /** it runs only where this variable is set */
+  onlyWith?: string
   /** variables of whoever starts the stack that this service gets and no other: providers' keys, above all */
   own?: RegExp
 }
@@ -70,6 +72,13 @@ const platform: readonly ServiceSpec[] = [
   },
   { name: 'gateway', entry: 'gateway/src/main.ts', kind: 'service', readyPort: 'gateway' },
   { name: 'worker-pool', entry: 'consumers/worker-pool/src/main.ts', kind: 'service' },
+  {
+    name: 'python-pool',
+    entry: 'consumers/python-pool/src/main.ts',
+    kind: 'service',
+    onlyWith: 'OMIUM_PYTHON_AGENTS',
+    own: /^(OMIUM_PYTHON_\w+|PYTHONPATH)$/,
+  },
 ]
 
 export const services: readonly ServiceSpec[] = platform.filter(({ entry }) => existsSync(join(root, entry)))

@@ -7,6 +7,7 @@ import { keepFailedLogs } from './failed-logs.ts'
 import { defaultHome, type Layout, makeLayout, toolsDir } from './layout.ts'
 import { type PortName, planPorts } from './ports.ts'
 import { identify } from './process-identity.ts'
+import { ensurePython } from './python.ts'
 import { services as platformServices, type RunningService, type ServiceSpec, startServices } from './services.ts'
 import { type Endpoints, prepareStack, startStack } from './stack.ts'
 import { endLeftovers, readState, type StackState, takeHome, writeEnvironment, writeState } from './state.ts'
@@ -70,6 +71,7 @@ const passedOn = [
   'OMIUM_OWNER_SESSION_TIMEOUT_MS',
   'OPENAI_MODEL',
   'OMIUM_POOL_SLOTS',
+  'OMIUM_PYTHON',
   'OMIUM_ENCRYPTION_KEYS',
 ]
 
@@ -160,7 +162,7 @@ const withoutPassword = (url: string): string => {
  */
 export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => {
   const { brokers = 1, ephemeral = false, env = process.env, report = () => {} } = options
-  const specs = options.services ?? platformServices
+  const specs = (options.services ?? platformServices).filter(({ onlyWith }) => !onlyWith || env[onlyWith])
   const progress = (message: string): void => report({ type: 'progress', message })
   const external = externalServices(env)
   const tools = toolsDir(env)
@@ -218,6 +220,7 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
       ...serviceEnvironment(stack.endpoints, ports, credentials, brokers, env, has('models')),
       OMIUM_HOME: home,
     }
+    if (has('python-pool')) environment['OMIUM_PYTHON'] ??= (await ensurePython({ progress })).python
     const state: StackState = {
       version: 1,
       stackId: supervisor.id,

@@ -85,6 +85,7 @@ export const errorCatalogue = {
   protocol_unsupported: { status: 426, retryable: false, title: 'The worker protocol version is not supported' },
   protocol_violation: { status: 400, retryable: false, title: 'The worker sent a message that the protocol forbids' },
   attempt_fenced: { status: 409, retryable: false, title: 'A newer attempt owns this execution' },
+  memory_exceeded: { status: 507, retryable: false, title: "The run's process used more memory than it may" },
   worker_lost: { status: 503, retryable: true, title: 'The worker stopped answering' },
   // log
   log_unreachable: { status: 503, retryable: true, title: 'The brokers cannot be reached' },
