@@ -98,24 +98,14 @@ export const startBenchStack = async ({
     throw error
   })
   const { environment, supervisor, layout } = running
-<<<<<<< HEAD
+  const logOf = (name: string): string => join(layout.logs, `${name}.log`)
   const spawnCommand: BenchStack['spawnCommand'] = (name, command, args, env = {}) => {
-    const logFile = join(layout.logs, `${name}.log`)
+    const logFile = logOf(name)
     const managed = supervisor.start({
       name,
       command,
       args: [...args],
-      env: { ...environment, ...env },
-=======
-  const logOf = (name: string): string => join(layout.logs, `${name}.log`)
-  const spawn = (name: string, entry: string, env: Record<string, string> = {}): BenchProcess => {
-    const logFile = logOf(name)
-    const managed = supervisor.start({
-      name,
-      command: process.execPath,
-      args: [join(root, entry)],
       env: { ...environment, NODE_OPTIONS: inspectable, ...env },
->>>>>>> soak
       cwd: root,
       logFile,
     })
