@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { OmiumError } from '@omium/schemas'
 
-export const benches = ['engine', 'recovery', 'rebuild', 'soak'] as const
+export const benches = ['engine', 'recovery', 'rebuild', 'soak', 'models', 'mttr'] as const
 export type BenchName = (typeof benches)[number]
 
 export interface Flags {
@@ -23,20 +23,26 @@ export interface Flags {
   /** rebuild: events in the partition */
   readonly events: number
   readonly minutes: number
+  /** mttr: failures of each kind */
+  readonly runs: number
 }
 
-export const usage = `npm run bench -- [engine|recovery|rebuild|soak] [options]
+export const usage = `npm run bench -- [${benches.join('|')}] [options]
 
   --peers              also measure DBOS and Restate (installs them into bench/peers)
   --fsync              only with flush.messages=1
   --json               results as one JSON document
   --via gateway|log    engine, soak: how runs are started and awaited (default gateway)
   --partitions N       engine: of each topic (default 4, as npm start has them)
-  --concurrency LIST   engine: workflows at a time (default 1,50,200,1000); soak takes the first (default 50)
+  --concurrency LIST   engine: workflows at a time (default 1,50,200,1000); soak takes the first (default 50);
+                       models: calls at a time (default 1,50)
   --seconds N          engine: length of a row (default 6), after --warmup-seconds (default 3)
   --kills N            recovery: kills of each kind (default 30)
   --events N           rebuild: events in the partition (default 1000000)
-  --minutes N          soak: length (default 10)`
+  --minutes N          soak: length (default 10)
+  --runs N             mttr: failures of each kind (default 50)`
+
+const usualLevels: Partial<Record<BenchName, string>> = { soak: '50', models: '1,50' }
 
 /** @throws OmiumError `invalid_request` for what it does not know */
 export const readFlags = (args: readonly string[]): Flags => {
@@ -56,12 +62,13 @@ export const readFlags = (args: readonly string[]): Flags => {
         kills: { type: 'string', default: '30' },
         events: { type: 'string', default: '1000000' },
         minutes: { type: 'string', default: '10' },
+        runs: { type: 'string', default: '50' },
       },
     })
     const bench = benches.find((name) => name === (positionals[0] ?? 'engine'))
     if (!bench || positionals.length > 1) throw new Error(`there is no bench "${positionals.join(' ')}"`)
     if (values.via !== 'gateway' && values.via !== 'log') throw new Error('--via takes gateway or log')
-    const levels = values.concurrency ?? (bench === 'soak' ? '50' : '1,50,200,1000')
+    const levels = values.concurrency ?? usualLevels[bench] ?? '1,50,200,1000'
     return {
       bench,
       peers: values.peers,
@@ -75,6 +82,7 @@ export const readFlags = (args: readonly string[]): Flags => {
       kills: positive('--kills', values.kills),
       events: positive('--events', values.events),
       minutes: positive('--minutes', values.minutes),
+      runs: Math.ceil(positive('--runs', values.runs)),
     }
   } catch (cause) {
     throw new OmiumError('invalid_request', `${cause instanceof Error ? cause.message : cause}\n\n${usage}`, { cause })

@@ -5,6 +5,8 @@ import { defaultHome } from '@omium/dev'
 import { OmiumError } from '@omium/schemas'
 import { benchEngine, engineText } from './engine.ts'
 import { type Flags, readFlags } from './flags.ts'
+import { benchModels, modelsText } from './models.ts'
+import { benchMttr, mttrText } from './mttr.ts'
 import { benchRebuild, rebuildText } from './rebuild.ts'
 import { benchRecovery, recoveryText } from './recovery.ts'
 import { benchSoak, soakText } from './soak.ts'
@@ -23,6 +25,14 @@ const run = async (flags: Flags, say: (line: string) => void): Promise<{ result:
     case 'rebuild': {
       const result = await benchRebuild(flags, say)
       return { result, text: rebuildText(result) }
+    }
+    case 'models': {
+      const result = await benchModels(flags, say)
+      return { result, text: modelsText(result) }
+    }
+    case 'mttr': {
+      const result = await benchMttr(flags, say)
+      return { result, text: mttrText(result) }
     }
     case 'soak': {
       const result = await benchSoak(flags, say)

@@ -21,12 +21,27 @@ const projections: ServiceSpec = {
   kind: 'service',
   readyPort: 'projections',
 }
+const orchestrator: ServiceSpec = {
+  name: 'recovery-orchestrator',
+  entry: 'consumers/recovery-orchestrator/src/main.ts',
+  kind: 'service',
+  readyPort: 'recovery',
+}
+const recoveries: ServiceSpec = {
+  name: 'projection-recoveries',
+  entry: 'projections/recoveries/src/main.ts',
+  kind: 'service',
+  readyPort: 'recoveries',
+}
 const gateway: ServiceSpec = { name: 'gateway', entry: 'gateway/src/main.ts', kind: 'service', readyPort: 'gateway' }
 
 /** The whole platform; or the read side alone, when the bench is the engine's place itself. */
 const serviceSets = {
   platform: [migrations, log, engine, projections, gateway],
+  'platform with recovery': [migrations, log, engine, projections, orchestrator, recoveries, gateway],
   'platform without engine': [migrations, log, projections, gateway],
+  /** what the model gateway needs, which the bench starts itself */
+  models: [migrations],
   none: [],
 } as const
 

@@ -17,8 +17,11 @@ const preferredPorts = {
   gateway: 8080,
   engine: 8090,
   projections: 8091,
-  checkpoints: 8092,
-  'checkpoint-projection': 8093,
+  models: 8092,
+  recovery: 8096,
+  recoveries: 8097,
+  checkpoints: 8098,
+  'checkpoint-projection': 8099,
 } as const
 export type PortName = keyof typeof preferredPorts
 

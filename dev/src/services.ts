@@ -16,7 +16,13 @@ export interface ServiceSpec {
   kind: 'once' | 'service'
   /** the port on which GET /ready answers 2xx when it is ready; without one it counts as ready once it runs */
   readyPort?: PortName
+  /** variables of whoever starts the stack that this service gets and no other: providers' keys, above all */
+  own?: RegExp
 }
+
+/** Where the models are, by their providers' own variables, and the keys to them. */
+const modelProviders =
+  /^(?!OMIUM_API_KEY$)(OMIUM_MODELS_(FILE|LOG_PROMPTS)|(OPENAI|ANTHROPIC|GEMINI|AZURE_OPENAI)_\w+|OLLAMA_HOST|\w+_API_KEY)$/
 
 /** Those of kind `once` run together first, then the services start together. */
 const platform: readonly ServiceSpec[] = [
@@ -36,6 +42,25 @@ const platform: readonly ServiceSpec[] = [
     kind: 'service',
     readyPort: 'checkpoint-projection',
   },
+  {
+    name: 'models',
+    entry: 'gateway/models/src/main.ts',
+    kind: 'service',
+    readyPort: 'models',
+    own: modelProviders,
+  },
+  {
+    name: 'recovery-orchestrator',
+    entry: 'consumers/recovery-orchestrator/src/main.ts',
+    kind: 'service',
+    readyPort: 'recovery',
+  },
+  {
+    name: 'projection-recoveries',
+    entry: 'projections/recoveries/src/main.ts',
+    kind: 'service',
+    readyPort: 'recoveries',
+  },
   { name: 'gateway', entry: 'gateway/src/main.ts', kind: 'service', readyPort: 'gateway' },
   { name: 'worker-pool', entry: 'consumers/worker-pool/src/main.ts', kind: 'service' },
 ]
@@ -52,6 +77,8 @@ export interface ServiceHost {
   supervisor: Supervisor
   logs: string
   environment: Record<string, string>
+  /** the environment of whoever started the stack; a service gets of it what it names as its own */
+  given: Record<string, string | undefined>
   ports: Record<PortName, number>
   onReady(service: RunningService): void
   /** it ended although nobody had asked; it starts again after the delay */
@@ -64,12 +91,19 @@ const longestBackoffMs = 10_000
 /** after so long without a death the next one counts as the first again */
 const healthyMs = 30_000
 
+const environmentOf = ({ own }: ServiceSpec, { environment, given }: ServiceHost): Record<string, string> => {
+  if (!own) return environment
+  const theirs = Object.entries(given).flatMap(([name, value]) => (value && own.test(name) ? [[name, value]] : []))
+  const shared = Object.entries(environment).filter(([name]) => !own.test(name))
+  return Object.fromEntries([...shared, ...theirs])
+}
+
 const launch = (spec: ServiceSpec, host: ServiceHost): ManagedProcess =>
   host.supervisor.start({
     name: spec.name,
     command: process.execPath,
     args: [join(root, spec.entry)],
-    env: host.environment,
+    env: environmentOf(spec, host),
     cwd: root,
     logFile: join(host.logs, `${spec.name}.log`),
     graceMs: 10_000,

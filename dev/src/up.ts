@@ -68,8 +68,6 @@ const passedOn = [
   'OMIUM_FSYNC',
   'OMIUM_LOG_LEVEL',
   'OMIUM_OWNER_SESSION_TIMEOUT_MS',
-  'OPENAI_BASE_URL',
-  'OPENAI_API_KEY',
   'OPENAI_MODEL',
   'OMIUM_POOL_MODULES',
   'OMIUM_POOL_SLOTS',
@@ -82,6 +80,7 @@ const serviceEnvironment = (
   credentials: Credentials,
   brokers: 1 | 3,
   env: Record<string, string | undefined>,
+  servesModels: boolean,
 ): Record<string, string> => ({
   // two cores share one disk: every partition more is another file to flush for each group of appends
   OMIUM_PARTITIONS: '4',
@@ -109,8 +108,31 @@ const serviceEnvironment = (
   OMIUM_PROJECTIONS_PORT: String(ports.projections),
   OMIUM_CHECKPOINTS_PORT: String(ports.checkpoints),
   OMIUM_CHECKPOINT_PROJECTION_PORT: String(ports['checkpoint-projection']),
+  OMIUM_RECOVERY_PORT: String(ports.recovery),
+  OMIUM_RECOVERIES_PORT: String(ports.recoveries),
   OMIUM_URL: `http://127.0.0.1:${ports.gateway}`,
+  ...modelEnvironment(ports, env['OMIUM_API_KEY'] || credentials.apiKey, env, servesModels),
 })
+
+/** Model calls go through the stack's own service, with the stack's own key; providers' keys stay with that service. */
+const modelEnvironment = (
+  ports: Record<PortName, number>,
+  apiKey: string,
+  env: Record<string, string | undefined>,
+  served: boolean,
+): Record<string, string> => {
+  const url = `http://127.0.0.1:${ports.models}`
+  if (served)
+    return {
+      OMIUM_MODELS_PORT: String(ports.models),
+      OMIUM_MODELS_URL: url,
+      OMIUM_MODELS_LOCAL: 'true',
+      OPENAI_BASE_URL: `${url}/v1`,
+      OPENAI_API_KEY: apiKey,
+    }
+  const given = ['OPENAI_BASE_URL', 'OPENAI_API_KEY'].flatMap((name) => (env[name] ? [[name, env[name]] as const] : []))
+  return Object.fromEntries(given)
+}
 
 const withoutPassword = (url: string): string => {
   const parsed = new URL(url)
@@ -183,11 +205,11 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
       report({ type: 'ready', name, external: isExternal, afterMs: readyAfterMs }),
     )
     options.signal?.throwIfAborted()
+    const has = (name: string): boolean => specs.some((spec) => spec.name === name)
     const environment: Record<string, string> = {
-      ...serviceEnvironment(stack.endpoints, ports, credentials, brokers, env),
+      ...serviceEnvironment(stack.endpoints, ports, credentials, brokers, env, has('models')),
       OMIUM_HOME: home,
     }
-    const has = (name: string): boolean => specs.some((spec) => spec.name === name)
     const state: StackState = {
       version: 1,
       stackId: supervisor.id,
@@ -200,6 +222,7 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
       services: [],
       urls: {
         ...(has('gateway') && { gateway: `http://127.0.0.1:${ports.gateway}` }),
+        ...(has('models') && { models: `http://127.0.0.1:${ports.models}` }),
         ...(has('execution-engine') && { engine: `ws://127.0.0.1:${ports.engine}` }),
         kafka: stack.endpoints.kafkaBrokers.join(','),
         registry: stack.endpoints.registryUrl,
@@ -228,6 +251,7 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
       supervisor,
       logs: places.logs,
       environment,
+      given: env,
       ports,
       onReady: note,
       onDeath: ({ name }, how, againInMs) => report({ type: 'service-died', name, how, againInMs }),
@@ -257,8 +281,11 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
 
 const isUsed = (port: PortName, brokers: 1 | 3, has: (service: string) => boolean): boolean => {
   if (/^kafka-[23]/.test(port)) return brokers === 3
-  if (port === 'gateway' || port === 'projections' || port === 'checkpoint-projection') return has(port)
+  if (port === 'gateway' || port === 'projections' || port === 'models' || port === 'checkpoint-projection')
+    return has(port)
   if (port === 'checkpoints') return has('checkpoint-manager')
   if (port === 'engine') return has('execution-engine')
+  if (port === 'recovery') return has('recovery-orchestrator')
+  if (port === 'recoveries') return has('projection-recoveries')
   return !port.endsWith('-controller') && !port.endsWith('-management')
 }

@@ -13,6 +13,8 @@ import { executionCommandRoutes } from './routes/execution-commands.ts'
 import { executionRoutes } from './routes/executions.ts'
 import { installOperations } from './routes/operations.ts'
 import { platformRoutes } from './routes/platform.ts'
+import { recoveryRoutes } from './routes/recoveries.ts'
+import { recoveryPolicyRoutes } from './routes/recovery-policies.ts'
 import { replayRoutes } from './routes/replays.ts'
 import { rewindRoutes } from './routes/rewind.ts'
 import type { Services } from './services.ts'
@@ -69,6 +71,8 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(replayRoutes(services))
   await app.register(eventRoutes(services))
   await app.register(checkpointRoutes(services))
+  await app.register(recoveryRoutes(services))
+  await app.register(recoveryPolicyRoutes(services))
   await app.register(platformRoutes(services))
   app.get('/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())
   await app.ready()

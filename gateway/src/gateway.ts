@@ -1,3 +1,4 @@
+import { createApiKeys } from '@omium/api-keys'
 import { createDeltaSubscriber } from '@omium/deltas'
 import { openCommandSender } from '@omium/log'
 import {
@@ -10,12 +11,12 @@ import { createPool, newestCheckpoints, type ProjectionLog, watchPositions } fro
 import { mintWorkerToken } from '@omium/worker-tokens'
 import type { Logger } from 'pino'
 import { createAgents } from './agents.ts'
-import { createApiKeys } from './api-keys.ts'
 import { buildApp } from './app.ts'
 import { openCheckpoints } from './checkpoints/service.ts'
 import { createCommands } from './commands.ts'
 import type { Config } from './config.ts'
 import { openLive } from './live.ts'
+import { openRecoveries } from './recoveries/service.ts'
 
 /** projections whose stored checkpoints the live tail may start from */
 const checkpointed = ['executions']
@@ -24,6 +25,7 @@ const checkpointed = ['executions']
 export interface GatewayLogs {
   readonly execution: ProjectionLog
   readonly checkpoint: ProjectionLog
+  readonly recovery: ProjectionLog
 }
 
 /** Puts the gateway together and listens. What it opened is closed in reverse by `close`, requests in flight first. */
@@ -54,6 +56,14 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
     readWaitMs: limits.readWaitMs,
     onNotice: warn,
   })
+  const recoveries = await openRecoveries({
+    log: logs.recovery,
+    pool,
+    databaseUrl,
+    commandTimeoutMs: config.commandTimeoutMs,
+    readWaitMs: limits.readWaitMs,
+    onNotice: warn,
+  })
   const deltas = config.redisUrl
     ? createDeltaSubscriber({
         url: config.redisUrl,
@@ -69,6 +79,7 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
       deltas,
       commands: createCommands(sender, live, config.commandTimeoutMs),
       checkpoints,
+      recoveries,
       agents: createAgents(pool, live),
       payloads: createPayloadStore(objects),
       apiKeys: createApiKeys(pool, context.nowMs),
@@ -86,6 +97,7 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
       await app.close()
       deltas?.close()
       await checkpoints.close()
+      await recoveries.close()
       await sender.close()
       await live.close()
       await positions.close()

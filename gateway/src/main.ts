@@ -1,6 +1,6 @@
 import { createLogger, noticesTo, runService, settingsOrExit } from '@omium/kit'
 import { openLog } from '@omium/projection-kit'
-import { type ContextDefinition, checkpointContext, executionContext } from '@omium/schemas'
+import { type ContextDefinition, checkpointContext, executionContext, recoveryContext } from '@omium/schemas'
 import { configOf, gatewaySettings } from './config.ts'
 import { startGateway } from './gateway.ts'
 
@@ -17,7 +17,11 @@ await runService({
       life.onClose(`${definition.name} log`, () => log.close())
       return log
     }
-    const logs = { execution: await open(executionContext), checkpoint: await open(checkpointContext) }
+    const logs = {
+      execution: await open(executionContext),
+      checkpoint: await open(checkpointContext),
+      recovery: await open(recoveryContext),
+    }
     const gateway = await startGateway(configOf(settings), logs, logger)
     life.onClose('http', () => gateway.close())
     logger.info({ url: gateway.url }, 'listening')

@@ -1,13 +1,14 @@
+import type { ApiKeys } from '@omium/api-keys'
 import type { DeltaSubscriber } from '@omium/deltas'
 import type { PositionWatch } from '@omium/projection-kit'
 import type { IdSource } from '@omium/schemas'
 import type { Pool } from 'pg'
 import type { Agents } from './agents.ts'
-import type { ApiKeys } from './api-keys.ts'
 import type { Checkpoints } from './checkpoints/service.ts'
 import type { Commands } from './commands.ts'
 import type { Live } from './live.ts'
 import type { Payloads } from './payloads.ts'
+import type { Recoveries } from './recoveries/service.ts'
 
 /** What the routes work with; `main.ts` makes it, specs replace what is outside. */
 export interface Services {
@@ -18,6 +19,7 @@ export interface Services {
   readonly deltas: DeltaSubscriber | undefined
   readonly commands: Commands
   readonly checkpoints: Checkpoints
+  readonly recoveries: Recoveries
   readonly agents: Agents
   readonly payloads: Payloads
   readonly apiKeys: ApiKeys

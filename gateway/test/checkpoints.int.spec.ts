@@ -13,6 +13,7 @@ import {
   type ExecutionContextEvent,
   executionContext,
   hashJson,
+  recoveryContext,
 } from '@omium/schemas'
 import type { Pool } from 'pg'
 import { pino } from 'pino'
@@ -28,7 +29,8 @@ const keyB = `om_test_${randomBytes(16).toString('hex')}`
 const encryptionKeys = `k1:${randomBytes(32).toString('base64')}`
 
 let pool: Pool
-let logs: { execution: Awaited<ReturnType<typeof openLog>>; checkpoint: Awaited<ReturnType<typeof openLog>> }
+type Log = Awaited<ReturnType<typeof openLog>>
+let logs: { execution: Log; checkpoint: Log; recovery: Log }
 let gateway: Awaited<ReturnType<typeof startGateway>>
 let engine: ScriptedEngine
 let owner: ContextOwner
@@ -73,6 +75,7 @@ beforeAll(async () => {
   logs = {
     execution: await openLog(env, executionContext, 'checkpoints-spec', onNotice),
     checkpoint: await openLog(env, checkpointContext, 'checkpoints-spec', onNotice),
+    recovery: await openLog(env, recoveryContext, 'checkpoints-spec', onNotice),
   }
   objects = await createS3ObjectStore(s3)
   ;({ engine, owner } = await ScriptedEngine.start(logs.execution.context, partitions, 'ws://127.0.0.1:1'))
@@ -93,6 +96,7 @@ afterAll(async () => {
   await owner?.close()
   await logs?.execution.close()
   await logs?.checkpoint.close()
+  await logs?.recovery.close()
   await objects?.close()
   await pool?.end()
 })

@@ -8,7 +8,14 @@ import { type ContextOwner, openCommandSender } from '@omium/log'
 import { migrate, seedTenant } from '@omium/migrations'
 import { executionsProjection } from '@omium/projection-executions'
 import { createPool, openLog, type RunningProjection, runProjection } from '@omium/projection-kit'
-import { aggregateKey, checkpointContext, type EventView, type ExecutionEvent, executionContext } from '@omium/schemas'
+import {
+  aggregateKey,
+  checkpointContext,
+  type EventView,
+  type ExecutionEvent,
+  executionContext,
+  recoveryContext,
+} from '@omium/schemas'
 import { verifyWorkerToken } from '@omium/worker-tokens'
 import type { Pool } from 'pg'
 import { pino } from 'pino'
@@ -27,6 +34,7 @@ const endpoint = 'ws://127.0.0.1:12345'
 let pool: Pool
 let log: Awaited<ReturnType<typeof openLog>>
 let checkpointLog: typeof log
+let recoveryLog: Awaited<ReturnType<typeof openLog>>
 let gateway: Awaited<ReturnType<typeof startGateway>>
 let engine: ScriptedEngine
 let owner: ContextOwner
@@ -59,13 +67,14 @@ beforeAll(async () => {
   const quiet = () => undefined
   log = await openLog(env, executionContext, 'gateway-spec', quiet)
   checkpointLog = await openLog(env, checkpointContext, 'gateway-spec', quiet)
+  recoveryLog = await openLog(env, recoveryContext, 'gateway-spec', quiet)
   ;({ engine, owner } = await ScriptedEngine.start(log.context, partitions, endpoint))
   projection = await runProjection({ definition: executionsProjection, log, pool, databaseUrl, onNotice: quiet })
   const config = readConfig(env)
   const limits = { ...config.limits, readWaitMs: 3_000, heartbeatMs: 100, slowReaderMs: 300 }
   gateway = await startGateway(
     { ...config, commandTimeoutMs: 3_000, limits },
-    { execution: log, checkpoint: checkpointLog },
+    { execution: log, checkpoint: checkpointLog, recovery: recoveryLog },
     pino({ level: 'silent' }),
   )
   await eventually(() => expect(engine.owns).toBe(partitions), { timeoutMs: 30_000 })
@@ -105,6 +114,7 @@ afterAll(async () => {
   await owner?.close()
   await log?.close()
   await checkpointLog?.close()
+  await recoveryLog?.close()
   await pool?.end()
 })
 

@@ -41,7 +41,13 @@ export const errorCatalogue = {
   approval_rejected: { status: 409, retryable: false, title: 'The approval was refused' },
   step_unknown: { status: 404, retryable: false, title: 'The execution has recorded no such step' },
   outcome_not_unknown: { status: 409, retryable: false, title: "This step's outcome is not in doubt" },
+  execution_looping: { status: 500, retryable: false, title: 'The execution repeats the same call over and over' },
+  execution_stalled: { status: 504, retryable: false, title: 'The execution has recorded nothing for too long' },
   attempts_exhausted: { status: 500, retryable: false, title: 'Every allowed attempt failed' },
+  // recovery
+  incident_unknown: { status: 404, retryable: false, title: 'There is no such incident' },
+  incident_not_undecided: { status: 409, retryable: false, title: 'The incident waits for no decision' },
+  policy_conflict: { status: 409, retryable: false, title: 'The policy has another version than expected' },
   // steps
   step_failed: { status: 500, retryable: true, title: 'A step threw' },
   step_timeout: { status: 504, retryable: true, title: 'A step exceeded its time limit' },

@@ -1,8 +1,7 @@
-import { type Worker, worker } from '@omium/sdk'
+import { loadAgents, type Worker, worker } from '@omium/sdk'
 import type { Logger } from 'pino'
 import type { PoolConfig } from './config.ts'
 import { startHealthServer } from './health.ts'
-import { loadAgents } from './load-agents.ts'
 
 export interface Pool {
   readonly healthPort: number

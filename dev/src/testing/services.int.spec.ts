@@ -1,6 +1,7 @@
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { devLogs } from '../control.ts'
 import { makeLayout } from '../layout.ts'
@@ -30,6 +31,7 @@ describe("the platform's services", () => {
     supervisor,
     logs: makeLayout(home).logs,
     environment,
+    given: { A_KEY: 'a', B_KEY: 'b' },
     ports: (await planPorts(true)).ports,
     onReady: ({ name, restarts }) => events.push(`ready ${name} ${restarts}`),
     onDeath: ({ name }, how) => events.push(`died ${name} ${how}`),
@@ -58,6 +60,24 @@ describe("the platform's services", () => {
     await stop()
     expect(supervisor.processes.length).toBe(0)
     expect(events.length).toBe(3)
+  })
+
+  it('get of the environment of who starts them what is their own, and nothing else', async () => {
+    const given = await host({ TICK_MS: '5', A_KEY: 'shared' }, [])
+    await startServices(
+      [
+        { name: 'own', entry: fixture('ticking-service'), kind: 'service', own: /^A_/ },
+        { name: 'plain', entry: fixture('ticking-service'), kind: 'service' },
+      ],
+      given,
+    )
+    const said = async (name: string): Promise<string> =>
+      eventually(() => {
+        const text = readFileSync(join(given.logs, `${name}.log`), 'utf8')
+        expect(text).toContain('keys')
+        return text.split('\n')[0] ?? ''
+      })
+    expect([await said('own'), await said('plain')]).toEqual(['keys a none', 'keys shared none'])
   })
 
   it('do not start when the migrations fail, and the end of their log is told', async () => {

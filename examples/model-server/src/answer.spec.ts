@@ -151,3 +151,12 @@ it('without a role it sums up', () => {
   const said = answer(request('Be brief.', text))
   expect(said.kind === 'text' && said.text).not.toContain('Bananas')
 })
+
+it('the buyer orders once and says what came of it', () => {
+  const asked = (results: [tool: string, result: unknown][] = []) => {
+    const given = request('You are the buyer.', 'paper', results)
+    return answer({ ...given, tools: [{ type: 'function', function: { name: 'Shop-order' } }] })
+  }
+  expect(jsonOf(asked())).toEqual([{ name: 'Shop-order', arguments: { thing: 'paper' } }])
+  expect(asked([['Shop-order', 'ordered paper']])).toEqual({ kind: 'text', text: 'ordered paper' })
+})

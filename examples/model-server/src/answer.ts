@@ -1,6 +1,7 @@
 import { type Conversation, readConversation } from './conversation.ts'
 import type { Answer, ChatRequest } from './openai.ts'
 import { assist } from './roles/assistant.ts'
+import { buy } from './roles/buyer.ts'
 import { criticise } from './roles/critic.ts'
 import { plan } from './roles/planner.ts'
 import { research } from './roles/researcher.ts'
@@ -11,6 +12,7 @@ const roles: readonly [role: RegExp, play: (conversation: Conversation) => Answe
   [/\byou are a researcher\b/i, research],
   [/\byou are the critic\b/i, criticise],
   [/\byou are the writer\b/i, write],
+  [/\byou are the buyer\b/i, buy],
 ]
 
 /** The scripted model: a pure function of the request. The system prompt says which role it plays. */

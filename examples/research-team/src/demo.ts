@@ -4,10 +4,11 @@ import { createInterface } from 'node:readline/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { defaultHome, stackEnvironment } from '@omium/dev'
-import { modelName, openCallLog, readCallLog, startModelServer } from '@omium/model-server'
+import { openCallLog, readCallLog } from '@omium/model-server'
 import { OmiumError, omium, type RunHandle } from '@omium/sdk'
 import { researchTeam } from './agents.ts'
 import { childOf, type Kill, type SeenEvent } from './demo/account.ts'
+import { hasRealModel, startScriptedModels } from './demo/models.ts'
 import { summaryText, timelineTable } from './demo/print.ts'
 import { startWorker, type WorkerProcess } from './demo/processes.ts'
 import { summarise } from './demo/summary.ts'
@@ -51,22 +52,21 @@ const main = async (): Promise<boolean> => {
   mkdirSync(folder, { recursive: true })
   const files = { calls: join(folder, 'model-calls.jsonl'), work: join(folder, 'work.jsonl') }
 
-  const usesLocalModel = !process.env['OPENAI_BASE_URL']
+  const given: Record<string, string | undefined> = { ...process.env, ...platform }
   let onModelCall = (): void => {}
-  const modelServer = usesLocalModel
-    ? await startModelServer({
+  const modelServer = (await hasRealModel(given))
+    ? undefined
+    : await startScriptedModels(given, {
         latencyMs: Number(flags.latency),
         callLog: openCallLog(files.calls),
         onReceived: () => onModelCall(),
       })
-    : undefined
-  const model = modelServer ? modelName : (process.env['OPENAI_MODEL'] ?? 'gpt-4o-mini')
+  const model = modelServer?.model ?? given['OPENAI_MODEL'] ?? 'gpt-4o-mini'
   const environment: Record<string, string | undefined> = {
-    ...process.env,
-    ...platform,
+    ...given,
     OMIUM_HOME: home,
     OMIUM_DEMO_WORK_LOG: files.work,
-    ...(modelServer && { OPENAI_BASE_URL: modelServer.baseUrl, OPENAI_API_KEY: 'local' }),
+    ...modelServer?.environment,
   }
   const workers: WorkerProcess[] = []
   try {

@@ -3,7 +3,10 @@ import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Services } from '../services.ts'
 
 /** For operators: /health (the process lives), /ready (it can serve), /metrics. Measures every route that is added later. */
-export const installOperations = (app: FastifyInstance, { pool, live, positions, checkpoints }: Services): void => {
+export const installOperations = (
+  app: FastifyInstance,
+  { pool, live, positions, checkpoints, recoveries }: Services,
+): void => {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const registers = [registry]
@@ -41,6 +44,7 @@ export const installOperations = (app: FastifyInstance, { pool, live, positions,
       live.notReady(),
       positions.connected ? null : 'the watch on read models is not connected',
       checkpoints.notReady(),
+      recoveries.notReady(),
     ]
     const reason = problems.filter((problem) => problem !== null).join('; ')
     return reason ? reply.status(503).send({ status: 'not_ready', reason }) : { status: 'ready' }

@@ -11,7 +11,7 @@ import {
   isTerminal,
   parseAggregateKey,
 } from '@omium/schemas'
-import { type EventPlace, type ExecutionRow, evolve, type Pending } from './execution-row.ts'
+import { type EventPlace, type ExecutionRow, evolve, isAbandoned, type Pending } from './execution-row.ts'
 import { eventColumns, eventRow, executionColumns, executionRow, timestamp } from './rows.ts'
 
 /**
@@ -60,7 +60,8 @@ export const createApplier = (): Applier => {
           const row = evolve(before, { type: event.type, data: event.data } as ExecutionEvent, placeOf(event))
           if (!before) fresh.add(key)
           rows.set(key, row)
-          history.push(eventRow(row.id, event))
+          const happened = { type: event.type, data: event.data } as ExecutionEvent
+          history.push(eventRow(row.id, event, isAbandoned(before, happened)))
           if (event.type === 'ExecutionRolledBack') rollBacks.push(rollBackOf(row, event))
           const failure = failureOf(event, row)
           if (failure) failures.push(failure)

@@ -52,6 +52,8 @@ export interface Pending {
   readonly permit: 'none' | 'awaiting' | 'held'
   /** something settled from outside during this attempt: suspending the run puts it back in the queue */
   readonly woken: boolean
+  /** ids of children that a roll back left behind and that have not reported: their end settles nothing */
+  readonly abandoned?: readonly string[]
   /** set while the status is `recovering` */
   readonly recovery?: { readonly incident: number; readonly error: Failure; readonly giveUpAt: number }
 }
@@ -155,8 +157,8 @@ const change = (
     case 'ChildRequested':
       return opened(row, event.data.path, childLabel(event.data.childId))
     case 'ChildFinished':
-      // a child that a roll back abandoned reports its end, and nothing waits for it
-      if (row.pending.open[event.data.path] !== childLabel(event.data.childId)) return {}
+      if (isAbandoned(row, event)) return { pending: withoutAbandoned(row.pending, event.data.childId) }
+      if (isTerminal(row.status)) return {}
       return wake({ ...row, ...settled(row, event.data.path) })
     case 'TimerFired':
     case 'WaitResolved':
@@ -179,7 +181,7 @@ const change = (
     case 'ExecutionRolledBack':
       return {
         generation: event.data.generation,
-        pending: { open: {}, permit: row.pending.permit, woken: false },
+        pending: { open: {}, permit: row.pending.permit, woken: false, ...abandonedBy(row.pending) },
         ...(row.status !== 'paused' && { status: readyStatus(row.pending) }),
       }
     case 'ExecutionPaused':
@@ -187,11 +189,11 @@ const change = (
     case 'ExecutionResumed':
       return { status: readyStatus(row.pending) }
     case 'ExecutionCompleted':
-      return { status: 'completed', output: event.data.output, ...finished(time) }
+      return { status: 'completed', output: event.data.output, ...finished(row, time) }
     case 'ExecutionFailed':
-      return { status: 'failed', error: event.data.error, ...finished(time) }
+      return { status: 'failed', error: event.data.error, ...finished(row, time) }
     case 'ExecutionCancelled':
-      return { status: 'cancelled', ...finished(time) }
+      return { status: 'cancelled', ...finished(row, time) }
     case 'OutcomeDelivered':
     case 'PermitReturned':
       return {}
@@ -238,10 +240,25 @@ const wake = ({ status, pending, stepsCompleted }: ExecutionRow): Partial<Execut
   pending: status === 'running' ? { ...pending, woken: true } : pending,
 })
 
-const finished = (time: number) => ({
+const finished = ({ pending: { abandoned } }: ExecutionRow, time: number) => ({
   finishedAt: time,
-  pending: { open: {}, permit: 'none', woken: false } as const,
+  pending: { open: {}, permit: 'none', woken: false, ...(abandoned && { abandoned }) } as const,
 })
+
+/** Whether the event is the end of a child that a roll back left behind. */
+export const isAbandoned = (row: ExecutionRow | undefined, event: ExecutionEvent): boolean =>
+  event.type === 'ChildFinished' && row?.pending.abandoned?.includes(event.data.childId) === true
+
+const abandonedBy = ({ open, abandoned = [] }: Pending): Pick<Pending, 'abandoned'> => {
+  const left = Object.values(open).flatMap((label) => (label.startsWith('child:') ? [label.slice(6)] : []))
+  const all = [...abandoned, ...left]
+  return all.length > 0 ? { abandoned: all } : {}
+}
+
+const withoutAbandoned = ({ abandoned = [], ...pending }: Pending, childId: string): Pending => {
+  const left = abandoned.filter((id) => id !== childId)
+  return left.length > 0 ? { ...pending, abandoned: left } : pending
+}
 
 /** What keeps a run from running, for people: `worker`, `permit:<key>`, `timer:<when>`, `signal:<name>`, ... */
 export const waitingFor = (status: ExecutionStatus, pending: Pending, options: Partial<ExecutionOptions>): string[] => {

@@ -34,7 +34,8 @@ export const eventColumns = [
 /** `YYYY-MM-DDTHH:MM:SS.sssZ` */
 export const timestamp = (ms: number): string => new Date(ms).toISOString()
 
-export const eventRow = (executionId: string, event: AcceptedEvent): CopyValue[] => {
+/** @param apart it settles nothing at its path and belongs to no timeline */
+export const eventRow = (executionId: string, event: AcceptedEvent, apart = false): CopyValue[] => {
   const { envelope, data, type, partition, offset } = event
   const step = data as Partial<Extract<ExecutionEvent, { type: 'StepFailed' }>['data']> & { attempt?: number }
   const { usage } = step
@@ -50,7 +51,7 @@ export const eventRow = (executionId: string, event: AcceptedEvent): CopyValue[]
     partition,
     offset,
     JSON.stringify(data),
-    step.path,
+    apart ? null : step.path,
     step.name,
     step.kind ?? kindByType[type],
     step.attempt,
@@ -61,7 +62,7 @@ export const eventRow = (executionId: string, event: AcceptedEvent): CopyValue[]
     usage?.inputTokens,
     usage?.outputTokens,
     usage?.costMicroCredits,
-    step.path === undefined ? null : settles(event),
+    apart || step.path === undefined ? null : settles(event),
   ]
 }
 

@@ -138,10 +138,31 @@ describe('the read models', () => {
       )
     expect(await shown(false)).toEqual(['step#1'])
     expect(await shown(true)).toEqual(['sleep#1 void at 7', 'step#1', 'step#2 void at 7', 'search#1 void at 7'])
-    for (const event of [started(2), stepCompleted(2), back(null, 2)]) log.append(event, keyOf('r'))
+    const child = (childId: string): ExecutionEvent => ({
+      type: 'ChildRequested',
+      data: {
+        attempt: 2,
+        path: 'call#1',
+        requestHash,
+        childId,
+        agentId: 'writer',
+        input: { inline: 1 },
+        options: { priority: 0 },
+      },
+    })
+    const end: ExecutionEvent = {
+      type: 'ChildFinished',
+      data: { path: 'call#1', childId: 'kid', outcome: { status: 'cancelled' } },
+    }
+    for (const event of [started(2), child('kid'), back('step#1', 2), child('kid.g2'), end])
+      log.append(event, keyOf('r'))
+    await caughtUp(log)
+    const [called] = (await listSteps(pool, tenant, 'r', { limit: 10 })).items.filter(({ path }) => path === 'call#1')
+    expect(called?.lastType).toBe('ChildRequested')
+    for (const event of [started(3), stepCompleted(2), back(null, 3)]) log.append(event, keyOf('r'))
     await caughtUp(log)
     expect(await shown(false)).toEqual([])
-    expect(await getExecution(pool, tenant, 'r')).toMatchObject({ status: 'queued', generation: 2 })
+    expect(await getExecution(pool, tenant, 'r')).toMatchObject({ status: 'queued', generation: 3 })
     const listed = async (label: string) =>
       (await listExecutions(pool, tenant, { limit: 5, labels: { team: label } })).items
     expect([await listed('a'), await listed('b')]).toMatchObject([[{ id: 'r' }], []])

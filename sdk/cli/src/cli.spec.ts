@@ -85,7 +85,7 @@ describe('omium', () => {
     mkdirSync(join(folder, '.omium/run'), { recursive: true })
     mkdirSync(join(folder, 'deep/er'), { recursive: true })
     writeFileSync(join(folder, '.omium/credentials.json'), JSON.stringify({ apiKey: 'om_test_local' }))
-    writeFileSync(join(folder, '.omium/run/state.json'), JSON.stringify({ urls: { gateway: url } }))
+    writeFileSync(join(folder, '.omium/run/state.json'), JSON.stringify({ urls: { gateway: url, models: url } }))
   })
   afterEach(async () => {
     rmSync(folder, { recursive: true })
@@ -191,6 +191,26 @@ describe('omium', () => {
     ])
     expect(await omium(['executions', 'ls', '--json', '-n', '1'])).toBe(0)
     expect(lines.out.map((line) => (JSON.parse(line) as { id: string }).id)).toEqual(['one'])
+  })
+
+  it('lists models, who answers for them, and what they cost', async () => {
+    const price = { input: 0.15, output: 0.6, version: 'v' }
+    const targets = [{ provider: 'openai', model: 'gpt-4o-mini' }, { provider: 'spare' }]
+    script['GET /v1/models'] = () => ({
+      data: [
+        { id: 'small', omium: { targets, scripted: false, price } },
+        { id: '*', omium: { targets: [{ provider: 'local', model: 'stand-in' }], scripted: true } },
+      ],
+    })
+    expect(await omium(['models', 'ls'])).toBe(0)
+    expect(lines.out.join('\n').split('\n')).toEqual([
+      'MODEL  ANSWERED BY                     INPUT  OUTPUT',
+      'small  openai/gpt-4o-mini, then spare  $0.15  $0.6',
+      '*      local/stand-in (scripted)',
+    ])
+    expect(asked.at(-1)?.key).toBe('Bearer om_test_local')
+    expect(await omium(['models', 'ls'], { env: { OMIUM_MODELS_URL: 'http://127.0.0.1:1' } })).not.toBe(0)
+    expect(lines.err[0]).toMatch(/^unavailable: /)
   })
 
   it('tails events until the end', async () => {

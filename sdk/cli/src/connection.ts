@@ -28,11 +28,14 @@ const readJson = <T>(file: string, schema: z.ZodType<T>): T | undefined => {
   }
 }
 
+/** A URL of the local stack of the nearest project, while it runs. */
+const stackUrl = (home: string | undefined, name: string): string | undefined =>
+  home && readJson(join(home, 'run/state.json'), stateFile)?.urls[name]
+
 /** URL and key: the environment first, then the local stack of the nearest project. */
-const connectionOf = (io: Pick<Io, 'env' | 'cwd'>): { url?: string; apiKey?: string } => {
+const connectionOf = (io: Pick<Io, 'env' | 'cwd'>): { url?: string; apiKey: string } => {
   const home = nearestHome(io)
-  const url =
-    io.env['OMIUM_URL'] || (home && readJson(join(home, 'run/state.json'), stateFile)?.urls['gateway']) || undefined
+  const url = io.env['OMIUM_URL'] || stackUrl(home, 'gateway') || undefined
   const apiKey =
     io.env['OMIUM_API_KEY'] || (home && readJson(join(home, 'credentials.json'), credentialsFile)?.apiKey) || undefined
   if (!apiKey)
@@ -41,6 +44,17 @@ const connectionOf = (io: Pick<Io, 'env' | 'cwd'>): { url?: string; apiKey?: str
       'no API key: set OMIUM_API_KEY, or start the local stack (omium dev) in this project',
     )
   return { ...(url && { url }), apiKey }
+}
+
+/** Where the model gateway is: `OMIUM_MODELS_URL`, then the local stack. */
+export const modelsConnectionOf = (io: Pick<Io, 'env' | 'cwd'>): { url: string; apiKey: string } => {
+  const url = io.env['OMIUM_MODELS_URL'] || stackUrl(nearestHome(io), 'models')
+  if (!url)
+    throw new OmiumError(
+      'settings_invalid',
+      'no model gateway: set OMIUM_MODELS_URL, or start the local stack (omium dev) in this project',
+    )
+  return { url: url.replace(/\/+$/, ''), apiKey: connectionOf(io).apiKey }
 }
 
 export const clientOf = (io: Io): Client => omium(connectionOf(io))

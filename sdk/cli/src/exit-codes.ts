@@ -13,6 +13,10 @@ export const exitCodes = {
   refused: 4,
   /** it did not happen in time; it may still */
   timeout: 5,
+  /** a replay: the code asks for something else than was recorded */
+  replayMismatch: 6,
+  /** a replay: the code asks for something that was never recorded */
+  replayMiss: 7,
   interrupted: 130,
 } as const
 
@@ -24,6 +28,17 @@ export class UsageError extends Error {
 /** The run that was waited for did not complete. */
 export class RunFailed extends Error {
   override readonly name = 'RunFailed'
+}
+
+/** Recorded runs do not fit today's code. */
+export class ReplayFailed extends Error {
+  override readonly name = 'ReplayFailed'
+  readonly exitCode: number
+
+  constructor(message: string, exitCode: number) {
+    super(message)
+    this.exitCode = exitCode
+  }
 }
 
 /** A person ended the command, not what it watched. */
@@ -41,6 +56,7 @@ const unreachable: readonly string[] = [
 
 export const exitCodeOf = (error: unknown): number => {
   if (error instanceof RunFailed) return exitCodes.failed
+  if (error instanceof ReplayFailed) return error.exitCode
   if (error instanceof Interrupted) return exitCodes.interrupted
   if (error instanceof UsageError) return exitCodes.usage
   if (!(error instanceof OmiumError)) return exitCodes.failed

@@ -4,8 +4,13 @@ import { addAgentsCommand } from './commands/agents.ts'
 import { addCheckpointsCommand } from './commands/checkpoints.ts'
 import { addDevCommands } from './commands/dev.ts'
 import { addExecutionsCommand } from './commands/executions.ts'
+import { addModelsCommand } from './commands/models.ts'
+import { addPoliciesCommand } from './commands/policies.ts'
 import { addProjectionsCommand } from './commands/projections.ts'
+import { addRecoveriesCommand } from './commands/recoveries.ts'
 import { addReplayCommand } from './commands/replay.ts'
+import { addReplaysCommand } from './commands/replays.ts'
+import { addDiffCommand } from './commands/rewind.ts'
 import { addRunCommand } from './commands/run.ts'
 import { exitCodeOf, exitCodes } from './exit-codes.ts'
 import type { Io } from './io.ts'
@@ -26,8 +31,13 @@ const programOf = (io: Io): Command => {
   addExecutionsCommand(program, io)
   addAgentsCommand(program, io)
   addCheckpointsCommand(program, io)
+  addModelsCommand(program, io)
+  addRecoveriesCommand(program, io)
+  addPoliciesCommand(program, io)
   addProjectionsCommand(program, io)
   addReplayCommand(program, io)
+  addReplaysCommand(program, io)
+  addDiffCommand(program, io)
   addDevCommands(program, io)
   settled(program, io)
   return program

@@ -19,6 +19,15 @@ export const readJsonArgument = async (io: Io, text: string): Promise<JsonValue>
   }
 }
 
+/** The lines of a file, or of standard input for `-`, without empty ones. */
+export const readLines = async (io: Io, source: string): Promise<string[]> => {
+  const text = source === '-' ? await io.readStdin() : readFile(resolve(io.cwd, source))
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '')
+}
+
 const readFile = (path: string): string => {
   try {
     return readFileSync(path, 'utf8')

@@ -23,7 +23,7 @@ export const table = (header: readonly string[], rows: readonly (readonly string
 export const show = (io: Io, json: boolean | undefined, value: unknown, text: () => string): void =>
   io.out(json ? JSON.stringify(value) : text())
 
-const money = (microCredits: number): string => `$${(microCredits / 1_000_000).toFixed(4)}`
+export const money = (microCredits: number): string => `$${(microCredits / 1_000_000).toFixed(4)}`
 const oneLine = (value: unknown): string => (value === undefined ? '' : JSON.stringify(value))
 
 export const executionsTable = (items: readonly ExecutionView[]): string =>
@@ -55,6 +55,11 @@ export const stepsTable = (steps: readonly StepView[]): string =>
     ]),
   )
 
+const labelsText = (labels: Readonly<Record<string, string>> = {}): string =>
+  Object.entries(labels)
+    .map(([name, value]) => `${name}=${value}`)
+    .join(', ')
+
 export const executionText = (run: ExecutionView): string => {
   const lines: [string, string | undefined][] = [
     ['id', run.id],
@@ -67,7 +72,10 @@ export const executionText = (run: ExecutionView): string => {
     ['created', run.createdAt],
     ['finished', run.finishedAt],
     ['parent', run.parentId],
-    ['forked from', run.forkedFrom],
+    ['forked from', run.forkedFrom && `${run.forkedFrom}${run.forkedUptoPath ? ` up to ${run.forkedUptoPath}` : ''}`],
+    ['rolled back', run.generation === undefined ? undefined : `${run.generation} time(s)`],
+    ['recovery', run.recovery && `${run.recovery.error.code}: ${run.recovery.error.detail}`],
+    ['labels', labelsText(run.options.labels)],
     ['input', oneLine(run.input)],
     ['output', oneLine(run.output)],
     ['error', run.error && `${run.error.code}: ${run.error.detail}`],

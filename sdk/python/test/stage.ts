@@ -64,7 +64,7 @@ export const openStage = async (): Promise<Stage> => {
       const worker = await spawnService('the Python worker', environment, {
         command: python,
         args: ['-m', 'omium', 'worker', target],
-        readyTimeoutMs: 60_000,
+        readyTimeoutMs: 120_000,
         readyLine: /omium\.worker ready/,
       })
       const [, id = ''] = await worker.waitForLine(/omium\.worker ready (\S+)/)

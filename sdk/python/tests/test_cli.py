@@ -26,6 +26,11 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "spec_good.py").write_text(AGENTS.format(prefix=""))
     (tmp_path / "spec_other.py").write_text(AGENTS.format(prefix="other-"))
     (tmp_path / "spec_same.py").write_text(AGENTS.format(prefix=""))
+    (tmp_path / "spec_team.py").write_text("import autogen_agentchat")
+    (tmp_path / "spec_kernel.py").write_text("from semantic_kernel.agents import Agent")
+    for framework in ("autogen_agentchat", "semantic_kernel"):
+        # as when its extra is not installed
+        monkeypatch.setitem(sys.modules, framework, None)
     (tmp_path / "spec_empty.py").write_text("value = 1")
     (tmp_path / "spec_raises.py").write_text("raise RuntimeError('no database')")
     (tmp_path / "spec_exits.py").write_text("raise SystemExit(3)")
@@ -54,6 +59,8 @@ def test_finds_agents_lists_and_whole_modules() -> None:
         (["spec_raises"], "agent_threw", "no database"),
         (["spec_exits"], "agent_threw", "SystemExit"),
         (["spec_lacks"], "agent_threw", "a_package_that_is_not_installed"),
+        (["spec_team"], "agent_threw", r"pip install 'omium\[autogen\]'"),
+        (["spec_kernel"], "agent_threw", r"pip install 'omium\[semantic-kernel\]'"),
         (["spec_empty:value"], "agent_unknown", "is no agent"),
         (["spec_good", "spec_same"], "settings_invalid", "rename one"),
     ],

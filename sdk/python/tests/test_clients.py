@@ -200,3 +200,42 @@ def test_the_sync_client_does_what_the_async_one_does() -> None:
         return text.replace(",)", ")")
 
     assert substance(actual) == substance(expected)
+
+
+def test_going_back_and_starting_over(gateway: Gateway) -> None:
+    answers: list[dict[str, Any]] = [RECEIPT, {"effects": []}, RECEIPT]
+    for answer in answers:
+        gateway.say(200, answer)
+    item = {"name": "search", "entry": {"status": "completed", "path": "search#1", "kind": "step", "value": 1}}
+    gateway.say(200, {"items": [item], "nextCursor": "1"})
+    gateway.say(200, {"items": []})
+    gateway.say(201, {"id": "rpl_1", "started": [], "refused": []})
+    with omium.Client(url=gateway.url, api_key="key") as client:
+        run = client.handle("run")
+        run.roll_back("search#1", reason="worse", overrides={"models": {"*": "small"}})
+        run.preview_roll_back(None)
+        edits = omium.Edits(outputs={"search#1": {"found": 1}}, agent="next")
+        forked = run.fork(upto_path=None, edits=edits, options=omium.RunOptions(labels={"team": "a"}), id="fork")
+        assert forked.id == "run"
+        assert [(name, entry["path"]) for name, entry in run.journal()] == [("search", "search#1")]
+        client.create_replay(agent="writer", last=3, start="chat#1", budget=9, id="mine")
+    bodies = {path: body for _, path, _, body in gateway.requests}
+    assert bodies["/v1/executions/run/rollback"] == {
+        "toPath": "search#1",
+        "reason": "worse",
+        "overrides": {"models": {"*": "small"}},
+    }
+    assert bodies["/v1/executions/run/rollback/preview"] == {"toPath": None}
+    assert bodies["/v1/executions/run/fork"] == {
+        "id": "fork",
+        "uptoPath": None,
+        "options": {"labels": {"team": "a"}},
+        "outputs": [{"path": "search#1", "output": {"found": 1}}],
+        "agent": "next",
+    }
+    assert bodies["/v1/replays"] == {
+        "id": "mine",
+        "runs": {"agent": "writer", "last": 3},
+        "from": {"path": "chat#1"},
+        "budget": {"totalMicroCredits": 9},
+    }

@@ -23,6 +23,12 @@ from omium.sse import parse_events_sync
         (400, {"message": "This model's maximum context length is 8192 tokens"}, "model_context_length"),
         (400, {"code": "content_filter"}, "model_content_filter"),
         (400, {"message": "no such parameter"}, "invalid_request"),
+        # the platform's own gateway says what it is, whatever the status
+        (400, {"code": "model_context_length"}, "model_context_length"),
+        (429, {"code": "rate_limited"}, "rate_limited"),
+        (401, {"code": "unauthenticated"}, "unauthenticated"),
+        (402, {"code": "budget_exceeded"}, "budget_exceeded"),
+        (500, {"code": "step_failed"}, "model_overloaded"),
     ],
 )
 def test_refusals_are_coded(status: int, error: dict[str, Any], code: str) -> None:
@@ -63,6 +69,19 @@ def test_a_stream_cut_short_is_malformed() -> None:
     with pytest.raises(OmiumError) as refused:
         streamed.answer()
     assert (refused.value.code, refused.value.retryable) == ("model_malformed", True)
+
+
+def test_a_stream_passes_on_the_code_of_the_gateway() -> None:
+    with pytest.raises(OmiumError) as refused:
+        StreamedAnswer().feed('{"error": {"message": "x", "code": "model_rate_limited"}}', lambda _: None)
+    assert refused.value.code == "model_rate_limited"
+
+
+def test_what_the_endpoint_says_about_cost_counts_before_the_table() -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 2, "omium_cost_micro_credits": 0}
+    answer: dict[str, Any] = {"model": "m", "choices": [{"message": {"content": "x"}}], "usage": usage}
+    table = PriceTable("t", {"m": Price(1, 2)})
+    assert usage_of(table, completion_of(answer, {"model": "m"})).get("costMicroCredits") == 0
 
 
 def test_prices_are_exact_and_rounded_up() -> None:

@@ -12,6 +12,7 @@ export {
 } from './client/client.ts'
 export type { Delta, EventsOptions } from './client/events.ts'
 export type { ConnectionOptions } from './client/http.ts'
+export type { IncidentFilter, Recoveries, RecoveryPolicies } from './client/recoveries.ts'
 export type { Edits, ForkOptions, ReplayRequest, Replays, Rewinding, RollBackOptions } from './client/rewind.ts'
 export type {
   Agent,
@@ -40,6 +41,7 @@ export {
 } from './llm/model.ts'
 export { openAiCompatible } from './llm/openai.ts'
 export { defaultPrices } from './llm/prices.ts'
+export { type LoadedAgents, loadAgents } from './load-agents.ts'
 export { nonRetryable } from './replay/failures.ts'
 export type { Reconcile, Reconciliation, StepInfo, StepOptions } from './step.ts'
 export { type Worker, type WorkerLlmOptions, type WorkerOptions, worker } from './worker/worker.ts'

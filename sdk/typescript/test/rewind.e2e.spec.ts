@@ -1,74 +1,18 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { devUp, type RunningStack } from '@omium/dev'
 import { eventually } from '@omium/dev/testing'
-import { agent, type ChatRequest, type Client, omium, type RunHandle, type Worker, worker } from '@omium/sdk'
+import { type ChatRequest, type Client, omium, type RunHandle, type Worker, worker } from '@omium/sdk'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { z } from 'zod'
+import { curious, helper, letter, mails, moody, timesRun } from './rewind-agents.ts'
 
 /** Going back, starting over and comparing, on the whole platform: gateway, engine, read model and a worker. */
 
-const mails: string[] = []
 const asked: ChatRequest[] = []
-const timesRun = new Map<string, number>()
-
-const helper = agent({
-  id: 'rw-helper',
-  input: z.string(),
-  async run(topic, ctx) {
-    if (topic === 'slow') await ctx.waitFor('never')
-    return `help with ${topic}`
-  },
-})
-
-const letter = agent({
-  id: 'rw-letter',
-  input: z.object({ topic: z.string(), hold: z.boolean().default(false) }),
-  async run({ topic, hold }, ctx) {
-    const found = await ctx.step('search', () => {
-      timesRun.set(ctx.executionId, (timesRun.get(ctx.executionId) ?? 0) + 1)
-      return `facts on ${topic}`
-    })
-    const { content } = await ctx.llm.chat({ model: 'large', messages: [{ role: 'user', content: found }] })
-    const go = hold ? ((await ctx.waitFor('go')) as string) : 'at once'
-    if (go === 'ask') await ctx.call(helper, 'slow')
-    const sent = await ctx.step(
-      'mail',
-      ({ idempotencyKey }) => {
-        mails.push(idempotencyKey)
-        return `${content}, ${go}`
-      },
-      { effect: true, input: content },
-    )
-    if (hold) await ctx.waitFor('end')
-    return sent
-  },
-})
-
-/** The next version: it asks for one thing more. */
-const curious = agent({
-  id: 'rw-curious',
-  input: z.object({ topic: z.string(), hold: z.boolean().default(false) }),
-  async run({ topic }, ctx) {
-    const found = await ctx.step('search', () => `other facts on ${topic}`)
-    return ctx.step('look-further', () => found)
-  },
-})
-
-const moody = agent({
-  id: 'rw-moody',
-  input: z.string(),
-  async run(what, ctx) {
-    await ctx.step('before', () => 1)
-    if (what === 'hang') await ctx.step('hang', () => new Promise(() => {}), { timeoutMs: 60_000 })
-    const { content } = await ctx.llm.chat({ model: 'weak', messages: [{ role: 'user', content: what }] })
-    if (content.startsWith('weak')) throw new Error('a weak answer')
-    return content
-  },
-})
-
 let home: string
 let stack: RunningStack
 let host: Worker
@@ -250,4 +194,57 @@ test('a run under recovery waits for a decision instead of failing, is found by 
   await expect(run.pause()).rejects.toMatchObject({ code: 'execution_recovering' })
   await run.rollBack('before#1', { overrides: { models: { weak: 'strong' }, instructions: 'Answer well.' } })
   expect(await run.result()).toBe('strong says Answer well.')
+})
+
+test('the command line rolls back, compares and replays; its exit codes say how it went', async () => {
+  const main = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url))
+  const agents = fileURLToPath(new URL('rewind-agents.ts', import.meta.url))
+  const env = { PATH: process.env['PATH'], OMIUM_HOME: join(home, 'state') }
+  const cli = (...argv: string[]) =>
+    new Promise<{ code: number; out: string; err: string }>((resolve) => {
+      execFile(process.execPath, [main, ...argv], { env, cwd: home }, (error, out, err) =>
+        resolve({ code: error ? Number(error.code) : 0, out, err }),
+      )
+    })
+  const run = await client.start(letter, { topic: 'cli' }, { id: 'cli-1' })
+  await run.result()
+  const forked = await cli('executions', 'fork', 'cli-1', '--upto', 'search#1', '--model', 'small', '--id', 'cli-2')
+  expect(forked).toMatchObject({ code: 0, out: 'cli-2\n' })
+  await client.handle('cli-2').result()
+  const preview = await cli('executions', 'rollback', 'cli-1', '--to', 'chat#1', '--dry-run')
+  expect(preview.out).toMatch(/kept {7}2 step.*\nruns again 1 step.*\nmade again mail#1/)
+  expect((await cli('executions', 'rollback', 'cli-1', '--start')).code).toBe(4)
+
+  const diff = await cli('diff', 'cli-1', 'cli-2')
+  expect([diff.code, diff.out]).toEqual([1, expect.stringContaining('they part at chat#1: model')])
+  expect((await cli('diff', 'cli-1', 'cli-1')).code).toBe(0)
+
+  mails.splice(0)
+  const ids = join(home, 'ids')
+  writeFileSync(ids, 'cli-1\n')
+  const same = await cli('replay', '--code', agents, '--ids', ids)
+  expect([same.code, same.out]).toEqual([0, expect.stringMatching(/^same {6}cli-1/)])
+  const many = await cli('replay', '--code', agents, '--agent', 'rw-letter', '--last', '3', '--json')
+  expect([many.code, many.out.trim().split('\n').length]).toEqual([0, 3])
+  const codeOf = (name: string, body: string) => {
+    const file = join(home, name)
+    const definition = `{ agentId: 'rw-letter' }`
+    writeFileSync(
+      file,
+      `export const one = { id: 'rw-letter', definition: ${definition}, execute: async (input, ctx) => { ${body} } }`,
+    )
+    return file
+  }
+  const search = `await ctx.step('search', () => 1)`
+  const [other, more] = [
+    codeOf('other.mjs', `await ctx.step('find', () => 1)`),
+    codeOf('more.mjs', `${search}; await fetch('http://127.0.0.1:65000')`),
+  ]
+  expect((await cli('replay', 'cli-1', '--code', other)).code).toBe(6)
+  expect((await cli('replay', 'cli-1', '--code', more)).code).toBe(7)
+  expect(mails).toEqual([])
+  // without code it is the fold that is done again
+  expect((await cli('replay', 'cli-1')).out).toContain('code and history agree')
+  const replayed = await cli('replays', 'create', '--ids', ids, '--model', 'small', '--wait')
+  expect([replayed.code, replayed.out]).toEqual([0, expect.stringContaining('1 same')])
 })

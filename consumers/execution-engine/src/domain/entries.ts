@@ -106,6 +106,12 @@ export const childResult = (childId: string, outcome: ExecutionOutcome): EntryRe
     code: 'child_failed',
     detail: `child execution ${childId} ${failed ? 'failed' : 'was cancelled'}: ${why}`.slice(0, 8192),
     retryable: false,
-    data: { childId, status: outcome.status, ...(failed && { code: outcome.error.code }) },
+    data: {
+      childId,
+      status: outcome.status,
+      ...(failed && { code: outcome.error.code }),
+      // what the child says of its own child, to any depth: the first cause is at the end
+      ...(failed && outcome.error.code === 'child_failed' && { cause: outcome.error.data ?? null }),
+    },
   })
 }

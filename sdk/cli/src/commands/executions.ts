@@ -6,6 +6,7 @@ import { Interrupted, UsageError } from '../exit-codes.ts'
 import { readJsonArgument, wholeNumber } from '../input.ts'
 import type { Io } from '../io.ts'
 import { eventLine, executionsTable, executionText, LiveLines, show, stepsTable } from '../output.ts'
+import { addRewindCommands } from './rewind.ts'
 
 interface Flags {
   json?: boolean
@@ -35,6 +36,13 @@ const approvalPath = async (io: Io, run: RunHandle<unknown>, given: string | und
   return picked
 }
 
+type Labels = Readonly<Record<string, string>>
+const collectLabels = (given: string, all: Labels = {}): Labels => {
+  const at = given.indexOf('=')
+  if (at < 1) throw new UsageError(`--label is <name>=<value>, not ${given}`)
+  return { ...all, [given.slice(0, at)]: given.slice(at + 1) }
+}
+
 const addReaders = (executions: Command, io: Io): void => {
   executions
     .command('ls')
@@ -42,11 +50,14 @@ const addReaders = (executions: Command, io: Io): void => {
     .addOption(new Option('--status <status>').choices(executionStatuses))
     .option('--agent <id>')
     .option('--parent <id>', 'children of this run')
+    .option('--forked-from <id>', 'forks of this run')
+    .option('-l, --label <name=value>', 'may be given several times', collectLabels)
     .option('-n, --limit <count>', 'how many', wholeNumber('--limit', 1, 100_000), 50)
     .option('--json', 'one JSON object per line')
-    .action(async ({ limit, json, ...filter }: Flags & ListFilter & { limit: number }) => {
+    .action(async ({ limit, json, label, ...filter }: Flags & ListFilter & { limit: number; label?: Labels }) => {
       const items = []
-      for await (const run of clientOf(io).list({ ...filter, pageSize: Math.min(200, limit) })) {
+      const pageSize = Math.min(200, limit)
+      for await (const run of clientOf(io).list({ ...filter, ...(label && { labels: label }), pageSize })) {
         if (json) io.out(JSON.stringify(run))
         items.push(run)
         if (items.length >= limit) break
@@ -143,23 +154,6 @@ const addWriters = (executions: Command, io: Io): void => {
     .action(async (id: string, flags: Flags) => accepted(flags.json, await handle(io, id).resume(), `${id} is resumed`))
 
   executions
-    .command('fork')
-    .description('a new run that takes over what another has recorded')
-    .argument('<id>')
-    .option('--upto <path>', 'the last step that is taken over (default: all)')
-    .option('-i, --input <json>', 'another input: JSON, @file, or - for standard input')
-    .option('--id <id>', 'id of the new run')
-    .option('--json', 'one JSON document')
-    .action(async (id: string, flags: Flags & { upto?: string; input?: string; id?: string }) => {
-      const forked = await handle(io, id).fork({
-        ...(flags.upto !== undefined && { uptoPath: flags.upto }),
-        ...(flags.input !== undefined && { input: await readJsonArgument(io, flags.input) }),
-        ...(flags.id !== undefined && { id: flags.id }),
-      })
-      accepted(flags.json, { id: forked.id, position: forked.position }, forked.id)
-    })
-
-  executions
     .command('resolve')
     .description('settle a step whose outcome is unknown')
     .argument('<id>')
@@ -193,4 +187,5 @@ export const addExecutionsCommand = (program: Command, io: Io): void => {
   const executions = program.command('executions').alias('x').description('look at runs and steer them')
   addReaders(executions, io)
   addWriters(executions, io)
+  addRewindCommands(executions, io)
 }

@@ -15,6 +15,7 @@ interface RunFlags {
   timeout?: number
   priority?: number
   budget?: number
+  recovery?: string
 }
 
 /** Shows a run's steps as they happen, beside its result; ends with the run or with the signal. */
@@ -53,6 +54,7 @@ export const addRunCommand = (program: Command, io: Io): void => {
     .option('--timeout <ms>', 'limit of the whole run', wholeNumber('--timeout', 1, 366 * 86_400_000))
     .option('--priority <n>', 'larger goes first', wholeNumber('--priority', -100, 100))
     .option('--budget <micro-credits>', 'cap on model costs', wholeNumber('--budget', 0, Number.MAX_SAFE_INTEGER))
+    .option('--recovery <policy>', 'when it fails, recover it by this policy; `default` is built in')
     .option('--json', 'print the run as one JSON document')
     .action(async (agent: string, flags: RunFlags) => {
       if (flags.wait && flags.detach) throw new UsageError('either --wait or --detach, not both')
@@ -61,6 +63,7 @@ export const addRunCommand = (program: Command, io: Io): void => {
         ...(flags.timeout !== undefined && { timeoutMs: flags.timeout }),
         ...(flags.priority !== undefined && { priority: flags.priority }),
         ...(flags.budget !== undefined && { budgetMicroCredits: flags.budget }),
+        ...(flags.recovery !== undefined && { recovery: { policy: flags.recovery } }),
       }
       const run = await clientOf(io).start(agent, input, { ...(flags.id !== undefined && { id: flags.id }), options })
       if (flags.detach) {

@@ -2,6 +2,7 @@
 
 from .agent import Agent, agent
 from .client import AsyncClient, AsyncRun, Client, Run
+from .client.rewind import Edits
 from .context import Context, Decision, Effect
 from .durations import Duration
 from .errors import NonRetryableError, OmiumError, RemoteCause
@@ -22,6 +23,7 @@ __all__ = [
     "Context",
     "Decision",
     "Duration",
+    "Edits",
     "Effect",
     "Failed",
     "JsonValue",

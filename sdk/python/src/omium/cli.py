@@ -1,4 +1,6 @@
-"""`omium worker module:attr [module:attr ...]`: runs agents, found by name."""
+"""`omium worker module:attr ...` runs agents, found by name; `omium replay RUN ... --code module:attr` replays recorded runs
+against them, without a network.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,15 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, cast
 
-from .adapters import agent_of, forbid_telemetry
+from .adapters import agent_of, extra_of, forbid_telemetry
 from .agent import Agent, AnyAgent
+from .client import Client
 from .errors import OmiumError
+from .json import dumps
 from .worker import Worker
 
 
@@ -42,7 +47,9 @@ def _agents_of(target: str) -> list[AnyAgent]:
             raise OmiumError(
                 "not_found", f"there is no module {module_name} on the path (looked in {os.getcwd()})", cause=cause
             ) from cause
-        raise OmiumError("agent_threw", f"{module_name} can't be imported: {cause}", cause=cause) from cause
+        extra = extra_of(missing)
+        hint = f"; install it with: pip install 'omium[{extra}]'" if extra else ""
+        raise OmiumError("agent_threw", f"{module_name} can't be imported: {cause}{hint}", cause=cause) from cause
     except BaseException as cause:
         said = f"{type(cause).__name__}: {cause}"
         raise OmiumError("agent_threw", f"{module_name} can't be imported: {said}", cause=cause) from cause
@@ -61,7 +68,8 @@ def _agents_of(target: str) -> list[AnyAgent]:
     if not found:
         raise OmiumError(
             "agent_unknown",
-            f"{target} is no agent: give what @omium.agent(...) made, a list of those, or a LangGraph graph",
+            f"{target} is no agent: give what @omium.agent(...) made, a list of those, a LangGraph graph, an agent or team of "
+            "AutoGen, an agent, orchestration, process or kernel of Semantic Kernel, or a crew or flow of CrewAI",
         )
     return found
 
@@ -102,6 +110,39 @@ def _worker(arguments: argparse.Namespace) -> None:
     worker.run(on_ready=lambda: logging.getLogger("omium.worker").info("ready %s runs %s", worker.id, ids))
 
 
+REPLAY_EXIT_CODES = {"same": 0, "different": 1, "mismatch": 6, "miss": 7, "error": 4}
+"""The same as those of the platform's command line; of several runs the last in this order decides."""
+
+
+def _run_ids(client: Client, arguments: argparse.Namespace) -> Iterator[str]:
+    yield from arguments.runs
+    if arguments.ids is not None:
+        with open(arguments.ids, encoding="utf-8") as lines:
+            yield from (line.strip() for line in lines if line.strip())
+    if arguments.agent is not None:
+        for view in islice(client.list(agent=arguments.agent, status=arguments.status), arguments.last):
+            yield view["id"]
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from .hermetic import recorded_run, replay_runs
+
+    worst = -1
+    ranks = list(REPLAY_EXIT_CODES)
+    with Client() as client:
+        runs = (recorded_run(client, run_id) for run_id in _run_ids(client, arguments))
+        for verdict in replay_runs(arguments.code, runs):
+            worst = max(worst, ranks.index(verdict["verdict"]))
+            where = f" at {verdict['path']}" if "path" in verdict else ""
+            said = "" if verdict["verdict"] == "same" else f": {verdict['detail']}"
+            text = f"{verdict['verdict']:<9} {verdict['id']}{where}{said}"
+            print(dumps(verdict) if arguments.json else text, flush=True)
+    if worst < 0:
+        print("there is no such run to replay", file=sys.stderr)
+        return 2
+    return REPLAY_EXIT_CODES[ranks[worst]]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The console script. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="omium", description="Omium's Python SDK")
@@ -112,10 +153,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     worker.add_argument("--slots", type=int, default=100, help="runs of one engine that may execute at the same time")
     worker.set_defaults(do=_worker)
+    replay = commands.add_parser("replay", help="run recorded runs against today's code, without a network")
+    replay.add_argument("runs", nargs="*", metavar="RUN", help="ids of finished runs")
+    replay.add_argument("--code", nargs="+", required=True, metavar="module:attr", help="as for worker")
+    replay.add_argument("--agent", help="the last runs of this agent")
+    replay.add_argument("--last", type=int, default=50, help="how many")
+    replay.add_argument("--status", choices=("completed", "failed", "cancelled"), default="completed")
+    replay.add_argument("--ids", metavar="FILE", help="these runs: one id a line")
+    replay.add_argument("--json", action="store_true", help="one JSON document for each run")
+    replay.set_defaults(do=_replay)
     parsed = parser.parse_args(arguments)
     try:
-        parsed.do(parsed)
+        code: int | None = parsed.do(parsed)
     except OmiumError as error:
         print(f"{error.code}: {error}", file=sys.stderr)
         return 1
-    return 0
+    return code or 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypedDict
 
@@ -104,6 +105,10 @@ class RunOptions:
     """cap on recorded usage cost, millionths of a credit (1 credit = 1 USD)"""
     checkpoints: Checkpoints | None = None
     """which checkpoints of the run are made by themselves"""
+    labels: Mapping[str, str] | None = None
+    """what the run is shown and found by, at most 20"""
+    recovery: str | None = None
+    """a failure of the run waits for the recovery orchestrator, which decides by this policy"""
 
     def wire(self) -> dict[str, JsonValue]:
         """As they travel."""
@@ -128,4 +133,8 @@ class RunOptions:
             options["budgetMicroCredits"] = self.budget_micro_credits
         if self.checkpoints is not None:
             options["checkpoints"] = self.checkpoints.wire()
+        if self.labels is not None:
+            options["labels"] = dict(self.labels)
+        if self.recovery is not None:
+            options["recovery"] = {"policy": self.recovery}
         return options

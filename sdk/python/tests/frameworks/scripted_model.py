@@ -4,23 +4,46 @@ import json
 import threading
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
 class ScriptedModel:
-    """A message that says `use NAME(JSON)` is answered by that tool call, until its result is there."""
+    """A message that says `use NAME(JSON)` is answered by that tool call, when it is offered, until its result is there.
+
+    So is a system message, whatever is asked. A request with `hang` in it is never answered.
+    """
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         """how often each request was received"""
+        self.script: Callable[[dict[str, Any]], str | int | None] = lambda asked: None
+        """the answer to a request, or the status of its refusal; None leaves it to the rules above"""
+        self.tool_calls: Callable[[dict[str, Any]], list[tuple[str, dict[str, Any]]]] = lambda asked: []
+        """tools that are to be called at once, by name and arguments"""
         model = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 model.calls[json.dumps([asked["messages"], bool(asked.get("stream"))])] += 1
-                message = _message(asked["messages"])
+                scripted = model.script(asked)
+                if isinstance(scripted, int):
+                    self.send_error(scripted)
+                    return
+                if "hang" in str(asked["messages"]):
+                    # until the caller gives up
+                    self.rfile.read(1)
+                    return
+                message = _message(asked) if scripted is None else {"role": "assistant", "content": scripted}
+                together = model.tool_calls(asked)
+                if together and scripted is None:
+                    message = {
+                        "role": "assistant",
+                        "content": None,
+                        "tool_calls": [_tool_call(*one) for one in together],
+                    }
                 usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
                 base = {"id": f"chatcmpl-{uuid.uuid4().hex}", "created": 0, "model": "scripted"}
                 finish = "tool_calls" if "tool_calls" in message else "stop"
@@ -56,12 +79,29 @@ class ScriptedModel:
         self._server.server_close()
 
 
-def _message(messages: list[dict[str, Any]]) -> dict[str, Any]:
+def _message(asked: dict[str, Any]) -> dict[str, Any]:
+    messages = asked["messages"]
     last = messages[-1]
-    text = str(last["content"])
-    if last["role"] != "tool" and "use " in text:
-        name, _, arguments = text.split("use ", 1)[1].partition("(")
+    text = _text_of(last)
+    offered = [tool["function"]["name"] for tool in asked.get("tools") or []]
+    system = " ".join(_text_of(one) for one in messages if one["role"] in ("system", "developer"))
+    for order in (text, system):
+        if last["role"] == "tool" or "use " not in order:
+            continue
+        name, _, arguments = order.split("use ", 1)[1].partition("(")
+        if name not in offered:
+            continue
         call = {"name": name, "arguments": arguments.split(")", 1)[0]}
         tool_call = {"id": f"call_{uuid.uuid4().hex}", "type": "function", "function": call}
         return {"role": "assistant", "content": None, "tool_calls": [tool_call]}
     return {"role": "assistant", "content": f"on {text}"}
+
+
+def _text_of(message: dict[str, Any]) -> str:
+    content = message["content"]
+    return " ".join(part["text"] for part in content) if isinstance(content, list) else str(content)
+
+
+def _tool_call(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    call = {"name": name, "arguments": json.dumps(arguments)}
+    return {"id": f"call_{uuid.uuid4().hex}", "type": "function", "function": call}

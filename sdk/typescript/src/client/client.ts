@@ -22,6 +22,7 @@ import { type Checkpoints, checkpointsOf } from './checkpoints.ts'
 import { type Delta, type EventsOptions, liveEvents } from './events.ts'
 import { type ConnectionOptions, Http } from './http.ts'
 import { pages } from './pages.ts'
+import { type Recoveries, type RecoveryPolicies, recoveriesOf, recoveryPoliciesOf } from './recoveries.ts'
 import { forkBodyOf, type Replays, type Rewinding, replaysOf, rewindReads } from './rewind.ts'
 
 const newId = createIdSource(Date.now, randomBytes)
@@ -93,6 +94,9 @@ export interface Client {
   list(filter?: ListFilter): AsyncIterable<ExecutionView>
   agents(): Promise<AgentView[]>
   readonly checkpoints: Checkpoints
+  /** failures, what was decided about them, and a person's answers */
+  readonly recoveries: Recoveries
+  readonly recoveryPolicies: RecoveryPolicies
   readonly replays: Replays
 }
 
@@ -214,6 +218,8 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     replays: replaysOf(http, () => newId('replay')),
     agents: () => collect(pages(http, '/v1/agents', agentsPage, {})),
     checkpoints: checkpointsOf(http),
+    recoveries: recoveriesOf(http, () => newId('command')),
+    recoveryPolicies: recoveryPoliciesOf(http, () => newId('command')),
   }
 }
 

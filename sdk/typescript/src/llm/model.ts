@@ -81,12 +81,19 @@ export interface Completion {
   model: string
   inputTokens?: number
   outputTokens?: number
+  /** what the endpoint says that it cost, which counts before any price table */
+  costMicroCredits?: number
 }
 
 /** Whatever answers chat requests: an OpenAI-compatible endpoint, or a script in a test. */
 export type Complete = (
   request: ChatRequest,
-  options: { signal: AbortSignal; onDelta: ((text: string) => void) | undefined },
+  options: {
+    signal: AbortSignal
+    onDelta: ((text: string) => void) | undefined
+    /** the same for every try of a call */
+    idempotencyKey?: string
+  },
 ) => Promise<Completion>
 
 /** Micro-credits per token, which is the same number as US dollars per million tokens. */

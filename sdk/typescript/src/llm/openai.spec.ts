@@ -71,12 +71,44 @@ describe('the OpenAI-compatible client', () => {
     [400, { error: { message: 'no', code: 'content_filter' } }, 'model_content_filter', false],
     [400, { error: { message: 'bad parameter' } }, 'invalid_request', false],
     [200, { choices: [] }, 'model_malformed', true],
+    // the platform's own gateway says what it is, whatever the status
+    [400, { error: { message: 'x', code: 'model_context_length' } }, 'model_context_length', false],
+    [429, { error: { message: 'x', code: 'rate_limited' } }, 'rate_limited', true],
+    [401, { error: { message: 'x', code: 'unauthenticated' } }, 'unauthenticated', false],
+    [402, { error: { message: 'x', code: 'budget_exceeded' } }, 'budget_exceeded', false],
+    [500, { error: { message: 'x', code: 'step_failed' } }, 'model_overloaded', true],
   ])('answers %i %j as %s', async (status, body, code, retryable) => {
     const complete = await completeWith((_, response) => {
       response.setHeader('retry-after', '2')
       sendJson(response, status, body)
     })
     await expect(complete(request, { signal: never, onDelta: undefined })).rejects.toMatchObject({ code, retryable })
+  })
+
+  it('takes the endpoint at its word about the cost, and tells it which call it is', async () => {
+    const keys: unknown[] = []
+    const complete = await completeWith((asked, response) => {
+      keys.push(asked.headers['idempotency-key'])
+      sendJson(response, 200, {
+        model: 'gpt-4o-mini',
+        choices: [{ message: { content: 'Hello' } }],
+        usage: { prompt_tokens: 10, completion_tokens: 2, omium_cost_micro_credits: 0 },
+      })
+    })
+    const answer = await complete(request, { signal: never, onDelta: undefined, idempotencyKey: 'run/chat#1' })
+    await complete(request, { signal: never, onDelta: undefined, idempotencyKey: 'run/süß#1' })
+    expect(usageOf(defaultPrices, answer).costMicroCredits).toBe(0)
+    expect(keys).toEqual(['run/chat#1', expect.stringMatching(/^[0-9a-f]{64}$/)])
+  })
+
+  it("passes on the gateway's code when a stream fails", async () => {
+    const complete = await completeWith((_, response) => {
+      response.writeHead(200, { 'content-type': 'text/event-stream' })
+      response.end(`data: ${JSON.stringify({ error: { message: 'x', code: 'model_rate_limited' } })}\n\n`)
+    })
+    await expect(complete(request, { signal: never, onDelta: () => {} })).rejects.toMatchObject({
+      code: 'model_rate_limited',
+    })
   })
 
   it('says when a stream broke off', async () => {

@@ -1,4 +1,4 @@
-import { OmiumError } from '@omium/schemas'
+import { type ErrorCode, errorCatalogue, hashJson, OmiumError } from '@omium/schemas'
 import { createParser } from 'eventsource-parser'
 import type { ChatRequest, Complete, Completion, ToolCall } from './model.ts'
 
@@ -16,6 +16,7 @@ interface WireMessage {
 interface WireUsage {
   prompt_tokens?: number
   completion_tokens?: number
+  omium_cost_micro_credits?: number
 }
 interface WireToolDelta {
   index?: number
@@ -30,10 +31,27 @@ interface WireChunk {
     finish_reason?: string | null
   }[]
   usage?: WireUsage | null
-  error?: { message?: string; code?: string | null; type?: string }
+  error?: { message?: string; code?: string | null; type?: string; retryable?: boolean }
 }
 
+/** Omium's model gateway says what went wrong in codes of the catalogue: they need no guessing. */
+const plainCodes: readonly ErrorCode[] = [
+  'invalid_request',
+  'payload_too_large',
+  'unauthenticated',
+  'forbidden',
+  'not_found',
+  'rate_limited',
+  'budget_exceeded',
+]
+const isOurs = (code: unknown): code is ErrorCode =>
+  typeof code === 'string' &&
+  Object.hasOwn(errorCatalogue, code) &&
+  (code.startsWith('model_') || (plainCodes as readonly string[]).includes(code))
+
 const retryAfterMs = (response: Response): number | undefined => {
+  const exact = Number(response.headers.get('retry-after-ms') ?? Number.NaN)
+  if (Number.isFinite(exact) && exact >= 0) return Math.ceil(exact)
   const seconds = Number(response.headers.get('retry-after') ?? Number.NaN)
   return Number.isFinite(seconds) && seconds >= 0 ? Math.ceil(seconds * 1000) : undefined
 }
@@ -43,16 +61,19 @@ const refusal = async (response: Response): Promise<OmiumError> => {
   const body = await response.text().catch(() => '')
   let said = body.slice(0, 1000)
   let code: string | null | undefined
+  let retryable: boolean | undefined
   try {
     const { error } = JSON.parse(body) as WireChunk
     said = error?.message ?? said
     code = error?.code ?? error?.type
+    retryable = error?.retryable
   } catch {
     // not JSON: the text itself is the message
   }
   const detail = `the model provider answered ${response.status}: ${said || 'nothing'}`
   const wait = retryAfterMs(response)
   const options = wait === undefined ? {} : { data: { retryAfterMs: wait } }
+  if (isOurs(code)) return new OmiumError(code, said, { ...options, ...(retryable !== undefined && { retryable }) })
   if (response.status === 401 || response.status === 403) return new OmiumError('model_auth', detail)
   if (response.status === 429) return new OmiumError('model_rate_limited', detail, options)
   if (response.status >= 500 || response.status === 408) return new OmiumError('model_overloaded', detail, options)
@@ -75,6 +96,9 @@ const completionOf = (chunk: WireChunk, request: ChatRequest): Completion => {
     model: chunk.model ?? request.model,
     ...(chunk.usage?.prompt_tokens !== undefined && { inputTokens: chunk.usage.prompt_tokens }),
     ...(chunk.usage?.completion_tokens !== undefined && { outputTokens: chunk.usage.completion_tokens }),
+    ...(chunk.usage?.omium_cost_micro_credits !== undefined && {
+      costMicroCredits: chunk.usage.omium_cost_micro_credits,
+    }),
   }
 }
 
@@ -96,7 +120,10 @@ const readStream = async (
         return
       }
       const chunk = JSON.parse(data) as WireChunk
-      if (chunk.error) throw new OmiumError('model_overloaded', `the model provider broke off: ${chunk.error.message}`)
+      if (chunk.error) {
+        const { code, message } = chunk.error
+        throw new OmiumError(isOurs(code) ? code : 'model_overloaded', `the model provider broke off: ${message}`)
+      }
       if (chunk.model) whole.model = chunk.model
       if (chunk.usage) whole.usage = chunk.usage
       const choice = chunk.choices?.[0]
@@ -125,11 +152,14 @@ const readStream = async (
   )
 }
 
+/** As a header: what a header cannot carry goes as its hash. */
+const headerKey = (key: string): string => (/^[\x21-\x7e]{1,255}$/.test(key) ? key : hashJson(key))
+
 /** Chat completions of any OpenAI-compatible endpoint. Retries are the step's, not this client's. */
 export const openAiCompatible = (settings: OpenAiSettings): Complete => {
   const url = `${settings.baseUrl.replace(/\/+$/, '')}/chat/completions`
   const send = settings.fetch ?? fetch
-  return async (request, { signal, onDelta }) => {
+  return async (request, { signal, onDelta, idempotencyKey }) => {
     const body = onDelta ? { ...request, stream: true, stream_options: { include_usage: true } } : request
     let response: Response
     try {
@@ -138,6 +168,7 @@ export const openAiCompatible = (settings: OpenAiSettings): Complete => {
         headers: {
           'content-type': 'application/json',
           ...(settings.apiKey && { authorization: `Bearer ${settings.apiKey}` }),
+          ...(idempotencyKey !== undefined && { 'idempotency-key': headerKey(idempotencyKey) }),
         },
         body: JSON.stringify(body),
         signal,

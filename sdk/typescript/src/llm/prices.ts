@@ -29,17 +29,20 @@ const priceOf = (table: PriceTable, model: string): Price | undefined => {
   return best === undefined ? undefined : table.models[best]
 }
 
-/** Tokens and cost of one answer; cost is rounded up to whole micro-credits and absent for models without a price. */
+/**
+ * Tokens and cost of one answer. The cost is what the endpoint said; otherwise the table's, rounded up to whole
+ * micro-credits, and absent for models without a price.
+ */
 export const usageOf = (table: PriceTable, completion: Completion): Usage => {
   const { model, inputTokens, outputTokens } = completion
   const price = priceOf(table, model)
+  const byTable = price && Math.ceil((inputTokens ?? 0) * price.input + (outputTokens ?? 0) * price.output)
+  const cost = completion.costMicroCredits ?? byTable
   return {
     model,
     ...(inputTokens !== undefined && { inputTokens }),
     ...(outputTokens !== undefined && { outputTokens }),
-    ...(price && {
-      costMicroCredits: Math.ceil((inputTokens ?? 0) * price.input + (outputTokens ?? 0) * price.output),
-    }),
+    ...(cost !== undefined && { costMicroCredits: cost }),
   }
 }
 

@@ -285,6 +285,7 @@ const createLlm = (run: CallHost, scope: PathScope): LlmContext => {
       const completion = await complete(overridden(recorded, run.overrides), {
         signal: info.signal,
         onDelta: stream ? show : undefined,
+        idempotencyKey: info.idempotencyKey,
       })
       const usage = usageOf(prices, completion)
       info.reportUsage(usage)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .detect import agent_of, forbid_telemetry
+from .detect import agent_of, extra_of, forbid_telemetry
 
-__all__ = ["agent_of", "forbid_telemetry"]
+__all__ = ["agent_of", "extra_of", "forbid_telemetry"]

@@ -28,8 +28,8 @@ from ..errors import OmiumError
 from ..json import JsonValue, plain_json
 from . import model_calls
 from .journal import current_run, from_thread, record_call
-
-EFFECT_TAG = "omium:effect"
+from .people import People
+from .tools import EFFECT_TAG
 
 # a node may do I/O or compute for a while before it makes its next call
 _MISMATCH_GRACE_MS = 10_000
@@ -56,7 +56,7 @@ async def _run(compiled: Any, given: JsonValue, ctx: Context) -> Any:
     graph = compiled.copy(update={"checkpointer": InMemorySaver()})
     config = {"configurable": {"thread_id": f"{ctx.execution_id}:{ctx.attempt}"}}
     following: Any = given
-    asked = 0
+    people = People(ctx)
     while True:
         state = await graph.ainvoke(following, config)
         interrupts: Sequence[Any] = state.get("__interrupt__", ()) if isinstance(state, dict) else ()
@@ -64,18 +64,9 @@ async def _run(compiled: Any, given: JsonValue, ctx: Context) -> Any:
             return _without_ids(state)
         answers: dict[str, Any] = {}
         for interrupt in interrupts:
-            asked += 1
-            answers[interrupt.id] = await _ask(interrupt.value, ctx, asked)
+            said = await people.ask(interrupt.value)
+            answers[interrupt.id] = said.approved if isinstance(said, Decision) else said
         following = Command(resume=answers)
-
-
-async def _ask(value: object, ctx: Context, number: int) -> Any:
-    shown = await ctx.step("interrupt", lambda: value, key=number, retry=False)
-    title = cast("dict[str, Any]", shown).get("approve") if isinstance(shown, dict) else None
-    if isinstance(title, str):
-        decision: Decision = await ctx.approve(title, details=shown)
-        return decision.approved
-    return await ctx.wait_for("resume", key=number)
 
 
 def _without_ids(state: Any) -> Any:

@@ -16,6 +16,7 @@ import inspect
 import json
 from collections.abc import Callable
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import httpx
 
@@ -23,24 +24,27 @@ from ..errors import OmiumError
 from ..json import JsonValue, dumps, plain_json
 from ..llm.context import LLM_RETRY
 from ..llm.model import Completion, Usage
-from ..llm.openai import StreamedAnswer, refusal
+from ..llm.openai import StreamedAnswer, idempotency_header, refusal
 from ..llm.overrides import overridden
 from ..llm.prices import usage_of, worst_case_micro_credits
 from ..replay.run import Run
 from ..replay.step_call import StepInfo, TryAgain
 from ..sse import parse_events_sync
-from .journal import current_run, from_thread, record_call
+from .journal import current_run, from_loop, from_thread, on_this_loop, record_call
 
 _PATHS = ("/chat/completions", "/responses", "/embeddings")
 _VOLATILE = ("user", "metadata", "stream_options", "store", "prompt_cache_key", "safety_identifier")
 
 _Namer = Callable[[str], str]
 _state: dict[str, Any] = {}
+_refused: WeakKeyDictionary[Run, OmiumError] = WeakKeyDictionary()
 
 
 def install(namer: _Namer) -> None:
-    """Wraps httpx's transports, once. `namer` makes a readable name of a model's."""
-    _state["namer"] = namer
+    """Wraps httpx's transports, once. `namer` makes a readable name of a model's, and gives others back as they are."""
+    namers: list[_Namer] = _state.setdefault("namers", [])
+    if namer not in namers:
+        namers.append(namer)
     if "async" in _state:
         return
     _state["async"] = httpx.AsyncHTTPTransport.handle_async_request
@@ -61,13 +65,15 @@ async def _handle_async(self: httpx.AsyncHTTPTransport, request: httpx.Request) 
     outgoing = _as_sent(run, request, body)
 
     async def send() -> tuple[httpx.Response, bytes]:
+        outgoing.headers.update(idempotency_header())
         response = cast(httpx.Response, await _state["async"](self, outgoing))
         try:
             return response, await response.aread()
         finally:
             await response.aclose()
 
-    return await _answer(run, request, body, send)
+    sending = on_this_loop(run, send)
+    return cast(httpx.Response, await from_loop(run, lambda: _answer(run, request, body, sending)))
 
 
 def _handle_sync(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
@@ -78,6 +84,7 @@ def _handle_sync(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Res
     outgoing = _as_sent(run, request, body)
 
     def send() -> tuple[httpx.Response, bytes]:
+        outgoing.headers.update(idempotency_header())
         response = cast(httpx.Response, _state["sync"](self, outgoing))
         try:
             return response, response.read()
@@ -127,7 +134,7 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
         recorded = await record_call(
             run,
             kind,
-            _state["namer"](model),
+            _name_of(model),
             {"path": kind, "body": identity},
             fn_async if inspect.iscoroutinefunction(send) else fn_sync,
             kind="llm",
@@ -138,6 +145,7 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
             reconcile=(lambda _: TryAgain()) if under_budget else None,
         )
     except OmiumError as error:
+        _refused[run] = error
         if error.code in ("replay_mismatch", "replay_miss"):
             raise
         said = {"error": {"message": str(error), "type": error.code, "code": error.code}}
@@ -150,6 +158,24 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
         return httpx.Response(200, headers=headers, content=shown.encode(), request=request)
     headers = {"content-type": "application/json"}
     return httpx.Response(200, headers=headers, content=dumps(recorded["answer"]), request=request)
+
+
+def _name_of(model: str) -> str:
+    """By the framework that knows who speaks: several may share a worker."""
+    names = (namer(model) for namer in cast("list[_Namer]", _state["namers"]))
+    return next((name for name in names if name != model), model)
+
+
+def behind(run: Run, error: BaseException) -> BaseException:
+    """The refusal of a model that a framework turned into an error of its own; the error itself when it is another."""
+    refused = _refused.get(run)
+    said: BaseException | None = error
+    while refused is not None and said is not None:
+        # the answer that the framework was given has the code in it, an exception its text
+        if said is refused or refused.code in str(said) or refused.detail in str(said):
+            return refused
+        said = said.__cause__ or said.__context__
+    return error
 
 
 def _wants_usage(asked: dict[str, Any]) -> bool:
@@ -217,4 +243,7 @@ def _usage(run: Run, answer: dict[str, Any], model: str) -> Usage:
         completion["inputTokens"] = tokens_in
     if isinstance(tokens_out, int):
         completion["outputTokens"] = tokens_out
+    cost = used.get("omium_cost_micro_credits")
+    if isinstance(cost, int):
+        completion["costMicroCredits"] = cost
     return usage_of(run.port.llm.prices, completion)

@@ -58,13 +58,17 @@ Answer: TypeAlias = "httpx.Response | httpx.TransportError | None"
 Flow: TypeAlias = "Generator[Effect, Answer, _T]"
 
 
+Query: TypeAlias = "Mapping[str, str | int | list[str] | None]"
+"""A list stands for the member several times."""
+
+
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
     method: str
     path: str
     idempotent: bool
     body: JsonValue = None
-    query: Mapping[str, str | int | None] = field(default_factory=dict[str, "str | int | None"])
+    query: Query = field(default_factory=dict[str, "str | int | list[str] | None"])
     timeout_s: float = _DEFAULT_TIMEOUT_S
 
 
@@ -151,7 +155,7 @@ class Api:
             wait_s = min(_LONG_POLL_S, left)
             request = HttpRequest(
                 "GET",
-                f"{_path(execution_id)}/result",
+                f"{execution_path(execution_id)}/result",
                 True,
                 query={"wait_ms": max(1, round(wait_s * 1000)), "min_position": position},
                 timeout_s=wait_s + 10,
@@ -161,7 +165,7 @@ class Api:
                 return _output_of(view)
 
     def get(self, execution_id: str, position: str | None) -> Flow[ExecutionView]:
-        request = HttpRequest("GET", _path(execution_id), True, query={"min_position": position})
+        request = HttpRequest("GET", execution_path(execution_id), True, query={"min_position": position})
         return cast(ExecutionView, (yield from self.json(request)))
 
     def steps(self, execution_id: str, position: str | None) -> Flow[list[StepView]]:
@@ -169,14 +173,14 @@ class Api:
         cursor: str | None = None
         while True:
             page = yield from self._page(
-                f"{_path(execution_id)}/steps", {"limit": 200, "cursor": cursor, "min_position": position}
+                f"{execution_path(execution_id)}/steps", {"limit": 200, "cursor": cursor, "min_position": position}
             )
             items.extend(cast("list[StepView]", page[0]))
             cursor = page[1]
             if cursor is None:
                 return items
 
-    def executions(self, query: Mapping[str, str | int | None]) -> Flow[tuple[list[ExecutionView], str | None]]:
+    def executions(self, query: Query) -> Flow[tuple[list[ExecutionView], str | None]]:
         """One page of the list, and the cursor of the next."""
         items, cursor = yield from self._page("/v1/executions", query)
         return cast("list[ExecutionView]", items), cursor
@@ -194,7 +198,7 @@ class Api:
     def write(
         self, execution_id: str, what: str, body: dict[str, JsonValue], idempotent: bool = False
     ) -> Flow[WriteReceipt]:
-        request = HttpRequest("POST", f"{_path(execution_id)}/{what}", idempotent, body)
+        request = HttpRequest("POST", f"{execution_path(execution_id)}/{what}", idempotent, body)
         return cast(WriteReceipt, (yield from self.json(request)))
 
     def signal(self, execution_id: str, name: str, payload: object, signal_id: str | None) -> Flow[WriteReceipt]:
@@ -216,15 +220,8 @@ class Api:
     def reasoned(self, execution_id: str, what: Literal["pause", "cancel"], reason: str | None) -> Flow[WriteReceipt]:
         return self.write(execution_id, what, {} if reason is None else {"reason": reason})
 
-    def fork(
-        self, execution_id: str, upto_path: str | None, given: object, has_input: bool, fork_id: str | None
-    ) -> Flow[WriteReceipt]:
-        body: dict[str, JsonValue] = {"id": fork_id or new_id("exe")}
-        if upto_path is not None:
-            body["uptoPath"] = upto_path
-        if has_input:
-            body["input"] = plain_json(given, "the input")
-        return self.write(execution_id, "fork", body, idempotent=True)
+    def fork(self, execution_id: str, body: dict[str, JsonValue]) -> Flow[WriteReceipt]:
+        return self.write(execution_id, "fork", {"id": new_id("exe"), **body}, idempotent=True)
 
     def resolve(self, execution_id: str, path: str, resolution: Resolution, comment: str | None) -> Flow[WriteReceipt]:
         body: dict[str, JsonValue] = {"path": path, "resolution": plain_json(resolution, "the resolution")}
@@ -232,14 +229,14 @@ class Api:
             body["comment"] = comment
         return self.write(execution_id, "resolve", body)
 
-    def _page(self, path: str, query: Mapping[str, str | int | None]) -> Flow[tuple[list[Any], str | None]]:
+    def _page(self, path: str, query: Query) -> Flow[tuple[list[Any], str | None]]:
         page = cast("dict[str, Any]", (yield from self.json(HttpRequest("GET", path, True, query=query))))
         return page["items"], page.get("nextCursor")
 
 
 def events_path(execution_id: str) -> str:
     """Path of an execution's events."""
-    return f"{_path(execution_id)}/events"
+    return f"{execution_path(execution_id)}/events"
 
 
 def reconnect_delay_s(failures: int) -> float:
@@ -260,7 +257,8 @@ def problem_of(response: httpx.Response, what: str) -> OmiumError:
     return OmiumError(str(code), "; ".join([str(detail), *lines]), retryable=bool(retryable), data=data)
 
 
-def _path(execution_id: str) -> str:
+def execution_path(execution_id: str) -> str:
+    """Path of an execution."""
     return f"/v1/executions/{quote(execution_id, safe='')}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 
@@ -14,10 +14,13 @@ from ..agent import Agent, AnyAgent
 from ..errors import OmiumError
 from ..json import JsonValue
 from ..policy import RunOptions
+from ..protocol import JournalEntry, RunOverrides
 from ..replay.call import MISSING, Missing
 from ..settings import connection
 from ..sse import parse_events_sync
-from .api import TERMINAL_EVENTS, Answer, Api, Effect, Flow, Send, events_path, problem_of, reconnect_delay_s
+from . import rewind
+from .api import TERMINAL_EVENTS, Answer, Api, Effect, Flow, Query, Send, events_path, problem_of, reconnect_delay_s
+from .rewind import Edits, Report
 from .views import AgentView, EventView, ExecutionStatus, ExecutionView, Resolution, StepView, WriteReceipt
 
 _Out = TypeVar("_Out")
@@ -72,12 +75,53 @@ class Run(Generic[_Out]):
     def cancel(self, reason: str | None = None) -> WriteReceipt:
         return self._write(self._client.api.reasoned(self.id, "cancel", reason))
 
-    def fork(self, *, upto_path: str | None = None, input: object = MISSING, id: str | None = None) -> Run[_Out]:
-        """A new run that takes over recorded results up to and including `upto_path`, or all."""
-        has_input = not isinstance(input, Missing)
-        flow = self._client.api.fork(self.id, upto_path, input if has_input else None, has_input, id)
-        receipt = self._client.drive(flow)
+    def fork(
+        self,
+        *,
+        upto_path: str | Missing | None = MISSING,
+        input: object = MISSING,
+        edits: Edits | None = None,
+        options: RunOptions | None = None,
+        id: str | None = None,
+    ) -> Run[_Out]:
+        """A new run that takes over recorded results up to and including `upto_path`; None: none of them.
+
+        By default up to the last edited one, or all. With another input what was recorded is taken over without a look at
+        what each step was asked.
+        """
+        body = rewind.fork_body(upto_path, input, edits, options, id)
+        receipt = self._client.drive(self._client.api.fork(self.id, body))
         return Run(self._client, receipt["executionId"], receipt)
+
+    def preview_fork(
+        self,
+        *,
+        upto_path: str | Missing | None = MISSING,
+        input: object = MISSING,
+        edits: Edits | None = None,
+    ) -> Report:
+        """What a fork would take over, run again and cost; starts nothing."""
+        body = rewind.fork_body(upto_path, input, edits, None, None)
+        return self._client.drive(rewind.preview(self._client.api, self.id, "fork", body))
+
+    def roll_back(
+        self, to_path: str | None, *, reason: str | None = None, overrides: RunOverrides | None = None
+    ) -> WriteReceipt:
+        """Forgets what was recorded after a step (None: all), stops the live attempt and goes on from there."""
+        return self._write(rewind.roll_back(self._client.api, self.id, to_path, reason, overrides))
+
+    def preview_roll_back(self, to_path: str | None) -> Report:
+        """What a roll back would keep, run again and cost; changes nothing."""
+        flow = rewind.preview(self._client.api, self.id, "rollback", {"toPath": to_path})
+        return self._client.drive(flow)
+
+    def journal(self) -> list[tuple[str, JournalEntry]]:
+        """All recorded results with the names of their steps, in the order in which code got them."""
+        return self._client.drive(rewind.journal(self._client.api, self.id))
+
+    def diff(self, other: str) -> Report:
+        """Where this run and another part, why, and what follows from it."""
+        return self._client.drive(rewind.diff(self._client.api, self.id, other))
 
     def resolve(self, path: str, resolution: Resolution, comment: str | None = None) -> WriteReceipt:
         """Settles a step whose outcome is unknown."""
@@ -140,12 +184,22 @@ class Client:
         status: ExecutionStatus | None = None,
         agent: str | None = None,
         parent: str | None = None,
+        forked_from: str | None = None,
+        labels: Mapping[str, str] | None = None,
         page_size: int = 50,
     ) -> Iterator[ExecutionView]:
         """All executions that fit, newest first, fetched page by page."""
         cursor: str | None = None
         while True:
-            query = {"status": status, "agent": agent, "parent": parent, "limit": page_size, "cursor": cursor}
+            query: Query = {
+                "status": status,
+                "agent": agent,
+                "parent": parent,
+                "forked_from": forked_from,
+                "label": [f"{name}:{value}" for name, value in labels.items()] if labels else None,
+                "limit": page_size,
+                "cursor": cursor,
+            }
             items, cursor = self.drive(self.api.executions(query))
             yield from items
             if cursor is None:
@@ -154,6 +208,30 @@ class Client:
     def agents(self) -> list[AgentView]:
         """The agents that workers have announced."""
         return self.drive(self.api.agents())
+
+    def create_replay(
+        self,
+        runs: Sequence[str] | None = None,
+        *,
+        agent: str | None = None,
+        last: int = 50,
+        start: int | str | None = None,
+        edits: Edits | None = None,
+        budget: int | None = None,
+        budget_per_run: int | None = None,
+        id: str | None = None,
+    ) -> Report:
+        """Runs finished runs once more, otherwise: these, or the last ones of an agent.
+
+        Model calls are made, everything else is answered from what was recorded. `start`: how many recorded results are
+        kept, or the path of the first step that is run anew. Budgets in millionths of a credit.
+        """
+        flow = rewind.create_replay(self.api, runs, agent, last, start, edits, budget, budget_per_run, id)
+        return self.drive(flow)
+
+    def replay_report(self, id: str) -> Report:
+        """How the runs of a replay compare with those of the past: outcome, cost, latency."""
+        return self.drive(rewind.replay_report(self.api, id))
 
     def drive(self, flow: Flow[_T]) -> _T:
         """Does what a call asks for."""

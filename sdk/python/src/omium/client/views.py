@@ -8,7 +8,7 @@ from ..errors import Failure
 from ..json import JsonValue
 
 ExecutionStatus: TypeAlias = Literal[
-    "awaiting_permit", "queued", "running", "suspended", "paused", "completed", "failed", "cancelled"
+    "awaiting_permit", "queued", "running", "suspended", "paused", "recovering", "completed", "failed", "cancelled"
 ]
 
 
@@ -37,6 +37,11 @@ class ExecutionView(TypedDict):
     options: dict[str, JsonValue]
     parentId: NotRequired[str]
     forkedFrom: NotRequired[str]
+    forkedUptoPath: NotRequired[str]
+    generation: NotRequired[int]
+    """roll backs so far"""
+    recovery: NotRequired[dict[str, JsonValue]]
+    """while it is `recovering`: `incident`, `error`, `giveUpAt`"""
     createdAt: str
     startedAt: NotRequired[str]
     finishedAt: NotRequired[str]

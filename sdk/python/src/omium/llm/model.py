@@ -55,6 +55,8 @@ class Completion(TypedDict):
     model: str
     inputTokens: NotRequired[int]
     outputTokens: NotRequired[int]
+    costMicroCredits: NotRequired[int]
+    """what the endpoint says that it cost, which counts before any price table"""
 
 
 class Complete(Protocol):

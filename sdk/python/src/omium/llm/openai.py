@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Callable
@@ -9,16 +10,49 @@ from typing import Any
 
 import httpx
 
-from ..errors import OmiumError
+from ..errors import OmiumError, error_catalogue
 from ..json import dumps
+from ..replay.step_call import current_step
 from ..sse import parse_events
 from .model import AssistantMessage, ChatRequest, Completion
 
 _TIMEOUT = httpx.Timeout(600, connect=10)
 
 
+_PLAIN_CODES = (
+    "invalid_request",
+    "payload_too_large",
+    "unauthenticated",
+    "forbidden",
+    "not_found",
+    "rate_limited",
+    "budget_exceeded",
+)
+
+
+def _is_ours(code: object) -> bool:
+    """Omium's model gateway says what went wrong in codes of the catalogue: they need no guessing."""
+    return isinstance(code, str) and code in error_catalogue and (code.startswith("model_") or code in _PLAIN_CODES)
+
+
+def idempotency_header() -> dict[str, str]:
+    """The key of the step that is running, the same for every try of it; nothing outside of steps.
+
+    What a header cannot carry goes as its hash.
+    """
+    step = current_step()
+    if step is None:
+        return {}
+    key = step.idempotency_key
+    fits = re.fullmatch(r"[\x21-\x7e]{1,255}", key) is not None
+    return {"idempotency-key": key if fits else hashlib.sha256(key.encode()).hexdigest()}
+
+
 def _retry_after(response: httpx.Response) -> dict[str, Any]:
     try:
+        exact = float(response.headers.get("retry-after-ms", "nan"))
+        if exact >= 0:
+            return {"data": {"retryAfterMs": int(exact)}}
         seconds = float(response.headers.get("retry-after", "nan"))
     except ValueError:
         return {}
@@ -29,14 +63,18 @@ def refusal(response: httpx.Response, body: str) -> OmiumError:
     """The provider's own words are passed on, its status decides the code."""
     said = body[:1000]
     code: object = None
+    retryable: bool | None = None
     try:
         error = json.loads(body)["error"]
         said = str(error.get("message", said))
         code = error.get("code") or error.get("type")
+        retryable = error.get("retryable")
     except (ValueError, KeyError, TypeError, AttributeError):
         pass  # not in OpenAI's words: the text itself is the message
     status = response.status_code
     detail = f"the model provider answered {status}: {said or 'nothing'}"
+    if _is_ours(code):
+        return OmiumError(str(code), said, retryable=retryable, **_retry_after(response))
     if status in (401, 403):
         return OmiumError("model_auth", detail)
     if status == 429:
@@ -73,6 +111,8 @@ def completion_of(answer: dict[str, Any], request: ChatRequest) -> Completion:
         completion["inputTokens"] = usage["prompt_tokens"]
     if usage.get("completion_tokens") is not None:
         completion["outputTokens"] = usage["completion_tokens"]
+    if usage.get("omium_cost_micro_credits") is not None:
+        completion["costMicroCredits"] = usage["omium_cost_micro_credits"]
     return completion
 
 
@@ -93,7 +133,9 @@ class StreamedAnswer:
             return
         chunk = json.loads(data)
         if chunk.get("error"):
-            raise OmiumError("model_overloaded", f"the model provider broke off: {chunk['error'].get('message')}")
+            code = chunk["error"].get("code")
+            detail = f"the model provider broke off: {chunk['error'].get('message')}"
+            raise OmiumError(code if _is_ours(code) else "model_overloaded", detail)
         for key in ("model", "usage"):
             if chunk.get(key):
                 self._whole[key] = chunk[key]
@@ -140,7 +182,8 @@ class OpenAiCompatible:
         if on_delta is not None:
             body = {**request, "stream": True, "stream_options": {"include_usage": True}}
         try:
-            async with self._client.stream("POST", self._url, content=dumps(body), headers=self._headers) as response:
+            headers = {**self._headers, **idempotency_header()}
+            async with self._client.stream("POST", self._url, content=dumps(body), headers=headers) as response:
                 if not response.is_success:
                     raise refusal(response, (await response.aread()).decode("utf-8", "replace"))
                 if on_delta is not None and "event-stream" in response.headers.get("content-type", ""):

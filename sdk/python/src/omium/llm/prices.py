@@ -46,14 +46,20 @@ def _cost(price: Price, input_tokens: float, output_tokens: float) -> int:
 
 
 def usage_of(table: PriceTable, completion: Completion) -> Usage:
-    """Tokens and cost of one answer; cost is rounded up to whole micro-credits and absent for models without a price."""
+    """Tokens and cost of one answer.
+
+    The cost is what the endpoint said; otherwise the table's, rounded up to whole micro-credits, and absent for models
+    without a price.
+    """
     usage: Usage = {"model": completion["model"]}
     if "inputTokens" in completion:
         usage["inputTokens"] = completion["inputTokens"]
     if "outputTokens" in completion:
         usage["outputTokens"] = completion["outputTokens"]
     price = _price_of(table, completion["model"])
-    if price is not None:
+    if "costMicroCredits" in completion:
+        usage["costMicroCredits"] = completion["costMicroCredits"]
+    elif price is not None:
         usage["costMicroCredits"] = _cost(price, completion.get("inputTokens", 0), completion.get("outputTokens", 0))
     return usage
 

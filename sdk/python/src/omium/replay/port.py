@@ -70,11 +70,13 @@ class Turns:
 
     # a run whose code spins (`while ...: await asyncio.sleep(0)`) is released all the same after so many looks
     _PATIENCE = 10_000
+    # code in other threads goes on while this one rests, and not while it looks
+    _REST_S = 0.0005
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._due: dict[Run, int] = {}
-        self._armed = False
+        self._armed: asyncio.Handle | None = None
         # turns belong to no run, whoever asked for them
         self._context = contextvars.Context()
 
@@ -82,17 +84,29 @@ class Turns:
     def empty(self) -> bool:
         return not self._due
 
+    @property
+    def resting(self) -> bool:
+        """All that is due waits for code in other threads."""
+        return isinstance(self._armed, asyncio.TimerHandle)
+
     def schedule(self, run: Run) -> None:
-        self._due.setdefault(run, 0)
+        if run not in self._due:
+            self._due[run] = 0
+            if self._armed is not None and self.resting:
+                self._armed.cancel()
+                self._armed = None
         self._arm()
 
     def _arm(self) -> None:
-        if not self._armed:
-            self._armed = True
-            self._loop.call_soon(self._serve, context=self._context)
+        if self._armed is not None:
+            return
+        if any(looks == 0 or not run.activity.threaded for run, looks in self._due.items()):
+            self._armed = self._loop.call_soon(self._serve, context=self._context)
+        else:
+            self._armed = self._loop.call_later(self._REST_S, self._serve, context=self._context)
 
     def _serve(self) -> None:
-        self._armed = False
+        self._armed = None
         due = self._due
         self._due = {}
         for run, looks in due.items():

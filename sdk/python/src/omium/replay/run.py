@@ -470,9 +470,7 @@ class Run:
         self._queue.clear()
         self._held.clear()
         self._origins.clear()
-        for task in list(self.activity.tasks):
-            if not task.done():
-                task.cancel(f"the attempt is over: {reason}")
+        self.activity.cancel_tasks(f"the attempt is over: {reason}")
         self.port.finished(self)
 
     def _abort_steps(self, reason: EndReason) -> None:

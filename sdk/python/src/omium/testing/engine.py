@@ -80,6 +80,9 @@ class TestEngine:
         while execution.outcome is None:
             await self._pass()
             if time.monotonic() > give_up_at:
+                # threads of its code would wait for ever, and the test for them
+                for run in list(self.runs.values()):
+                    run.end("fenced")
                 raise OmiumError(
                     "timeout", f"the run neither ended nor waited within {self.options.limit_s:g} s of real time"
                 )
@@ -162,7 +165,11 @@ class TestEngine:
         inbox, self._inbox = self._inbox, []
         for handle in inbox:
             handle()
-        if inbox or self._inbox or not self.turns.empty:
+        if inbox or self._inbox:
+            return
+        if not self.turns.empty:
+            if self.turns.resting:
+                await asyncio.sleep(0.0005)
             return
         asleep = not self._mocked and all(
             not run.running and (run.waiting or run in self.own_timers) and run.activity.still

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { OmiumError } from '@omium/schemas'
-import type { AnyAgent } from '@omium/sdk'
+import type { AnyAgent } from './context.ts'
 
 export interface LoadedAgents {
   readonly agents: readonly AnyAgent[]

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readConfig } from './config.ts'
 import { loadAgents } from './load-agents.ts'
 
 let folder: string
@@ -15,7 +14,7 @@ const agentCode = (id: string): string =>
   `{ id: '${id}', definition: { agentId: '${id}' }, budgetMicroCredits: undefined, execute: async () => 'done' }`
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'omium-pool-'))
+  folder = mkdtempSync(join(tmpdir(), 'omium-modules-'))
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -50,21 +49,5 @@ describe('loading agent modules', () => {
       ['again.mjs', 'settings_invalid'],
     ])
     expect(loaded.problems[1]?.error.message).toContain('no database')
-  })
-})
-
-describe('the settings', () => {
-  it('have defaults and split the list', () => {
-    expect(readConfig({ OMIUM_API_KEY: 'k', OMIUM_POOL_MODULES: 'a.ts, b.ts,' })).toMatchObject({
-      modules: ['a.ts', 'b.ts'],
-      slots: 100,
-      port: 0,
-    })
-  })
-
-  it('report all that is wrong at once', () => {
-    expect(() => readConfig({ OMIUM_POOL_SLOTS: 'many', OMIUM_URL: 'nowhere' })).toThrow(
-      /3 bad setting\(s\)\n.*OMIUM_POOL_SLOTS.*\n.*OMIUM_URL.*\n.*OMIUM_API_KEY/,
-    )
   })
 })

@@ -12,7 +12,8 @@ export interface Caller {
   readonly scopes: readonly string[]
 }
 
-export type Scope = 'read' | 'write' | 'worker'
+/** `models`: model calls and nothing else. */
+export type Scope = 'read' | 'write' | 'worker' | 'models'
 
 export interface ApiKeys {
   /** undefined when the key is unknown, revoked or expired */

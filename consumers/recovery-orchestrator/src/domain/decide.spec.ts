@@ -1,0 +1,266 @@
+import type { IncidentEvent, RecoveryAction } from '@omium/schemas'
+import { describe, expect, it } from 'vitest'
+import {
+  eventsOf,
+  facts,
+  given,
+  incident,
+  knowing,
+  now,
+  planIn,
+  policyOf,
+  runId,
+  tenant,
+  typesOf,
+} from '../../test/given.ts'
+import { compensationId, interruptCommandId, owedBy, recoverCommandId } from './outbox.ts'
+
+const report = (more = {}) => ({ type: 'ReportFailure' as const, data: { facts: facts(more) } })
+const opened = (policy?: object): readonly IncidentEvent[] =>
+  eventsOf(given().when(report(), policy ? { knowledge: knowing(policyOf(policy)) } : {}))
+const applied = (action: RecoveryAction, plan = 1): IncidentEvent => ({
+  type: 'RecoveryApplied',
+  data: { plan, action, by: 'system', at: now },
+})
+const retry: RecoveryAction = { type: 'retry', delayMs: 0, avoidWorker: false }
+const asking = { rules: [{ try: [{ strategy: 'ask_person' }] }] }
+const undoing = { rules: [{ try: [{ strategy: 'compensate', agent: 'undo', afterwards: 'roll_back' }] }] }
+const effects = [{ path: 'pay#1', name: 'pay', idempotencyKey: 'k1' }]
+
+describe('a failure', () => {
+  it('opens an incident with a diagnosis and a plan that explains itself', () => {
+    const decision = given().when(report())
+    expect(typesOf(decision)).toEqual(['IncidentOpened', 'RecoveryPlanned'])
+    expect(eventsOf(decision)[0]?.data).toMatchObject({
+      class: 'transient_provider',
+      classifiedBy: 'code model_overloaded',
+      rootCause: { code: 'model_overloaded', path: 'draft#1' },
+    })
+    expect(planIn(decision)).toMatchObject({
+      plan: 1,
+      strategy: 'retry',
+      attempt: 1,
+      of: 5,
+      by: 'system',
+      costMicroCredits: 0,
+    })
+    expect(planIn(decision).alternatives.map(({ strategy }) => strategy)).toEqual(['other_model', 'ask_person'])
+  })
+
+  it('is one incident, however often it is reported', () => {
+    const before = given(...opened())
+    expect(eventsOf(before.when(report()))).toEqual([])
+    expect(owedBy(before.state as never)?.id).toBe(recoverCommandId(tenant, incident, 1))
+  })
+
+  it('that recurs belongs to the same incident, and says that the last plan did not help', () => {
+    const decision = given(...opened(), applied(retry)).when(
+      report({ awaiting: 2, costMicroCredits: 175, recoveries: 1 }),
+    )
+    expect(typesOf(decision)).toEqual(['RecoveryFailed', 'FailureRecurred', 'RecoveryPlanned'])
+    expect(planIn(decision)).toMatchObject({ plan: 2, strategy: 'retry', attempt: 2, costMicroCredits: 75 })
+  })
+
+  it('asks a person and owes a hold', () => {
+    const events = opened(asking)
+    expect(events.map(({ type }) => type)).toEqual(['IncidentOpened', 'RecoveryPlanned', 'EscalatedToPerson'])
+    const { state } = given(...events)
+    expect(state?.status).toBe('escalated')
+    expect(owedBy(state as never)?.command).toMatchObject({
+      type: 'RecoverExecution',
+      data: { incident: 1, action: { type: 'hold', untilMs: now + 86_400_000 } },
+    })
+  })
+})
+
+describe('a run that goes on', () => {
+  const going = [...opened(), applied(retry)]
+  it('has recovered when it gets past the failure: the time runs from the failure', () => {
+    const decision = given(...going).when({
+      type: 'ReportRecovered',
+      data: { how: 'progress', path: 'draft#1', at: now + 950, costMicroCredits: 130 },
+    })
+    expect(eventsOf(decision)).toMatchObject([
+      {
+        type: 'RecoverySucceeded',
+        data: { strategy: 'retry', recoveredInMs: 1000, attempts: 1, costMicroCredits: 30 },
+      },
+    ])
+  })
+  it('owes nothing while it is applied', () => {
+    expect(owedBy(given(...going).state as never)).toBeNull()
+    expect(given(...going).state?.status).toBe('recovering')
+  })
+  it('and is cancelled leaves nothing to recover', () => {
+    const decision = given(...going).when({ type: 'ReportRunEnded', data: { status: 'cancelled', at: now } })
+    expect(typesOf(decision)).toEqual(['IncidentDismissed'])
+  })
+  it('and fails for good is given up, and the plan has failed', () => {
+    const decision = given(...going).when({ type: 'ReportRunEnded', data: { status: 'failed', at: now, detail: 'x' } })
+    expect(typesOf(decision)).toEqual(['RecoveryFailed', 'GivenUp'])
+  })
+  it('is reported late or twice without effect', () => {
+    const done = given(
+      ...going,
+      ...eventsOf(given(...going).when({ type: 'ReportRunEnded', data: { status: 'cancelled', at: now } })),
+    )
+    for (const command of [
+      report({ awaiting: 2 }),
+      { type: 'ReportApplied', data: { awaiting: 1, action: retry, by: 'system', at: now } },
+      { type: 'ReportRecovered', data: { how: 'completed', at: now, costMicroCredits: 0 } },
+      { type: 'ReportRunEnded', data: { status: 'failed', at: now } },
+    ] as const)
+      expect(eventsOf(done.when(command))).toEqual([])
+  })
+})
+
+describe('a plan that the run refuses', () => {
+  const refusedWith = (
+    code: 'step_unknown' | 'execution_not_recovering',
+    commandId = recoverCommandId(tenant, incident, 1),
+  ) => given(...opened()).when({ type: 'ReportRefused', data: { commandId, code, detail: 'no', at: now } })
+  it('is followed by the next one', () => {
+    const decision = refusedWith('step_unknown')
+    expect(typesOf(decision)).toEqual(['RecoveryFailed', 'RecoveryPlanned'])
+    expect(planIn(decision)).toMatchObject({ plan: 2, attempt: 2 })
+  })
+  it('because the run waits no more ends the incident', () => {
+    expect(typesOf(refusedWith('execution_not_recovering'))).toEqual(['RecoveryFailed', 'IncidentDismissed'])
+  })
+  it('is not the refusal of another command', () => {
+    expect(eventsOf(refusedWith('step_unknown', recoverCommandId(tenant, incident, 7)))).toEqual([])
+  })
+})
+
+describe('a person', () => {
+  const escalated = opened(asking)
+  const decide = (action: RecoveryAction | { type: 'compensate'; agentId: string; afterwards: 'give_up' }) =>
+    given(...escalated).when({ type: 'DecideIncident', data: { action, reason: 'because' } }, { by: 'key:anna' })
+  it('decides, and it is done under a new number', () => {
+    const decision = decide({ ...retry, overrides: { models: { '*': 'm' } } })
+    expect(typesOf(decision)).toEqual(['DecidedByPerson', 'RecoveryPlanned'])
+    expect(planIn(decision)).toMatchObject({
+      plan: 2,
+      strategy: 'other_model',
+      by: 'key:anna',
+      why: 'decided by key:anna: because',
+    })
+    const { state } = given(...escalated, ...eventsOf(decision))
+    expect(owedBy(state as never)?.id).toBe(recoverCommandId(tenant, incident, 2))
+    // the hold of the question comes back late
+    const late = { awaiting: 1, action: { type: 'hold', untilMs: now + 5 }, by: 'system', at: now } as const
+    expect(eventsOf(given(...escalated, ...eventsOf(decision)).when({ type: 'ReportApplied', data: late }))).toEqual([])
+  })
+  it('gives up', () => {
+    const after = given(...escalated, ...eventsOf(decide({ type: 'give_up' })))
+    expect(owedBy(after.state as never)?.command).toMatchObject({ data: { action: { type: 'give_up' } } })
+    const end = after.when({ type: 'ReportRunEnded', data: { status: 'failed', at: now } })
+    expect(eventsOf(end)).toMatchObject([{ type: 'GivenUp', data: { why: 'decided by key:anna: because' } }])
+  })
+  it('who was refused is asked again', () => {
+    const after = given(...escalated, ...eventsOf(decide({ type: 'roll_back', toPath: 'nowhere#1', delayMs: 0 })))
+    const commandId = recoverCommandId(tenant, incident, 2)
+    const refusal = after.when({
+      type: 'ReportRefused',
+      data: { commandId, code: 'step_unknown', detail: 'no', at: now },
+    })
+    expect(typesOf(refusal)).toEqual(['RecoveryFailed', 'RecoveryPlanned', 'EscalatedToPerson'])
+    expect(planIn(refusal)).toMatchObject({ plan: 3, strategy: 'ask_person' })
+  })
+  it('may put the answer off', () => {
+    expect(typesOf(decide({ type: 'hold', untilMs: now + 5 }))).toEqual([
+      'DecidedByPerson',
+      'RecoveryPlanned',
+      'EscalatedToPerson',
+    ])
+  })
+  it('is not asked about what nobody knows, or what waits for nobody', () => {
+    const command = { type: 'DecideIncident' as const, data: { action: retry } }
+    expect(given().when(command)).toMatchObject({ status: 'refused', code: 'incident_unknown' })
+    expect(given(...opened()).when(command)).toMatchObject({ status: 'refused', code: 'incident_not_undecided' })
+    expect(given(...escalated, ...eventsOf(decide(retry))).when(command)).toMatchObject({
+      code: 'incident_not_undecided',
+    })
+  })
+  it('may be forestalled by somebody who acts on the run itself', () => {
+    const held = given(...escalated, applied({ type: 'hold', untilMs: now + 86_400_000 }))
+    const other = { awaiting: 1, action: retry, by: 'key:ben', at: now } as const
+    expect(typesOf(held.when({ type: 'ReportApplied', data: other }))).toEqual(['RecoveryApplied'])
+  })
+})
+
+describe('compensation', () => {
+  const started = eventsOf(given().when(report({ effects }), { knowledge: knowing(policyOf(undoing)) }))
+  const executionId = compensationId(incident, 1)
+  const finished = (status: 'completed' | 'failed', id = executionId) =>
+    given(...started).when({ type: 'ReportCompensation', data: { executionId: id, status, at: now } })
+  it('starts the agent that undoes, with what there is to undo', () => {
+    expect(started.map(({ type }) => type)).toEqual(['IncidentOpened', 'RecoveryPlanned', 'CompensationStarted'])
+    expect(owedBy(given(...started).state as never)).toMatchObject({
+      aggregate: `execution:${tenant}/${executionId}`,
+      command: {
+        type: 'StartExecution',
+        data: {
+          agentId: 'undo',
+          input: { inline: { executionId: runId, effects } },
+          options: { labels: { 'omium.compensates': incident } },
+        },
+      },
+    })
+  })
+  it('comes before what is done afterwards', () => {
+    const { state } = given(...started, ...eventsOf(finished('completed')))
+    expect(owedBy(state as never)?.command).toMatchObject({
+      type: 'RecoverExecution',
+      data: { action: { type: 'roll_back', toPath: 'read#1' } },
+    })
+  })
+  it('that fails is a person’s business', () => {
+    expect(typesOf(finished('failed'))).toEqual([
+      'CompensationFinished',
+      'RecoveryFailed',
+      'RecoveryPlanned',
+      'EscalatedToPerson',
+    ])
+  })
+  it('of another run is none', () => {
+    expect(eventsOf(finished('completed', 'somebody-else'))).toEqual([])
+  })
+})
+
+describe('an intervention', () => {
+  const error = { code: 'execution_stalled' as const, detail: 'still', retryable: false }
+  const propose = {
+    type: 'ProposeIntervention' as const,
+    data: { executionId: runId, agentId: 'writer', awaiting: 1, kind: 'stall' as const, attempt: 2, error },
+  }
+  const decided = eventsOf(given().when(propose))
+  it('is decided first, then interrupts the run, whose failure opens the incident', () => {
+    expect(decided.map(({ type }) => type)).toEqual(['InterventionDecided'])
+    expect(owedBy(given(...decided).state as never)?.command).toEqual({ type: 'InterruptExecution', data: { error } })
+    expect(
+      typesOf(
+        given(...decided).when(report({ error, chain: [{ executionId: runId, code: error.code, detail: 'x' }] })),
+      ),
+    ).toEqual(['IncidentOpened', 'RecoveryPlanned'])
+  })
+  it('that comes too late is dismissed', () => {
+    const commandId = interruptCommandId(tenant, incident, 2)
+    const refused = { commandId, code: 'execution_not_running' as const, detail: 'no', at: now }
+    expect(typesOf(given(...decided).when({ type: 'ReportRefused', data: refused }))).toEqual([
+      'InterventionRefused',
+      'IncidentDismissed',
+    ])
+  })
+  it('is possible again while a recovery is tried, and only then', () => {
+    const going = [...opened(), applied(retry)]
+    expect(eventsOf(given(...opened()).when(propose))).toEqual([])
+    const again = eventsOf(given(...going).when(propose))
+    expect(again.map(({ type }) => type)).toEqual(['InterventionDecided'])
+    const commandId = interruptCommandId(tenant, incident, 2)
+    const refused = { commandId, code: 'execution_not_running' as const, detail: 'no', at: now }
+    const after = given(...going, ...again)
+    const left = given(...going, ...again, ...eventsOf(after.when({ type: 'ReportRefused', data: refused })))
+    expect(left.state?.status).toBe('recovering')
+  })
+})

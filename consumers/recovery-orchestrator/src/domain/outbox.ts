@@ -1,0 +1,96 @@
+import {
+  aggregateKey,
+  type ExecutionCommand,
+  executionOptions,
+  hashJson,
+  type RecoveryAction,
+  requestHashOf,
+} from '@omium/schemas'
+import type { IncidentState } from './incident.ts'
+import { rollBackPoint } from './plan.ts'
+
+/**
+ * What an incident owes to the execution context: derived from its state, never stored. Whoever takes the partition over
+ * derives the same commands, with the same ids, and sends them again; the execution context decides each of them once.
+ */
+export interface OwedCommand {
+  readonly id: string
+  readonly aggregate: string
+  readonly command: ExecutionCommand
+}
+
+/** the label by which a run that undoes effects is told from others */
+export const compensatesLabel = 'omium.compensates'
+
+export const recoverCommandId = (tenant: string, incident: string, plan: number): string =>
+  `cmd_recover_${hashJson([tenant, incident, plan]).slice(0, 32)}`
+export const interruptCommandId = (tenant: string, incident: string, attempt: number): string =>
+  `cmd_interrupt_${hashJson([tenant, incident, attempt]).slice(0, 32)}`
+/** commands of incidents, by their id */
+export const isOwn = (commandId: string): boolean => /^cmd_(recover|interrupt)_/.test(commandId)
+
+export const compensationId = (incident: string, plan: number): string =>
+  `compensation-${hashJson([incident, plan]).slice(0, 24)}`
+
+/** What the execution context is asked to do for the current plan; null while something else has to come first. */
+const actionNow = (state: IncidentState): RecoveryAction | null => {
+  const { plan, facts } = state
+  if (!plan || !facts || plan.applied) return null
+  if (plan.action.type !== 'compensate') return plan.action
+  if (plan.compensated !== 'completed') return null
+  return plan.action.afterwards === 'give_up'
+    ? { type: 'give_up' }
+    : { type: 'roll_back', toPath: rollBackPoint(facts, 0), delayMs: 0 }
+}
+
+const compensation = (state: IncidentState): OwedCommand | null => {
+  const { plan, facts, tenant, id } = state
+  if (state.status !== 'compensating' || plan?.action.type !== 'compensate' || !facts || plan.compensated) return null
+  const { agentId } = plan.action
+  const executionId = compensationId(id, plan.number)
+  const input = {
+    incident: id,
+    executionId: state.executionId,
+    agent: state.agentId,
+    error: facts.error,
+    effects: facts.effects,
+  }
+  return {
+    id: `cmd_compensate_${hashJson([tenant, id, plan.number]).slice(0, 32)}`,
+    aggregate: aggregateKey('execution', tenant, executionId),
+    command: {
+      type: 'StartExecution',
+      data: {
+        executionId,
+        agentId,
+        input: { inline: JSON.parse(JSON.stringify(input)) },
+        requestHash: requestHashOf({ agentId, input }),
+        options: executionOptions.parse({ labels: { [compensatesLabel]: id } }),
+      },
+    },
+  }
+}
+
+export const owedBy = (state: IncidentState): OwedCommand | null => {
+  const { tenant, id, executionId, intervention } = state
+  const aggregate = aggregateKey('execution', tenant, executionId)
+  if (state.status === 'intervening' && intervention) {
+    const data = { error: intervention.error }
+    return {
+      id: interruptCommandId(tenant, id, intervention.attempt),
+      aggregate,
+      command: { type: 'InterruptExecution', data },
+    }
+  }
+  if (state.status === 'compensating') return compensation(state)
+  const action = state.status === 'planned' || state.status === 'escalated' ? actionNow(state) : null
+  if (!action || !state.plan) return null
+  return {
+    id: recoverCommandId(tenant, id, state.plan.number),
+    aggregate,
+    command: {
+      type: 'RecoverExecution',
+      data: { incident: state.awaiting, action, reason: state.plan.why.slice(0, 2000) },
+    },
+  }
+}

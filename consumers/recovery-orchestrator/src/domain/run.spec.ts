@@ -1,0 +1,311 @@
+import { type ExecutionEvent, executionOptions, type Failure } from '@omium/schemas'
+import { describe, expect, it } from 'vitest'
+import { compensatesLabel, recoverCommandId } from './outbox.ts'
+import { followed, lookForStall, observe, type Report, type RunView, refusedCommand } from './run.ts'
+
+const error: Failure = { code: 'step_failed', detail: 'the shop is closed', retryable: true }
+const loops = { repeats: 3, window: 10, withinMs: 60_000 }
+
+/** A run that tells its events, and what was reported because of each. */
+class Story {
+  readonly run: RunView
+  readonly reports: Report[] = []
+  time = 1000
+  version = 1
+
+  constructor(options: object = { recovery: { policy: 'mine' } }) {
+    const data = {
+      executionId: 'run-1',
+      agentId: 'buyer',
+      input: { inline: null },
+      requestHash: 'h',
+      options: executionOptions.parse(options),
+    }
+    const run = followed(data, this.context())
+    if (!run) throw new Error('nobody follows it')
+    this.run = run
+  }
+
+  context() {
+    return { tenant: 't', correlationId: 'c', time: this.time, version: this.version }
+  }
+
+  tell(...events: ExecutionEvent[]): this {
+    for (const event of events) {
+      this.time += 10
+      this.version++
+      this.reports.push(...observe(this.run, event, this.context(), { loops }))
+    }
+    return this
+  }
+
+  get told(): [string, string][] {
+    return this.reports.map(({ incident, command }) => [incident, command.type])
+  }
+
+  get facts() {
+    const last = this.reports.findLast(({ command }) => command.type === 'ReportFailure')
+    if (last?.command.type !== 'ReportFailure') throw new Error('no failure was reported')
+    return last.command.data.facts
+  }
+}
+
+const head = { attempt: 1, kind: 'tool' as const, stepAttempt: 1, requestHash: 'h', startedAt: 0, durationMs: 1 }
+const started = (attempt = 1): ExecutionEvent => ({ type: 'ExecutionStarted', data: { attempt, workerId: 'w' } })
+const done = (path: string, input: unknown = path, kind: 'tool' | 'llm' = 'tool'): ExecutionEvent => ({
+  type: 'StepCompleted',
+  data: {
+    ...head,
+    kind,
+    path,
+    name: path.split('#')[0] as string,
+    input: { inline: input as string },
+    output: { inline: 1 },
+    usage: { costMicroCredits: 5 },
+  },
+})
+const broke = (path: string, retryAt: number | null = null): ExecutionEvent => ({
+  type: 'StepFailed',
+  data: { ...head, path, name: path.split('#')[0] as string, error, retryAt },
+})
+const awaited = (incident = 1, more: object = {}): ExecutionEvent => ({
+  type: 'RecoveryAwaited',
+  data: { incident, attempt: incident, error, giveUpAt: 9_999_999, ...more },
+})
+const recovered = (
+  incident = 1,
+  action: object = { type: 'retry', delayMs: 0, avoidWorker: false },
+): ExecutionEvent => ({
+  type: 'ExecutionRecovered',
+  data: { incident, action: action as never, by: 'system' },
+})
+
+describe('a run', () => {
+  it('is followed when it asks for recovery, or undoes effects', () => {
+    expect(() => new Story({})).toThrow('nobody')
+    expect(new Story({ labels: { [compensatesLabel]: 'x.1' } }).run.compensates).toBe('x.1')
+  })
+
+  it('that never fails reports nothing', () => {
+    const story = new Story().tell(started(), done('a#1'), {
+      type: 'ExecutionCompleted',
+      data: { attempt: 1, output: { inline: 1 } },
+    })
+    expect(story.reports).toEqual([])
+    expect(story.run.terminal).toBe(true)
+  })
+
+  it('reports a failure with its step, its cost and where it can go back to', () => {
+    const story = new Story().tell(started(), done('a#1'), broke('b#1', 50), done('c#1'), broke('b#1'), awaited())
+    expect(story.told).toEqual([['run-1.1', 'ReportFailure']])
+    expect(story.facts).toMatchObject({
+      step: { path: 'b#1', name: 'b', kind: 'tool' },
+      goodPaths: ['c#1', 'a#1'],
+      costMicroCredits: 10,
+      stepsCompleted: 2,
+      policy: 'mine',
+      chain: [{ executionId: 'run-1', agentId: 'buyer', path: 'b#1', code: 'step_failed' }],
+    })
+  })
+
+  it('has no failed step when the code failed between steps', () => {
+    const own: Failure = { code: 'agent_threw', detail: 'x', retryable: false }
+    const story = new Story().tell(started(), broke('b#1'), done('a#1'), awaited(1, { error: own }))
+    expect(story.facts.step).toBeUndefined()
+  })
+
+  it('takes the worker’s word for which step it was', () => {
+    const own: Failure = { code: 'agent_threw', detail: 'wrapped', retryable: false }
+    const story = new Story().tell(started(), broke('b#1'), awaited(1, { error: own, rerun: ['b#1'] }))
+    expect(story.facts.step?.path).toBe('b#1')
+  })
+
+  it('knows a child that failed, and what it said', () => {
+    const childError: Failure = { code: 'model_overloaded', detail: 'busy', retryable: true }
+    const mine: Failure = {
+      code: 'child_failed',
+      detail: 'child execution kid failed: busy',
+      retryable: false,
+      data: { childId: 'kid' },
+    }
+    const story = new Story().tell(
+      started(),
+      done('a#1'),
+      {
+        type: 'ChildRequested',
+        data: {
+          attempt: 1,
+          path: 'ask#1',
+          requestHash: 'h',
+          childId: 'kid',
+          agentId: 'expert',
+          input: { inline: 1 },
+          options: executionOptions.parse({}),
+        },
+      },
+      {
+        type: 'ChildFinished',
+        data: { path: 'ask#1', childId: 'kid', outcome: { status: 'failed', error: childError } },
+      },
+      awaited(1, { error: mine }),
+    )
+    expect(story.facts).toMatchObject({ step: { path: 'ask#1', name: 'expert', kind: 'child' }, goodPaths: ['a#1'] })
+    expect(story.facts.chain.at(-1)).toMatchObject({ executionId: 'kid', agentId: 'expert', code: 'model_overloaded' })
+  })
+
+  it('has recovered once the failed step works, not before', () => {
+    const story = new Story().tell(
+      started(),
+      done('a#1'),
+      broke('b#1'),
+      awaited(),
+      recovered(),
+      started(2),
+      done('z#1'),
+    )
+    expect(story.told.at(-1)).toEqual(['run-1.1', 'ReportApplied'])
+    story.tell(done('b#1'))
+    expect(story.reports.at(-1)?.command).toMatchObject({
+      type: 'ReportRecovered',
+      data: { how: 'progress', path: 'b#1' },
+    })
+    story.tell(awaited(2))
+    expect(story.told.at(-1)).toEqual(['run-1.2', 'ReportFailure'])
+  })
+
+  it('that fails again before that is the same incident', () => {
+    const story = new Story().tell(
+      started(),
+      broke('b#1'),
+      awaited(),
+      recovered(),
+      started(2),
+      broke('b#1'),
+      awaited(2),
+    )
+    expect(story.told).toEqual([
+      ['run-1.1', 'ReportFailure'],
+      ['run-1.1', 'ReportApplied'],
+      ['run-1.1', 'ReportFailure'],
+    ])
+    expect(story.facts).toMatchObject({ awaiting: 2, recoveries: 1 })
+  })
+
+  it('that failed between steps has recovered with anything new', () => {
+    const own: Failure = { code: 'agent_threw', detail: 'x', retryable: false }
+    const story = new Story().tell(
+      started(),
+      done('a#1'),
+      awaited(1, { error: own }),
+      recovered(),
+      started(2),
+      done('a#1'),
+    )
+    expect(story.told.at(-1)?.[1]).toBe('ReportApplied')
+    expect(story.tell(done('b#1')).told.at(-1)?.[1]).toBe('ReportRecovered')
+  })
+
+  it('goes on after a default as if the step had worked', () => {
+    const settle = { type: 'settle', path: 'b#1', output: { inline: 0 } }
+    const story = new Story().tell(started(), broke('b#1'), awaited(), recovered(1, settle), started(2), done('c#1'))
+    expect(story.told.at(-1)?.[1]).toBe('ReportRecovered')
+  })
+
+  it('ends its incident with its own end', () => {
+    const failing = () => new Story().tell(started(), broke('b#1'), awaited())
+    const ends: [ExecutionEvent, string][] = [
+      [{ type: 'ExecutionFailed', data: { error } }, 'ReportRunEnded'],
+      [{ type: 'ExecutionCancelled', data: { by: 'key:x' } }, 'ReportRunEnded'],
+      [{ type: 'ExecutionCompleted', data: { attempt: 2, output: { inline: 1 } } }, 'ReportRecovered'],
+    ]
+    for (const [end, type] of ends) expect(failing().tell(end).told.at(-1)).toEqual(['run-1.1', type])
+  })
+
+  it('goes back as it was told', () => {
+    const back = (toPath: string | null): ExecutionEvent => ({
+      type: 'ExecutionRolledBack',
+      data: { toPath, generation: 1, by: 'system' },
+    })
+    const story = new Story().tell(started(), done('a#1'), done('c#1'), broke('b#1'), awaited(), back('a#1'))
+    story.tell(recovered(1, { type: 'roll_back', toPath: 'a#1', delayMs: 0 }))
+    expect(story.told.filter(([, type]) => type === 'ReportApplied')).toHaveLength(1)
+    story.tell(started(2), done('c#1'), broke('b#1'), awaited(2))
+    expect(story.facts.goodPaths).toEqual(['c#1', 'a#1'])
+  })
+
+  it('keeps its effects for whoever undoes them', () => {
+    const intent: ExecutionEvent = {
+      type: 'StepStarted',
+      data: {
+        attempt: 1,
+        path: 'pay#1',
+        name: 'pay',
+        kind: 'tool',
+        stepAttempt: 1,
+        requestHash: 'h',
+        intent: { idempotencyKey: 'k', reservedMicroCredits: 0 },
+      },
+    }
+    const story = new Story().tell(started(), intent, done('pay#1'), done('look#1'), broke('b#1'), awaited())
+    expect(story.facts.effects).toEqual([
+      { path: 'pay#1', name: 'pay', idempotencyKey: 'k', input: { inline: 'pay#1' }, output: { inline: 1 } },
+    ])
+  })
+
+  it('that undoes effects reports its end to the incident', () => {
+    const story = new Story({ labels: { [compensatesLabel]: 'x.1' } }).tell({
+      type: 'ExecutionFailed',
+      data: { error },
+    })
+    expect(story.reports).toMatchObject([
+      { incident: 'x.1', command: { type: 'ReportCompensation', data: { status: 'failed' } } },
+    ])
+  })
+
+  it('tells of commands that it refused, if they were an incident’s', () => {
+    const { run } = new Story().tell(started(), broke('b#1'), awaited())
+    const refusal = { code: 'step_unknown' as const, detail: 'no' }
+    expect(refusedCommand(run, 'cmd_0190', refusal, 1)).toEqual([])
+    expect(refusedCommand(run, recoverCommandId('t', 'run-1.1', 1), refusal, 1)).toMatchObject([
+      { incident: 'run-1.1' },
+    ])
+  })
+})
+
+describe('a run that gets nowhere', () => {
+  it('is interrupted once for each attempt when it goes round in circles, and goes back to before that', () => {
+    const story = new Story().tell(
+      started(),
+      done('a#1'),
+      done('find#1', 'x'),
+      done('b#1'),
+      done('find#2', 'x'),
+      done('find#3', 'x'),
+      done('find#4', 'x'),
+    )
+    expect(story.told).toEqual([['run-1.1', 'ProposeIntervention']])
+    const { command } = story.reports[0] as Report
+    const looping = command.type === 'ProposeIntervention' ? command.data.error : error
+    expect(looping).toMatchObject({
+      code: 'execution_looping',
+      data: { name: 'find', paths: ['find#1', 'find#2', 'find#3'] },
+    })
+    story.tell(awaited(1, { error: looping }))
+    expect(story.facts).toMatchObject({ goodPaths: ['a#1'] })
+    expect(story.facts.step).toBeUndefined()
+  })
+  it('is interrupted when it stands still, not while it waits', () => {
+    const { run } = new Story().tell(started(), done('a#1'))
+    expect(lookForStall(run, 500, 1400)).toEqual([])
+    expect(lookForStall(run, 500, 1600)).toMatchObject([{ incident: 'run-1.1', command: { data: { kind: 'stall' } } }])
+    expect(lookForStall(run, 500, 1700)).toEqual([])
+    const waiting = new Story().tell(started(), { type: 'ExecutionSuspended', data: { attempt: 1, reason: 'waiting' } })
+    expect(lookForStall(waiting.run, 500, 9000)).toEqual([])
+  })
+})
+
+it('says the same of the same events, so that reports can be repeated', () => {
+  const tell = () =>
+    new Story().tell(started(), done('a#1'), broke('b#1'), awaited(), recovered(), started(2), done('b#1')).reports
+  expect(tell()).toEqual(tell())
+})

@@ -1,0 +1,2 @@
+export { recoveryMachine } from './machine.ts'
+export { Orchestrator, type OrchestratorOptions } from './orchestrator.ts'

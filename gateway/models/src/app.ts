@@ -1,0 +1,84 @@
+import { randomUUID } from 'node:crypto'
+import { type ApiKeys, installAuth } from '@omium/api-keys'
+import { asUnavailable } from '@omium/projection-kit'
+import { OmiumError } from '@omium/schemas'
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify'
+import { CallerGone } from './calls/failures.ts'
+import type { ModelMetrics } from './metrics.ts'
+import type { Redact } from './redaction.ts'
+import type { Registry } from './registry/registry.ts'
+import { installCallRoutes } from './routes/calls.ts'
+import { installModelRoutes } from './routes/models.ts'
+import type { ModelService } from './service.ts'
+import { errorBody, errorHeaders, statusOf, toOmiumError } from './wire/errors.ts'
+
+export interface AppParts {
+  readonly apiKeys: ApiKeys
+  readonly registry: Registry
+  readonly service: ModelService
+  readonly metrics: ModelMetrics
+  readonly redact: Redact
+  readonly logPrompts: boolean
+  readonly bodyBytes: number
+  /** null when calls can be served, otherwise what is missing */
+  notReady(): Promise<string | null>
+}
+
+/** The HTTP server, not yet listening. */
+export const buildApp = async (parts: AppParts, loggerInstance: FastifyBaseLogger): Promise<FastifyInstance> => {
+  const { apiKeys, registry, service, metrics, redact } = parts
+  const app: FastifyInstance = Fastify({
+    loggerInstance,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: parts.bodyBytes,
+    genReqId: () => `req_${randomUUID()}`,
+    routerOptions: { maxParamLength: 300 },
+    forceCloseConnections: 'idle',
+  })
+
+  const fail = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const error = toOmiumError(asUnavailable(thrown))
+    if (!(thrown instanceof CallerGone)) {
+      // what a provider said may hold a part of the prompt or of a key: the code says enough
+      if (error.code === 'internal') request.log.error({ err: thrown }, 'a call failed in an unexpected way')
+      else if (statusOf(error) >= 500)
+        request.log.warn({ code: error.code, tried: error.data ?? null }, 'a call failed')
+    }
+    return reply
+      .status(statusOf(error))
+      .headers(errorHeaders(error))
+      .header('content-type', 'application/json; charset=utf-8')
+      .send(errorBody(error, redact(error.message), request.id))
+  }
+  app.setErrorHandler((error, request, reply) => fail(error, request, reply))
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split('?')[0]
+    const advice = path?.startsWith('/v1/responses')
+      ? '; the Responses API is not served: use /v1/chat/completions'
+      : ''
+    return fail(new OmiumError('not_found', `there is no ${request.method} ${path}${advice}`), request, reply)
+  })
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+  })
+  installAuth(app, apiKeys)
+
+  installCallRoutes(app, { service, redact, logPrompts: parts.logPrompts })
+  installModelRoutes(app, registry, service)
+  app.get('/health', async () => ({ status: 'ok' }))
+  app.get('/ready', async (_request, reply) => {
+    const missing = await parts.notReady()
+    return missing === null ? { status: 'ready' } : reply.status(503).send({ status: 'not ready', missing })
+  })
+  app.get('/metrics', async (_request, reply) =>
+    reply.header('content-type', metrics.registry.contentType).send(await metrics.registry.metrics()),
+  )
+  await app.ready()
+  return app
+}

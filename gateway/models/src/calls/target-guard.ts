@@ -1,0 +1,86 @@
+import { OmiumError } from '@omium/schemas'
+import CircuitBreaker from 'opossum'
+import type { Target } from '../registry/registry.ts'
+import type { ModelSettings } from '../registry/settings.ts'
+import { CallerGone, isUnwell, retryAfterMsOf } from './failures.ts'
+
+/** A call that has begun to answer: `settled` ends with it, and says how. */
+export interface Begun<T> {
+  readonly value: T
+  readonly settled: Promise<void>
+}
+
+export type TargetState = 'closed' | 'half-open' | 'open'
+
+/** It was not asked: waiting for it within the call is in vain. */
+export const isBreakerOpen = ({ data }: OmiumError): boolean =>
+  typeof data === 'object' && data !== null && !Array.isArray(data) && data['breaker'] === 'open'
+
+/** a provider that asks for more than this is asked again after it all the same */
+const longestCooldownMs = 60_000
+
+/**
+ * What stands before one model of one provider: a breaker that fails fast while it is down, and a pause while it wants to be
+ * left alone. A stream counts when it ends, so one that breaks off in the middle is a failure as well.
+ */
+export class TargetGuard {
+  readonly #name: string
+  readonly #nowMs: () => number
+  readonly #resetMs: number
+  readonly #breaker: CircuitBreaker<[() => Promise<void>], void>
+  #coolUntil = 0
+
+  constructor({ provider, model }: Target, settings: ModelSettings['breaker'], nowMs: () => number) {
+    this.#name = `${provider.name}/${model}`
+    this.#nowMs = nowMs
+    this.#resetMs = settings.resetMs
+    this.#breaker = new CircuitBreaker((run: () => Promise<void>) => run(), {
+      // the transport has its own limits; opossum's would only stop waiting
+      timeout: false,
+      errorThresholdPercentage: settings.errorPercent,
+      volumeThreshold: settings.minimumCalls,
+      rollingCountTimeout: settings.windowMs,
+      resetTimeout: settings.resetMs,
+      errorFilter: (error: unknown) => error instanceof CallerGone || !isUnwell(error),
+    })
+  }
+
+  get state(): TargetState {
+    if (this.#breaker.opened) return 'open'
+    return this.#breaker.halfOpen ? 'half-open' : 'closed'
+  }
+
+  /** resolves when the call has begun. @throws what the call throws; `model_overloaded`, `model_rate_limited` unasked */
+  begin<T>(call: () => Promise<Begun<T>>): Promise<T> {
+    const pause = this.#coolUntil - this.#nowMs()
+    if (pause > 0)
+      throw new OmiumError('model_rate_limited', `${this.#name} wants to be left alone for ${pause} ms more`, {
+        data: { retryAfterMs: pause },
+      })
+    return new Promise<T>((resolve, reject) => {
+      const run = async (): Promise<void> => {
+        const { value, settled } = await call()
+        resolve(value)
+        await settled
+      }
+      // after the call has begun this says nothing new: whoever reads the answer hears of the failure there
+      this.#breaker.fire(run).catch((error: unknown) => reject(this.#told(error)))
+    })
+  }
+
+  close(): void {
+    this.#breaker.shutdown()
+  }
+
+  #told(error: unknown): unknown {
+    if ((error as { code?: string }).code === 'EOPENBREAKER')
+      return new OmiumError('model_overloaded', `${this.#name} keeps failing and is not asked for the moment`, {
+        data: { retryAfterMs: this.#resetMs, breaker: 'open' },
+      })
+    if (error instanceof OmiumError && error.code === 'model_rate_limited') {
+      const wait = retryAfterMsOf(error)
+      if (wait) this.#coolUntil = this.#nowMs() + Math.min(longestCooldownMs, wait)
+    }
+    return error
+  }
+}

@@ -1,0 +1,31 @@
+import { readSettings, type Settings } from '@omium/schemas'
+
+export const modelGatewaySettings = [
+  'OMIUM_DATABASE_URL',
+  'OMIUM_REDIS_URL',
+  'OMIUM_TOPIC_PREFIX',
+  'OMIUM_MODELS_HOST',
+  'OMIUM_MODELS_PORT',
+  'OMIUM_MODELS_FILE',
+  'OMIUM_MODELS_LOCAL',
+  'OMIUM_MODELS_LOG_PROMPTS',
+  'OMIUM_LOG_LEVEL',
+] as const
+
+export const configOf = (settings: Settings<(typeof modelGatewaySettings)[number]>) => ({
+  databaseUrl: settings.OMIUM_DATABASE_URL,
+  redisUrl: settings.OMIUM_REDIS_URL,
+  /** of every key in Redis */
+  keyPrefix: `omium:${settings.OMIUM_TOPIC_PREFIX}:models:`,
+  host: settings.OMIUM_MODELS_HOST,
+  port: settings.OMIUM_MODELS_PORT,
+  file: settings.OMIUM_MODELS_FILE,
+  local: settings.OMIUM_MODELS_LOCAL,
+  logPrompts: settings.OMIUM_MODELS_LOG_PROMPTS,
+  bodyBytes: 32 * 1024 * 1024,
+})
+export type ModelGatewayConfig = ReturnType<typeof configOf>
+
+/** @throws OmiumError `settings_invalid` with everything that is wrong */
+export const readConfig = (env: Record<string, string | undefined>): ModelGatewayConfig =>
+  configOf(readSettings(env, modelGatewaySettings))

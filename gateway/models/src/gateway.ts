@@ -1,0 +1,95 @@
+import { randomBytes } from 'node:crypto'
+import { createApiKeys } from '@omium/api-keys'
+import { createPool } from '@omium/projection-kit'
+import type { Logger } from 'pino'
+import { buildApp } from './app.ts'
+import { createCache } from './cache.ts'
+import { createDispatcher } from './calls/dispatcher.ts'
+import { createExchanges } from './calls/exchange.ts'
+import { createTransport } from './calls/transport.ts'
+import type { ModelGatewayConfig } from './config.ts'
+import { createLocalBuckets } from './limits/buckets.ts'
+import { createRedisBuckets } from './limits/redis-buckets.ts'
+import { createTenantLimits } from './limits/tenants.ts'
+import { createModelMetrics } from './metrics.ts'
+import { createRedaction } from './redaction.ts'
+import { connectRedis } from './redis.ts'
+import { createRegistry } from './registry/registry.ts'
+import type { ModelSettings } from './registry/settings.ts'
+import { createModelService } from './service.ts'
+
+/** for calls in flight when the process is to end, ms */
+const graceMs = 6_000
+
+/**
+ * Puts the service together and listens; `close` takes no new calls and gives those in flight some seconds to end.
+ * @throws OmiumError `settings_invalid`
+ */
+export const startModelGateway = async (
+  config: ModelGatewayConfig,
+  settings: ModelSettings,
+  env: Readonly<Record<string, string | undefined>>,
+  logger: Logger,
+) => {
+  const nowMs = Date.now
+  const registry = createRegistry(settings, env)
+  const pool = createPool(config.databaseUrl, {
+    max: 5,
+    application_name: 'omium-models',
+    onIdleError: (error) => logger.warn({ err: error }, 'an idle database connection broke'),
+  })
+  const redis = config.redisUrl
+    ? connectRedis(config.redisUrl, (error) =>
+        logger.warn({ err: error }, 'without Redis: no cache, and limits hold for each process'),
+      )
+    : undefined
+  const local = createLocalBuckets(nowMs)
+  const buckets = redis ? createRedisBuckets(redis, config.keyPrefix, local) : local
+  const metrics = createModelMetrics()
+  const dispatcher = createDispatcher(registry, settings, { buckets, nowMs, random: Math.random, onTry: metrics.tried })
+  metrics.watch(dispatcher)
+  const transport = createTransport(nowMs)
+  const service = createModelService({
+    registry,
+    dispatcher,
+    exchanges: createExchanges(transport, {
+      id: (prefix) => `${prefix}_${randomBytes(12).toString('hex')}`,
+      nowSeconds: () => Math.floor(nowMs() / 1000),
+    }),
+    tenants: createTenantLimits(settings.limits, buckets),
+    cache: createCache(redis, config.keyPrefix, settings.cache),
+    metrics,
+    nowMs,
+  })
+  const app = await buildApp(
+    {
+      apiKeys: createApiKeys(pool, nowMs),
+      registry,
+      service,
+      metrics,
+      redact: createRedaction(registry.secrets),
+      logPrompts: config.logPrompts,
+      bodyBytes: config.bodyBytes,
+      notReady: () =>
+        pool.query('SELECT 1').then(
+          () => null,
+          () => 'the database, which holds the API keys',
+        ),
+    },
+    logger,
+  )
+  const url = await app.listen({ host: config.host, port: config.port })
+  return {
+    url,
+    close: async () => {
+      // then the rest is told that it may be asked again, which is better than a connection that breaks
+      const cut = setTimeout(() => void transport.close(), graceMs)
+      await app.close()
+      clearTimeout(cut)
+      dispatcher.close()
+      await transport.close()
+      redis?.disconnect()
+      await pool.end()
+    },
+  }
+}

@@ -1,0 +1,16 @@
+export { recoveriesProjection } from './definition.ts'
+export type { IncidentRow } from './incident-row.ts'
+export {
+  type GroupRecord,
+  getIncident,
+  type HistoryRecord,
+  type IncidentFilter,
+  incidentHistory,
+  listGroups,
+  listIncidents,
+  listPolicies,
+  type PolicyRecord,
+  policyVersions,
+  recoveryStatistics,
+  type StatisticRecord,
+} from './queries.ts'

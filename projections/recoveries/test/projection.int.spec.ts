@@ -1,0 +1,163 @@
+import { eventually, freshDatabase, freshPrefix, testStack } from '@omium/dev/testing'
+import { type ContextOwner, type OwnedPartition, openOwner, partitionFor } from '@omium/log'
+import { migrate } from '@omium/migrations'
+import { createPool, openLog, type RunningProjection, rebuild, runProjection, verify } from '@omium/projection-kit'
+import { aggregateKey, OmiumError, type RecoveryContextEvent, recoveryContext } from '@omium/schemas'
+import type { Pool } from 'pg'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { recoveriesProjection } from '../src/definition.ts'
+import {
+  getIncident,
+  incidentHistory,
+  listGroups,
+  listIncidents,
+  listPolicies,
+  policyVersions,
+  recoveryStatistics,
+} from '../src/queries.ts'
+import { applied, escalated, failed, opened, planned, published, succeeded } from './histories.ts'
+
+/** The real log and a real database. */
+const partitions = 2
+const since = new Date(0)
+const owned = new Map<number, OwnedPartition<null>>()
+let pool: Pool
+let databaseUrl: string
+let log: Awaited<ReturnType<typeof openLog>>
+let owner: ContextOwner
+let projection: RunningProjection
+
+const write = async (type: 'incident' | 'policy', tenant: string, id: string, ...events: RecoveryContextEvent[]) => {
+  const aggregate = aggregateKey(type, tenant, id)
+  const partition = owned.get(partitionFor(aggregate, partitions))
+  await partition?.append(
+    events.map((event) => ({ ...event, aggregate, tenant, actor: 'system', correlationId: 'spec' })),
+  )
+}
+
+beforeAll(async () => {
+  const stack = testStack()
+  databaseUrl = await freshDatabase()
+  await migrate(databaseUrl)
+  pool = createPool(databaseUrl)
+  const env = {
+    OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
+    OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
+    OMIUM_TOPIC_PREFIX: freshPrefix(),
+    OMIUM_PARTITIONS: String(partitions),
+  }
+  const quiet = () => undefined
+  log = await openLog(env, recoveryContext, 'recoveries-spec', quiet)
+  owner = await openOwner(log.context, {
+    machine: { version: 1, empty: () => null, apply: quiet, encode: () => null, decode: () => null },
+    handler: {
+      owned: (partition) => void owned.set(partition.partition, partition),
+      command: (partition, command) => partition.reject(command, 'internal', 'this owner decides nothing'),
+      lost: (partition) => void owned.delete(partition),
+    },
+    snapshots: {
+      list: async () => [],
+      load: () => Promise.reject(new Error('there are no snapshots')),
+      save: async () => undefined,
+      remove: async () => undefined,
+    },
+    snapshotEvery: 1_000_000,
+    owner: 'spec',
+    sessionTimeoutMs: 6_000,
+    onNotice: quiet,
+  })
+  await eventually(() => expect(owned.size).toBe(partitions), { timeoutMs: 30_000 })
+  projection = await runProjection({ definition: recoveriesProjection, log, pool, databaseUrl, onNotice: quiet })
+})
+afterAll(async () => {
+  await projection?.close()
+  await owner?.close()
+  await log?.close()
+  await pool?.end()
+})
+
+it('keeps incidents, their history, what was tried, and policies, each for its tenant', async () => {
+  for (let i = 0; i < 5; i++) {
+    await write(
+      'incident',
+      'ten_a',
+      `run-${i}.1`,
+      opened(`run-${i}`),
+      planned(),
+      applied(),
+      failed(),
+      planned(2),
+      applied(2),
+    )
+    if (i < 4) await write('incident', 'ten_a', `run-${i}.1`, succeeded(2, 100 * (i + 1)))
+  }
+  await write(
+    'incident',
+    'ten_a',
+    'odd.1',
+    opened('odd', 'a \0 and a \\ "quote"', 'e'.repeat(16)),
+    planned(1, 'ask_person'),
+    escalated(),
+  )
+  await write('incident', 'ten_b', 'run-0.1', opened('run-0'), planned())
+  await write('policy', 'ten_a', 'mine', published(1), published(2))
+  await write('policy', 'ten_a', 'gone', published(1), { type: 'RecoveryPolicyRetired', data: { by: 'key:spec' } })
+
+  await eventually(async () => {
+    expect((await listIncidents(pool, 'ten_a', { limit: 50 })).items).toHaveLength(6)
+    expect((await listIncidents(pool, 'ten_a', { limit: 50, status: 'succeeded' })).items).toHaveLength(4)
+    expect(await getIncident(pool, 'ten_b', 'run-0.1')).toMatchObject({ status: 'planned', plan: 1 })
+    expect(await listPolicies(pool, 'ten_a')).toHaveLength(2)
+    expect(await getIncident(pool, 'ten_a', 'odd.1')).toMatchObject({ status: 'escalated' })
+  })
+
+  expect((await incidentHistory(pool, 'ten_a', 'run-0.1')).map(({ type }) => type)).toEqual([
+    'IncidentOpened',
+    'RecoveryPlanned',
+    'RecoveryApplied',
+    'RecoveryFailed',
+    'RecoveryPlanned',
+    'RecoveryApplied',
+    'RecoverySucceeded',
+  ])
+  expect(await incidentHistory(pool, 'ten_b', 'run-0.1')).toHaveLength(2)
+  expect(await getIncident(pool, 'ten_b', 'run-1.1')).toBeUndefined()
+
+  const pages: string[] = []
+  for (let cursor: string | undefined; ; ) {
+    const { items, nextCursor } = await listIncidents(pool, 'ten_a', { limit: 2, cursor })
+    pages.push(...items.map(({ id }) => id))
+    cursor = nextCursor
+    if (!cursor) break
+  }
+  expect(new Set(pages).size).toBe(6)
+  await expect(listIncidents(pool, 'ten_a', { limit: 2, cursor: 'nonsense' })).rejects.toBeInstanceOf(OmiumError)
+  expect((await listIncidents(pool, 'ten_a', { limit: 50, execution: 'odd' })).items).toMatchObject([
+    { status: 'escalated' },
+  ])
+
+  expect(await listGroups(pool, 'ten_a', { since, limit: 10 })).toMatchObject([
+    { incidents: 5, open: 1, recovered: 4, runs: 5, class: 'tool_error', detail: 'the shop is closed' },
+    { incidents: 1, open: 1, runs: 1 },
+  ])
+  expect(await recoveryStatistics(pool, 'ten_a', { since })).toMatchObject([
+    { class: 'tool_error', strategy: 'retry', tries: 9, successes: 4, recoveredInP50Ms: 250 },
+  ])
+  expect(await recoveryStatistics(pool, 'ten_b', { since })).toEqual([])
+  expect(
+    (await policyVersions(pool, 'ten_a', 'mine')).map(({ version, head, policy }) => [version, head, policy.models]),
+  ).toEqual([
+    [2, 2, ['model-2']],
+    [1, 2, ['model-1']],
+  ])
+  expect(await policyVersions(pool, 'ten_b', 'mine')).toEqual([])
+  expect((await listPolicies(pool, 'ten_a')).map(({ name, retired }) => [name, retired])).toEqual([
+    ['gone', true],
+    ['mine', false],
+  ])
+})
+
+it('is built anew from the log to the same content', async () => {
+  expect(await verify({ definition: recoveriesProjection, log, pool })).toMatchObject({ equal: true, difference: null })
+  expect(await rebuild({ definition: recoveriesProjection, log, pool })).toMatchObject({ equal: true, switched: true })
+})

@@ -1,0 +1,46 @@
+"""Switches the network off for the rest of this process's life.
+
+1. By an audit hook, which sits below every library and cannot be taken away: connections, datagrams, look-ups of names.
+2. Other programs would not be bound by it: none can be started.
+3. Each try is told, so that code which swallows the error is found all the same.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from ..errors import OmiumError
+
+_FORBIDDEN = {
+    "socket.connect": "a connection to",
+    "socket.sendto": "a datagram to",
+    "socket.sendmsg": "a message to",
+    "socket.getaddrinfo": "a look-up of",
+    "socket.gethostbyname": "a look-up of",
+    "socket.gethostbyaddr": "a look-up of",
+    "socket.getnameinfo": "a look-up of",
+    "subprocess.Popen": "the start of",
+    "os.system": "the start of",
+    "os.exec": "the start of",
+    "os.posix_spawn": "the start of",
+    "os.spawn": "the start of",
+    "os.fork": "a fork",
+    "os.forkpty": "a fork",
+}
+
+
+def switch_network_off(on_try: Callable[[str], None]) -> None:
+    """From now on each try raises OmiumError `replay_miss` in the code that makes it."""
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        what = _FORBIDDEN.get(event)
+        if what is None:
+            return
+        # the sockets among them say nothing about where to
+        places = [repr(argument) for argument in arguments if not repr(argument).startswith("<")]
+        tried = f"{what} {', '.join(places[:2])}".strip()
+        on_try(tried)
+        raise OmiumError("replay_miss", f"{tried}: the network is off in a hermetic replay")
+
+    sys.addaudithook(hook)
