@@ -20,8 +20,8 @@ const preferredPorts = {
   models: 8092,
   recovery: 8096,
   recoveries: 8097,
-  checkpoints: 8098,
-  'checkpoint-projection': 8099,
+  checkpoints: 8093,
+  'checkpoint-projection': 8094,
 } as const
 export type PortName = keyof typeof preferredPorts
 

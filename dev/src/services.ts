@@ -31,18 +31,6 @@ const platform: readonly ServiceSpec[] = [
   { name: 'execution-engine', entry: 'consumers/execution-engine/src/main.ts', kind: 'service', readyPort: 'engine' },
   { name: 'projections', entry: 'projections/executions/src/main.ts', kind: 'service', readyPort: 'projections' },
   {
-    name: 'checkpoint-manager',
-    entry: 'consumers/checkpoint-manager/src/main.ts',
-    kind: 'service',
-    readyPort: 'checkpoints',
-  },
-  {
-    name: 'checkpoint-projection',
-    entry: 'projections/checkpoints/src/main.ts',
-    kind: 'service',
-    readyPort: 'checkpoint-projection',
-  },
-  {
     name: 'models',
     entry: 'gateway/models/src/main.ts',
     kind: 'service',
@@ -60,6 +48,18 @@ const platform: readonly ServiceSpec[] = [
     entry: 'projections/recoveries/src/main.ts',
     kind: 'service',
     readyPort: 'recoveries',
+  },
+  {
+    name: 'checkpoint-manager',
+    entry: 'consumers/checkpoint-manager/src/main.ts',
+    kind: 'service',
+    readyPort: 'checkpoints',
+  },
+  {
+    name: 'checkpoint-projection',
+    entry: 'projections/checkpoints/src/main.ts',
+    kind: 'service',
+    readyPort: 'checkpoint-projection',
   },
   { name: 'gateway', entry: 'gateway/src/main.ts', kind: 'service', readyPort: 'gateway' },
   { name: 'worker-pool', entry: 'consumers/worker-pool/src/main.ts', kind: 'service' },

@@ -106,10 +106,10 @@ const serviceEnvironment = (
   OMIUM_GATEWAY_PORT: String(ports.gateway),
   OMIUM_ENGINE_PORT: String(ports.engine),
   OMIUM_PROJECTIONS_PORT: String(ports.projections),
-  OMIUM_CHECKPOINTS_PORT: String(ports.checkpoints),
-  OMIUM_CHECKPOINT_PROJECTION_PORT: String(ports['checkpoint-projection']),
   OMIUM_RECOVERY_PORT: String(ports.recovery),
   OMIUM_RECOVERIES_PORT: String(ports.recoveries),
+  OMIUM_CHECKPOINTS_PORT: String(ports.checkpoints),
+  OMIUM_CHECKPOINT_PROJECTION_PORT: String(ports['checkpoint-projection']),
   OMIUM_URL: `http://127.0.0.1:${ports.gateway}`,
   ...modelEnvironment(ports, env['OMIUM_API_KEY'] || credentials.apiKey, env, servesModels),
 })

@@ -24,8 +24,8 @@ const checkpointed = ['executions']
 /** One for each context that the gateway takes part in. */
 export interface GatewayLogs {
   readonly execution: ProjectionLog
-  readonly checkpoint: ProjectionLog
   readonly recovery: ProjectionLog
+  readonly checkpoint: ProjectionLog
 }
 
 /** Puts the gateway together and listens. What it opened is closed in reverse by `close`, requests in flight first. */
@@ -47,19 +47,19 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
   })
   const sender = await openCommandSender(context)
   const objects = await createS3ObjectStore(config.s3)
+  const recoveries = await openRecoveries({
+    log: logs.recovery,
+    pool,
+    databaseUrl,
+    commandTimeoutMs: config.commandTimeoutMs,
+    readWaitMs: limits.readWaitMs,
+    onNotice: warn,
+  })
   const checkpoints = await openCheckpoints({
     log: logs.checkpoint,
     pool,
     databaseUrl,
     objects: createCheckpointObjects(withEnvelopeEncryption(objects, config.encryptionKeys), context.nowMs),
-    commandTimeoutMs: config.commandTimeoutMs,
-    readWaitMs: limits.readWaitMs,
-    onNotice: warn,
-  })
-  const recoveries = await openRecoveries({
-    log: logs.recovery,
-    pool,
-    databaseUrl,
     commandTimeoutMs: config.commandTimeoutMs,
     readWaitMs: limits.readWaitMs,
     onNotice: warn,
@@ -78,8 +78,8 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
       live,
       deltas,
       commands: createCommands(sender, live, config.commandTimeoutMs),
-      checkpoints,
       recoveries,
+      checkpoints,
       agents: createAgents(pool, live),
       payloads: createPayloadStore(objects),
       apiKeys: createApiKeys(pool, context.nowMs),
@@ -96,8 +96,8 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
     close: async () => {
       await app.close()
       deltas?.close()
-      await checkpoints.close()
       await recoveries.close()
+      await checkpoints.close()
       await sender.close()
       await live.close()
       await positions.close()

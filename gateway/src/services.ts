@@ -18,8 +18,8 @@ export interface Services {
   /** what steps put out while they run; absent without Redis */
   readonly deltas: DeltaSubscriber | undefined
   readonly commands: Commands
-  readonly checkpoints: Checkpoints
   readonly recoveries: Recoveries
+  readonly checkpoints: Checkpoints
   readonly agents: Agents
   readonly payloads: Payloads
   readonly apiKeys: ApiKeys

@@ -29,8 +29,7 @@ const keyB = `om_test_${randomBytes(16).toString('hex')}`
 const encryptionKeys = `k1:${randomBytes(32).toString('base64')}`
 
 let pool: Pool
-type Log = Awaited<ReturnType<typeof openLog>>
-let logs: { execution: Log; checkpoint: Log; recovery: Log }
+let logs: Record<'execution' | 'checkpoint' | 'recovery', Awaited<ReturnType<typeof openLog>>>
 let gateway: Awaited<ReturnType<typeof startGateway>>
 let engine: ScriptedEngine
 let owner: ContextOwner
@@ -94,9 +93,7 @@ afterAll(async () => {
   await manager?.kill()
   await Promise.all((projections ?? []).map((projection) => projection.close()))
   await owner?.close()
-  await logs?.execution.close()
-  await logs?.checkpoint.close()
-  await logs?.recovery.close()
+  await Promise.all(Object.values(logs ?? {}).map((log) => log.close()))
   await objects?.close()
   await pool?.end()
 })

@@ -1,16 +1,13 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { type ContextDefinition, jsonSchemaOf, type RecordDefinition } from './catalogue.ts'
-import { checkpointContext } from './checkpoint/commands.ts'
-import { executionContext } from './execution/commands.ts'
-import { recoveryContext } from './recovery/commands.ts'
+import { jsonSchemaOf, type RecordDefinition } from './catalogue.ts'
+import { contexts } from './contexts.ts'
 
 /**
  * The committed JSON Schemas of every event and command, one file for each version of each type. A file is a list of
  * revisions, oldest first, and is only ever appended to: a compatible change of a version adds one, and the registry is
  * asked in CI whether each revision can follow those before it.
  */
-const contexts: readonly ContextDefinition[] = [executionContext, checkpointContext, recoveryContext]
 const folder = join(import.meta.dirname, '..', 'golden')
 
 type Schema = Record<string, unknown>

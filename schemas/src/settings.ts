@@ -59,8 +59,8 @@ export const settings = {
   OMIUM_WORKER_LEASE_MS: z.coerce.number().int().min(50).max(600_000).default(800),
   /** an owner stores a snapshot of a partition after so many accepted records */
   OMIUM_SNAPSHOT_EVERY: z.coerce.number().int().min(1).default(50_000),
-  OMIUM_CHECKPOINTS_PORT: z.coerce.number().int().min(0).max(65535).default(8098),
-  OMIUM_CHECKPOINT_PROJECTION_PORT: z.coerce.number().int().min(0).max(65535).default(8099),
+  OMIUM_CHECKPOINTS_PORT: z.coerce.number().int().min(0).max(65535).default(8093),
+  OMIUM_CHECKPOINT_PROJECTION_PORT: z.coerce.number().int().min(0).max(65535).default(8094),
   /** how often objects that no checkpoint refers to are looked for, ms */
   OMIUM_CHECKPOINT_SWEEP_MS: z.coerce.number().int().min(100).max(86_400_000).default(3_600_000),
   OMIUM_PROJECTIONS_PORT: z.coerce.number().int().min(0).max(65535).default(8091),

@@ -5,7 +5,7 @@ import type { Services } from '../services.ts'
 /** For operators: /health (the process lives), /ready (it can serve), /metrics. Measures every route that is added later. */
 export const installOperations = (
   app: FastifyInstance,
-  { pool, live, positions, checkpoints, recoveries }: Services,
+  { pool, live, positions, recoveries, checkpoints }: Services,
 ): void => {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
@@ -43,8 +43,8 @@ export const installOperations = (
     const problems = [
       live.notReady(),
       positions.connected ? null : 'the watch on read models is not connected',
-      checkpoints.notReady(),
       recoveries.notReady(),
+      checkpoints.notReady(),
     ]
     const reason = problems.filter((problem) => problem !== null).join('; ')
     return reason ? reply.status(503).send({ status: 'not_ready', reason }) : { status: 'ready' }

@@ -1,4 +1,4 @@
-import { checkpointContext, executionContext, OmiumError, readSettings, recoveryContext } from '@omium/schemas'
+import { contexts, OmiumError, readSettings } from '@omium/schemas'
 import { logSettings, openLog } from './open.ts'
 
 /**
@@ -9,7 +9,7 @@ const say = (fields: Record<string, unknown>) => process.stdout.write(`${JSON.st
 
 try {
   const settings = readSettings(process.env, logSettings)
-  for (const definition of [executionContext, checkpointContext, recoveryContext]) {
+  for (const definition of contexts) {
     const onNotice = ({ level, message, fields }: { level: string; message: string; fields: object }) =>
       say({ level, msg: message, ...fields })
     const context = await openLog(settings, { definition, clientId: 'omium-provision', onNotice })

@@ -27,6 +27,8 @@ export interface Stage {
   startWorker(target: string): Promise<ServiceHandle>
   /** runs a script of the fixtures */
   runScript(name: string): Promise<ServiceHandle>
+  /** the console script */
+  runCommand(...args: string[]): Promise<ServiceHandle>
   start(agent: string, input: unknown, id: string): Promise<RunHandle<unknown>>
   told(run: string): Told[]
   modelCalls(): CallLogEntry[]
@@ -72,6 +74,7 @@ export const openStage = async (): Promise<Stage> => {
       return worker
     },
     runScript: (name) => spawnService(name, environment, { command: python, args: [join(fixtures, name)] }),
+    runCommand: (...args) => spawnService('omium', environment, { command: python, args: ['-m', 'omium', ...args] }),
     async start(agent, input, id) {
       // a worker announces its agents when it connects; until that is projected a start is refused
       const run = await eventually(() => client.start(agent, input, { id }), { timeoutMs: 15_000 })

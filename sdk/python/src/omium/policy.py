@@ -103,12 +103,12 @@ class RunOptions:
     """(key, limit): at most `limit` runs of one key hold a permit at once"""
     budget_micro_credits: int | None = None
     """cap on recorded usage cost, millionths of a credit (1 credit = 1 USD)"""
-    checkpoints: Checkpoints | None = None
-    """which checkpoints of the run are made by themselves"""
     labels: Mapping[str, str] | None = None
     """what the run is shown and found by, at most 20"""
     recovery: str | None = None
     """a failure of the run waits for the recovery orchestrator, which decides by this policy"""
+    checkpoints: Checkpoints | None = None
+    """which checkpoints of the run are made by themselves"""
 
     def wire(self) -> dict[str, JsonValue]:
         """As they travel."""
@@ -131,10 +131,10 @@ class RunOptions:
             options["concurrency"] = {"key": self.concurrency[0], "limit": self.concurrency[1]}
         if self.budget_micro_credits is not None:
             options["budgetMicroCredits"] = self.budget_micro_credits
-        if self.checkpoints is not None:
-            options["checkpoints"] = self.checkpoints.wire()
         if self.labels is not None:
             options["labels"] = dict(self.labels)
         if self.recovery is not None:
             options["recovery"] = {"policy": self.recovery}
+        if self.checkpoints is not None:
+            options["checkpoints"] = self.checkpoints.wire()
         return options

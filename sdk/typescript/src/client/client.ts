@@ -93,10 +93,10 @@ export interface Client {
   /** All executions that fit, newest first, fetched page by page. */
   list(filter?: ListFilter): AsyncIterable<ExecutionView>
   agents(): Promise<AgentView[]>
-  readonly checkpoints: Checkpoints
   /** failures, what was decided about them, and a person's answers */
   readonly recoveries: Recoveries
   readonly recoveryPolicies: RecoveryPolicies
+  readonly checkpoints: Checkpoints
   readonly replays: Replays
 }
 
@@ -217,9 +217,9 @@ export const omium = (options: ConnectionOptions = {}): Client => {
       }),
     replays: replaysOf(http, () => newId('replay')),
     agents: () => collect(pages(http, '/v1/agents', agentsPage, {})),
-    checkpoints: checkpointsOf(http),
     recoveries: recoveriesOf(http, () => newId('command')),
     recoveryPolicies: recoveryPoliciesOf(http, () => newId('command')),
+    checkpoints: checkpointsOf(http),
   }
 }
 
