@@ -92,7 +92,9 @@ const happening: fc.Arbitrary<Happening> = fc.oneof(
 )
 
 const live = (happenings: Happening[]) => {
-  const story = given(requestedWith({ budgetMicroCredits: 100, retry: flaky, recovery: { policy: 'default' } }))
+  // without attempts of its own a run comes to wait for its recovery at the first failure, which is where most goes on
+  const retry = happenings.length % 2 === 0 && { retry: flaky }
+  const story = given(requestedWith({ budgetMicroCredits: 100, ...retry, recovery: { policy: 'default' } }))
   for (const h of happenings) {
     if (h.do === 'ask') story.ask(h.request)
     else if (h.do === 'command') story.command(h.command)
