@@ -23,6 +23,7 @@ export interface ExecutionRow {
   readonly status: ExecutionStatus
   readonly attempt: number
   readonly pending: Pending
+  /** those that still count; what a roll back has made void is taken out by the applier, which has their events */
   readonly stepsCompleted: number
   readonly costMicroCredits: number
   readonly inputTokens: number

@@ -16,6 +16,7 @@ import {
 import { loseAttempt } from './decide.ts'
 import { dispatchableFrom } from './execution.ts'
 import { journalOf, toJournalEntry } from './journal.ts'
+import type { WorkerRequest } from './requests.ts'
 
 describe('fencing', () => {
   it('refuses an older attempt', () => {

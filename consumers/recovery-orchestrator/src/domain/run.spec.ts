@@ -252,6 +252,36 @@ describe('a run', () => {
     ])
   })
 
+  it('keeps what can be undone, once, and no calls of models', () => {
+    const intent = (path: string, kind: 'tool' | 'llm' = 'tool'): ExecutionEvent => ({
+      type: 'StepStarted',
+      data: {
+        attempt: 1,
+        path,
+        name: path,
+        kind,
+        stepAttempt: 1,
+        requestHash: 'h',
+        input: { inline: 'x'.repeat(5000) },
+        intent: { idempotencyKey: `key of ${path}`, reservedMicroCredits: 5 },
+      },
+    })
+    const story = new Story().tell(started(), intent('chat#1', 'llm'), done('chat#1', 1, 'llm'))
+    story.tell(intent('pay#1'), done('pay#1'), intent('book#1'), intent('dead#1'), broke('dead#1'))
+    const output = { inline: 'booked' }
+    story.tell({
+      type: 'StepOutcomeResolved',
+      data: { path: 'book#1', by: 'worker:w', resolution: { status: 'completed', output } },
+    })
+    expect(JSON.stringify([...story.run.intents]).length).toBeLessThan(100)
+    story.tell(broke('b#1'), awaited())
+    expect(story.facts.effects.map(({ path }) => path)).toEqual(['pay#1', 'book#1'])
+    story.tell({ type: 'ExecutionRolledBack', data: { toPath: null, generation: 1, by: 'system' } })
+    story.tell(recovered(1, { type: 'roll_back', toPath: null, delayMs: 0, undone: true }))
+    story.tell(started(2), intent('pay#1'), done('pay#1'), broke('b#1'), awaited(2))
+    expect(story.facts.effects.map(({ path }) => path)).toEqual(['pay#1'])
+  })
+
   it('that undoes effects reports its end to the incident', () => {
     const story = new Story({ labels: { [compensatesLabel]: 'x.1' } }).tell({
       type: 'ExecutionFailed',
