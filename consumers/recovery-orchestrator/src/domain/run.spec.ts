@@ -233,6 +233,33 @@ describe('a run', () => {
     expect(story.facts.goodPaths).toEqual(['c#1', 'a#1'])
   })
 
+  it('gets nowhere by the end of a child that it left behind', () => {
+    const child = (childId: string): ExecutionEvent => ({
+      type: 'ChildRequested',
+      data: {
+        attempt: 1,
+        path: 'ask#1',
+        requestHash: 'h',
+        childId,
+        agentId: 'expert',
+        input: { inline: 1 },
+        options: executionOptions.parse({}),
+      },
+    })
+    const end: ExecutionEvent = {
+      type: 'ChildFinished',
+      data: { path: 'ask#1', childId: 'kid', outcome: { status: 'completed', output: { inline: 1 } } },
+    }
+    const own: Failure = { code: 'agent_threw', detail: 'x', retryable: false }
+    const settle = { type: 'settle', path: 'ask#1', output: { inline: 0 } }
+    const settled = new Story().tell(started(), child('kid'), awaited(1, { error: own }), recovered(1, settle), end)
+    expect(settled.told.at(-1)?.[1]).toBe('ReportApplied')
+    const back: ExecutionEvent = { type: 'ExecutionRolledBack', data: { toPath: null, generation: 1, by: 'key:x' } }
+    const story = new Story().tell(started(), child('kid'), back, started(2), child('kid.g1'), end)
+    story.tell(awaited(1, { error: own }))
+    expect(story.facts.goodPaths).toEqual([])
+  })
+
   it('keeps its effects for whoever undoes them', () => {
     const intent: ExecutionEvent = {
       type: 'StepStarted',

@@ -202,7 +202,10 @@ export const observe = (run: RunView, event: ExecutionEvent, context: RunEventCo
     case 'ChildFinished': {
       const { path, childId, outcome } = event.data
       const ok = outcome.status === 'completed'
-      const agentId = run.children.get(path)?.agentId
+      const child = run.children.get(path)
+      // one that a roll back, or a value in its place, left behind: its end settles nothing
+      if (child?.childId !== childId) return []
+      const { agentId } = child
       run.children.delete(path)
       const isNew = settle(run, path, ok)
       if (outcome.status === 'failed') run.failedChild = { childId, agentId, path, error: outcome.error }
@@ -435,6 +438,7 @@ const recovered = (run: RunView, data: DataOf<'ExecutionRecovered'>, { time, ver
     // the code goes on after the step: what comes next is progress
     if (action.type === 'settle') {
       incident.failingPath = null
+      run.children.delete(action.path)
       settle(run, action.path, true)
     }
     if (action.type === 'retry') forgetFailed(run, action.rerun)
