@@ -27,7 +27,7 @@ import {
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
-import { requireExecution, untilCurrent, waitForPosition } from '../reads.ts'
+import { requireExecution } from '../reads.ts'
 import { groupViewOf, incidentDetailOf, incidentViewOf, statisticViewOf } from '../recoveries/views.ts'
 import { askerOf, commandIdOf } from '../requests.ts'
 import { readHistory } from '../rewind/history.ts'
@@ -40,7 +40,7 @@ const hourMs = 3_600_000
 export const recoveryRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, recoveries, payloads, ids, nowMs, limits } = services
+    const { pool, recoveries, payloads, ids, nowMs } = services
     const since = (hours: number): Date => new Date(nowMs() - hours * hourMs)
 
     /** @throws OmiumError `incident_unknown`, also for incidents of other tenants */
@@ -66,7 +66,7 @@ export const recoveryRoutes =
       },
       async (request) => {
         const { min_position, ...filter } = request.query
-        await waitForPosition(recoveries.positions, min_position, limits.readWaitMs)
+        await recoveries.untilReached(min_position)
         const { items, ...rest } = await listIncidents(pool, callerOf(request).tenant, filter)
         return { items: items.map(incidentViewOf), ...rest }
       },
@@ -122,7 +122,7 @@ export const recoveryRoutes =
       },
       async (request) => {
         const { tenant } = callerOf(request)
-        await waitForPosition(recoveries.positions, request.query.min_position, limits.readWaitMs)
+        await recoveries.untilReached(request.query.min_position)
         const incident = await requireIncident(tenant, request.params.id)
         return incidentDetailOf(incident, await incidentHistory(pool, tenant, incident.id))
       },
@@ -167,7 +167,7 @@ export const recoveryRoutes =
         const record = await requireExecution(services, tenant, executionId)
         // what a run took over from another is not in its engine's state: whether the path is in there is known here
         if (record.forkedFrom !== null) {
-          await untilCurrent(services, tenant, executionId)
+          await services.executions.untilCurrent(aggregateKey('execution', tenant, executionId))
           keptCount(await readHistory(services, tenant, record), action.toPath)
         }
       }
