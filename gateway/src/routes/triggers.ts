@@ -32,8 +32,7 @@ const maxEventBytes = 48 * 1024
 export const triggerRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { workflows } = services
-    const { pool, ids } = services
+    const { pool, workflows, webhookSecrets, ids } = services
     const tags = ['triggers']
 
     const send = async (request: FastifyRequest, id: string, command: WorkflowContextCommand) => {
@@ -100,7 +99,7 @@ export const triggerRoutes =
     ): Promise<{ sealed: TriggerSource; secret?: string }> => {
       if (source.type === 'webhook') {
         if (earlier?.spec.source.type === 'webhook') return { sealed: earlier.spec.source }
-        const made = workflows.secrets.create(tenant, id)
+        const made = webhookSecrets.create(tenant, id)
         return { sealed: { type: 'webhook', sealedSecret: made.sealed }, secret: made.secret }
       }
       // topics belong to the installation: a tenant reads those that bear its name
@@ -182,7 +181,7 @@ export const webhookRoutes =
           throw new OmiumError('invalid_request', 'x-omium-event-id: use 1 to 128 of A-Z a-z 0-9 . _ -')
         const given = typeof named === 'string' ? named : undefined
         const target = { tenant, triggerId: id, sealed: source.sealedSecret }
-        const delivery = workflows.secrets.verify(
+        const delivery = services.webhookSecrets.verify(
           target,
           typeof signature === 'string' ? signature : undefined,
           given,
