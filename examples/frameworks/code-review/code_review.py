@@ -38,14 +38,19 @@ class Verdict(BaseModel):
     fix_first: list[str]
 
 
-class State(TypedDict, total=False):
+class Review(TypedDict, total=False):
+    """What comes out."""
+
     path: str
-    source: str
-    found: Annotated[list[dict[str, Any]], operator.add]
     findings: list[dict[str, Any]]
     verdict: dict[str, Any]
     review: str
     filed: str
+
+
+class State(Review, total=False):
+    source: str
+    found: Annotated[list[dict[str, Any]], operator.add]
 
 
 @tool
@@ -101,7 +106,10 @@ def merge(state: State) -> State:
 async def decide(state: State) -> State:
     said = await llm.with_structured_output(Verdict, method="json_schema").ainvoke(
         [
-            ("system", "You are the lead of a review. Decide whether this file may stay as it is, and what to mend first."),
+            (
+                "system",
+                "You are the lead of a review. Decide whether this file may stay as it is, and what to mend first.",
+            ),
             ("user", json.dumps({"findings": state["findings"]})),
         ]
     )
@@ -110,13 +118,15 @@ async def decide(state: State) -> State:
 
 async def publish(state: State) -> State:
     verdict = state["verdict"]
-    lines = [f"- line {one['line']} ({one['reviewer']}, {one['severity']}): {one['finding']}" for one in state["findings"]]
+    lines = [
+        f"- line {one['line']} ({one['reviewer']}, {one['severity']}): {one['finding']}" for one in state["findings"]
+    ]
     review = "\n".join([f"# {state['path']}: {verdict['verdict']}", "", verdict["summary"], "", *lines])
     filed = await file_review.ainvoke({"path": state["path"], "review": review})
     return {"review": review, "filed": filed}
 
 
-builder = StateGraph(State)
+builder = StateGraph(State, output_schema=Review)
 builder.add_node("read", read)
 builder.add_edge(START, "read")
 for one in CARES_FOR:

@@ -24,7 +24,7 @@ class ErrorRecord(BaseModel):
     status: int = Field(ge=100, le=599, description="the number behind HTTP")
     retryable: bool = Field(description="whether it is retryable")
     meaning: str = Field(min_length=10, description="the first sentence")
-    remedy: str = Field(min_length=10, description="what to do: the last sentence")
+    detail: str = Field(min_length=10, description="the last sentence")
 
 
 class Records:
@@ -43,7 +43,11 @@ class Records:
                 ErrorRecord.model_validate(record)
             except ValidationError as error:
                 problems += [
-                    {"record": number, "field": ".".join(map(str, one["loc"])), "problem": _asks(one["type"], one["msg"])}
+                    {
+                        "record": number,
+                        "field": ".".join(map(str, one["loc"])),
+                        "problem": _asks(one["type"], one["msg"]),
+                    }
                     for one in error.errors()
                 ]
         return json.dumps({"problems": problems})

@@ -12,10 +12,9 @@ from typing import Annotated, Any, Literal
 from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
+from omium import call_agent
 from pydantic import BaseModel
 from typing_extensions import TypedDict
-
-from omium import call_agent
 
 llm = ChatOpenAI(model=os.environ.get("OMIUM_EXAMPLE_MODEL", "omium-local-scripted"))
 
@@ -34,11 +33,16 @@ class Plan(BaseModel):
     assignments: list[Assignment]
 
 
-class State(TypedDict, total=False):
-    request: str
+class Reply(TypedDict, total=False):
+    """What comes out."""
+
     assignments: list[dict[str, str]]
-    answers: Annotated[list[dict[str, Any]], operator.add]
     reply: str
+
+
+class State(Reply, total=False):
+    request: str
+    answers: Annotated[list[dict[str, Any]], operator.add]
 
 
 SUPERVISOR = "You are the supervisor of a help desk."
@@ -74,10 +78,10 @@ async def reply(state: State) -> State:
     answers = sorted(state["answers"], key=lambda one: list(TEAMS).index(one["team"]))
     asked = json.dumps({"request": state["request"], "answers": answers})
     said = await llm.ainvoke([("system", f"{SUPERVISOR} Write one reply of the teams' answers."), ("user", asked)])
-    return {"answers": [], "reply": str(said.content)}
+    return {"reply": str(said.content)}
 
 
-builder = StateGraph(State)
+builder = StateGraph(State, output_schema=Reply)
 builder.add_node("supervise", supervise)
 builder.add_node("support", support)
 builder.add_node("brief", brief)

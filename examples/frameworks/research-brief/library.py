@@ -38,7 +38,13 @@ def search(query: str, limit: int = 6) -> list[dict[str, object]]:
             scores[id] += round(idf * times * 2.2 / (times + 1.2 * (0.25 + 0.75 * length / mean)) * 1000)
     best = sorted(scores, key=lambda id: (-scores[id], id))[:limit]
     return [
-        {"passage": id, "document": id.split("#")[0], "title": passages()[id][1], "score": scores[id] / 1000, "text": passages()[id][2]}
+        {
+            "passage": id,
+            "document": id.split("#")[0],
+            "title": passages()[id][1],
+            "score": scores[id] / 1000,
+            "text": passages()[id][2],
+        }
         for id in best
     ]
 

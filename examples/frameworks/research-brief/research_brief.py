@@ -6,9 +6,10 @@ A CrewAI program. Nothing in it knows of Omium.
 import json
 import os
 
-import library
 from crewai import LLM, Agent, Crew, Task
 from crewai.tools import tool
+
+import library
 
 llm = LLM(
     model=f"openai/{os.environ.get('OMIUM_EXAMPLE_MODEL', 'omium-local-scripted')}",

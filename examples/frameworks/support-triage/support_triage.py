@@ -16,7 +16,6 @@ from autogen_agentchat.conditions import HandoffTermination, MaxMessageTerminati
 from autogen_agentchat.teams import Swarm
 from autogen_core.models import ModelFamily, ModelInfo
 from autogen_ext.models.openai import OpenAIChatCompletionClient
-
 from omium import Completed, TryAgain, current_step
 
 HERE = Path(__file__).parent
@@ -68,11 +67,13 @@ def search_manual(query: str) -> str:
     for section in re.split(r"^### ", MANUAL.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
         title, _, text = section.partition("\n")
         # an error that is named outweighs all words of its description
-        named = 100 if "_" in title and title.replace("_", " ") in " ".join(query.lower().replace("_", " ").split()) else 0
+        named = (
+            100 if "_" in title and title.replace("_", " ") in " ".join(query.lower().replace("_", " ").split()) else 0
+        )
         score = named + len(wanted & set(re.findall(r"[a-z_]{3,}", text.lower())))
         found.append((score, title, text.split("\n## ")[0].strip()))
     best = sorted(found, key=lambda one: (-one[0], one[1]))[:3]
-    return json.dumps([{"title": title, "text": text} for score, title, text in best if score >= 100])
+    return json.dumps([{"title": title, "text": text} for score, title, text in best if score >= 4])
 
 
 CLOSE = "End your last message with CLOSED."
@@ -81,9 +82,14 @@ triage = AssistantAgent(
     model,
     system_message=f"You are the triage desk. Hand each ticket to whom it concerns. When a person has answered, tell the customer. {CLOSE}",
     handoffs=[
-        Handoff(target="billing", description="Orders, invoices, charges, payments and refunds: what was paid and is paid back."),
+        Handoff(
+            target="billing",
+            description="Orders, invoices, charges, payments and refunds: what was paid and is paid back.",
+        ),
         Handoff(target="technical", description="Errors and error codes, runs, steps, workers, deploys, the API."),
-        Handoff(target="person", description="Anything that takes a person: complaints, lawyers, contracts, the press."),
+        Handoff(
+            target="person", description="Anything that takes a person: complaints, lawyers, contracts, the press."
+        ),
     ],
 )
 billing = AssistantAgent(

@@ -39,7 +39,7 @@ export const sentences = (value: string): string[] =>
     .replace(/```[\s\S]*?```/g, ' ')
     .replace(/^#.*$/gm, ' ')
     .replace(/^\s*[-*]\s+/gm, '')
-    .replace(/[`*_]/g, '')
+    .replace(/[`*]|(?<!\w)_|_(?!\w)/g, '')
     .replace(/\s+/g, ' ')
     .split(/(?<=[.!?])\s+(?=[\p{Lu}"'(])/u)
     .map((sentence) => sentence.trim())

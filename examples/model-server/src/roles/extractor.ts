@@ -13,7 +13,10 @@ const problems = z.object({
  * It takes what stands there word for word; where a check sends a value back, it brings it into the form asked for.
  */
 export const extract = (conversation: Conversation): Answer => {
-  const wanted = objectsIn(conversation.system).flatMap((one) => fields.safeParse(one).data ?? [])[0] ?? {}
+  const wanted: Record<string, string> =
+    objectsIn(conversation.system)
+      .map((one) => fields.safeParse(one).data)
+      .find(Boolean) ?? {}
   const sections = conversation.task.split(/^### /m).slice(1)
   const records = sections.map((section): Record<string, unknown> => {
     const [heading = '', ...rest] = section.split('\n')

@@ -83,7 +83,7 @@ const rules: Readonly<Record<string, readonly Rule[]>> = {
           }
         : undefined,
     ({ text, number }, index, all) => {
-      if (!/^(export )?(const \w+ = (async )?\(|(async )?function )/.test(text)) return undefined
+      if (!/^(export )?(const \w+ = (async )?\(|(async )?function ).*[({]$/.test(text)) return undefined
       const end = all.slice(index).find((one) => /^\}/.test(one.text))
       const length = end ? end.number - number + 1 : 0
       return length > longestFunction

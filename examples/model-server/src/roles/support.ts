@@ -12,8 +12,8 @@ const goodbye = 'CLOSED'
 
 /** Hands a ticket to whomever of the offered ones its words fit best; to a person when they fit nobody. */
 export const triage = (conversation: Conversation): Answer => {
-  const answered = conversation.later.at(-1)
-  if (answered) return text(`A colleague looked into it: ${answered}\n\n${goodbye}`)
+  const answered = colleagueIn(conversation)
+  if (answered) return answered
   const desks = conversation.tools.filter(({ name }) => /transfer|handoff/.test(name))
   const asked = contentStems(conversation.task)
   const scored = desks
@@ -30,6 +30,8 @@ export const triage = (conversation: Conversation): Answer => {
 
 /** Looks up the order or the pages that a ticket speaks of, acts on what it found, and answers. */
 export const support = (conversation: Conversation): Answer => {
+  const answered = colleagueIn(conversation)
+  if (answered) return answered
   const { task } = conversation
   const results = <T>(tool: RegExp, shape: z.ZodType<T>): T[] =>
     conversation.toolResults.flatMap((one) => (tool.test(one.tool) ? (shape.safeParse(one.result).data ?? []) : []))
@@ -55,13 +57,23 @@ export const support = (conversation: Conversation): Answer => {
 
   const search = conversation.tool(/search/)
   if (search && !called(/search/))
-    return { kind: 'tools', calls: [{ name: search, arguments: { query: contentWords(task).join(' ') } }] }
+    return { kind: 'tools', calls: [{ name: search, arguments: { query: queryOf(task) } }] }
   const [page] = results(/search/, found).flat()
   if (page) return text(`About ${page.title}: ${telling(page.text, task)} ${goodbye}`)
   const person = conversation.tool(/person/)
   if (person) return { kind: 'tools', calls: [{ name: person, arguments: {} }] }
   return text(`I found nothing about this. ${goodbye}`)
 }
+
+/** Passes on what a person said to whom the ticket had been handed. */
+const colleagueIn = ({ later }: Conversation): Answer | undefined => {
+  const said = later.findLast((message) => !message.startsWith('Transferred to '))
+  return said === undefined ? undefined : text(`A colleague looked into it: ${said}\n\n${goodbye}`)
+}
+
+/** Names of things as they are written, then the other words that carry meaning. */
+const queryOf = (task: string): string =>
+  [...(task.match(/\b\w+_\w+\b/g) ?? []), ...contentWords(task.replace(/\b\w+_\w+\b/g, ''))].join(' ')
 
 const plain = (result: unknown): string => (typeof result === 'string' ? result : JSON.stringify(result))
 

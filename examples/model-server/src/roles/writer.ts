@@ -37,7 +37,7 @@ const inContext = ({ task: asked, context }: Conversation): z.infer<typeof task>
   const reviews = objectsIn(context).flatMap((one) => review.safeParse(one).data?.problems ?? [])
   const disputed = new Set(reviews.map(({ claim }) => claim))
   return {
-    question: questionOf(asked).replace(/\?$/, ''),
+    question: questionOf(asked),
     sections: sections.map((one) => ({ ...one, findings: one.findings.filter(({ claim }) => !disputed.has(claim)) })),
   }
 }
