@@ -13,7 +13,12 @@ export interface Conversation {
   /** results of tools, in the order of the calls, with the name of the tool that gave them */
   readonly toolResults: readonly { readonly tool: string; readonly result: unknown }[]
   /** the offered tools */
-  readonly tools: readonly { readonly name: string; readonly description: string }[]
+  readonly tools: readonly {
+    readonly name: string
+    readonly description: string
+    /** names of the parameters that a call has to give */
+    readonly required: readonly string[]
+  }[]
   /** name of the first offered tool that fits, undefined when none does */
   tool(pattern: RegExp): string | undefined
 }
@@ -49,7 +54,11 @@ export const readConversation = (request: ChatRequest): Conversation => {
     ...unwrapped(first),
     later,
     toolResults,
-    tools: (request.tools ?? []).map(({ function: { name, description = '' } }) => ({ name, description })),
+    tools: (request.tools ?? []).map(({ function: { name, description = '', parameters } }) => ({
+      name,
+      description,
+      required: parameters?.required ?? [],
+    })),
     tool: (pattern) => request.tools?.find((offered) => pattern.test(offered.function.name))?.function.name,
   }
 }
