@@ -62,7 +62,7 @@ export default {
       },
       to: {
         path: '^((?:producers|consumers|projections|sdk)/[^/]+|gateway/(?:keys|models)|schemas|gateway|migrations|dev)/src/',
-        pathNot: ['^$1/(?:src|test)/', '/src/(index|testing)\\.ts$', '^dev/'],
+        pathNot: ['^$1/(?:src|test)/', '/src/(index|testing|hermetic)\\.ts$', '^dev/'],
       },
     },
   ],

@@ -5,6 +5,7 @@ import { buy } from './roles/buyer.ts'
 import { criticise } from './roles/critic.ts'
 import { extract } from './roles/extractor.ts'
 import { decide } from './roles/lead.ts'
+import { asksForForm, fillForm } from './roles/form.ts'
 import { plan } from './roles/planner.ts'
 import { research } from './roles/researcher.ts'
 import { review } from './roles/reviewer.ts'
@@ -29,6 +30,8 @@ const roles: readonly [role: RegExp, play: (conversation: Conversation) => Answe
 /** The scripted model: a pure function of the request. The system prompt says which role it plays. */
 export const answer = (request: ChatRequest): Answer => {
   const conversation = readConversation(request)
-  const play = roles.find(([role]) => role.test(conversation.system))?.[1] ?? assist
+  const play =
+    roles.find(([role]) => role.test(conversation.system))?.[1] ??
+    (asksForForm(conversation.system) ? fillForm : assist)
   return play(conversation)
 }

@@ -23,7 +23,7 @@ it('runs an unchanged crew that survives kill -9 at every record and within its 
     // the buyer asks for the order, and says what came of it
     steps: ['order', ...[...writers, 'buyer (order)', 'buyer (order)'].map(asks)],
     seed: 20_263,
-    instants: 4,
+    instants: 3,
   })
 }, 400_000)
 

@@ -1,4 +1,4 @@
-"""Every model call of every framework that reaches its model over httpx: recorded, and answered from the record.
+"""Every model call of every framework that reaches its model over httpx or httpx2: recorded, and answered from the record.
 
 The framework's own client is left as it is. The transports below it are wrapped once for the process; a request to a model
 that is made by a run's own code becomes a step, any other passes.
@@ -8,12 +8,16 @@ that is made by a run's own code becomes a step, any other passes.
 2. What does not change the answer is not part of a request's identity.
 3. Failures are recorded as well, so that a framework that tries again does so on replay. The client's own retries are
    switched off: the step's policy is the one.
+4. httpx2, which the `openai` package uses from version 3 on, has httpx's classes under its own name. What is answered is of
+   the library that asked.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
+import sys
 from collections.abc import Callable
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -24,7 +28,7 @@ from ..errors import OmiumError
 from ..json import JsonValue, dumps, plain_json
 from ..llm.context import LLM_RETRY
 from ..llm.model import Completion, Usage
-from ..llm.openai import StreamedAnswer, idempotency_header, refusal
+from ..llm.openai import BoundedAnswer, StreamedAnswer, idempotency_header, refusal
 from ..llm.overrides import overridden
 from ..llm.prices import usage_of, worst_case_micro_credits
 from ..replay.run import Run
@@ -32,25 +36,49 @@ from ..replay.step_call import StepInfo, TryAgain
 from ..sse import parse_events_sync
 from .journal import current_run, from_loop, from_thread, on_this_loop, record_call
 
+_LIBRARIES = ("httpx", "httpx2")
 _PATHS = ("/chat/completions", "/responses", "/embeddings")
 _VOLATILE = ("user", "metadata", "stream_options", "store", "prompt_cache_key", "safety_identifier")
 
 _Namer = Callable[[str], str]
+_Show = Callable[[str], None]
 _state: dict[str, Any] = {}
 _refused: WeakKeyDictionary[Run, OmiumError] = WeakKeyDictionary()
 
 
 def install(namer: _Namer) -> None:
-    """Wraps httpx's transports, once. `namer` makes a readable name of a model's, and gives others back as they are."""
+    """Wraps the transports of httpx and httpx2, once. `namer` makes a readable name of a model's, and gives others back as they are."""
     namers: list[_Namer] = _state.setdefault("namers", [])
     if namer not in namers:
         namers.append(namer)
-    if "async" in _state:
-        return
-    _state["async"] = httpx.AsyncHTTPTransport.handle_async_request
-    _state["sync"] = httpx.HTTPTransport.handle_request
-    httpx.AsyncHTTPTransport.handle_async_request = _handle_async
-    httpx.HTTPTransport.handle_request = _handle_sync
+    for name in _LIBRARIES:
+        if name not in _state:
+            _state[name] = _wrap(name)
+
+
+def _wrap(name: str) -> tuple[Any, Any] | None:
+    """The library's own ways to send a request, which are replaced; None when it is not installed."""
+    try:
+        library: Any = importlib.import_module(name)
+    except ModuleNotFoundError:
+        return None
+    own = (library.AsyncHTTPTransport.handle_async_request, library.HTTPTransport.handle_request)
+    library.AsyncHTTPTransport.handle_async_request = _handle_async
+    library.HTTPTransport.handle_request = _handle_sync
+    return own
+
+
+def _library_of(request: httpx.Request) -> Any:
+    """The library that a request is of; annotated as httpx's, which the other one is a copy of."""
+    return sys.modules[type(request).__module__.split(".")[0]]
+
+
+def _send_async(transport: Any, request: httpx.Request) -> Any:
+    return _state[_library_of(request).__name__][0](transport, request)
+
+
+def _send_sync(transport: Any, request: httpx.Request) -> Any:
+    return _state[_library_of(request).__name__][1](transport, request)
 
 
 def _asked(request: httpx.Request) -> bool:
@@ -60,15 +88,18 @@ def _asked(request: httpx.Request) -> bool:
 async def _handle_async(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
     run = current_run()
     if run is None or not _asked(request):
-        return cast(httpx.Response, await _state["async"](self, request))
+        return cast(httpx.Response, await _send_async(self, request))
     body = await request.aread()
     outgoing = _as_sent(run, request, body)
 
-    async def send() -> tuple[httpx.Response, bytes]:
+    async def send(show: _Show) -> tuple[httpx.Response, bytes]:
         outgoing.headers.update(idempotency_header())
-        response = cast(httpx.Response, await _state["async"](self, outgoing))
+        response = cast(httpx.Response, await _send_async(self, outgoing))
+        incoming = _Incoming(response, show)
         try:
-            return response, await response.aread()
+            async for part in response.aiter_bytes():
+                incoming.feed(part)
+            return response, incoming.content
         finally:
             await response.aclose()
 
@@ -79,15 +110,18 @@ async def _handle_async(self: httpx.AsyncHTTPTransport, request: httpx.Request) 
 def _handle_sync(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
     run = current_run()
     if run is None or not _asked(request):
-        return cast(httpx.Response, _state["sync"](self, request))
+        return cast(httpx.Response, _send_sync(self, request))
     body = request.read()
     outgoing = _as_sent(run, request, body)
 
-    def send() -> tuple[httpx.Response, bytes]:
+    def send(show: _Show) -> tuple[httpx.Response, bytes]:
         outgoing.headers.update(idempotency_header())
-        response = cast(httpx.Response, _state["sync"](self, outgoing))
+        response = cast(httpx.Response, _send_sync(self, outgoing))
+        incoming = _Incoming(response, show)
         try:
-            return response, response.read()
+            for part in response.iter_bytes():
+                incoming.feed(part)
+            return response, incoming.content
         finally:
             response.close()
 
@@ -100,6 +134,7 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
     kind = request.url.path.rsplit("/", 1)[-1]
     model = str(asked.get("model", ""))
     llm = run.port.llm
+    library = _library_of(request)
 
     def record(info: StepInfo, response: httpx.Response, content: bytes) -> JsonValue:
         if not response.is_success:
@@ -117,15 +152,15 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
 
     async def fn_async(info: StepInfo) -> JsonValue:
         try:
-            response, content = await send()
-        except httpx.TransportError as cause:
+            response, content = await send(info.show)
+        except library.TransportError as cause:
             raise _unreachable(request, cause) from cause
         return record(info, response, content)
 
     def fn_sync(info: StepInfo) -> JsonValue:
         try:
-            response, content = send()
-        except httpx.TransportError as cause:
+            response, content = send(info.show)
+        except library.TransportError as cause:
             raise _unreachable(request, cause) from cause
         return record(info, response, content)
 
@@ -150,14 +185,51 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
             raise
         said = {"error": {"message": str(error), "type": error.code, "code": error.code}}
         headers = {"content-type": "application/json", "x-should-retry": "false"}
-        return httpx.Response(error.status, headers=headers, content=dumps(said), request=request)
+        return library.Response(error.status, headers=headers, content=dumps(said), request=request)
     if "stream" in recorded:
         headers = {"content-type": "text/event-stream"}
         stream = cast(str, recorded["stream"])
         shown = stream if _wants_usage(asked) else _without_usage(stream)
-        return httpx.Response(200, headers=headers, content=shown.encode(), request=request)
+        return library.Response(200, headers=headers, content=shown.encode(), request=request)
     headers = {"content-type": "application/json"}
-    return httpx.Response(200, headers=headers, content=dumps(recorded["answer"]), request=request)
+    return library.Response(200, headers=headers, content=dumps(recorded["answer"]), request=request)
+
+
+class _Incoming:
+    """An answer as it comes in: shown while it is streamed, bounded in any case."""
+
+    def __init__(self, response: httpx.Response, show: _Show) -> None:
+        self._answer = BoundedAnswer()
+        self._show = show
+        self._streamed = response.is_success and "event-stream" in response.headers.get("content-type", "")
+        self._partial = b""
+
+    def feed(self, part: bytes) -> None:
+        self._answer.feed(part)
+        if not self._streamed:
+            return
+        *lines, self._partial = (self._partial + part).split(b"\n")
+        text = "".join(_text_in(line) for line in lines)
+        if text:
+            self._show(text)
+
+    @property
+    def content(self) -> bytes:
+        return self._answer.content
+
+
+def _text_in(line: bytes) -> str:
+    """What a line of a stream adds to the text of the answer."""
+    if not line.startswith(b"data:"):
+        return ""
+    try:
+        event: Any = json.loads(line[5:])
+        if event.get("type") == "response.output_text.delta":
+            return str(event.get("delta") or "")
+        return str(event["choices"][0]["delta"].get("content") or "")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        # what can't be read is judged when the answer is whole
+        return ""
 
 
 def _name_of(model: str) -> str:
@@ -197,8 +269,9 @@ def _as_sent(run: Run, request: httpx.Request, body: bytes) -> httpx.Request:
         sent = {**sent, "stream_options": {**given, "include_usage": True}}
     if sent is asked:
         return request
-    headers = httpx.Headers({name: value for name, value in request.headers.items() if name != "content-length"})
-    return httpx.Request(
+    library = _library_of(request)
+    headers = library.Headers({name: value for name, value in request.headers.items() if name != "content-length"})
+    return library.Request(
         request.method,
         request.url,
         headers=headers,
