@@ -144,7 +144,7 @@ async def works(_: Any, ctx: Context) -> dict[str, Any]:
     """Something of everything that is recorded at once."""
     first = await ctx.step("first", os.getpid)
     left, right = await asyncio.gather(ctx.step("left", os.getpid), ctx.step("right", os.getpid))
-    ordered = await ctx.step("order", lambda info: f"ordered {info.path}", effect=True)
+    ordered = await ctx.step("order", lambda info: f"ordered {info.attempt}", effect=True)
     named = await ctx.step("name", lambda: "named")
     last = await ctx.step("last", os.getpid)
     return {

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +51,13 @@ class Stage:
         *options: str,
         reassign: bool = False,
         environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = (sys.executable, "-m", "omium"),
     ) -> None:
         self.engine = ScriptedEngine(tap=self._see, reassign=reassign)
         self.kill_at: int | None = None
         """after so many recorded results the process of the attempt is killed"""
         self.recorded = 0
-        self._command = [sys.executable, "-m", "omium", "worker", target, *(options or ("--isolation", "process"))]
+        self._command = [*program, "worker", target, *(options or ("--isolation", "process"))]
         self._environment = environment or {}
         self.workers: list[subprocess.Popen[str]] = []
         self.log: list[str] = []
