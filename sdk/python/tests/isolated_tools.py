@@ -22,12 +22,16 @@ def _noting(original: Any, host_of: Any) -> Any:
     return noted
 
 
+def _host_looked_up(host: Any, *_: Any) -> Any:
+    return host
+
+
 def _host_of(_: socket.socket, address: Any) -> Any:
-    return address[0] if isinstance(address, tuple) else None
+    return None if isinstance(address, (str, bytes)) else address[0]
 
 
 _patched: Any = socket
-_patched.getaddrinfo = _noting(socket.getaddrinfo, lambda host, *_: host)
+_patched.getaddrinfo = _noting(socket.getaddrinfo, _host_looked_up)
 _patched.socket.connect = _noting(socket.socket.connect, _host_of)
 
 

@@ -10,9 +10,9 @@ import inspect
 import os
 from collections.abc import Callable
 from types import new_class
-from typing import Any
+from typing import Any, cast
 
-from crewai import LLM, Agent, Crew, Flow, Task
+from crewai import LLM, Agent, Crew, CrewOutput, Flow, Task
 from crewai.flow import and_, listen, start
 from crewai.tools import BaseTool
 
@@ -43,7 +43,7 @@ def _method(team: Team, name: str, called: str) -> Callable[[Any], str]:
         # what is expected is the crew's to tell
         task = team.definition.tasks[name].model_copy(update={"expected": None})
         prompt = team.prompt_of(task, self.state["given"], self.state["said"])
-        answer = _crew(team, name, prompt).kickoff().raw
+        answer = cast(CrewOutput, _crew(team, name, prompt).kickoff()).raw
         self.state["said"][name] = answer
         return answer
 
