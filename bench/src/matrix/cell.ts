@@ -162,7 +162,8 @@ export const runCell = async (
   if (came.got !== wanted) deviations.push(`${wanted} expected, got ${came.got}`)
   if (came.class !== undefined && came.class !== fault) deviations.push(`classified as ${came.class}`)
   if (!followed.asked) {
-    const { status, error } = await run.get()
+    // waits until the read model has got there
+    const { status, error } = await run.ended({ timeoutMs: patienceMs })
     const done =
       status === 'completed' && JSON.stringify(await run.result()).includes(`done [fault:${fault} run:${runId}]`)
     if (!done)

@@ -63,7 +63,8 @@ export class Workers {
             name,
             command: python,
             args: ['-m', 'omium', 'worker', modules[framework]],
-            env: { ...given, PYTHONPATH: fixtures, PYTHONHASHSEED: '0' },
+            // it says at that level that it is ready
+            env: { ...given, PYTHONPATH: fixtures, PYTHONHASHSEED: '0', OMIUM_LOG_LEVEL: 'info' },
           },
     )
     const [, id = ''] = await launched.line(/ready (wrk\S*) runs/)
