@@ -12,7 +12,7 @@ export interface Cell {
   readonly fault: Fault
   readonly runId: string
   readonly expected: Outcome
-  /** strategies that were planned, in order; `handed on`, `told`, or how the run ended when it was none of these */
+  /** strategies that were planned, in order; `handed on`, `framework`, or how the run ended when it was none of these */
   readonly got: string
   /** of the incident, when there is one */
   readonly class?: string
@@ -97,8 +97,8 @@ const whatCameOfIt = async (
   const failed = events.some(({ type }) => type === 'RecoveryAwaited')
   if (!failed) {
     if (last !== 'ExecutionCompleted') return { got: last }
-    const got = events.some(({ type }) => type === 'AttemptLost') ? 'handed on' : 'told'
-    const ms = between(events, got === 'told' ? 'StepFailed' : 'AttemptLost', 'StepCompleted')
+    const got = events.some(({ type }) => type === 'AttemptLost') ? 'handed on' : 'framework'
+    const ms = between(events, got === 'framework' ? 'StepFailed' : 'AttemptLost', 'StepCompleted')
     return { got, ...(ms !== undefined && { ms }) }
   }
   const incident = await patiently(

@@ -15,6 +15,7 @@ export interface ModelEndpoint {
 interface Asked {
   readonly model: string
   readonly messages: unknown
+  readonly stream?: boolean
   readonly tools?: readonly { readonly function: { readonly name: string } }[]
 }
 
@@ -27,25 +28,41 @@ export const tooLong = 'word '.repeat(1600)
 
 interface Reply {
   readonly status: number
-  readonly body: object
+  readonly type: string
+  readonly text: string
+}
+interface Message {
+  readonly content: string | null
+  readonly tool_calls?: readonly object[]
 }
 
-const refusal = (status: number, code: string, message: string): Reply => ({
-  status,
-  body: { error: { message, type: 'server_error', param: null, code, retryable: false } },
-})
+const json = (status: number, body: object): Reply => ({ status, type: 'application/json', text: JSON.stringify(body) })
 
-const completion = ({ model }: Asked, message: object, costMicroCredits?: number): Reply => {
+const refusal = (status: number, code: string, message: string): Reply =>
+  json(status, { error: { message, type: 'server_error', param: null, code, retryable: false } })
+
+const completion = ({ model, stream }: Asked, message: Message, costMicroCredits?: number): Reply => {
   const usage = {
     prompt_tokens: 10,
     completion_tokens: 5,
     total_tokens: 15,
     ...(costMicroCredits !== undefined && { omium_cost_micro_credits: costMicroCredits }),
   }
-  const finish = 'tool_calls' in message ? 'tool_calls' : 'stop'
-  const choices = [{ index: 0, message: { role: 'assistant', ...message }, finish_reason: finish }]
-  const id = `chatcmpl-${crypto.randomUUID()}`
-  return { status: 200, body: { id, object: 'chat.completion', created: 0, model, choices, usage } }
+  const base = { id: `chatcmpl-${crypto.randomUUID()}`, created: 0, model }
+  const finish = message.tool_calls ? 'tool_calls' : 'stop'
+  if (!stream) {
+    const choices = [{ index: 0, message: { role: 'assistant', ...message }, finish_reason: finish }]
+    return json(200, { ...base, object: 'chat.completion', choices, usage })
+  }
+  const toolCalls = message.tool_calls?.map((call, index) => ({ index, ...call }))
+  const delta = { role: 'assistant', ...message, ...(toolCalls && { tool_calls: toolCalls }) }
+  const chunks = [
+    { choices: [{ index: 0, delta, finish_reason: null }] },
+    { choices: [{ index: 0, delta: {}, finish_reason: finish }] },
+    { choices: [], usage },
+  ].map((chunk) => JSON.stringify({ ...base, object: 'chat.completion.chunk', ...chunk }))
+  const text = [...chunks, '[DONE]'].map((data) => `data: ${data}\n\n`).join('')
+  return { status: 200, type: 'text/event-stream', text }
 }
 
 /** The model asks for the tool that acts, under the name that the framework gave it. */
@@ -90,14 +107,15 @@ export const startModelEndpoint = async (): Promise<ModelEndpoint> => {
     times.set(run, time + 1)
     return time
   }
-  const headers = { 'content-type': 'application/json', 'x-should-retry': 'false', 'retry-after-ms': '200' }
   const server = createServer((request, response) => {
     const parts: Buffer[] = []
     request.on('data', (part: Buffer) => parts.push(part))
     request.on('end', () => {
       const reply = scripted(JSON.parse(Buffer.concat(parts).toString()) as Asked, before)
       // never answered: whoever asked goes away
-      if (reply) response.writeHead(reply.status, headers).end(JSON.stringify(reply.body))
+      if (!reply) return
+      const { status, type, text } = reply
+      response.writeHead(status, { 'content-type': type, 'x-should-retry': 'false', 'retry-after-ms': '200' }).end(text)
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
