@@ -119,13 +119,15 @@ const whatCameOfIt = async (
   }
 }
 
+export const runIdOf = (framework: Framework, fault: Fault, number: number): string => `${framework}-${fault}-${number}`
+
 export const runCell = async (
   { client, actsLog, workers }: CellSettings,
   framework: Framework,
   fault: Fault,
   number: number,
 ): Promise<Cell> => {
-  const runId = `${framework}-${fault}-${number}`
+  const runId = runIdOf(framework, fault, number)
   const acts = (): number =>
     readFileSync(actsLog, 'utf8')
       .split('\n')

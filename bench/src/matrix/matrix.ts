@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { omium } from '@omium/sdk'
-import { type Cell, type CellSettings, runCell } from './cell.ts'
-import { type Fault, type Framework, frameworks, policies, stallAfterMs } from './expected.ts'
+import { type Cell, type CellSettings, runCell, runIdOf } from './cell.ts'
+import { type Fault, type Framework, frameworks, outcomeOf, policies, stallAfterMs } from './expected.ts'
 import { startModelEndpoint } from './model-endpoint.ts'
 import { type Launch, Workers } from './workers.ts'
 
@@ -46,7 +46,11 @@ export const runMatrix = async ({
     const settings: CellSettings = { client, actsLog, workers }
     const own = cells.filter((cell) => cell.framework === framework)
     const one = async (fault: Fault, number: number): Promise<void> => {
-      const cell = await runCell(settings, framework, fault, number)
+      const cell = await runCell(settings, framework, fault, number).catch((error: unknown): Cell => {
+        const deviations = [error instanceof Error ? error.message : String(error)]
+        const runId = runIdOf(framework, fault, number)
+        return { framework, fault, runId, expected: outcomeOf(fault, framework), got: 'nothing', deviations }
+      })
       done.push(cell)
       say(`${framework} ${fault}: ${cell.deviations.length === 0 ? cell.got : cell.deviations.join('; ')}`)
     }
