@@ -17,13 +17,10 @@ const preferredPorts = {
   gateway: 8080,
   engine: 8090,
   projections: 8091,
-  'workflow-manager': 8096,
-  workflows: 8097,
   models: 8092,
-  recovery: 8096,
-  recoveries: 8097,
   checkpoints: 8093,
-  'checkpoint-projection': 8094,
+  workflows: 8094,
+  recovery: 8096,
 } as const
 export type PortName = keyof typeof preferredPorts
 

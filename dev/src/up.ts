@@ -114,12 +114,9 @@ const serviceEnvironment = (
   OMIUM_GATEWAY_PORT: String(ports.gateway),
   OMIUM_ENGINE_PORT: String(ports.engine),
   OMIUM_PROJECTIONS_PORT: String(ports.projections),
-  OMIUM_WORKFLOW_MANAGER_PORT: String(ports['workflow-manager']),
-  OMIUM_WORKFLOWS_PORT: String(ports.workflows),
+  OMIUM_WORKFLOW_MANAGER_PORT: String(ports.workflows),
   OMIUM_RECOVERY_PORT: String(ports.recovery),
-  OMIUM_RECOVERIES_PORT: String(ports.recoveries),
   OMIUM_CHECKPOINTS_PORT: String(ports.checkpoints),
-  OMIUM_CHECKPOINT_PROJECTION_PORT: String(ports['checkpoint-projection']),
   OMIUM_URL: `http://127.0.0.1:${ports.gateway}`,
   ...modelEnvironment(ports, env['OMIUM_API_KEY'] || credentials.apiKey, env, servesModels),
 })
@@ -242,7 +239,7 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
         s3: stack.endpoints.s3.endpoint,
       },
     }
-    const used = new Set(moved.filter((name) => isUsed(name, brokers, has)))
+    const used = new Set(moved.filter((name) => isUsed(name, brokers, specs)))
     for (const name of used) report({ type: 'port-moved', name, port: ports[name] })
     writeEnvironment(home, environment)
     writeState(state)
@@ -290,14 +287,10 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
   }
 }
 
-const isUsed = (port: PortName, brokers: 1 | 3, has: (service: string) => boolean): boolean => {
+const portsOfServices = new Set(platformServices.map(({ readyPort }) => readyPort))
+
+const isUsed = (port: PortName, brokers: 1 | 3, specs: readonly ServiceSpec[]): boolean => {
   if (/^kafka-[23]/.test(port)) return brokers === 3
-  if (port === 'gateway' || port === 'projections' || port === 'models' || port === 'checkpoint-projection')
-    return has(port)
-  if (port === 'checkpoints') return has('checkpoint-manager')
-  if (port === 'workflow-manager' || port === 'workflows') return has(port)
-  if (port === 'engine') return has('execution-engine')
-  if (port === 'recovery') return has('recovery-orchestrator')
-  if (port === 'recoveries') return has('projection-recoveries')
+  if (portsOfServices.has(port)) return specs.some(({ readyPort }) => readyPort === port)
   return !port.endsWith('-controller') && !port.endsWith('-management')
 }
