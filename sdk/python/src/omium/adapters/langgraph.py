@@ -44,7 +44,13 @@ def durable(graph: Any, *, id: str, description: str | None = None) -> Agent[Any
     _install_tools()
 
     async def run(given: JsonValue, ctx: Context) -> Any:
-        return await _run(compiled, given, ctx)
+        current = current_run()
+        try:
+            return await _run(compiled, given, ctx)
+        except Exception as error:
+            # the platform's own failure of a model call, which the model's client has wrapped
+            cause = model_calls.behind(current, error) if current is not None else error
+            raise cause from (error if cause is not error else None)
 
     agent: Agent[Any, Any] = Agent(run, id, None, description, None, None)
     agent.mismatch_grace_ms = _MISMATCH_GRACE_MS
