@@ -17,6 +17,7 @@ from ..agent import AnyAgent
 from ..errors import Failure, OmiumError
 from ..json import JsonValue, hash_json, plain_json
 from ..llm.model import LlmSettings
+from ..client.checkpoints import NewCheckpoint
 from ..protocol import EngineMessage, JournalEntry, WorkerMessage
 from ..replay.port import Turns
 from ..replay.run import Run
@@ -207,6 +208,9 @@ class _Port:
 
     def waiting(self, run: Run) -> None:
         pass
+
+    def keep(self, state: NewCheckpoint) -> None:
+        self._execution.states.append(state)
 
     def now(self) -> float:
         return self._engine.clock.now()

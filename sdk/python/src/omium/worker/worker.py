@@ -26,6 +26,7 @@ from typing import Any, TypeVar, cast
 from ..agent import RUNTIME, AnyAgent
 from ..client.api import HttpRequest
 from ..client.asynchronous import AsyncClient
+from ..client.checkpoints import NewCheckpoint
 from ..errors import Failure, OmiumError
 from ..ids import new_id
 from ..llm.model import Complete, LlmSettings, PriceTable
@@ -38,6 +39,7 @@ from ..replay.run import Run
 from ..settings import connection
 from .engine_connection import EngineConnection
 from .residency import Residency
+from .state_keeper import StateKeeper
 
 _REFRESH_EVERY_S = 3.0
 _RECONNECT_BASE_S = 0.05
@@ -225,6 +227,7 @@ class _Host:
         self.log = log
         self.turns = Turns(self.loop)
         self.residency = Residency(self.loop, resident_s, max_resident)
+        self.states = StateKeeper(client, log)
         self._worker_id = worker_id
         self._agents = agents
         self._client = client
@@ -285,6 +288,7 @@ class _Host:
             await asyncio.sleep(0.005)
         for connection_ in list(self._connections.values()):
             connection_.terminate()
+        await self.states.close()
         await self._client.close()
         if isinstance(self.llm.complete, OpenAiCompatible):
             await self.llm.complete.close()
@@ -388,6 +392,9 @@ class _Port:
 
     def waiting(self, run: Run) -> None:
         self._host.residency.add(run)
+
+    def keep(self, state: NewCheckpoint) -> None:
+        self._host.states.keep(state)
 
     def now(self) -> float:
         return time.time_ns() / 1_000_000
