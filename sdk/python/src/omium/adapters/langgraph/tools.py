@@ -30,6 +30,7 @@ from ..tools import CODE_TAG, ToolFailedError, effect_of, record_tool, tagged
 
 _INTERRUPT = "omium:interrupt"
 _VALUE = "omium:langgraph"
+_TUPLE = "omium:tuple"
 _NOT_GIVEN = ("config", "run_manager", "callbacks")
 _recorded_already = "_omium_recorded"
 
@@ -136,6 +137,9 @@ async def _ask(tool: BaseTool, args: tuple[Any, ...], kwargs: dict[str, Any], fn
 def _encoded(result: Any) -> Any:
     if _is_plain(result):
         return result
+    if type(result) is tuple:
+        # a content with its artifact
+        return {_TUPLE: [_encoded(one) for one in cast("tuple[Any, ...]", result)]}
     kind, body = _serde.dumps_typed(result)
     return {_VALUE: kind, "base64": base64.b64encode(body).decode("ascii"), "shown": _shown(result)}
 
@@ -159,6 +163,8 @@ def _decoded(recorded: Any) -> Any:
     if not isinstance(recorded, dict):
         return recorded
     members = cast("dict[str, Any]", recorded)
+    if _TUPLE in members:
+        return tuple(map(_decoded, members[_TUPLE]))
     if _VALUE in members:
         return _serde.loads_typed((members[_VALUE], base64.b64decode(members["base64"])))
     if _INTERRUPT in members:
