@@ -75,6 +75,6 @@ def _written(value: Any) -> Any:
         return dump(mode="json")
     if isinstance(value, (set, frozenset)):
         return sorted(cast("set[Any]", value), key=repr)
-    if isinstance(value, (bytes, bytearray, memoryview)):
+    if isinstance(value, (bytes, bytearray)):
         return f"<{len(value)} bytes>"
     return str(value)

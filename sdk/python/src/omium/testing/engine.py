@@ -14,10 +14,10 @@ from functools import partial
 from typing import Any, cast
 
 from ..agent import AnyAgent
+from ..client.checkpoints import NewCheckpoint
 from ..errors import Failure, OmiumError
 from ..json import JsonValue, hash_json, plain_json
 from ..llm.model import LlmSettings
-from ..client.checkpoints import NewCheckpoint
 from ..protocol import EngineMessage, JournalEntry, WorkerMessage
 from ..replay.port import Turns
 from ..replay.run import Run

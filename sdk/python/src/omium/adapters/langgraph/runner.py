@@ -51,7 +51,8 @@ async def _run(compiled: Any, given: JsonValue, ctx: Context) -> Any:
     people = People(ctx)
     while True:
         reached = await graph.ainvoke(following, config)
-        interrupts: Sequence[Any] = reached.get("__interrupt__", ()) if isinstance(reached, dict) else ()
+        members = cast("dict[str, Any]", reached) if isinstance(reached, dict) else {}
+        interrupts: Sequence[Any] = members.get("__interrupt__", ())
         if not interrupts:
             return _without_ids(reached)
         answers: dict[str, Any] = {}

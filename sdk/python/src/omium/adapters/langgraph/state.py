@@ -115,7 +115,7 @@ class RunSaver(InMemorySaver):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         stored = super().put(config, checkpoint, metadata, new_versions)
-        namespace = str(config["configurable"].get("checkpoint_ns") or "")
+        namespace = _namespace_of(config)
         step = int(metadata.get("step", 0))
         source = str(metadata.get("source", ""))
         keep_state(
@@ -144,7 +144,7 @@ class RunSaver(InMemorySaver):
         new_versions: ChannelVersions,
     ) -> None:
         async def put(saver: OmiumCheckpointSaver) -> None:
-            namespace = str(config["configurable"].get("checkpoint_ns") or "")
+            namespace = _namespace_of(config)
             if (namespace, checkpoint["id"]) not in await self._stored_by(saver):
                 await saver.aput(config, checkpoint, metadata, new_versions)
 
@@ -154,8 +154,8 @@ class RunSaver(InMemorySaver):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
     ) -> None:
         async def put(saver: OmiumCheckpointSaver) -> None:
-            namespace = str(config["configurable"].get("checkpoint_ns") or "")
-            below = str(config["configurable"]["checkpoint_id"])
+            namespace = _namespace_of(config)
+            below = str(config.get("configurable", {})["checkpoint_id"])
             # a later checkpoint was stored after all writes on the one before
             if not any(ns == namespace and id > below for ns, id in await self._stored_by(saver)):
                 await saver.aput_writes(config, writes, task_id, task_path)
@@ -179,6 +179,11 @@ class RunSaver(InMemorySaver):
             said = f"{type(error).__name__}: {error}"
             log = self._run.port.log
             log.warning("checkpoints of the graph of run %s are stored no further: %s", self._run.execution_id, said)
+
+
+def _namespace_of(config: RunnableConfig) -> str:
+    """Tells nested graphs apart; empty for the outermost."""
+    return str(config.get("configurable", {}).get("checkpoint_ns") or "")
 
 
 def _values_of(checkpoint: Checkpoint) -> dict[str, Any]:
