@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { OmiumError } from '@omium/schemas'
 
-export const benches = ['engine', 'recovery', 'rebuild', 'soak', 'models', 'mttr'] as const
+export const benches = ['engine', 'recovery', 'frameworks', 'rebuild', 'soak', 'models', 'mttr'] as const
 export type BenchName = (typeof benches)[number]
 
 export interface Flags {

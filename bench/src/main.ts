@@ -5,6 +5,7 @@ import { defaultHome } from '@omium/dev'
 import { OmiumError } from '@omium/schemas'
 import { benchEngine, engineText } from './engine.ts'
 import { type Flags, readFlags } from './flags.ts'
+import { benchFrameworks, frameworksText } from './frameworks.ts'
 import { benchModels, modelsText } from './models.ts'
 import { benchMttr, mttrText } from './mttr.ts'
 import { benchRebuild, rebuildText } from './rebuild.ts'
@@ -17,6 +18,10 @@ const run = async (flags: Flags, say: (line: string) => void): Promise<{ result:
     case 'engine': {
       const result = await benchEngine(flags, say)
       return { result, text: engineText(result) }
+    }
+    case 'frameworks': {
+      const result = await benchFrameworks(flags, say)
+      return { result, text: frameworksText(result) }
     }
     case 'recovery': {
       const result = await benchRecovery(flags, say)

@@ -16,17 +16,6 @@ export const residentMiB = (pids: ReadonlyMap<string, number>): Record<string, n
   return sizes
 }
 
-/** The used heap of a service, garbage included, as its own metrics say; MiB. Undefined when it does not answer. */
-export const heapUsedMiB = async (port: string | undefined): Promise<number | undefined> => {
-  try {
-    const text = await (await fetch(`http://127.0.0.1:${port}/metrics`, { signal: AbortSignal.timeout(5_000) })).text()
-    const bytes = /^nodejs_heap_size_used_bytes (\S+)$/m.exec(text)?.[1]
-    return bytes === undefined ? undefined : Math.round(Number(bytes) / 1024 / 1024)
-  } catch {
-    return undefined
-  }
-}
-
 export interface ProjectionLag {
   /** records behind the end of the log, when asked */
   readonly records: number

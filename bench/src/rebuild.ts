@@ -128,7 +128,7 @@ const measureProjection = async (
   const migrated = stack.spawn('migrations', 'migrations/src/main.ts')
   await migrated.exited
   await timed('projection from nothing to the end', events, async () => {
-    const projection = stack.spawn('projections', 'projections/executions/src/main.ts')
+    const projection = stack.spawn('projections', 'projections/service/src/main.ts')
     await stack.answers(`http://127.0.0.1:${stack.environment['OMIUM_PROJECTIONS_PORT']}/ready`)
     while ((await projectedEvents(stack)) < events) {
       if (projection.hasExited()) throw new Error('the projection process ended')

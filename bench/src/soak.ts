@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { stepsPerWorkflow } from './agents.ts'
 import type { Flags } from './flags.ts'
+import { openHeap } from './live-heap.ts'
 import { type LoadRow, runLoad } from './load.ts'
-import { heapUsedMiB, residentMiB } from './measures.ts'
+import { residentMiB } from './measures.ts'
 import { startBenchStack, startBenchWorker } from './stack.ts'
 import { viaGateway, viaLog } from './starters.ts'
 import { table } from './table.ts'
@@ -14,8 +15,8 @@ export interface MemoryTrend {
   readonly maxMiB: number
   /** least-squares slope over the second half, when caches and heaps have settled */
   readonly slopeMiBPerHour: number
-  /** the smallest used heap seen in each quarter of the time: what lives once garbage is gone. Empty for what is no service */
-  readonly heapFloorsMiB: readonly number[]
+  /** the heap of a Node process right after a full collection, at the end of each quarter of the time; empty for others */
+  readonly liveHeapMiB: readonly number[]
 }
 
 export interface SoakResult {
@@ -33,23 +34,30 @@ export const benchSoak = async (flags: Flags, say: (line: string) => void): Prom
     const pids = new Map([...stack.pids(), ['worker', worker.pid], ['client', process.pid]])
     const measureMs = flags.minutes * 60_000
     const everyMs = Math.min(5000, measureMs / 20)
-    const metricsPorts = {
-      'execution-engine': stack.environment['OMIUM_ENGINE_PORT'],
-      projections: stack.environment['OMIUM_PROJECTIONS_PORT'],
-      gateway: stack.environment['OMIUM_GATEWAY_PORT'],
+    const heaps = new Map(
+      await Promise.all(
+        ['execution-engine', 'projections', 'gateway', 'worker'].map(
+          async (name) => [name, await openHeap(pids.get(name) ?? 0, stack.logOf(name))] as const,
+        ),
+      ),
+    )
+    const liveHeaps = new Map<string, number[]>([...heaps.keys()].map((name) => [name, []]))
+    const collectAll = async (): Promise<void> => {
+      for (const [name, heap] of heaps) liveHeaps.get(name)?.push(await heap.collectedMiB())
+      say(`live heaps, MiB: ${JSON.stringify(Object.fromEntries(liveHeaps))}`)
     }
     const samples: Sample[] = []
     const done = new AbortController()
     const sampling = (async () => {
       await delay(flags.warmupMs)
+      let nextQuarter = performance.now() + measureMs / 4
       while (!done.signal.aborted) {
-        const heaps: Record<string, number> = {}
-        for (const [name, port] of Object.entries(metricsPorts)) {
-          const used = await heapUsedMiB(port)
-          if (used !== undefined) heaps[name] = used
-        }
-        samples.push({ at: performance.now(), sizes: residentMiB(pids), heaps })
+        samples.push({ at: performance.now(), sizes: residentMiB(pids) })
         if (samples.length % 12 === 0) say(`sample ${samples.length}: ${JSON.stringify(samples.at(-1)?.sizes)}`)
+        if (performance.now() >= nextQuarter) {
+          nextQuarter += measureMs / 4
+          await collectAll()
+        }
         await delay(everyMs, undefined, { signal: done.signal }).catch(() => {})
       }
     })()
@@ -63,8 +71,14 @@ export const benchSoak = async (flags: Flags, say: (line: string) => void): Prom
     })
     done.abort()
     await sampling
+    await collectAll()
+    for (const heap of heaps.values()) heap.close()
     await starter.close()
-    return { load, samples: samples.length, memory: [...pids.keys()].map((name) => trendOf(name, samples)) }
+    return {
+      load,
+      samples: samples.length,
+      memory: [...pids.keys()].map((name) => trendOf(name, samples, liveHeaps.get(name))),
+    }
   } finally {
     await stack.stop()
   }
@@ -73,10 +87,9 @@ export const benchSoak = async (flags: Flags, say: (line: string) => void): Prom
 interface Sample {
   readonly at: number
   readonly sizes: Record<string, number>
-  readonly heaps: Record<string, number>
 }
 
-const trendOf = (name: string, samples: readonly Sample[]): MemoryTrend => {
+const trendOf = (name: string, samples: readonly Sample[], liveHeapMiB: readonly number[] = []): MemoryTrend => {
   const points = samples.flatMap(({ at, sizes }) =>
     sizes[name] === undefined ? [] : [{ x: at / 3_600_000, y: sizes[name] }],
   )
@@ -87,15 +100,8 @@ const trendOf = (name: string, samples: readonly Sample[]): MemoryTrend => {
     endMiB: sizes.at(-1) ?? 0,
     maxMiB: Math.max(0, ...sizes),
     slopeMiBPerHour: Math.round(slope(points.slice(Math.floor(points.length / 2)))),
-    heapFloorsMiB: floors(samples.flatMap(({ heaps }) => heaps[name] ?? [])),
+    liveHeapMiB,
   }
-}
-
-/** The smallest value in each quarter of a list; empty for a list too short to have them. */
-export const floors = (values: readonly number[]): number[] => {
-  if (values.length < 4) return []
-  const at = (quarter: number): number => Math.floor((values.length * quarter) / 4)
-  return [0, 1, 2, 3].map((quarter) => Math.min(...values.slice(at(quarter), at(quarter + 1))))
 }
 
 /** Slope of the least-squares line; 0 for fewer than two points. */
@@ -120,7 +126,7 @@ export const soakText = ({ load, samples, memory }: SoakResult): string =>
         'end MiB': one.endMiB,
         'max MiB': one.maxMiB,
         'MiB/hour, second half': one.slopeMiBPerHour,
-        'heap floors, MiB by quarter': one.heapFloorsMiB.join(' '),
+        'live heap, MiB by quarter': one.liveHeapMiB.join(' '),
       })),
     ),
   ].join('\n')

@@ -2,48 +2,30 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { devUp, type RunningStack, type ServiceSpec } from '@omium/dev'
+import { devUp, platformServices, type RunningStack } from '@omium/dev'
 import { omium } from '@omium/sdk'
 
 const root = resolve(import.meta.dirname, '../..')
 
-const migrations: ServiceSpec = { name: 'migrations', entry: 'migrations/src/main.ts', kind: 'once' }
-const log: ServiceSpec = { name: 'log', entry: 'producers/log/src/main.ts', kind: 'once' }
-const engine: ServiceSpec = {
-  name: 'execution-engine',
-  entry: 'consumers/execution-engine/src/main.ts',
-  kind: 'service',
-  readyPort: 'engine',
-}
-const projections: ServiceSpec = {
-  name: 'projections',
-  entry: 'projections/executions/src/main.ts',
-  kind: 'service',
-  readyPort: 'projections',
-}
-const orchestrator: ServiceSpec = {
-  name: 'recovery-orchestrator',
-  entry: 'consumers/recovery-orchestrator/src/main.ts',
-  kind: 'service',
-  readyPort: 'recovery',
-}
-const recoveries: ServiceSpec = {
-  name: 'projection-recoveries',
-  entry: 'projections/recoveries/src/main.ts',
-  kind: 'service',
-  readyPort: 'recoveries',
-}
-const gateway: ServiceSpec = { name: 'gateway', entry: 'gateway/src/main.ts', kind: 'service', readyPort: 'gateway' }
+/** an inspector that a bench opens must take a free port */
+const inspectable = '--inspect-port=127.0.0.1:0'
 
-/** The whole platform; or the read side alone, when the bench is the engine's place itself. */
+/** The platform without what no bench of its core needs; or the read side alone, when the bench is the engine's place itself. */
 const serviceSets = {
-  platform: [migrations, log, engine, projections, gateway],
-  'platform with recovery': [migrations, log, engine, projections, orchestrator, recoveries, gateway],
-  'platform without engine': [migrations, log, projections, gateway],
+  platform: ['migrations', 'log', 'execution-engine', 'projections', 'gateway'],
+  'platform with recovery': [
+    'migrations',
+    'log',
+    'execution-engine',
+    'projections',
+    'recovery-orchestrator',
+    'gateway',
+  ],
+  'platform without engine': ['migrations', 'log', 'projections', 'gateway'],
   /** what the model gateway needs, which the bench starts itself */
-  models: [migrations],
+  models: ['migrations'],
   none: [],
-} as const
+} as const satisfies Record<string, readonly string[]>
 
 export interface BenchStackOptions {
   readonly fsync: boolean
@@ -69,8 +51,12 @@ export interface BenchStack {
   readonly environment: Record<string, string>
   /** Starts a TypeScript entry (from the repository's root) as a process that ends with the stack. */
   spawn(name: string, entry: string, env?: Record<string, string>): BenchProcess
+  /** Starts any program as a process that ends with the stack. */
+  spawnCommand(name: string, command: string, args: readonly string[], env?: Record<string, string>): BenchProcess
   /** Waits until a URL answers with 2xx. @throws Error after 30 s */
   answers(url: string): Promise<void>
+  /** where a process writes its output */
+  logOf(name: string): string
   /** pids by name: the platform's services and the stack's components, without what the bench spawned */
   pids(): ReadonlyMap<string, number>
   stop(): Promise<void>
@@ -91,7 +77,7 @@ export const startBenchStack = async ({
   const running = await devUp({
     home,
     freePorts: true,
-    services: serviceSets[services],
+    services: platformServices.filter(({ name }) => (serviceSets[services] as readonly string[]).includes(name)),
     env: {
       PATH,
       HOME,
@@ -101,6 +87,7 @@ export const startBenchStack = async ({
       OMIUM_FSYNC: String(fsync),
       OMIUM_PARTITIONS: String(partitions),
       OMIUM_LOG_LEVEL: 'warn',
+      NODE_OPTIONS: inspectable,
     },
     report: (event) => {
       if (event.type === 'progress') say(event.message)
@@ -111,13 +98,14 @@ export const startBenchStack = async ({
     throw error
   })
   const { environment, supervisor, layout } = running
-  const spawn = (name: string, entry: string, env: Record<string, string> = {}): BenchProcess => {
-    const logFile = join(layout.logs, `${name}.log`)
+  const logOf = (name: string): string => join(layout.logs, `${name}.log`)
+  const spawnCommand: BenchStack['spawnCommand'] = (name, command, args, env = {}) => {
+    const logFile = logOf(name)
     const managed = supervisor.start({
       name,
-      command: process.execPath,
-      args: [join(root, entry)],
-      env: { ...environment, ...env },
+      command,
+      args: [...args],
+      env: { ...environment, NODE_OPTIONS: inspectable, ...env },
       cwd: root,
       logFile,
     })
@@ -149,7 +137,8 @@ export const startBenchStack = async ({
   return {
     running,
     environment,
-    spawn,
+    spawn: (name, entry, env) => spawnCommand(name, process.execPath, [join(root, entry)], env),
+    spawnCommand,
     answers: async (url) => {
       const deadline = performance.now() + 30_000
       for (;;) {
@@ -160,6 +149,7 @@ export const startBenchStack = async ({
         await delay(50)
       }
     },
+    logOf,
     pids: () =>
       new Map([
         ...running.state.services.map(({ name, process: { pid } }) => [name, pid] as const),

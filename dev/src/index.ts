@@ -1,6 +1,6 @@
 export { type DevStatus, devLogs, devReset, devStatus, devStop, logNames } from './control.ts'
 export { defaultHome } from './layout.ts'
 export { ensurePython, type PythonEnvironment } from './python.ts'
-export type { ServiceSpec } from './services.ts'
+export { type ServiceSpec, services as platformServices } from './services.ts'
 export { type StackState, stackEnvironment } from './state.ts'
 export { type DevEvent, type DevOptions, devUp, type RunningStack } from './up.ts'

@@ -18,10 +18,9 @@ const preferredPorts = {
   engine: 8090,
   projections: 8091,
   models: 8092,
-  recovery: 8096,
-  recoveries: 8097,
   checkpoints: 8093,
-  'checkpoint-projection': 8094,
+  workflows: 8094,
+  recovery: 8096,
 } as const
 export type PortName = keyof typeof preferredPorts
 

@@ -16,6 +16,8 @@ export interface ServiceSpec {
   kind: 'once' | 'service'
   /** the port on which GET /ready answers 2xx when it is ready; without one it counts as ready once it runs */
   readyPort?: PortName
+  /** it runs only where this variable is set */
+  onlyWith?: string
   /** variables of whoever starts the stack that this service gets and no other: providers' keys, above all */
   own?: RegExp
 }
@@ -29,14 +31,14 @@ const platform: readonly ServiceSpec[] = [
   { name: 'migrations', entry: 'migrations/src/main.ts', kind: 'once' },
   { name: 'log', entry: 'producers/log/src/main.ts', kind: 'once' },
   { name: 'execution-engine', entry: 'consumers/execution-engine/src/main.ts', kind: 'service', readyPort: 'engine' },
-  { name: 'projections', entry: 'projections/executions/src/main.ts', kind: 'service', readyPort: 'projections' },
+  { name: 'projections', entry: 'projections/service/src/main.ts', kind: 'service', readyPort: 'projections' },
   {
-    name: 'models',
-    entry: 'gateway/models/src/main.ts',
+    name: 'workflow-manager',
+    entry: 'consumers/workflow-manager/src/main.ts',
     kind: 'service',
-    readyPort: 'models',
-    own: modelProviders,
+    readyPort: 'workflows',
   },
+  { name: 'models', entry: 'gateway/models/src/main.ts', kind: 'service', readyPort: 'models', own: modelProviders },
   {
     name: 'recovery-orchestrator',
     entry: 'consumers/recovery-orchestrator/src/main.ts',
@@ -44,25 +46,20 @@ const platform: readonly ServiceSpec[] = [
     readyPort: 'recovery',
   },
   {
-    name: 'projection-recoveries',
-    entry: 'projections/recoveries/src/main.ts',
-    kind: 'service',
-    readyPort: 'recoveries',
-  },
-  {
     name: 'checkpoint-manager',
     entry: 'consumers/checkpoint-manager/src/main.ts',
     kind: 'service',
     readyPort: 'checkpoints',
   },
-  {
-    name: 'checkpoint-projection',
-    entry: 'projections/checkpoints/src/main.ts',
-    kind: 'service',
-    readyPort: 'checkpoint-projection',
-  },
   { name: 'gateway', entry: 'gateway/src/main.ts', kind: 'service', readyPort: 'gateway' },
   { name: 'worker-pool', entry: 'consumers/worker-pool/src/main.ts', kind: 'service' },
+  {
+    name: 'python-pool',
+    entry: 'consumers/python-pool/src/main.ts',
+    kind: 'service',
+    onlyWith: 'OMIUM_PYTHON_AGENTS',
+    own: /^(OMIUM_PYTHON_\w+|PYTHONPATH)$/,
+  },
 ]
 
 export const services: readonly ServiceSpec[] = platform.filter(({ entry }) => existsSync(join(root, entry)))

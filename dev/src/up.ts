@@ -7,6 +7,7 @@ import { keepFailedLogs } from './failed-logs.ts'
 import { defaultHome, type Layout, makeLayout, toolsDir } from './layout.ts'
 import { type PortName, planPorts } from './ports.ts'
 import { identify } from './process-identity.ts'
+import { ensurePython } from './python.ts'
 import { services as platformServices, type RunningService, type ServiceSpec, startServices } from './services.ts'
 import { type Endpoints, prepareStack, startStack } from './stack.ts'
 import { endLeftovers, readState, type StackState, takeHome, writeEnvironment, writeState } from './state.ts'
@@ -69,10 +70,18 @@ const passedOn = [
   'OMIUM_LOG_LEVEL',
   'OMIUM_OWNER_SESSION_TIMEOUT_MS',
   'OPENAI_MODEL',
-  'OMIUM_POOL_MODULES',
   'OMIUM_POOL_SLOTS',
+  'OMIUM_PYTHON',
   'OMIUM_ENCRYPTION_KEYS',
 ]
+
+/** The agents that the built-in pool runs: those that are named, and in any case the one that runs workflow definitions. */
+const poolModules = (named: string | undefined): string =>
+  [
+    // something to start right away: `omium run greeter`
+    named || 'examples/quickstart/src/agents.ts',
+    'consumers/workflow-interpreter/src/index.ts',
+  ].join(',')
 
 const serviceEnvironment = (
   endpoints: Endpoints,
@@ -88,9 +97,8 @@ const serviceEnvironment = (
   OMIUM_TOPIC_PREFIX: 'omium',
   // the local broker allows it, and a dead owner's partitions are taken over that much sooner
   OMIUM_OWNER_SESSION_TIMEOUT_MS: '3000',
-  // something to start right away: `omium run greeter`
-  OMIUM_POOL_MODULES: 'examples/quickstart/src/agents.ts',
   ...Object.fromEntries(passedOn.flatMap((name) => (env[name] ? [[name, env[name] ?? '']] : []))),
+  OMIUM_POOL_MODULES: poolModules(env['OMIUM_POOL_MODULES']),
   OMIUM_KAFKA_BROKERS: endpoints.kafkaBrokers.join(','),
   OMIUM_SCHEMA_REGISTRY_URL: endpoints.registryUrl,
   OMIUM_DATABASE_URL: endpoints.databaseUrl,
@@ -106,10 +114,9 @@ const serviceEnvironment = (
   OMIUM_GATEWAY_PORT: String(ports.gateway),
   OMIUM_ENGINE_PORT: String(ports.engine),
   OMIUM_PROJECTIONS_PORT: String(ports.projections),
+  OMIUM_WORKFLOW_MANAGER_PORT: String(ports.workflows),
   OMIUM_RECOVERY_PORT: String(ports.recovery),
-  OMIUM_RECOVERIES_PORT: String(ports.recoveries),
   OMIUM_CHECKPOINTS_PORT: String(ports.checkpoints),
-  OMIUM_CHECKPOINT_PROJECTION_PORT: String(ports['checkpoint-projection']),
   OMIUM_URL: `http://127.0.0.1:${ports.gateway}`,
   ...modelEnvironment(ports, env['OMIUM_API_KEY'] || credentials.apiKey, env, servesModels),
 })
@@ -152,7 +159,7 @@ const withoutPassword = (url: string): string => {
  */
 export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => {
   const { brokers = 1, ephemeral = false, env = process.env, report = () => {} } = options
-  const specs = options.services ?? platformServices
+  const specs = (options.services ?? platformServices).filter(({ onlyWith }) => !onlyWith || env[onlyWith])
   const progress = (message: string): void => report({ type: 'progress', message })
   const external = externalServices(env)
   const tools = toolsDir(env)
@@ -210,6 +217,7 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
       ...serviceEnvironment(stack.endpoints, ports, credentials, brokers, env, has('models')),
       OMIUM_HOME: home,
     }
+    if (has('python-pool')) environment['OMIUM_PYTHON'] ??= (await ensurePython({ progress })).python
     const state: StackState = {
       version: 1,
       stackId: supervisor.id,
@@ -231,7 +239,7 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
         s3: stack.endpoints.s3.endpoint,
       },
     }
-    const used = new Set(moved.filter((name) => isUsed(name, brokers, has)))
+    const used = new Set(moved.filter((name) => isUsed(name, brokers, specs)))
     for (const name of used) report({ type: 'port-moved', name, port: ports[name] })
     writeEnvironment(home, environment)
     writeState(state)
@@ -279,13 +287,10 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
   }
 }
 
-const isUsed = (port: PortName, brokers: 1 | 3, has: (service: string) => boolean): boolean => {
+const portsOfServices = new Set(platformServices.map(({ readyPort }) => readyPort))
+
+const isUsed = (port: PortName, brokers: 1 | 3, specs: readonly ServiceSpec[]): boolean => {
   if (/^kafka-[23]/.test(port)) return brokers === 3
-  if (port === 'gateway' || port === 'projections' || port === 'models' || port === 'checkpoint-projection')
-    return has(port)
-  if (port === 'checkpoints') return has('checkpoint-manager')
-  if (port === 'engine') return has('execution-engine')
-  if (port === 'recovery') return has('recovery-orchestrator')
-  if (port === 'recoveries') return has('projection-recoveries')
+  if (portsOfServices.has(port)) return specs.some(({ readyPort }) => readyPort === port)
   return !port.endsWith('-controller') && !port.endsWith('-management')
 }

@@ -17,6 +17,9 @@ import { recoveryRoutes } from './routes/recoveries.ts'
 import { recoveryPolicyRoutes } from './routes/recovery-policies.ts'
 import { replayRoutes } from './routes/replays.ts'
 import { rewindRoutes } from './routes/rewind.ts'
+import { scheduleRoutes } from './routes/schedules.ts'
+import { triggerRoutes, webhookRoutes } from './routes/triggers.ts'
+import { workflowRoutes } from './routes/workflows.ts'
 import type { Services } from './services.ts'
 
 const requestIdHeader = 'x-request-id'
@@ -74,6 +77,10 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(recoveryPolicyRoutes(services))
   await app.register(checkpointRoutes(services))
   await app.register(platformRoutes(services))
+  await app.register(workflowRoutes(services))
+  await app.register(scheduleRoutes(services))
+  await app.register(triggerRoutes(services))
+  await app.register(webhookRoutes(services))
   app.get('/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())
   await app.ready()
   return app

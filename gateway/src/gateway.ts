@@ -17,6 +17,7 @@ import { createCommands } from './commands.ts'
 import type { Config } from './config.ts'
 import { openLive } from './live.ts'
 import { openRecoveries } from './recoveries/service.ts'
+import { openWorkflows } from './workflows/service.ts'
 
 /** projections whose stored checkpoints the live tail may start from */
 const checkpointed = ['executions']
@@ -26,6 +27,7 @@ export interface GatewayLogs {
   readonly execution: ProjectionLog
   readonly recovery: ProjectionLog
   readonly checkpoint: ProjectionLog
+  readonly workflow: ProjectionLog
 }
 
 /** Puts the gateway together and listens. What it opened is closed in reverse by `close`, requests in flight first. */
@@ -55,6 +57,14 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
     readWaitMs: limits.readWaitMs,
     onNotice: warn,
   })
+  const workflows = await openWorkflows({
+    log: logs.workflow,
+    pool,
+    databaseUrl,
+    commandTimeoutMs: config.commandTimeoutMs,
+    tokenSecret,
+    onNotice: warn,
+  })
   const checkpoints = await openCheckpoints({
     log: logs.checkpoint,
     pool,
@@ -80,6 +90,7 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
       commands: createCommands(sender, live, config.commandTimeoutMs),
       recoveries,
       checkpoints,
+      workflows,
       agents: createAgents(pool, live),
       payloads: createPayloadStore(objects),
       apiKeys: createApiKeys(pool, context.nowMs),
@@ -98,6 +109,7 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
       deltas?.close()
       await recoveries.close()
       await checkpoints.close()
+      await workflows.close()
       await sender.close()
       await live.close()
       await positions.close()

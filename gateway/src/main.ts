@@ -1,6 +1,12 @@
 import { createLogger, noticesTo, runService, settingsOrExit } from '@omium/kit'
 import { openLog } from '@omium/projection-kit'
-import { type ContextDefinition, checkpointContext, executionContext, recoveryContext } from '@omium/schemas'
+import {
+  type ContextDefinition,
+  checkpointContext,
+  executionContext,
+  recoveryContext,
+  workflowContext,
+} from '@omium/schemas'
 import { configOf, gatewaySettings } from './config.ts'
 import { startGateway } from './gateway.ts'
 
@@ -21,6 +27,7 @@ await runService({
       execution: await open(executionContext),
       checkpoint: await open(checkpointContext),
       recovery: await open(recoveryContext),
+      workflow: await open(workflowContext),
     }
     const gateway = await startGateway(configOf(settings), logs, logger)
     life.onClose('http', () => gateway.close())

@@ -27,6 +27,12 @@ const fieldErrors = (error: unknown): FieldError[] | undefined =>
       }))
     : undefined
 
+/** What is wrong inside of a value that was checked by its own rules, e.g. a workflow definition. */
+const ownErrors = (error: unknown): FieldError[] | undefined => {
+  const problems = error instanceof OmiumError && error.code === 'workflow_invalid' ? error.data : undefined
+  return Array.isArray(problems) ? (problems as unknown as FieldError[]) : undefined
+}
+
 /** Any error as one of the closed list. Those that nobody foresaw become `internal`, without their text. */
 const toOmiumError = (thrown: unknown): OmiumError => {
   const error = asUnavailable(thrown)
@@ -71,7 +77,7 @@ export const sendProblem = (thrown: unknown, request: FastifyRequest, reply: Fas
     .status(error.status)
     .header('content-type', 'application/problem+json')
     .serializer(JSON.stringify)
-    .send(problemOf(error, request, fieldErrors(thrown)))
+    .send(problemOf(error, request, fieldErrors(thrown) ?? ownErrors(thrown)))
 }
 
 export const installProblems = (app: FastifyInstance): void => {

@@ -9,6 +9,7 @@ import type { Commands } from './commands.ts'
 import type { Live } from './live.ts'
 import type { Payloads } from './payloads.ts'
 import type { Recoveries } from './recoveries/service.ts'
+import type { Workflows } from './workflows/service.ts'
 
 /** What the routes work with; `main.ts` makes it, specs replace what is outside. */
 export interface Services {
@@ -20,6 +21,7 @@ export interface Services {
   readonly commands: Commands
   readonly recoveries: Recoveries
   readonly checkpoints: Checkpoints
+  readonly workflows: Workflows
   readonly agents: Agents
   readonly payloads: Payloads
   readonly apiKeys: ApiKeys

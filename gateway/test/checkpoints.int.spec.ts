@@ -14,6 +14,7 @@ import {
   executionContext,
   hashJson,
   recoveryContext,
+  workflowContext,
 } from '@omium/schemas'
 import type { Pool } from 'pg'
 import { pino } from 'pino'
@@ -29,7 +30,7 @@ const keyB = `om_test_${randomBytes(16).toString('hex')}`
 const encryptionKeys = `k1:${randomBytes(32).toString('base64')}`
 
 let pool: Pool
-let logs: Record<'execution' | 'checkpoint' | 'recovery', Awaited<ReturnType<typeof openLog>>>
+let logs: Record<'execution' | 'checkpoint' | 'recovery' | 'workflow', Awaited<ReturnType<typeof openLog>>>
 let gateway: Awaited<ReturnType<typeof startGateway>>
 let engine: ScriptedEngine
 let owner: ContextOwner
@@ -75,6 +76,7 @@ beforeAll(async () => {
     execution: await openLog(env, executionContext, 'checkpoints-spec', onNotice),
     checkpoint: await openLog(env, checkpointContext, 'checkpoints-spec', onNotice),
     recovery: await openLog(env, recoveryContext, 'checkpoints-spec', onNotice),
+    workflow: await openLog(env, workflowContext, 'checkpoints-spec', onNotice),
   }
   objects = await createS3ObjectStore(s3)
   ;({ engine, owner } = await ScriptedEngine.start(logs.execution.context, partitions, 'ws://127.0.0.1:1'))

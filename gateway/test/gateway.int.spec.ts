@@ -15,6 +15,7 @@ import {
   type ExecutionEvent,
   executionContext,
   recoveryContext,
+  workflowContext,
 } from '@omium/schemas'
 import { verifyWorkerToken } from '@omium/worker-tokens'
 import type { Pool } from 'pg'
@@ -35,6 +36,7 @@ let pool: Pool
 let log: Awaited<ReturnType<typeof openLog>>
 let recoveryLog: Awaited<ReturnType<typeof openLog>>
 let checkpointLog: typeof log
+let workflowLog: typeof log
 let gateway: Awaited<ReturnType<typeof startGateway>>
 let engine: ScriptedEngine
 let owner: ContextOwner
@@ -68,13 +70,14 @@ beforeAll(async () => {
   log = await openLog(env, executionContext, 'gateway-spec', quiet)
   recoveryLog = await openLog(env, recoveryContext, 'gateway-spec', quiet)
   checkpointLog = await openLog(env, checkpointContext, 'gateway-spec', quiet)
+  workflowLog = await openLog(env, workflowContext, 'gateway-spec', quiet)
   ;({ engine, owner } = await ScriptedEngine.start(log.context, partitions, endpoint))
   projection = await runProjection({ definition: executionsProjection, log, pool, databaseUrl, onNotice: quiet })
   const config = readConfig(env)
   const limits = { ...config.limits, readWaitMs: 3_000, heartbeatMs: 100, slowReaderMs: 300 }
   gateway = await startGateway(
     { ...config, commandTimeoutMs: 3_000, limits },
-    { execution: log, recovery: recoveryLog, checkpoint: checkpointLog },
+    { execution: log, recovery: recoveryLog, checkpoint: checkpointLog, workflow: workflowLog },
     pino({ level: 'silent' }),
   )
   await eventually(() => expect(engine.owns).toBe(partitions), { timeoutMs: 30_000 })
@@ -115,6 +118,7 @@ afterAll(async () => {
   await log?.close()
   await recoveryLog?.close()
   await checkpointLog?.close()
+  await workflowLog?.close()
   await pool?.end()
 })
 
@@ -369,7 +373,7 @@ describe('tenants', () => {
     const { id, position } = await start()
     await call('GET', `/v1/executions/${id}?min_position=${position}`)
     const foreign = { key: keyB }
-    for (const path of ['', '/result', '/steps', '/events']) {
+    for (const path of ['', '/result', '/steps', '/events', '/journal', `/diff/${id}`]) {
       const { status, body } = await call('GET', `/v1/executions/${id}${path}`, foreign)
       expect([path, status, body.code]).toEqual([path, 404, 'execution_unknown'])
     }
@@ -380,12 +384,30 @@ describe('tenants', () => {
       ['resume', undefined],
       ['cancel', undefined],
       ['fork', {}],
+      ['fork/preview', {}],
+      ['rollback', { toPath: null }],
+      ['rollback/preview', { toPath: null }],
       ['resolve', { path: 'a#1', resolution: { status: 'retry' } }],
     ] as const) {
       const reply = await call('POST', `/v1/executions/${id}/${path}`, { ...foreign, ...(body && { body }) })
       expect([path, reply.status, reply.body.code]).toEqual([path, 404, 'execution_unknown'])
     }
     expect((await call('GET', '/v1/executions', foreign)).body.items).toEqual([])
+    const ownId = newId()
+    const own = await start(ownId, {
+      agent: 'writer',
+      input,
+      id: ownId,
+      options: { labels: { replay: 'rpl-a', team: 'x:y' } },
+    })
+    await call('GET', `/v1/executions/${own.id}?min_position=${own.position}`)
+    const replayed = await call('POST', '/v1/replays', { ...foreign, body: { runs: { ids: [id] } } })
+    expect(replayed.body).toMatchObject({ started: [], refused: [{ of: id, error: { code: 'execution_unknown' } }] })
+    const report = await call('GET', '/v1/replays/rpl-a', foreign)
+    expect([report.status, report.body.code]).toEqual([404, 'not_found'])
+    const labelled = (key: string) => call('GET', '/v1/executions?label=team:x:y&label=replay:rpl-a', { key })
+    expect((await labelled(keyA)).body.items).toMatchObject([{ id: own.id }])
+    expect((await labelled(keyB)).body.items).toEqual([])
   })
 
   it('may both use the same id', async () => {
@@ -453,6 +475,14 @@ describe('commands', () => {
     })
     const { body } = await call('GET', `/v1/executions/${fork.body.executionId}?min_position=${fork.body.position}`)
     expect(body.forkedFrom).toBe(id)
+    const pages = await Promise.all(
+      ['', '&cursor=2'].map((cursor) => call('GET', `/v1/executions/${id}/journal?limit=2${cursor}`)),
+    )
+    expect(pages.map(({ body: { items, nextCursor } }) => [items.length, nextCursor])).toEqual([
+      [2, '2'],
+      [1, undefined],
+    ])
+    expect(pages[0]?.body.items[0]).toMatchObject({ name: 'step', entry: { path: 'step#1', value: 'one' } })
     const unknown = await call('POST', `/v1/executions/${id}/fork`, { body: { uptoPath: 'nowhere#1' } })
     expect([unknown.status, unknown.body.code]).toEqual([404, 'step_unknown'])
   })

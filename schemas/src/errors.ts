@@ -71,10 +71,21 @@ export const errorCatalogue = {
   model_context_length: { status: 413, retryable: false, title: "The request exceeds the model's context" },
   model_content_filter: { status: 422, retryable: false, title: 'The model provider filtered the content' },
   model_malformed: { status: 502, retryable: true, title: 'The model provider sent an unreadable answer' },
+  // workflows
+  workflow_unknown: { status: 404, retryable: false, title: 'There is no such workflow, or no such version of it' },
+  workflow_invalid: { status: 422, retryable: false, title: 'The workflow definition has errors' },
+  workflow_conflict: { status: 409, retryable: false, title: "The workflow's state does not allow this" },
+  workflow_unpublished: { status: 409, retryable: false, title: 'No published version of the workflow can be run' },
+  workflow_failed: { status: 500, retryable: false, title: 'A node of the workflow failed' },
+  schedule_unknown: { status: 404, retryable: false, title: 'There is no such schedule' },
+  schedule_invalid: { status: 422, retryable: false, title: 'The schedule has errors' },
+  trigger_unknown: { status: 404, retryable: false, title: 'There is no such trigger' },
+  trigger_signature: { status: 401, retryable: false, title: 'The signature of the webhook does not fit' },
   // workers
   protocol_unsupported: { status: 426, retryable: false, title: 'The worker protocol version is not supported' },
   protocol_violation: { status: 400, retryable: false, title: 'The worker sent a message that the protocol forbids' },
   attempt_fenced: { status: 409, retryable: false, title: 'A newer attempt owns this execution' },
+  memory_exceeded: { status: 507, retryable: false, title: "The run's process used more memory than it may" },
   worker_lost: { status: 503, retryable: true, title: 'The worker stopped answering' },
   // log
   log_unreachable: { status: 503, retryable: true, title: 'The brokers cannot be reached' },

@@ -59,11 +59,17 @@ export const settings = {
   OMIUM_WORKER_LEASE_MS: z.coerce.number().int().min(50).max(600_000).default(800),
   /** an owner stores a snapshot of a partition after so many accepted records */
   OMIUM_SNAPSHOT_EVERY: z.coerce.number().int().min(1).default(50_000),
-  OMIUM_CHECKPOINTS_PORT: z.coerce.number().int().min(0).max(65535).default(8092),
-  OMIUM_CHECKPOINT_PROJECTION_PORT: z.coerce.number().int().min(0).max(65535).default(8093),
+  OMIUM_CHECKPOINTS_PORT: z.coerce.number().int().min(0).max(65535).default(8093),
   /** how often objects that no checkpoint refers to are looked for, ms */
   OMIUM_CHECKPOINT_SWEEP_MS: z.coerce.number().int().min(100).max(86_400_000).default(3_600_000),
+  /** the projections that a process runs, separated by commas; all when absent */
+  OMIUM_PROJECTIONS: z
+    .string()
+    .transform((names) => names.split(',').map((one) => one.trim()))
+    .pipe(z.array(z.enum(['executions', 'checkpoints', 'recoveries', 'workflows'])).min(1))
+    .optional(),
   OMIUM_PROJECTIONS_PORT: z.coerce.number().int().min(0).max(65535).default(8091),
+  OMIUM_WORKFLOW_MANAGER_PORT: z.coerce.number().int().min(0).max(65535).default(8094),
   OMIUM_MODELS_HOST: z.string().default('127.0.0.1'),
   OMIUM_MODELS_PORT: z.coerce.number().int().min(0).max(65535).default(8092),
   /** providers, models, limits and prices; without it they come from the providers' usual variables */
@@ -75,7 +81,6 @@ export const settings = {
   OMIUM_RECOVERY_PORT: z.coerce.number().int().min(0).max(65535).default(8096),
   /** how often the recovery orchestrator looks for runs that stand still, ms */
   OMIUM_RECOVERY_SWEEP_MS: z.coerce.number().int().min(10).max(600_000).default(1000),
-  OMIUM_RECOVERIES_PORT: z.coerce.number().int().min(0).max(65535).default(8097),
   /** base URL and key that clients, workers and the CLI use */
   OMIUM_URL: z.url().default('http://127.0.0.1:8080'),
   OMIUM_API_KEY: z.string(),

@@ -1,6 +1,6 @@
 import { type AcceptedEvent, type LogContext, openTail, type Tail } from '@omium/log'
 import type { ObjectStore } from '@omium/payloads'
-import { type EventEnvelope, type ExecutionEvent, eventsTopic } from '@omium/schemas'
+import { type EventEnvelope, type ExecutionEvent, eventsTopic, OmiumError } from '@omium/schemas'
 import { type DueCheckpoint, RunWatch } from './domain/run-watch.ts'
 import type { Notices } from './ports.ts'
 
@@ -10,7 +10,7 @@ import type { Notices } from './ports.ts'
  * 1. At least once: where it stands is stored after the checkpoints of what came before were handed over; their ids are
  *    those of the events that made them due, so that one made twice is one.
  * 2. What is stored may be lost: then the partition is read from its beginning.
- * 3. While checkpoints cannot be made it waits, and goes on where it stopped.
+ * 3. While checkpoints cannot be made it waits, and goes on where it stopped. One whose content is lost is left out.
  */
 export interface FollowerOptions {
   readonly context: LogContext
@@ -32,12 +32,13 @@ interface Place {
   readonly fold: string | null
 }
 
-const saveEvery = 2_000
-const saveIdleMs = 5_000
+/** a fold takes megabytes on a busy partition, and what was read since can be read again in a moment */
+const saveEveryMs = 10_000
 const firstDelayMs = 100
 const maxDelayMs = 5_000
-const foldsKept = 8
+const foldsKept = 3
 const runsAtOnce = 8
+const triesForMissing = 5
 
 export class Follower {
   readonly #options: FollowerOptions
@@ -89,18 +90,15 @@ export class Follower {
     const request = { partition, fromOffset: place.fromOffset, ...(checkpoint && { checkpoint }) }
     const tail = await openTail(context, [request], { wants })
     this.#tail = tail
-    let saved = place.doneOffset
     let savedAt = context.nowMs()
     try {
       for (let batch = await tail.next(); batch; batch = await tail.next()) {
         const due = batch.events.flatMap((event) => this.#dueAt(event, place.doneOffset))
         this.#watch.settle()
         if (!(await this.#makeAll(due))) return
-        const idle = context.nowMs() - savedAt >= saveIdleMs && batch.nextOffset > saved
-        if (batch.nextOffset - saved < saveEvery && !idle) continue
+        if (context.nowMs() - savedAt < saveEveryMs) continue
         this.#folds.push(tail.checkpoint(partition))
         await this.#save(Math.max(batch.nextOffset, place.doneOffset))
-        saved = batch.nextOffset
         savedAt = context.nowMs()
       }
     } finally {
@@ -129,13 +127,18 @@ export class Follower {
 
   async #make(due: DueCheckpoint): Promise<boolean> {
     const { notices, partition } = this.#options
-    for (let delayMs = firstDelayMs; !this.#ended.signal.aborted; delayMs = Math.min(maxDelayMs, 2 * delayMs)) {
+    const fields = { partition, tenant: due.tenant, thread: due.threadId, checkpoint: due.checkpointId }
+    for (let attempt = 1; !this.#ended.signal.aborted; attempt++) {
       try {
         await this.#options.make(due)
         return true
       } catch (error) {
-        notices.warn({ err: error, partition, checkpoint: due.checkpointId }, 'a checkpoint could not be made')
-        await this.#pause(delayMs)
+        if (isHopeless(error, attempt)) {
+          notices.error({ err: error, ...fields }, 'a checkpoint is left out: what it would hold cannot be read')
+          return true
+        }
+        notices.warn({ err: error, ...fields }, 'a checkpoint could not be made; it is tried again')
+        await this.#pause(Math.min(maxDelayMs, firstDelayMs * 2 ** attempt))
       }
     }
     return false
@@ -183,3 +186,7 @@ export class Follower {
     })
   }
 }
+
+/** A value that the run recorded is gone or damaged: no waiting helps, and the other runs of the partition wait too. */
+const isHopeless = (error: unknown, attempt: number): boolean =>
+  error instanceof OmiumError && (!error.retryable || (error.code === 'object_missing' && attempt >= triesForMissing))

@@ -15,7 +15,7 @@ export interface PartitionState {
 }
 
 export const checkpointMachine: StateMachine<PartitionState> = {
-  version: 1,
+  version: 2,
   empty: () => ({ threads: new Map() }),
 
   apply({ threads }, { envelope, type, data }) {

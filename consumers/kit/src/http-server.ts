@@ -6,7 +6,7 @@ import type { Registry } from 'prom-client'
 /** What a process says about itself: GET /health (it lives), /ready (it can work), /metrics (Prometheus text). */
 export interface HealthOptions {
   readonly listen: { readonly host: string; readonly port: number }
-  readonly metrics: Registry
+  readonly metrics: Pick<Registry, 'metrics' | 'contentType'>
   /** null when ready, otherwise what is missing */
   notReady(): string | null
 }

@@ -139,10 +139,10 @@ const reported = async (world: World, count: number) => {
   await turns()
   expect(world.told).toHaveLength(count)
 }
-const requested = (recovery = true): ExecutionEvent => ({
+const requested = (recovery = true, executionId = 'r'): ExecutionEvent => ({
   type: 'ExecutionRequested',
   data: {
-    executionId: 'r',
+    executionId,
     agentId: 'a',
     input: { inline: null },
     requestHash: 'h',
@@ -167,13 +167,13 @@ describe('a follower', () => {
     await follower.close(true)
   })
 
-  it('reads what was before it in silence, but for what still concerns a living run', async () => {
+  it('reads what was before it in silence, but for failures that are not over and for every end', async () => {
     const world = new World()
     world.write('r', requested(), started, awaited)
-    world.write('old', requested(), started, awaited, completed)
+    world.write('old', requested(true, 'old'), started, awaited, completed)
     const follower = world.follow()
-    await reported(world, 1)
-    expect(world.told).toEqual(['ReportFailure incident:ten_a/r.1'])
+    await reported(world, 2)
+    expect(world.told).toEqual(['ReportFailure incident:ten_a/r.1', 'ReportRecovered incident:ten_a/old.1'])
     await follower.close(false)
   })
 

@@ -19,8 +19,8 @@ import type { Commands, Notices } from './ports.ts'
  *
  * 1. At least once: the next batch is not asked for before every report of the last one is on the log, and a snapshot is
  *    only taken then. A report's id is made from what it reports, so each has one effect.
- * 2. Without a snapshot the partition is read from its beginning in silence up to its present end: of what it finds there,
- *    only what still concerns a living run is reported.
+ * 2. Without a snapshot the partition is read from its beginning in silence up to its present end. Of what it finds there no
+ *    failure is reported that is over, but every end is: an incident may have been open when the last follower died.
  * 3. It changes nothing by itself: it only tells.
  */
 export interface FollowerPort {
@@ -61,7 +61,7 @@ export class Follower {
   #complete = true
   #nextOffset = 0
   /** reports of the silent part, until its end is reached; null afterwards */
-  #held: { run: string; report: Report }[] | null = null
+  #held: Held[] | null = null
   #silentUntil = 0
   #problem: string | null = 'starting'
 
@@ -150,9 +150,9 @@ export class Follower {
     for (const event of batch.events) {
       const reports = this.#observe(event)
       if (reports.length === 0) continue
-      const run = event.envelope.aggregate
-      if (this.#held) this.#held.push(...reports.map((report) => ({ run, report })))
-      else for (const report of reports) await this.#send(event.envelope.tenant, report, event.envelope.correlationId)
+      const { aggregate: run, tenant, correlationId } = event.envelope
+      if (this.#held) this.#held.push(...reports.map((report) => ({ run, tenant, correlationId, report })))
+      else for (const report of reports) await this.#send(tenant, report, correlationId)
     }
     this.#candidates.clear()
     if (this.#held && batch.nextOffset >= this.#silentUntil) await this.#speak(this.#held)
@@ -165,11 +165,12 @@ export class Follower {
   }
 
   /** The silent part is over. */
-  async #speak(held: readonly { run: string; report: Report }[]): Promise<void> {
+  async #speak(held: readonly Held[]): Promise<void> {
     this.#held = null
-    for (const { run: key, report } of held) {
-      const run = this.#runs.get(key)
-      if (run) await this.#send(run.tenant, report, run.correlationId)
+    for (const { run, tenant, correlationId, report } of held) {
+      const begins = report.command.type === 'ReportFailure' || report.command.type === 'ProposeIntervention'
+      if (begins && this.#runs.get(run)?.incident?.id !== report.incident) continue
+      await this.#send(tenant, report, correlationId)
     }
   }
 
@@ -261,6 +262,13 @@ export class Follower {
       this.#port.clock.after(ms, resolve)
     })
   }
+}
+
+interface Held {
+  readonly run: string
+  readonly tenant: string
+  readonly correlationId: string
+  readonly report: Report
 }
 
 interface RejectedData {

@@ -51,6 +51,7 @@ beforeAll(async () => {
     expect(known).toEqual(expect.arrayContaining(faultyAgents.map(({ id }) => id)))
   }, patience)
   await client.recoveryPolicies.publish('quick', quickPolicy)
+  await client.recoveryPolicies.publish('impatient', { ...quickPolicy, stalls: { afterMs: 1500 } })
 })
 
 afterAll(async () => {
@@ -124,7 +125,7 @@ describe('a run recovers', () => {
     ['from going round in circles', looper, 'circles', 'loop', ['roll_back'], 'out of the circle'],
     ['from the failure of a grandchild', grandparent, 'x', 'transient_provider', ['retry'], 'grown up'],
   ])('%s', async (_, agent, fault, failureClass, expected, output) => {
-    const run = await start(agent, fault)
+    const run = await start(agent, fault, fault === 'hangs_once' ? 'impatient' : 'quick')
     expect(await run.result({ timeoutMs: 60_000 })).toEqual(output)
     const incident = await incidentOf(run.id, closed)
     expect(incident).toMatchObject({ status: 'succeeded', class: failureClass, executionId: run.id })

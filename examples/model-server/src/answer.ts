@@ -3,6 +3,7 @@ import type { Answer, ChatRequest } from './openai.ts'
 import { assist } from './roles/assistant.ts'
 import { buy } from './roles/buyer.ts'
 import { criticise } from './roles/critic.ts'
+import { asksForForm, fillForm } from './roles/form.ts'
 import { plan } from './roles/planner.ts'
 import { research } from './roles/researcher.ts'
 import { write } from './roles/writer.ts'
@@ -18,6 +19,8 @@ const roles: readonly [role: RegExp, play: (conversation: Conversation) => Answe
 /** The scripted model: a pure function of the request. The system prompt says which role it plays. */
 export const answer = (request: ChatRequest): Answer => {
   const conversation = readConversation(request)
-  const play = roles.find(([role]) => role.test(conversation.system))?.[1] ?? assist
+  const play =
+    roles.find(([role]) => role.test(conversation.system))?.[1] ??
+    (asksForForm(conversation.system) ? fillForm : assist)
   return play(conversation)
 }

@@ -1,5 +1,6 @@
 import { type CheckpointRecord, getCheckpoint, getRetention, listCheckpoints } from '@omium/projection-checkpoints'
 import {
+  aggregateKey,
   type CheckpointCommand,
   checkpointDetail,
   checkpointParams,
@@ -23,6 +24,7 @@ import {
   rollbackReply,
   threadParam,
   threadReceipt,
+  type WriteReceipt,
 } from '@omium/schemas'
 import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
@@ -42,7 +44,7 @@ const newest = 'latest'
 export const checkpointRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { checkpoints, commands, pool, ids } = services
+    const { checkpoints, commands, live, pool, ids } = services
     const tags = ['checkpoints']
     const read = { scope: 'read' } as const
     const write = { scope: 'write' } as const
@@ -259,15 +261,25 @@ export const checkpointRoutes =
         const asker = askerOf(request)
         const commandId = commandIdOf(request, ids, thread)
         const why = reason === undefined ? {} : { reason }
-        const run =
+        let beforeVersion: number | undefined
+        const runCommandId = `${commandId}-run`
+        // the run may go on, and leave checkpoints, before the thread hears of it
+        const unsubscribe = live.subscribe(
+          aggregateKey('execution', tenant, point?.executionId ?? thread),
+          ({ envelope, type }) => {
+            if (type === 'ExecutionRolledBack' && envelope.commandId === runCommandId) beforeVersion = envelope.version
+          },
+        )
+        const rollBackRun = async (): Promise<WriteReceipt | null> =>
           point &&
-          (await commands.execute(asker, point.executionId, `${commandId}-run`, {
+          commands.execute(asker, point.executionId, runCommandId, {
             type: 'RollBackExecution',
             data: { toPath: point.path ?? (await lastPathOf(record, request)), ...why },
-          }))
+          })
+        const run = await rollBackRun().finally(unsubscribe)
         const { position } = await checkpoints.execute(asker, thread, commandId, {
           type: 'RollBackThread',
-          data: { namespace, checkpointId: id, ...why },
+          data: { namespace, checkpointId: id, ...why, ...(beforeVersion !== undefined && { beforeVersion }) },
         })
         const execution = run ? { execution: run.executionId, position: run.position } : { position }
         return { thread, checkpoint: id, ...execution }

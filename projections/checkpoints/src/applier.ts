@@ -93,7 +93,7 @@ const checkpointRow = (
   data.needsParent ?? false,
   data.kind,
   false,
-  false,
+  data.superseded ?? false,
   data.format,
   JSON.stringify(data.object),
   data.label,
@@ -165,8 +165,17 @@ const change = async (
       await client.query(
         `UPDATE ${checkpoints} SET superseded = true, version = $5, log_offset = $6
          WHERE tenant = $1 AND thread = $2 AND namespace = $3 AND NOT superseded AND seq > (
-           SELECT seq FROM ${checkpoints} WHERE tenant = $1 AND thread = $2 AND namespace = $3 AND id = $4)`,
-        [tenant, thread, data.namespace, data.checkpointId, version, offset],
+           SELECT seq FROM ${checkpoints} WHERE tenant = $1 AND thread = $2 AND namespace = $3 AND id = $4)
+           AND coalesce((point->>'version')::bigint, 0) < $7`,
+        [
+          tenant,
+          thread,
+          data.namespace,
+          data.checkpointId,
+          version,
+          offset,
+          data.beforeVersion ?? Number.MAX_SAFE_INTEGER,
+        ],
       )
       return
     case 'CheckpointsDeleted':

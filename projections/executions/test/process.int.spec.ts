@@ -21,7 +21,7 @@ let writer: LogWriter
 const processes: ServiceHandle[] = []
 
 const spawn = async () => {
-  const service = await spawnService('projections/executions/src/main.ts', env, { readyLine: /"msg":"projecting"/ })
+  const service = await spawnService('projections/service/src/main.ts', env, { readyLine: /"msg":"projecting"/ })
   processes.push(service)
   return service
 }
@@ -43,6 +43,7 @@ beforeAll(async () => {
     OMIUM_TOPIC_PREFIX: freshPrefix(),
     OMIUM_PARTITIONS: String(partitions),
     OMIUM_DATABASE_URL: databaseUrl,
+    OMIUM_PROJECTIONS: 'executions',
     OMIUM_PROJECTIONS_PORT: '0',
   }
   log = await openLog(env, executionContext, 'projection-spec', () => undefined)
@@ -158,7 +159,7 @@ describe('projection processes', () => {
   })
 
   it('say in one line what is wrong when they cannot start', async () => {
-    const failed = await spawnService('projections/executions/src/main.ts', {
+    const failed = await spawnService('projections/service/src/main.ts', {
       ...env,
       OMIUM_KAFKA_BROKERS: '127.0.0.1:1',
     })

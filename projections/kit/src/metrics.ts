@@ -1,10 +1,9 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
-/** What a projection process counts. One registry for each process, so that specs don't share state. */
+/** What a projection counts. One registry for each, so that specs don't share state. */
 export const createProjectionMetrics = (projection: string) => {
   const registry = new Registry()
   registry.setDefaultLabels({ projection })
-  collectDefaultMetrics({ register: registry })
   const registers = [registry]
   return {
     registry,
@@ -40,3 +39,17 @@ export const createProjectionMetrics = (projection: string) => {
   }
 }
 export type ProjectionMetrics = ReturnType<typeof createProjectionMetrics>
+
+/** One text for a process: its own metrics, and those of its projections, which differ by the label `projection`. */
+export const mergeMetrics = (registries: readonly Registry[]): Pick<Registry, 'metrics' | 'contentType'> => {
+  const own = new Registry()
+  collectDefaultMetrics({ register: own })
+  const counted = async (): Promise<string> => {
+    const all = await Promise.all(registries.map((registry) => registry.getMetricsAsJSON()))
+    return AggregatorRegistry.aggregate(all as object[][]).metrics()
+  }
+  return {
+    contentType: own.contentType,
+    metrics: async () => `${await own.metrics()}\n${await counted()}`,
+  }
+}

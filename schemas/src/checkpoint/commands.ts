@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { type ContextDefinition, type RecordOf, v1 } from '../catalogue.ts'
 import { callerId } from '../ids.ts'
-import { checkpointContextEvents, newCheckpoint, newWrites } from './events.ts'
+import { beforeVersion, checkpointContextEvents, newCheckpoint, newWrites } from './events.ts'
 import { checkpointRef, checkpointRetention, pinHolder } from './model.ts'
 
 /** Commands to threads of checkpoints; the aggregate is `thread:<tenant>/<threadId>`. A run's own thread has the run's id. */
@@ -15,7 +15,7 @@ export const checkpointCommands = {
   ReportCorruption: v1(
     checkpointRef.extend({ found: z.enum(['missing', 'damaged']), fallbackId: callerId.optional() }),
   ),
-  RollBackThread: v1(checkpointRef.extend({ reason: z.string().max(2000).optional() })),
+  RollBackThread: v1(checkpointRef.extend({ reason: z.string().max(2000).optional(), beforeVersion })),
   /** those that are pinned, or that others build on, are refused */
   DeleteCheckpoints: v1(z.object({ checkpoints: z.array(checkpointRef).min(1).max(1000) })),
   SetRetention: v1(z.object({ retention: checkpointRetention })),

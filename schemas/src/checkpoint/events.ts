@@ -16,6 +16,8 @@ import {
 
 const by = z.string()
 const reason = z.string().max(2000).optional()
+/** of the run's rolling back: what the run recorded after it is not superseded */
+export const beforeVersion = z.number().int().positive().optional()
 
 export const newCheckpoint = checkpointRef.extend({
   parentId: callerId.optional(),
@@ -39,7 +41,8 @@ export const newWrites = checkpointRef.extend({
 
 /** Events of one thread of checkpoints; the aggregate is `thread:<tenant>/<threadId>`. */
 export const checkpointEvents = {
-  CheckpointCreated: v1(newCheckpoint),
+  /** `superseded`: the run was rolled back behind it before it was made */
+  CheckpointCreated: v1(newCheckpoint.extend({ superseded: z.boolean().optional() })),
   CheckpointWritesAdded: v1(newWrites),
   CheckpointPinned: v1(checkpointRef.extend({ holder: pinHolder })),
   CheckpointUnpinned: v1(checkpointRef.extend({ holder: pinHolder })),
@@ -50,7 +53,7 @@ export const checkpointEvents = {
   /** the state was made again from the log of the run */
   CheckpointRebuilt: v1(checkpointRef.extend({ object: objectRef })),
   /** everything newer in the namespace is superseded: it stays, and is not the latest any more */
-  ThreadRolledBack: v1(checkpointRef.extend({ by, reason })),
+  ThreadRolledBack: v1(checkpointRef.extend({ by, reason, beforeVersion })),
   CheckpointsDeleted: v1(z.object({ checkpoints: z.array(checkpointRef).min(1), why: z.enum(['asked', 'retention']) })),
   RetentionSet: v1(z.object({ retention: checkpointRetention, by })),
   /** the thread is as if it had never been */

@@ -38,7 +38,18 @@ export const eventEnvelope = common.extend({
 })
 export type EventEnvelope = z.infer<typeof eventEnvelope>
 
-export const aggregateTypes = ['execution', 'agent', 'permits', 'thread', 'policy', 'incident', 'partition'] as const
+export const aggregateTypes = [
+  'execution',
+  'agent',
+  'permits',
+  'thread',
+  'workflow',
+  'schedule',
+  'trigger',
+  'policy',
+  'incident',
+  'partition',
+] as const
 export type AggregateType = (typeof aggregateTypes)[number]
 
 /** `<type>:<tenant>/<id>`: the key of an aggregate's records, unique across tenants. */

@@ -12,6 +12,9 @@ import { addReplayCommand } from './commands/replay.ts'
 import { addReplaysCommand } from './commands/replays.ts'
 import { addDiffCommand } from './commands/rewind.ts'
 import { addRunCommand } from './commands/run.ts'
+import { addSchedulesCommand } from './commands/schedules.ts'
+import { addTriggersCommand } from './commands/triggers.ts'
+import { addWorkflowsCommand } from './commands/workflows.ts'
 import { exitCodeOf, exitCodes } from './exit-codes.ts'
 import type { Io } from './io.ts'
 
@@ -30,6 +33,9 @@ const programOf = (io: Io): Command => {
   addRunCommand(program, io)
   addExecutionsCommand(program, io)
   addAgentsCommand(program, io)
+  addWorkflowsCommand(program, io)
+  addSchedulesCommand(program, io)
+  addTriggersCommand(program, io)
   addModelsCommand(program, io)
   addRecoveriesCommand(program, io)
   addPoliciesCommand(program, io)

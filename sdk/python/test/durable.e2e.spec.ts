@@ -50,6 +50,36 @@ describe('a Python worker', () => {
     expect(code).toBe(0)
   }, 60_000)
 
+  it('is replayed, rolled back and simulated like any other', async () => {
+    await stage.startWorker(target)
+    const run = await stage.start('py.report', { topic: 'rewind' }, 'py-rewind')
+    const output = await run.result({ timeoutMs: 20_000 })
+    const effects = () => stage.told('py-rewind').filter(({ effect }) => effect !== undefined).length
+    const replay = await stage.runCommand('replay', 'py-rewind', '--code', target)
+    const { code } = await replay.exited
+    expect([code, replay.output()]).toEqual([0, expect.stringContaining('same      py-rewind')])
+    expect(effects()).toBe(1)
+
+    const { started } = await stage.client.replays.create({
+      runs: { ids: ['py-rewind'] },
+      overrides: { instructions: 'Be kind.' },
+    })
+    const simulated = stage.client.handle(started[0]?.executionId ?? '')
+    expect(await simulated.result({ timeoutMs: 20_000 })).toMatchObject({ letters: 6, done: 'published' })
+    expect(stage.told(simulated.id)).toEqual([])
+
+    const asking = await stage.start('py.ask', null, 'py-back')
+    await asking.signal('go', 1)
+    await eventually(async () => (await asking.steps()).some(({ path }) => path === 'approve#1'))
+    await asking.rollBack(null)
+    await eventually(async () =>
+      expect((await asking.steps()).find(({ path }) => path === 'approve#1')?.executionAttempt).toBeGreaterThan(1),
+    )
+    await asking.approve('approve#1')
+    expect(await asking.result({ timeoutMs: 10_000 })).toEqual({ given: null, go: 1, approved: true })
+    expect(output).toMatchObject({ done: 'published' })
+  }, 90_000)
+
   it('stops a hanging step on cancel, and hands its runs on when it is told to end', async () => {
     const first = await stage.startWorker(target)
     const hanging = await stage.start('py.hang', null, 'py-hang')
@@ -67,5 +97,14 @@ describe('a Python worker', () => {
     await eventually(async () => (await run.steps()).some(({ path }) => path === 'approve#1'))
     await run.approve('approve#1', 'rejected')
     expect(await run.result({ timeoutMs: 10_000 })).toEqual({ given: null, go: 1, approved: false })
+  }, 60_000)
+
+  it('runs a team that is written down, without code', async () => {
+    await stage.startWorker('sdk/python/test/fixtures/team.yaml')
+    const run = await stage.start('written-team', { topic: 'tides' }, 'py-team')
+    expect(String(await run.result({ timeoutMs: 20_000 })).length).toBeGreaterThan(0)
+    const steps = await run.steps()
+    expect(steps.map(({ path }) => path).sort()).toEqual(['chat:future#1', 'chat:past#1', 'chat:write#1'])
+    await expect(stage.client.start('written-team', { topc: 'tides' })).rejects.toMatchObject({ code: 'input_invalid' })
   }, 60_000)
 })

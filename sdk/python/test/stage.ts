@@ -24,9 +24,11 @@ export interface Stage {
   client: Client
   /** workers by their ids, as the platform knows them */
   workers: Map<string, ServiceHandle>
-  startWorker(target: string): Promise<ServiceHandle>
+  startWorker(target: string, ...options: string[]): Promise<ServiceHandle>
   /** runs a script of the fixtures */
   runScript(name: string): Promise<ServiceHandle>
+  /** the console script */
+  runCommand(...args: string[]): Promise<ServiceHandle>
   start(agent: string, input: unknown, id: string): Promise<RunHandle<unknown>>
   told(run: string): Told[]
   modelCalls(): CallLogEntry[]
@@ -60,10 +62,10 @@ export const openStage = async (): Promise<Stage> => {
     client,
     workers,
     killWorkers,
-    async startWorker(target) {
+    async startWorker(target, ...options) {
       const worker = await spawnService('the Python worker', environment, {
         command: python,
-        args: ['-m', 'omium', 'worker', target],
+        args: ['-m', 'omium', 'worker', target, ...options],
         readyTimeoutMs: 120_000,
         readyLine: /omium\.worker ready/,
       })
@@ -72,6 +74,7 @@ export const openStage = async (): Promise<Stage> => {
       return worker
     },
     runScript: (name) => spawnService(name, environment, { command: python, args: [join(fixtures, name)] }),
+    runCommand: (...args) => spawnService('omium', environment, { command: python, args: ['-m', 'omium', ...args] }),
     async start(agent, input, id) {
       // a worker announces its agents when it connects; until that is projected a start is refused
       const run = await eventually(() => client.start(agent, input, { id }), { timeoutMs: 15_000 })

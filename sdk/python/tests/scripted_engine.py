@@ -15,6 +15,7 @@ from websockets.sync.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
 from omium.agent import AnyAgent
+from omium.errors import Failure
 from omium.json import JsonValue
 from omium.protocol import EngineMessage, WorkerMessage
 from omium.testing.execution import Outcome, TestExecution
@@ -205,3 +206,9 @@ class Finished:
         assert self._outcome is not None
         assert self._outcome.status == "completed", self._outcome
         return self._outcome.output
+
+    def error(self) -> Failure:
+        assert self._ended.wait(20), "the run has not ended within 20 s"
+        assert self._outcome is not None
+        assert self._outcome.error is not None, self._outcome
+        return self._outcome.error

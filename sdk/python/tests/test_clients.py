@@ -239,3 +239,18 @@ def test_going_back_and_starting_over(gateway: Gateway) -> None:
         "from": {"path": "chat#1"},
         "budget": {"totalMicroCredits": 9},
     }
+
+
+def test_workflows_are_run_as_executions(gateway: Gateway) -> None:
+    receipt = {"id": "digest", "position": "1:7", "deduplicated": False, "executionId": "wf.digest.x"}
+    gateway.say(201, {**receipt, "executionPosition": "0:3"})
+    gateway.say(200, {**receipt, "deduplicated": True})
+    with omium.Client(url=gateway.url, api_key="key") as client:
+        run = client.run_workflow("digest", {"n": 1}, id="x", version=2)
+        assert (run.id, run.position, run.created) == ("wf.digest.x", "0:3", True)
+        again = client.run_workflow("digest", id="x")
+        assert (again.id, again.position, again.created) == ("wf.digest.x", None, False)
+    assert gateway.requests[0][1:2] + gateway.requests[0][3:] == (
+        "/v1/workflows/digest/runs",
+        {"parameters": {"n": 1}, "id": "x", "version": 2},
+    )

@@ -403,3 +403,25 @@ async def _inside_a_loop() -> Any:
 
 def test_async_tests_have_their_own_way_in() -> None:
     assert asyncio.run(_inside_a_loop())["sum"] == 6
+
+
+def test_another_attempt_runs_only_the_failure_anew_that_ended_the_one_before() -> None:
+    ran: list[str] = []
+
+    def fail(name: str) -> None:
+        ran.append(name)
+        if ran.count(name) < 2:
+            raise ValueError(name)
+
+    @omium.agent(defaults=omium.RunOptions(retry=Retry(max_attempts=2)))
+    async def trying(_: None, ctx: Context) -> list[str]:
+        try:
+            await ctx.step("handled", lambda: fail("handled"), retry=False)
+        except OmiumError:
+            await ctx.step("instead", lambda: ran.append("instead"))
+        await ctx.gather(*(ctx.step("last", lambda: fail("last"), key=n, retry=False) for n in (1, 2)))
+        return ran
+
+    run = run_agent(trying)
+    assert run.output == ["handled", "instead", "last", "last", "last"]
+    assert [attempt.ended for attempt in run.attempts] == ["failed", "completed"]

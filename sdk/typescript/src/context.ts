@@ -28,6 +28,8 @@ export type AgentOutput<A> = A extends Agent<never, infer Output> ? Output : unk
 
 export interface CallOptions {
   key?: string | number
+  /** what the call is called in paths; the agent's id unless given */
+  name?: string
   /** id of the child execution; by default one that is derived from this run and step */
   id?: string
   options?: RunOptions
@@ -51,17 +53,17 @@ export interface Context {
   call<Input, Output>(agent: Agent<Input, Output>, input: Input, options?: CallOptions): Promise<Output>
   call(agentId: string, input: unknown, options?: CallOptions): Promise<JsonValue>
   /** Durable: the run holds no process while it sleeps. */
-  sleep(duration: Duration, options?: { key?: string | number }): Promise<void>
+  sleep(duration: Duration, options?: { key?: string | number; name?: string }): Promise<void>
   /** Payload of the next unread signal of that name. @throws OmiumError `wait_timeout`, `input_invalid` */
   waitFor<Schema extends z.ZodType>(
     signal: string,
-    options: { schema: Schema; timeoutMs?: number; key?: string | number },
+    options: { schema: Schema; timeoutMs?: number; key?: string | number; name?: string },
   ): Promise<z.output<Schema>>
-  waitFor(signal: string, options?: { timeoutMs?: number; key?: string | number }): Promise<JsonValue>
+  waitFor(signal: string, options?: { timeoutMs?: number; key?: string | number; name?: string }): Promise<JsonValue>
   /** Asks a human. A refusal or a timeout is an answer (`approved: false`), not an error. */
   approve(
     title: string,
-    options?: { details?: unknown; timeoutMs?: number; key?: string | number },
+    options?: { details?: unknown; timeoutMs?: number; key?: string | number; name?: string },
   ): Promise<ApprovalValue>
   /**
    * Keeps a state under a name, as it is at this moment, for people and for other programs; a replay keeps it no second
@@ -83,6 +85,8 @@ export interface LlmContext {
     request: ChatRequest,
     options?: {
       key?: string | number
+      /** what the step is called; `chat` unless given */
+      name?: string
       stream?: true | ((delta: string) => void)
       retry?: Partial<RetryPolicy> | false
       timeoutMs?: number

@@ -14,6 +14,7 @@ export type { Delta, EventsOptions } from './client/events.ts'
 export type { ConnectionOptions } from './client/http.ts'
 export type { IncidentFilter, Recoveries, RecoveryPolicies } from './client/recoveries.ts'
 export type { Edits, ForkOptions, ReplayRequest, Replays, Rewinding, RollBackOptions } from './client/rewind.ts'
+export type { RunWorkflowOptions, Schedules, Triggers, Workflows } from './client/workflows.ts'
 export type {
   Agent,
   AgentInput,

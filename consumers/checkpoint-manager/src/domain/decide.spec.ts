@@ -98,6 +98,14 @@ describe('rolling a thread back', () => {
     const state = given(created('a'), created('b'), created('c', { namespace: 'sub' }), rolled('a')).state()
     expect([...(state?.checkpoints.values() ?? [])].map((c) => c.superseded)).toEqual([false, true, false])
   })
+  it('with its run leaves alone what the run has done since, and supersedes what comes late from before', () => {
+    const at = (version: number) => ({ point: { executionId: 'thread-1', version } })
+    const undone = { type: 'ThreadRolledBack', data: { ...ref('a'), by: 'x', beforeVersion: 9 } } as const
+    const story = given(created('a', at(3)), created('b', at(5)), created('d', at(11)), undone)
+    expect([...(story.state()?.checkpoints.values() ?? [])].map((c) => c.superseded)).toEqual([false, true, false])
+    expect(story.when(create('c', at(7)))).toMatchObject({ events: [{ data: { superseded: true } }] })
+    expect(story.when(create('e', at(12)))).not.toMatchObject({ events: [{ data: { superseded: true } }] })
+  })
   it('to the latest has nothing to decide', () => {
     expect(given(created('a'), created('b')).when(to('b'))).toEqual(nothing)
     expect(given(created('a'), created('b'), rolled('a')).when(to('a'))).toEqual(nothing)

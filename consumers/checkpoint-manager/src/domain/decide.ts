@@ -8,7 +8,16 @@ import {
   parseCheckpointObjectKey,
 } from '@omium/schemas'
 import { expired, neededFor } from './retention.ts'
-import { type Checkpoint, emptyThread, evolve, newerThan, referredTo, refKey, type ThreadState } from './thread.ts'
+import {
+  type Checkpoint,
+  emptyThread,
+  evolve,
+  isUndone,
+  newerThan,
+  referredTo,
+  refKey,
+  type ThreadState,
+} from './thread.ts'
 
 /** One pure function per command to a thread, and what its clock leads to. */
 
@@ -80,7 +89,10 @@ const createCheckpoint = (state: ThreadState, data: DataOf<'CreateCheckpoint'>, 
   }
   const wrong = unusable(state, data.object, occasion)
   if (wrong) return wrong
-  const created: CheckpointEvent = { type: 'CheckpointCreated', data }
+  const created: CheckpointEvent = {
+    type: 'CheckpointCreated',
+    data: isUndone(state, data.point) ? { ...data, superseded: true } : data,
+  }
   return decided(created, ...retire(state, created, occasion.nowMs))
 }
 
@@ -137,7 +149,8 @@ const rollBack = (state: ThreadState, data: DataOf<'RollBackThread'>, by: string
         `checkpoint ${checkpointId} is superseded: the thread was rolled back behind it`,
       )
     }
-    return newerThan(state, data).length === 0
+    // a run's roll back is recorded all the same: what is still to come from before it has to be known
+    return newerThan(state, data).length === 0 && data.beforeVersion === undefined
       ? decided()
       : decided({ type: 'ThreadRolledBack', data: { ...data, by } })
   })

@@ -43,6 +43,8 @@ export interface ThreadState {
   /** pending writes by the {@link refKey} of their checkpoint, which may not be there yet */
   readonly writes: Map<string, readonly WriteBatch[]>
   retention: CheckpointRetention
+  /** versions of the run, exclusive at both ends, that its roll backs have undone */
+  readonly undone: { readonly after: number; readonly before: number }[]
 }
 
 /** ids hold no `/` */
@@ -54,6 +56,7 @@ export const emptyThread = (tenant: string, threadId: string): ThreadState => ({
   checkpoints: new Map(),
   writes: new Map(),
   retention: {},
+  undone: [],
 })
 
 /** Changes the state; gives undefined when the thread is gone. @param time of the event, ms since the epoch */
@@ -61,7 +64,7 @@ export const evolve = (state: ThreadState, event: CheckpointEvent, time: number)
   switch (event.type) {
     case 'CheckpointCreated': {
       const { namespace, checkpointId, parentId = null, kind, object, needsParent = false, point = null } = event.data
-      const fresh = { pins: [], corrupted: false, superseded: false, createdAt: time }
+      const fresh = { pins: [], corrupted: false, superseded: event.data.superseded ?? false, createdAt: time }
       const created = { namespace, checkpointId, parentId, kind, object, needsParent, point, ...fresh }
       state.checkpoints.set(refKey(event.data), created)
       return state
@@ -82,6 +85,10 @@ export const evolve = (state: ThreadState, event: CheckpointEvent, time: number)
       return change(state, event.data, () => ({ corrupted: false, object: event.data.object }))
     case 'ThreadRolledBack':
       for (const newer of newerThan(state, event.data)) change(state, newer, () => ({ superseded: true }))
+      if (event.data.beforeVersion !== undefined) {
+        const after = state.checkpoints.get(refKey(event.data))?.point?.version ?? 0
+        state.undone.push({ after, before: event.data.beforeVersion })
+      }
       return state
     case 'CheckpointsDeleted':
       for (const ref of event.data.checkpoints) {
@@ -108,16 +115,28 @@ const change = (
   return state
 }
 
-/** Those of the same namespace that were created after it and are not superseded yet. */
-export const newerThan = (state: ThreadState, ref: CheckpointRef): Checkpoint[] => {
+/**
+ * Those of the same namespace that were created after it and are not superseded yet. With `beforeVersion` those of later
+ * moments of the run are left out: the run has gone on already.
+ */
+export const newerThan = (
+  state: ThreadState,
+  ref: CheckpointRef & { readonly beforeVersion?: number | undefined },
+): Checkpoint[] => {
+  const { beforeVersion = Number.POSITIVE_INFINITY } = ref
   const newer: Checkpoint[] = []
   let passed = false
   for (const [key, checkpoint] of state.checkpoints) {
-    if (passed && checkpoint.namespace === ref.namespace && !checkpoint.superseded) newer.push(checkpoint)
+    const undone = (checkpoint.point?.version ?? 0) < beforeVersion
+    if (passed && undone && checkpoint.namespace === ref.namespace && !checkpoint.superseded) newer.push(checkpoint)
     if (key === refKey(ref)) passed = true
   }
   return newer
 }
+
+/** Whether the run has undone this moment of it. */
+export const isUndone = (state: ThreadState, point: RunPoint | undefined): boolean =>
+  point !== undefined && state.undone.some(({ after, before }) => after < point.version && point.version < before)
 
 /** Keys of all objects that the thread needs. */
 export const referredTo = (state: ThreadState): Set<string> => {

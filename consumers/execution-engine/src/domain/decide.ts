@@ -351,8 +351,9 @@ export const loseAttempt = (state: ExecutionState, reason: LossReason, nowMs: nu
   }
   const events = [lost, ...intentsInDoubt(state)]
   if (reason !== 'engine_restarted' && state.lostAttempts >= maxLostAttempts) {
-    const detail = `${state.lostAttempts + 1} attempts in a row were lost without a new result; the run seems to kill its workers`
-    events.push(failed(state, failureOf('attempts_exhausted', detail), nowMs))
+    const inARow = `${state.lostAttempts + 1} attempts in a row were lost without a new result; the run seems to kill its workers`
+    const explained = detail === undefined ? inARow : `${inARow}. The last time: ${detail}`
+    events.push(failed(state, failureOf('attempts_exhausted', explained.slice(0, 4000)), nowMs))
   }
   return decided(...events)
 }

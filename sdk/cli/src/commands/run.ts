@@ -23,7 +23,8 @@ const follow = async (io: Io, run: RunHandle<unknown>, signal: AbortSignal): Pro
   for await (const event of run.events({ signal })) io.err(eventLine(event))
 }
 
-const waitFor = async (io: Io, run: RunHandle<unknown>, flags: RunFlags): Promise<void> => {
+/** Waits for the end of a run and prints what it gave. */
+export const waitFor = async (io: Io, run: RunHandle<unknown>, flags: Pick<RunFlags, 'json'>): Promise<void> => {
   const ended = new AbortController()
   const following = io.interactive && !flags.json ? follow(io, run, ended.signal) : undefined
   try {

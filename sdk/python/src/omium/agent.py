@@ -74,6 +74,9 @@ class Agent(Generic[Input, Output]):
         self.id = agent_id
         self.mismatch_grace_ms = 500
         """how long code that does I/O of its own may take to ask for what the journal has next, before it is a mismatch"""
+        self.isolated = False
+        """whether each of its attempts gets a process of its own unless the worker is told otherwise: code of a framework,
+        which may hang, leak or block"""
         self._schema = schema
         self.budget_micro_credits = (
             budget_micro_credits

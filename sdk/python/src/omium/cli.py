@@ -1,5 +1,5 @@
-"""`omium worker module:attr ...` runs agents, found by name; `omium replay RUN ... --code module:attr` replays recorded runs
-against them, without a network.
+"""`omium worker module:attr team.yaml ...` runs agents, found by name or defined in files; `omium replay RUN ... --code
+module:attr` replays recorded runs against them, without a network.
 """
 
 from __future__ import annotations
@@ -9,27 +9,35 @@ import importlib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, cast
 
 from .adapters import agent_of, extra_of, forbid_telemetry
 from .agent import Agent, AnyAgent
 from .client import Client
+from .definitions import is_definition, load_definition
 from .errors import OmiumError
 from .json import dumps
 from .worker import Worker
+from .worker.code import code_of
 
 
-def load_agents(targets: Sequence[str]) -> list[AnyAgent]:
-    """The agents that the targets name: `module:attr` an agent or a list of agents, `module` all agents in it.
+def load_agents(targets: Sequence[str], allowed_tools: Sequence[str] = ()) -> list[AnyAgent]:
+    """The agents that the targets name: `module:attr` an agent or a list of agents, `module` all agents in it, `team.yaml`
+    the one that it defines.
+
+    `allowed_tools`: what definitions may use as tools besides those of the SDK.
 
     Raises OmiumError `not_found` (no such module or attribute), `agent_threw` (it can't be imported), `agent_unknown` (it
     is no agent), `settings_invalid` (two have one id).
     """
     agents: dict[str, AnyAgent] = {}
     for target in targets:
-        for found in _agents_of(target):
+        defined = is_definition(target)
+        for found in [load_definition(Path(target), allowed_tools)] if defined else _agents_of(target):
             if agents.setdefault(found.id, found) is not found:
                 raise OmiumError(
                     "settings_invalid", f'{target} has the agent "{found.id}", which another target has: rename one'
@@ -48,11 +56,10 @@ def _agents_of(target: str) -> list[AnyAgent]:
                 "not_found", f"there is no module {module_name} on the path (looked in {os.getcwd()})", cause=cause
             ) from cause
         extra = extra_of(missing)
-        hint = f"; install it with: pip install 'omium[{extra}]'" if extra else ""
-        raise OmiumError("agent_threw", f"{module_name} can't be imported: {cause}{hint}", cause=cause) from cause
+        hint = f"\ninstall it with: pip install 'omium[{extra}]'" if extra else ""
+        raise OmiumError("agent_threw", _import_failed(module_name, cause) + hint, cause=cause) from cause
     except BaseException as cause:
-        said = f"{type(cause).__name__}: {cause}"
-        raise OmiumError("agent_threw", f"{module_name} can't be imported: {said}", cause=cause) from cause
+        raise OmiumError("agent_threw", _import_failed(module_name, cause), cause=cause) from cause
     if attribute:
         value: object = module
         for part in attribute.split("."):
@@ -60,8 +67,13 @@ def _agents_of(target: str) -> list[AnyAgent]:
                 raise OmiumError("not_found", f"{module_name} has no {attribute}")
             value = getattr(value, part)
         found = _flatten([value])
-        framework_agent = None if found else agent_of(value, attribute.rsplit(".", 1)[-1])
+        try:
+            framework_agent = None if found else agent_of(value, attribute.rsplit(".", 1)[-1])
+        except ImportError as cause:
+            said = f"{target} can't be run, {cause}: install the extra of its framework, e.g. omium[langgraph]"
+            raise OmiumError("settings_invalid", said, cause=cause) from cause
         if framework_agent is not None:
+            framework_agent.isolated = True
             found = [framework_agent]
     else:
         found = _flatten(vars(module).values())
@@ -72,6 +84,17 @@ def _agents_of(target: str) -> list[AnyAgent]:
             "AutoGen, an agent, orchestration, process or kernel of Semantic Kernel, or a crew or flow of CrewAI",
         )
     return found
+
+
+def _import_failed(module_name: str, cause: BaseException) -> str:
+    """With the traceback from the user's own code on: the machinery of imports tells nothing."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(cause.__traceback__)
+        if "importlib" not in frame.filename and frame.filename != __file__
+    ]
+    said = "".join([*traceback.format_list(frames), *traceback.format_exception_only(cause)]).rstrip()
+    return f"{module_name} can't be imported:\n{said}"
 
 
 def _flatten(values: Iterable[object]) -> list[AnyAgent]:
@@ -104,10 +127,41 @@ def _worker(arguments: argparse.Namespace) -> None:
     # every request of the model's client would be a line
     logging.getLogger("httpx").setLevel(logging.WARNING)
     sys.path.insert(0, os.getcwd())
-    agents = load_agents(arguments.targets)
-    worker = Worker(agents, slots=arguments.slots)
+    agents = load_agents(arguments.targets, arguments.allow_tools)
+    code = code_of(arguments.targets)
+    worker = Worker(
+        agents,
+        slots=arguments.slots,
+        isolation=arguments.isolation,
+        memory_limit_mb=arguments.memory_limit,
+        stall_timeout=arguments.stall_timeout,
+        resident=arguments.resident,
+        code=code,
+    )
     ids = ", ".join(agent.id for agent in agents)
-    worker.run(on_ready=lambda: logging.getLogger("omium.worker").info("ready %s runs %s", worker.id, ids))
+    ready = "ready %s runs %s (code %s)"
+    worker.run(
+        attached=arguments.attached,
+        on_ready=lambda: logging.getLogger("omium.worker").info(ready, worker.id, ids, code),
+    )
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return value
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError("more than 0")
+    return value
 
 
 REPLAY_EXIT_CODES = {"same": 0, "different": 1, "mismatch": 6, "miss": 7, "error": 4}
@@ -149,9 +203,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="command")
     worker = commands.add_parser("worker", help="run agents until SIGTERM or SIGINT")
     worker.add_argument(
-        "targets", nargs="+", metavar="module:attr", help="an agent, a list of agents, or a module of them"
+        "targets",
+        nargs="+",
+        metavar="target",
+        help="module:attr (an agent, an object of a framework, a list of agents), module, or team.yaml",
     )
-    worker.add_argument("--slots", type=int, default=100, help="runs of one engine that may execute at the same time")
+    worker.add_argument(
+        "--slots", type=_positive, help="runs of one engine that may execute at the same time (100; 16 with processes)"
+    )
+    worker.add_argument(
+        "--allow-tools",
+        default=[],
+        type=_names,
+        metavar="NAME[,NAME]",
+        help="modules whose functions definitions may use as tools, and http_get",
+    )
+    worker.add_argument(
+        "--isolation",
+        choices=("auto", "process", "none"),
+        default="auto",
+        help="which attempts execute in processes of their own: those of framework objects (auto), all, or none",
+    )
+    worker.add_argument("--memory-limit", type=_positive, metavar="MIB", help="resident memory of an attempt's process")
+    worker.add_argument(
+        "--stall-timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="ends an attempt's process that asks for nothing for so long",
+    )
+    worker.add_argument(
+        "--attached", action="store_true", help="drains and ends when its standard input closes, as on SIGTERM"
+    )
+    worker.add_argument(
+        "--resident", type=_seconds, default=10.0, metavar="SECONDS", help="how long a run that waits stays in memory"
+    )
     worker.set_defaults(do=_worker)
     replay = commands.add_parser("replay", help="run recorded runs against today's code, without a network")
     replay.add_argument("runs", nargs="*", metavar="RUN", help="ids of finished runs")

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final, Literal, NotRequired, TypeAlias, TypedDict, cast
 
 from .errors import Failure, OmiumError
-from .json import JsonValue
+from .json import JsonValue, dumps
 
 PROTOCOL_VERSION: Final = 1
 SUBPROTOCOL: Final = "omium.worker.v1"
@@ -160,6 +160,37 @@ _optional: Final[dict[str, _Check]] = {
     "simulate": lambda value: isinstance(value, bool),
     "recordings": lambda value: isinstance(value, list),
 }
+
+
+_MESSAGE_LIMIT_BYTES = 24 * 1024 * 1024
+"""No message with two values of the largest size is longer; an engine hangs up on frames of 64 MiB."""
+
+
+def text_of(message: WorkerMessage) -> str:
+    """A message as it is sent.
+
+    Raises OmiumError `payload_too_large` for one that no engine would take: sent, it would end the connection, and with it
+    all runs of the worker.
+    """
+    text = dumps(message)
+    # a character takes at most four bytes
+    if len(text) * 4 > _MESSAGE_LIMIT_BYTES and len(text.encode()) > _MESSAGE_LIMIT_BYTES:
+        detail = f"a {message['type']} is too large to be sent: it has more than {_MESSAGE_LIMIT_BYTES} bytes"
+        raise OmiumError("payload_too_large", detail)
+    return text
+
+
+def refusal_of(message: WorkerMessage, error: OmiumError) -> EngineMessage | None:
+    """What an engine would answer to a request that it can't even be sent; None for what is no request."""
+    if "seq" not in message:
+        return None
+    return {
+        "type": "nack",
+        "executionId": message["executionId"],
+        "attempt": message["attempt"],
+        "seq": message["seq"],
+        "error": error.to_failure(),
+    }
 
 
 def parse_frame(text: str | bytes) -> list[EngineMessage]:

@@ -27,7 +27,7 @@ it('runs an unchanged team that survives kill -9 at every record and within its 
     seed: 20_261,
     instants: 4,
   })
-}, 180_000)
+}, 400_000)
 
 it('asks a person for an approval, whom another worker hears', async () => {
   const first = await stage.startWorker('autogen_team:reviewed')
@@ -45,4 +45,4 @@ it('asks a person for an approval, whom another worker hears', async () => {
       .map(({ content }) => content)
       .filter(Boolean),
   ).toEqual(['REJECT: longer', 'APPROVE'])
-}, 90_000)
+}, 180_000)

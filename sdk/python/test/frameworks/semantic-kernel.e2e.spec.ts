@@ -22,7 +22,7 @@ it('runs an unchanged orchestration that survives kill -9 at every record and wi
     seed: 20_262,
     instants: 3,
   })
-}, 180_000)
+}, 400_000)
 
 it('waits for what a person says, whom another worker hears, and can be cancelled while it waits', async () => {
   const first = await stage.startWorker('semantic_kernel_team:asking')
@@ -37,4 +37,4 @@ it('waits for what a person says, whom another worker hears, and can be cancelle
   expect((await run.steps()).filter(({ kind }) => kind === 'llm').length).toBe(2)
   await run.cancel('enough')
   await eventually(async () => (await run.get()).status === 'cancelled', { timeoutMs: 2000 })
-}, 90_000)
+}, 180_000)

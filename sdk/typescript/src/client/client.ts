@@ -24,6 +24,7 @@ import { type ConnectionOptions, Http } from './http.ts'
 import { pages } from './pages.ts'
 import { type Recoveries, type RecoveryPolicies, recoveriesOf, recoveryPoliciesOf } from './recoveries.ts'
 import { forkBodyOf, type Replays, type Rewinding, replaysOf, rewindReads } from './rewind.ts'
+import { type Schedules, schedulesOf, type Triggers, triggersOf, type Workflows, workflowsOf } from './workflows.ts'
 
 const newId = createIdSource(Date.now, randomBytes)
 const longPollMs = 20_000
@@ -98,6 +99,9 @@ export interface Client {
   readonly recoveryPolicies: RecoveryPolicies
   readonly checkpoints: Checkpoints
   readonly replays: Replays
+  readonly workflows: Workflows
+  readonly schedules: Schedules
+  readonly triggers: Triggers
 }
 
 /** A client of the platform. Unset options come from `OMIUM_URL` and `OMIUM_API_KEY`. */
@@ -216,6 +220,14 @@ export const omium = (options: ConnectionOptions = {}): Client => {
         limit: pageSize,
       }),
     replays: replaysOf(http, () => newId('replay')),
+    workflows: workflowsOf(
+      http,
+      { command: () => newId('command'), execution: () => newId('execution') },
+      (executionId, position, deduplicated) =>
+        handleOf(executionId, position === undefined ? undefined : { executionId, position, deduplicated }),
+    ),
+    schedules: schedulesOf(http, () => newId('command')),
+    triggers: triggersOf(http, () => newId('command')),
     agents: () => collect(pages(http, '/v1/agents', agentsPage, {})),
     recoveries: recoveriesOf(http, () => newId('command')),
     recoveryPolicies: recoveryPoliciesOf(http, () => newId('command')),

@@ -8,7 +8,8 @@ import { type RecordedRun, replayRecorded, type Verdict } from './replay.ts'
 
 const tries: string[] = []
 const tell = (message: FromChild): void => {
-  process.send?.(message)
+  // who asked may have left, and this process with it
+  process.send?.(message, undefined, undefined, () => {})
 }
 
 switchNetworkOff((what) => tries.push(what))

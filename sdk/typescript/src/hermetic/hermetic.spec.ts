@@ -92,7 +92,8 @@ describe('a recorded run against today’s code', () => {
   })
 })
 
-describe('the process of a replay', () => {
+// each case starts processes, which takes its time on a busy machine
+describe('the process of a replay', { timeout: 60_000 }, () => {
   let folder: string
   beforeAll(() => {
     folder = mkdtempSync(join(tmpdir(), 'omium-hermetic-'))

@@ -201,7 +201,7 @@ export const createContext = (run: CallHost): Context => {
       options: given as JsonValue,
       ...(options.id !== undefined && { id: options.id }),
     }
-    return open('call', 'child', agentId, options.key, request, (path) => ({
+    return open('call', 'child', options.name ?? agentId, options.key, request, (path) => ({
       type: 'child_start',
       childId: options.id ?? childIdOf(run.executionId, path),
       agentId,
@@ -222,13 +222,21 @@ export const createContext = (run: CallHost): Context => {
     call: call as Context['call'],
     async sleep(duration: Duration, options = {}) {
       const durationMs = durationToMs(duration)
-      await open('sleep', 'timer', 'sleep', options.key, { durationMs }, () => ({ type: 'timer_start', durationMs }))
+      await open('sleep', 'timer', options.name ?? 'sleep', options.key, { durationMs }, () => ({
+        type: 'timer_start',
+        durationMs,
+      }))
     },
     waitFor: (async (signal: string, options: Parameters<Context['waitFor']>[1] = {}) => {
-      const { timeoutMs, schema, key } = options as { timeoutMs?: number; schema?: z.ZodType; key?: Key }
-      const label = key === undefined ? signal : `${signal}:${key}`
+      const { timeoutMs, schema, key, name } = options as {
+        timeoutMs?: number
+        schema?: z.ZodType
+        key?: Key
+        name?: string
+      }
+      const label = name !== undefined ? key : key === undefined ? signal : `${signal}:${key}`
       const request = { name: signal, timeoutMs: timeoutMs ?? null }
-      const answered = (await open('waitFor', 'wait', 'wait', label, request, () => ({
+      const answered = (await open('waitFor', 'wait', name ?? 'wait', label, request, () => ({
         type: 'wait_start',
         name: signal,
         ...(timeoutMs !== undefined && { timeoutMs }),
@@ -241,10 +249,10 @@ export const createContext = (run: CallHost): Context => {
         throw new OmiumError('input_invalid', `the signal "${signal}" does not fit: ${issuesOf(parsed.error)}`)
       return parsed.data
     }) as Context['waitFor'],
-    async approve(title, { details, timeoutMs, key } = {}) {
+    async approve(title, { details, timeoutMs, key, name = 'approve' } = {}) {
       const plain = details === undefined ? undefined : toPlainJson(details, `the details of approval "${title}"`)
       const request = { title, details: plain ?? null, timeoutMs: timeoutMs ?? null }
-      return (await open('approve', 'approval', 'approve', key, request, () => ({
+      return (await open('approve', 'approval', name, key, request, () => ({
         type: 'approval_request',
         title,
         ...(plain !== undefined && { details: plain }),
@@ -272,8 +280,8 @@ const createLlm = (run: CallHost, scope: PathScope): LlmContext => {
   const chatIn = async (within: PathScope, request: ChatRequest, options: ChatOptions): Promise<ChatResult> => {
     refuseInsideStep('llm.chat')
     const { prices, complete } = run.port.llm
-    const path = within.next('chat', options.key)
-    const { stream } = options
+    const { stream, name = 'chat' } = options
+    const path = within.next(name, options.key)
     // a copy: user code may go on building its list of messages while this request waits or is tried again
     const recorded = toPlainJson(request, 'the request to the model') as unknown as ChatRequest
     const show = (text: string) => {
@@ -298,7 +306,7 @@ const createLlm = (run: CallHost, scope: PathScope): LlmContext => {
       ...(options.timeoutMs !== undefined && { timeoutMs: options.timeoutMs }),
     }
     const underBudget = run.budgetMicroCredits !== undefined
-    return (await askStep(run, path, 'chat', fn, stepOptions, {
+    return (await askStep(run, path, name, fn, stepOptions, {
       kind: 'llm',
       baseRetry: llmRetry,
       // a completion lost with its worker may have cost money, but has no effect to protect: it is asked for again

@@ -24,7 +24,7 @@ from ..errors import OmiumError
 from ..json import JsonValue, dumps, plain_json
 from ..llm.context import LLM_RETRY
 from ..llm.model import Completion, Usage
-from ..llm.openai import StreamedAnswer, idempotency_header, refusal
+from ..llm.openai import BoundedAnswer, StreamedAnswer, idempotency_header, refusal
 from ..llm.overrides import overridden
 from ..llm.prices import usage_of, worst_case_micro_credits
 from ..replay.run import Run
@@ -36,6 +36,7 @@ _PATHS = ("/chat/completions", "/responses", "/embeddings")
 _VOLATILE = ("user", "metadata", "stream_options", "store", "prompt_cache_key", "safety_identifier")
 
 _Namer = Callable[[str], str]
+_Show = Callable[[str], None]
 _state: dict[str, Any] = {}
 _refused: WeakKeyDictionary[Run, OmiumError] = WeakKeyDictionary()
 
@@ -64,11 +65,14 @@ async def _handle_async(self: httpx.AsyncHTTPTransport, request: httpx.Request) 
     body = await request.aread()
     outgoing = _as_sent(run, request, body)
 
-    async def send() -> tuple[httpx.Response, bytes]:
+    async def send(show: _Show) -> tuple[httpx.Response, bytes]:
         outgoing.headers.update(idempotency_header())
         response = cast(httpx.Response, await _state["async"](self, outgoing))
+        incoming = _Incoming(response, show)
         try:
-            return response, await response.aread()
+            async for part in response.aiter_bytes():
+                incoming.feed(part)
+            return response, incoming.content
         finally:
             await response.aclose()
 
@@ -83,11 +87,14 @@ def _handle_sync(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Res
     body = request.read()
     outgoing = _as_sent(run, request, body)
 
-    def send() -> tuple[httpx.Response, bytes]:
+    def send(show: _Show) -> tuple[httpx.Response, bytes]:
         outgoing.headers.update(idempotency_header())
         response = cast(httpx.Response, _state["sync"](self, outgoing))
+        incoming = _Incoming(response, show)
         try:
-            return response, response.read()
+            for part in response.iter_bytes():
+                incoming.feed(part)
+            return response, incoming.content
         finally:
             response.close()
 
@@ -117,14 +124,14 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
 
     async def fn_async(info: StepInfo) -> JsonValue:
         try:
-            response, content = await send()
+            response, content = await send(info.show)
         except httpx.TransportError as cause:
             raise _unreachable(request, cause) from cause
         return record(info, response, content)
 
     def fn_sync(info: StepInfo) -> JsonValue:
         try:
-            response, content = send()
+            response, content = send(info.show)
         except httpx.TransportError as cause:
             raise _unreachable(request, cause) from cause
         return record(info, response, content)
@@ -158,6 +165,43 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
         return httpx.Response(200, headers=headers, content=shown.encode(), request=request)
     headers = {"content-type": "application/json"}
     return httpx.Response(200, headers=headers, content=dumps(recorded["answer"]), request=request)
+
+
+class _Incoming:
+    """An answer as it comes in: shown while it is streamed, bounded in any case."""
+
+    def __init__(self, response: httpx.Response, show: _Show) -> None:
+        self._answer = BoundedAnswer()
+        self._show = show
+        self._streamed = response.is_success and "event-stream" in response.headers.get("content-type", "")
+        self._partial = b""
+
+    def feed(self, part: bytes) -> None:
+        self._answer.feed(part)
+        if not self._streamed:
+            return
+        *lines, self._partial = (self._partial + part).split(b"\n")
+        text = "".join(_text_in(line) for line in lines)
+        if text:
+            self._show(text)
+
+    @property
+    def content(self) -> bytes:
+        return self._answer.content
+
+
+def _text_in(line: bytes) -> str:
+    """What a line of a stream adds to the text of the answer."""
+    if not line.startswith(b"data:"):
+        return ""
+    try:
+        event: Any = json.loads(line[5:])
+        if event.get("type") == "response.output_text.delta":
+            return str(event.get("delta") or "")
+        return str(event["choices"][0]["delta"].get("content") or "")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        # what can't be read is judged when the answer is whole
+        return ""
 
 
 def _name_of(model: str) -> str:

@@ -146,6 +146,27 @@ class Api:
             body["options"] = options.wire()
         return cast(WriteReceipt, (yield from self.json(HttpRequest("POST", "/v1/executions", True, body))))
 
+    def run_workflow(
+        self, workflow_id: str, parameters: object, run_id: str | None, version: int | None
+    ) -> Flow[tuple[str, WriteReceipt | None]]:
+        """The execution that runs a published workflow, and the receipt of its start when that was just made."""
+        body: dict[str, JsonValue] = {
+            "parameters": plain_json({} if parameters is None else parameters, "the parameters"),
+            "id": run_id or new_id("exe"),
+        }
+        if version is not None:
+            body["version"] = version
+        path = f"/v1/workflows/{quote(workflow_id, safe='')}/runs"
+        answer = cast(dict[str, Any], (yield from self.json(HttpRequest("POST", path, True, body))))
+        execution_id, position = answer["executionId"], answer.get("executionPosition")
+        if position is None:
+            return execution_id, None
+        return execution_id, {
+            "executionId": execution_id,
+            "position": position,
+            "deduplicated": answer["deduplicated"],
+        }
+
     def result(self, execution_id: str, position: str | None, timeout_s: float | None) -> Flow[JsonValue]:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:

@@ -172,6 +172,14 @@ class AsyncClient:
         receipt = await self.drive(self.api.start(agent_id, input, id, options))
         return AsyncRun(self, receipt["executionId"], receipt)
 
+    async def run_workflow(
+        self, workflow_id: str, parameters: object = None, *, id: str | None = None, version: int | None = None
+    ) -> AsyncRun[JsonValue]:
+        """Runs a workflow. Twice with one id and equal parameters gives one run; the newest published version runs
+        unless one is named."""
+        execution_id, receipt = await self.drive(self.api.run_workflow(workflow_id, parameters, id, version))
+        return AsyncRun(self, execution_id, receipt)
+
     def handle(self, id: str) -> AsyncRun[Any]:
         """The handle of an execution that exists; asks nothing."""
         return AsyncRun(self, id)

@@ -171,6 +171,14 @@ class Client:
         receipt = self.drive(self.api.start(agent_id, input, id, options))
         return Run(self, receipt["executionId"], receipt)
 
+    def run_workflow(
+        self, workflow_id: str, parameters: object = None, *, id: str | None = None, version: int | None = None
+    ) -> Run[JsonValue]:
+        """Runs a workflow. Twice with one id and equal parameters gives one run; the newest published version runs
+        unless one is named."""
+        execution_id, receipt = self.drive(self.api.run_workflow(workflow_id, parameters, id, version))
+        return Run(self, execution_id, receipt)
+
     def handle(self, id: str) -> Run[Any]:
         """The handle of an execution that exists; asks nothing."""
         return Run(self, id)

@@ -116,14 +116,12 @@ class LlmContext:
         recorded = plain_json(request, "the request to the model")
         asked = cast(ChatRequest, recorded)
 
-        def show(text: str) -> None:
-            if run.closed:
-                return
-            run.port.send({"type": "delta", **run.ids, "path": path, "text": text})
-            if callable(stream):
-                stream(text)
-
         async def complete(info: StepInfo) -> ChatResult:
+            def show(text: str) -> None:
+                info.show(text)
+                if callable(stream) and not info.cancelled:
+                    stream(text)
+
             completion = await llm.complete(overridden(asked, run.overrides), show if stream else None)
             usage = usage_of(llm.prices, completion)
             info.report_usage(usage)

@@ -16,6 +16,9 @@ from ..replay.step_call import current_step
 from ..sse import parse_events
 from .model import AssistantMessage, ChatRequest, Completion
 
+ANSWER_LIMIT_BYTES = 10 * 1024 * 1024
+"""Of one answer, with all that a stream adds to it: more could not be recorded."""
+
 _TIMEOUT = httpx.Timeout(600, connect=10)
 
 
@@ -87,6 +90,28 @@ def refusal(response: httpx.Response, body: str) -> OmiumError:
     if code in ("content_filter", "content_policy_violation"):
         return OmiumError("model_content_filter", detail)
     return OmiumError("invalid_request", detail)
+
+
+class BoundedAnswer:
+    """An answer as it comes in. Raises OmiumError `model_malformed` when it gets longer than any that can be recorded."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, part: bytes) -> None:
+        self._size += len(part)
+        if self._size > ANSWER_LIMIT_BYTES:
+            limit = ANSWER_LIMIT_BYTES // (1024 * 1024)
+            detail = (
+                f"the model provider sent more than {limit} MiB as one answer: set max_tokens, or give the model an end"
+            )
+            raise OmiumError("model_malformed", detail, retryable=False)
+        self._parts.append(part)
+
+    @property
+    def content(self) -> bytes:
+        return b"".join(self._parts)
 
 
 def completion_of(answer: dict[str, Any], request: ChatRequest) -> Completion:
@@ -185,10 +210,10 @@ class OpenAiCompatible:
             headers = {**self._headers, **idempotency_header()}
             async with self._client.stream("POST", self._url, content=dumps(body), headers=headers) as response:
                 if not response.is_success:
-                    raise refusal(response, (await response.aread()).decode("utf-8", "replace"))
+                    raise refusal(response, (await _read_whole(response)).decode("utf-8", "replace"))
                 if on_delta is not None and "event-stream" in response.headers.get("content-type", ""):
                     return completion_of(await _read_stream(response.aiter_lines(), on_delta), request)
-                completion = completion_of(json.loads(await response.aread()), request)
+                completion = completion_of(json.loads(await _read_whole(response)), request)
         except OmiumError:
             raise
         except httpx.TransportError as cause:
@@ -209,8 +234,17 @@ class OpenAiCompatible:
             await self._client.aclose()
 
 
+async def _read_whole(response: httpx.Response) -> bytes:
+    answer = BoundedAnswer()
+    async for part in response.aiter_bytes():
+        answer.feed(part)
+    return answer.content
+
+
 async def _read_stream(lines: AsyncIterator[str], on_delta: Callable[[str], None]) -> dict[str, Any]:
     streamed = StreamedAnswer()
+    bound = BoundedAnswer()
     async for event in parse_events(lines):
+        bound.feed(event.data.encode("utf-8", "replace"))
         streamed.feed(event.data, on_delta)
     return streamed.answer()

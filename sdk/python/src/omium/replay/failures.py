@@ -16,7 +16,7 @@ def _name_of(error: BaseException | None) -> str | None:
 
 def forbids_retry(error: BaseException, non_retryable: Collection[str] = ()) -> bool:
     """Whether a policy forbids another try: by `NonRetryableError`, or its `code`, class name or cause's class name."""
-    if isinstance(error, NonRetryableError):
+    if isinstance(error, (NonRetryableError, MemoryError)):
         return True
     if isinstance(error, OmiumError) and not error.retryable:
         return True
@@ -36,6 +36,9 @@ def failure_of(
         own["retryable"] = own["retryable"] and retryable
         return own
     cause = cause_of(error)
+    if isinstance(error, MemoryError):
+        said = f"{what} asked for more memory than its process may have"
+        return {"code": "memory_exceeded", "detail": said, "retryable": False, "cause": cause}
     failure: Failure = {
         "code": code,
         "detail": clip(f"{what} threw {cause['name']}: {cause['message']}", DETAIL_LIMIT),

@@ -41,6 +41,10 @@ EndReason: TypeAlias = Literal[
 ]
 
 
+_MOST_RERUNS = 1000
+"""As many failed steps as a `fail` may name."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Settlement:
     path: str
@@ -112,6 +116,8 @@ class Run:
         self._seq = 0
         # which call gave user code an error, to name it when the error ends the run; errors are kept alive by their id's owner
         self._origins: dict[int, tuple[BaseException, str]] = {}
+        # steps that failed since user code last asked for anything: no record depends on them
+        self._unanswered_failures: list[str] = []
         self._code_ended = False
         self._draining = False
         self._cancel_grace: Callable[[], None] | None = None
@@ -226,6 +232,7 @@ class Run:
         """
         if self.closed:
             raise asyncio.CancelledError(f"attempt {self.attempt} of {self.execution_id} is over")
+        self._unanswered_failures.clear()
         self._calls[call.path] = call
         entry = self._recorded.get(call.path)
         offer = self._offered.pop(call.path, None)
@@ -362,6 +369,7 @@ class Run:
         # user code may have stopped waiting for it: a task of a group that failed, a wait_for
         if not call.future.done():
             if settlement.failure is not None:
+                self._unanswered_failures.append(call.path)
                 error = OmiumError.from_failure(settlement.failure)
                 self._origins[id(error)] = (error, call.path)
                 call.future.set_exception(error)
@@ -520,7 +528,8 @@ class Run:
         if origin is not None:
             data = failure.get("data")
             failure["data"] = {**(data if isinstance(data, dict) else {}), "stepPath": origin[1]}
-        self._conclude("failed", {"type": "fail", "error": failure})
+        rerun = self._unanswered_failures[-_MOST_RERUNS:]
+        self._conclude("failed", {"type": "fail", "error": failure, "rerun": rerun})
 
     def _conclude(self, reason: Literal["completed", "failed"], message: WorkerMessage) -> None:
         self._code_ended = True

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import os
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 MARKER_DELAY_MS = 100
 """A step that runs for longer is marked as started, once a try."""
+
+_DELTA_LIMIT = 64 * 1024
+"""Characters of one message of live output."""
 
 _OWN_FAULT = ("payload_too_large", "output_invalid", "budget_exceeded", "invalid_request")
 """Refusals of a result that the step itself is to blame for: they become its recorded failure."""
@@ -80,6 +84,10 @@ class StepInfo:
     def cancelled(self) -> bool:
         """The step timed out, or the attempt ended: nothing it returns counts. Async functions are cancelled besides."""
         return not self._step.is_running(self._try_number)
+
+    def show(self, text: str) -> None:
+        """Shows live output to whoever watches the run; it is never recorded. Safe to call from any thread."""
+        self._step.show(self._try_number, text)
 
     def report_usage(self, usage: Usage) -> None:
         """Records what this try cost in the event of its result."""
@@ -198,6 +206,26 @@ class StepCall(Call):
         """Whether what that try returns still counts. Safe to ask from any thread."""
         return self._phase == "running" and self._tries == try_number and not self.run.closed
 
+    def show(self, try_number: int, text: str) -> None:
+        """Live output of that try. Safe to call from any thread."""
+        loop = self.run.port.loop
+        try:
+            here = asyncio.get_running_loop() is loop
+        except RuntimeError:
+            here = False
+        if here:
+            self._show(try_number, text)
+        else:
+            # comes before the result of the try, which takes the same way
+            loop.call_soon_threadsafe(self._show, try_number, text, context=contextvars.Context())
+
+    def _show(self, try_number: int, text: str) -> None:
+        if not self.is_running(try_number):
+            return
+        for start in range(0, len(text), _DELTA_LIMIT):
+            part = text[start : start + _DELTA_LIMIT]
+            self.run.port.send({"type": "delta", **self.run.ids, "path": self.path, "text": part})
+
     def abort(self, why: str) -> None:
         """The attempt is over."""
         self._unwatch()
@@ -245,7 +273,11 @@ class StepCall(Call):
         _current_info.set(info)
         args = (info,) if takes_info(fn) else ()
         if _is_async(fn):
-            return await fn(*args)
+            owner = os.getpid()
+            try:
+                return await fn(*args)
+            finally:
+                _leave_if_forked(owner)
         # whatever is not async may block: not the loop, on which heartbeats of user code and other runs depend
         context = contextvars.copy_context()
         loop = self.run.port.loop
@@ -430,7 +462,14 @@ class _StepStopped(Exception):
     """`StopIteration` can't travel through a future."""
 
 
+def _leave_if_forked(owner: int) -> None:
+    """A process that the step's function forked ends when it comes back: the run goes on in the one that it began in."""
+    if os.getpid() != owner:
+        os._exit(0)
+
+
 def _guarded(fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    owner = os.getpid()
     try:
         return fn(*args)
     except StopIteration as error:
@@ -438,6 +477,8 @@ def _guarded(fn: Callable[..., Any], args: tuple[Any, ...]) -> Any:
     except (SystemExit, KeyboardInterrupt) as error:
         # a thread's exit would be swallowed or end the process: it is the step's failure
         raise RuntimeError(f"the step's function raised {type(error).__name__}({error})") from error
+    finally:
+        _leave_if_forked(owner)
 
 
 def _delayed_by(retry: RetryPolicy, error: BaseException) -> RetryPolicy:

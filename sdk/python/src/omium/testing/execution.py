@@ -175,7 +175,7 @@ class TestExecution:
             case "complete":
                 self._end("completed", Outcome("completed", output=message["output"]))
             case "fail":
-                self._failed(message["error"])
+                self._failed(message["error"], message.get("rerun", []))
             case "abandon":
                 error = OmiumError("worker_lost", message["detail"]).to_failure()
                 self._end("failed", Outcome("failed", error=error))
@@ -341,7 +341,16 @@ class TestExecution:
         else:
             go_on()
 
-    def _failed(self, error: Failure) -> None:
+    def _forget(self, path: str) -> None:
+        """A failed step that another attempt is to run anew; opened calls keep their failure."""
+        for index, entry in enumerate(self._settled):
+            if entry["path"] == path and entry["status"] == "failed":
+                if entry["kind"] in ("step", "llm", "tool", "value"):
+                    del self._settled[index]
+                    del self._known[path]
+                return
+
+    def _failed(self, error: Failure, rerun: list[str]) -> None:
         defaults = cast("dict[str, Any]", self.agent.definition.get("defaults") or {})
         retry = cast(RetryPolicy, defaults.get("retry") or no_retry)
         self._failed_attempts += 1
@@ -349,6 +358,8 @@ class TestExecution:
             self._end("failed", Outcome("failed", error=error))
             return
         self.attempts[-1].ended = "failed"
+        for path in rerun:
+            self._forget(path)
         self._host.stop_attempt(self)
         clock = self._host.clock
         clock.at(clock.now() + _delay_of(retry, self._failed_attempts), self.begin)

@@ -15,7 +15,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, cast
 
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import ClientConnection, connect
@@ -23,8 +23,8 @@ from websockets.typing import Subprotocol
 
 from ..errors import Failure, OmiumError
 from ..json import dumps
-from ..protocol import SUBPROTOCOL, EngineMessage, WorkerMessage, parse_frame
-from ..replay.run import Run
+from ..protocol import SUBPROTOCOL, EngineMessage, WorkerMessage, parse_frame, refusal_of, text_of
+from .hosted_run import HostedRun
 
 _HANDSHAKE_TIMEOUT_S = 5.0
 _MAX_PAYLOAD_BYTES = 64 * 1024 * 1024
@@ -40,7 +40,7 @@ class ConnectionEvents(Protocol):
     """Called on the loop."""
 
     def welcomed(self, endpoint: str) -> None: ...
-    def assigned(self, assign: EngineMessage, connection: EngineConnection) -> Run | None:
+    def assigned(self, assign: EngineMessage, connection: EngineConnection) -> HostedRun | None:
         """Gives the run that is to execute the assignment, not begun."""
         ...
 
@@ -63,7 +63,7 @@ class EngineConnection:
         log: logging.Logger,
     ) -> None:
         self.endpoint = endpoint
-        self.runs: dict[str, Run] = {}
+        self.runs: dict[str, HostedRun] = {}
         self.drained = False
         self._events = events
         self._loop = loop
@@ -78,8 +78,19 @@ class EngineConnection:
         self._reader.start()
 
     def send(self, message: WorkerMessage) -> None:
-        """Hands a message to the writer; those of one moment share a frame."""
-        self._outbox.put(dumps(message))
+        """Hands a message to the writer; those of one moment share a frame. One that is too large is refused here."""
+        try:
+            text = text_of(message)
+        except OmiumError as error:
+            answer = refusal_of(message, error)
+            if answer is not None:
+                self._loop.call_soon(self._received, [answer], context=self._context)
+            return
+        self._outbox.put(text)
+
+    def send_text(self, text: str) -> None:
+        """Hands over a message that is written already."""
+        self._outbox.put(text)
 
     def close(self) -> None:
         """Sends what waits, then closes."""
@@ -108,7 +119,7 @@ class EngineConnection:
                 user_agent_header=None,
                 proxy=None,
             ) as socket:
-                self._serve(socket)
+                self._serve(cast(ClientConnection, socket))
         except OmiumError as error:
             self._log.error("leaving the engine at %s: %s", self.endpoint, error)
         except (OSError, WebSocketException) as error:

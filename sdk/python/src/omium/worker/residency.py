@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import time
 
-from ..replay.run import Run
+from .hosted_run import HostedRun
 
 _CHECK_EVERY_S = 0.25
 
@@ -18,11 +18,11 @@ class Residency:
         self._loop = loop
         self._resident_s = resident_s
         self._max_resident = max_resident
-        self._since: dict[Run, float] = {}
+        self._since: dict[HostedRun, float] = {}
         self._context = contextvars.Context()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, run: Run) -> None:
+    def add(self, run: HostedRun) -> None:
         """The run waits as of now."""
         self._since.pop(run, None)
         self._since[run] = time.monotonic()
@@ -31,7 +31,7 @@ class Residency:
         if self._timer is None:
             self._arm()
 
-    def remove(self, run: Run) -> None:
+    def remove(self, run: HostedRun) -> None:
         self._since.pop(run, None)
 
     def close(self) -> None:
@@ -57,7 +57,7 @@ class Residency:
         if self._since:
             self._arm()
 
-    def _send(self, run: Run) -> None:
+    def _send(self, run: HostedRun) -> None:
         self._since.pop(run, None)
         if run.waiting:
             run.suspend("waiting")

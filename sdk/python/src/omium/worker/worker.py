@@ -4,6 +4,7 @@
    makes; nothing else touches them.
 2. It asks the gateway where the engines are, connects to each, and comes back when a connection breaks.
 3. On SIGTERM and SIGINT (under `run`) it drains: no new runs, running steps come to their record, every run is handed on.
+4. Attempts of isolated agents (under `run`) execute in processes of their own; none of their code runs in this one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import time
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, cast
 
 from ..agent import RUNTIME, AnyAgent
 from ..client.api import HttpRequest
@@ -29,6 +30,8 @@ from ..client.asynchronous import AsyncClient
 from ..client.checkpoints import NewCheckpoint
 from ..errors import Failure, OmiumError
 from ..ids import new_id
+from ..isolation import IsolatedRun, Limits, Nursery
+from ..isolation.attempt import AttemptSettings, run_attempt
 from ..llm.model import Complete, LlmSettings, PriceTable
 from ..llm.openai import OpenAiCompatible
 from ..llm.prices import default_prices
@@ -38,21 +41,32 @@ from ..replay.port import Turns
 from ..replay.run import Run
 from ..settings import connection
 from .engine_connection import EngineConnection
+from .hosted_run import HostedRun
+from .isolated_runs import IsolatedRuns
 from .residency import Residency
 from .state_keeper import StateKeeper
 
 _REFRESH_EVERY_S = 3.0
 _RECONNECT_BASE_S = 0.05
 _RECONNECT_MAX_S = 2.0
+_SLOTS = 100
+_SLOTS_OF_PROCESSES = 16
+"""A process takes 50 to 110 MB of its own where a framework is in it."""
 _T = TypeVar("_T")
+
+Isolation: TypeAlias = Literal["auto", "process", "none"]
 
 
 class Worker:
     """A worker of the platform. Unset options come from `OMIUM_URL`, `OMIUM_API_KEY`, `OPENAI_BASE_URL`, `OPENAI_API_KEY`.
 
-    `slots`: runs of one engine process that may execute user code at the same time.
+    `slots`: runs of one engine process that may execute user code at the same time: 100, or 16 where runs get processes.
+    `isolation`: `process` executes every attempt in a process of its own, `none` all of them in this one; `auto` isolates
+    the objects of frameworks. Only `run` isolates, since it is called in a process's main thread before there are others.
+    `memory_limit_mb`, `stall_timeout`: of one attempt's process, MiB and seconds; see `isolation.Limits`.
     `threads`: step functions that are not async and may run at the same time.
     `resident`: how long a run that waits stays in memory, seconds; `max_resident`: how many may.
+    `code`: what version of the agents this is; shown with every attempt, so that workers that differ can be told apart.
     `drain_timeout`: how long running steps may take to end when the worker drains, seconds.
     Raises OmiumError `settings_invalid`.
     """
@@ -63,13 +77,17 @@ class Worker:
         *,
         url: str | None = None,
         api_key: str | None = None,
-        slots: int = 100,
+        slots: int | None = None,
         threads: int = 64,
         complete: Complete | None = None,
         prices: PriceTable = default_prices,
         resident: float = 10.0,
         max_resident: int = 10_000,
         drain_timeout: float = 30.0,
+        isolation: Isolation = "auto",
+        memory_limit_mb: int | None = None,
+        stall_timeout: float | None = None,
+        code: str | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
         self.id = f"{new_id('wrk')}@{socket.gethostname()}"[:200]
@@ -77,7 +95,13 @@ class Worker:
         self._agents = {agent.id: agent for agent in agents}
         if len(self._agents) != len(agents):
             raise OmiumError("settings_invalid", "two agents of the worker have the same id")
-        self._slots = slots
+        self._isolated = frozenset(
+            agent.id for agent in agents if isolation == "process" or (isolation == "auto" and agent.isolated)
+        )
+        self._must_isolate = isolation == "process"
+        self._limits = Limits(memory_limit_mb, stall_timeout)
+        self._runtime = RUNTIME if code is None else f"{RUNTIME}, code {code}"[:200]
+        self._slots = slots or (_SLOTS_OF_PROCESSES if self._isolated else _SLOTS)
         self._threads = threads
         self._complete = complete
         self._prices = prices
@@ -93,17 +117,33 @@ class Worker:
         """Runs that this process holds now."""
         return self._host.runs if self._host else 0
 
-    def run(self, *, on_ready: Callable[[], None] | None = None) -> None:
+    def run(self, *, on_ready: Callable[[], None] | None = None, attached: bool = False) -> None:
         """Runs until SIGTERM or SIGINT, drains, and ends the process as the signal would have.
 
+        `attached`: the end of standard input, a pipe, counts as SIGTERM: whoever started the worker is gone.
         `on_ready` is called when the first engine has welcomed the worker.
-        Raises OmiumError when the worker is refused for good. Must be called in the main thread.
+        Raises OmiumError when the worker is refused for good, or can make no more processes for its runs. Must be called
+        in the main thread, before other threads are started.
         """
         caught: list[signal.Signals] = []
+        died: list[OmiumError] = []
+        nursery = self._make_nursery()
 
         async def main() -> None:
             host = self._make_host()
             ended = asyncio.Event()
+
+            def zygote_died() -> None:
+                died.append(
+                    OmiumError("unavailable", "the process that runs are forked from died: start the worker anew")
+                )
+                ended.set()
+
+            if nursery is not None:
+                nursery.attach(host.loop, zygote_died)
+                host.isolate(
+                    IsolatedRuns(nursery, self._isolated, self._limits, host.loop, self._resident, self._slots)
+                )
 
             def on_signal(received: signal.Signals) -> None:
                 caught.append(received)
@@ -115,6 +155,8 @@ class Worker:
 
             for one in (signal.SIGTERM, signal.SIGINT):
                 host.loop.add_signal_handler(one, on_signal, one)
+            if attached:
+                host.loop.add_reader(0, _when_closed(0, host.loop, on_signal))
             try:
                 starting = asyncio.ensure_future(host.start())
                 ending = asyncio.ensure_future(ended.wait())
@@ -132,18 +174,23 @@ class Worker:
 
         with asyncio.Runner(loop_factory=StillLoop) as runner:
             runner.run(main())
+        if died:
+            raise died[0]
         if caught:
             # threads of steps that hang must not keep the process: it ends by the signal
             signal.signal(caught[0], signal.SIG_DFL)
             os.kill(os.getpid(), caught[0])
 
     async def start(self) -> None:
-        """Starts on a loop in a thread of its own. Returns when the first engine has welcomed the worker.
+        """Starts on a loop in a thread of its own, with all runs in this process. Returns when the first engine has welcomed
+        the worker.
 
-        Raises OmiumError when it is refused for good.
+        Raises OmiumError when it is refused for good; `settings_invalid` when every run is to have a process.
         """
         if self._host is not None:
             raise OmiumError("settings_invalid", "a worker starts once")
+        if self._must_isolate:
+            raise OmiumError("settings_invalid", "processes can't be forked soundly beside threads: use Worker.run()")
         ready = threading.Event()
 
         def main() -> None:
@@ -176,17 +223,33 @@ class Worker:
         host.loop.call_soon_threadsafe(host.loop.stop)
         await asyncio.to_thread(thread.join)
 
-    def _make_host(self) -> _Host:
+    def _llm(self) -> LlmSettings:
         complete = self._complete or OpenAiCompatible(
             os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1", os.environ.get("OPENAI_API_KEY")
         )
+        return LlmSettings(complete, self._prices)
+
+    def _make_nursery(self) -> Nursery | None:
+        if not self._isolated:
+            if self._limits != Limits():
+                self._log.warning("limits of memory and stalls have no effect: no run has a process of its own")
+            return None
+        settings = AttemptSettings(self._agents, self._llm, self._threads, self._limits.memory_mb, self._log)
+
+        def begin(channel: socket.socket, output: int) -> NoReturn:
+            run_attempt(settings, channel, output)
+
+        return Nursery(begin, self._log)
+
+    def _make_host(self) -> _Host:
         host = _Host(
             worker_id=self.id,
+            runtime=self._runtime,
             agents=self._agents,
             client=AsyncClient(url=self._connection.url, api_key=self._connection.api_key),
             slots=self._slots,
             threads=self._threads,
-            llm=LlmSettings(complete, self._prices),
+            llm=self._llm(),
             resident_s=self._resident,
             max_resident=self._max_resident,
             drain_timeout_s=self._drain_timeout,
@@ -202,6 +265,17 @@ class Worker:
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(do(host), host.loop))
 
 
+def _when_closed(
+    descriptor: int, loop: asyncio.AbstractEventLoop, on_signal: Callable[[signal.Signals], None]
+) -> Callable[[], None]:
+    def look() -> None:
+        if not os.read(descriptor, 4096):
+            loop.remove_reader(descriptor)
+            on_signal(signal.SIGTERM)
+
+    return look
+
+
 class _Host:
     """The worker's inside, on its loop."""
 
@@ -209,6 +283,7 @@ class _Host:
         self,
         *,
         worker_id: str,
+        runtime: str,
         agents: dict[str, AnyAgent],
         client: AsyncClient,
         slots: int,
@@ -229,6 +304,7 @@ class _Host:
         self.residency = Residency(self.loop, resident_s, max_resident)
         self.states = StateKeeper(client, log)
         self._worker_id = worker_id
+        self._runtime = runtime
         self._agents = agents
         self._client = client
         self._slots = slots
@@ -241,10 +317,20 @@ class _Host:
         self._refresher: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._state = "new"
+        self._isolated: IsolatedRuns | None = None
 
     @property
     def runs(self) -> int:
         return sum(len(connection.runs) for connection in list(self._connections.values()))
+
+    def isolate(self, isolated: IsolatedRuns) -> None:
+        """Some agents' runs get processes."""
+        self._isolated = isolated
+
+    def residency_of(self, run: HostedRun) -> Residency:
+        return (
+            self._isolated.residency if self._isolated is not None and isinstance(run, IsolatedRun) else self.residency
+        )
 
     async def start(self) -> None:
         self._state = "running"
@@ -288,6 +374,8 @@ class _Host:
             await asyncio.sleep(0.005)
         for connection_ in list(self._connections.values()):
             connection_.terminate()
+        if self._isolated is not None:
+            self._isolated.close()
         await self.states.close()
         await self._client.close()
         if isinstance(self.llm.complete, OpenAiCompatible):
@@ -325,8 +413,8 @@ class _Host:
             "protocol": PROTOCOL_VERSION,
             "token": self._token,
             "workerId": self._worker_id,
-            "runtime": RUNTIME,
-            "agents": [agent.definition for agent in self._agents.values()],
+            "runtime": self._runtime,
+            "agents": [{**agent.definition, "runtime": self._runtime} for agent in self._agents.values()],
             "slots": self._slots,
         }
         self._connections[endpoint] = EngineConnection(endpoint, hello, self, self.loop, self.log)
@@ -345,9 +433,14 @@ class _Host:
         if not self._ready.done():
             self._ready.set_result(None)
 
-    def assigned(self, assign: EngineMessage, connection: EngineConnection) -> Run | None:
+    def assigned(self, assign: EngineMessage, connection: EngineConnection) -> HostedRun | None:
         agent = self._agents.get(assign.get("agentId", ""))
-        return Run(assign, agent, _Port(self, connection)) if agent is not None else None
+        if agent is None:
+            return None
+        port = _Port(self, connection)
+        if self._isolated is not None and agent.id in self._isolated.agents:
+            return self._isolated.run(assign, port)
+        return Run(assign, agent, port)
 
     def refused(self, endpoint: str, error: Failure) -> None:
         self.log.error("the engine at %s refused this worker: %s: %s", endpoint, error["code"], error["detail"])
@@ -382,16 +475,19 @@ class _Port:
     def send(self, message: WorkerMessage) -> None:
         self._connection.send(message)
 
+    def send_text(self, text: str) -> None:
+        self._connection.send_text(text)
+
     def schedule(self, run: Run) -> None:
         self._host.turns.schedule(run)
 
-    def finished(self, run: Run) -> None:
+    def finished(self, run: HostedRun) -> None:
         if self._connection.runs.get(run.execution_id) is run:
             del self._connection.runs[run.execution_id]
-        self._host.residency.remove(run)
+        self._host.residency_of(run).remove(run)
 
-    def waiting(self, run: Run) -> None:
-        self._host.residency.add(run)
+    def waiting(self, run: HostedRun) -> None:
+        self._host.residency_of(run).add(run)
 
     def keep(self, state: NewCheckpoint) -> None:
         self._host.states.keep(state)

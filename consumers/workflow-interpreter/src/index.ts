@@ -1,0 +1,1 @@
+export { workflowAgent } from './agent.ts'

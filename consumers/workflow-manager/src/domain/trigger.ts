@@ -1,0 +1,171 @@
+import {
+  hashJson,
+  type JsonValue,
+  type Payload,
+  type TriggerCommand,
+  type TriggerEvent,
+  type TriggerSpec,
+  workflowRunId,
+} from '@omium/schemas'
+import { type Decision, decided, keepNewest, refused } from './decision.ts'
+import type { Identity } from './workflow.ts'
+
+/**
+ * A trigger as the fold of its events.
+ *
+ * 1. An event starts at most one run: the id of the run is made of the trigger and the event.
+ * 2. Positions in a topic only go forward.
+ */
+export interface TriggerState {
+  readonly tenant: string
+  readonly triggerId: string
+  readonly correlationId: string
+  spec: TriggerSpec
+  status: 'active' | 'paused' | 'deleted'
+  /** how often it was put */
+  generation: number
+  /** workflows that it was subscribed to and is not any more */
+  unsubscribe: string[]
+  positions: Record<string, number>
+  readonly runs: Record<string, TriggeredRun>
+  /** the latest events, oldest first */
+  readonly seen: Record<string, true>
+}
+
+export interface TriggeredRun {
+  readonly runId: string
+  readonly eventId: string
+  readonly parameters: Payload
+  readonly spec: TriggerSpec
+}
+
+const rememberedEvents = 1000
+
+const triggeredRunId = (spec: TriggerSpec, triggerId: string, eventId: string): string =>
+  workflowRunId(spec.workflow, `t-${hashJson([triggerId, eventId]).slice(0, 32)}`)
+
+export const evolveTrigger = (
+  before: TriggerState | undefined,
+  { type, data }: TriggerEvent,
+  { tenant, id, correlationId }: Identity,
+): TriggerState => {
+  if (type === 'TriggerPut') {
+    if (!before)
+      return {
+        tenant,
+        triggerId: id,
+        correlationId,
+        spec: data.spec,
+        status: 'active',
+        generation: 1,
+        unsubscribe: [],
+        positions: {},
+        runs: {},
+        seen: {},
+      }
+    const [was, is] = [before.spec.source, data.spec.source]
+    if (was.type === 'workflow' && !(is.type === 'workflow' && is.workflow === was.workflow))
+      before.unsubscribe = [...new Set([...before.unsubscribe, was.workflow])]
+    if (is.type === 'workflow') before.unsubscribe = before.unsubscribe.filter((other) => other !== is.workflow)
+    if (!(was.type === 'topic' && is.type === 'topic' && was.topic === is.topic)) before.positions = {}
+    if (before.status === 'deleted') before.status = 'active'
+    before.spec = data.spec
+    before.generation++
+    return before
+  }
+  const state = before
+  if (!state) throw new RangeError(`${type} of a trigger that was never put`)
+  switch (type) {
+    case 'TriggerPaused':
+      state.status = 'paused'
+      break
+    case 'TriggerResumed':
+      state.status = 'active'
+      break
+    case 'TriggerDeleted':
+      state.status = 'deleted'
+      if (state.spec.source.type === 'workflow') state.unsubscribe.push(state.spec.source.workflow)
+      break
+    case 'TriggerFired': {
+      const { runId, eventId, parameters } = data
+      state.runs[runId] = { runId, eventId, parameters, spec: state.spec }
+      remember(state, eventId)
+      advance(state, data.positions)
+      break
+    }
+    case 'TriggerIgnored':
+      remember(state, data.eventId)
+      advance(state, data.positions)
+      break
+    case 'TriggerAdvanced':
+      advance(state, data.positions)
+      break
+    case 'TriggeredRunRequested':
+      delete state.runs[data.runId]
+      break
+    case 'TriggeredRunEnded':
+      break
+  }
+  return state
+}
+
+const remember = (state: TriggerState, eventId: string): void => {
+  state.seen[eventId] = true
+  keepNewest(state.seen, rememberedEvents)
+}
+
+const advance = (state: TriggerState, positions: Readonly<Record<string, number>> | undefined): void => {
+  for (const [partition, offset] of Object.entries(positions ?? {}))
+    state.positions[partition] = Math.max(state.positions[partition] ?? 0, offset)
+}
+
+/** What the trigger makes of an event; given, so that this folder needs no expressions. */
+export type Mapping = (
+  spec: TriggerSpec,
+  event: JsonValue,
+) => { readonly parameters: JsonValue } | { readonly filtered: true } | { readonly failed: string }
+
+export const decideTrigger = (
+  state: TriggerState | undefined,
+  command: TriggerCommand,
+  triggerId: string,
+  by: string,
+  mapping: Mapping,
+): Decision<TriggerEvent> => {
+  const { type, data } = command
+  if (type === 'PutTrigger') {
+    const same = state && state.status !== 'deleted' && JSON.stringify(state.spec) === JSON.stringify(data.spec)
+    return same ? decided() : decided({ type: 'TriggerPut', data: { ...data, by } })
+  }
+  if (type === 'ReportTriggeredRun') return state ? decided({ type: 'TriggeredRunEnded', data }) : decided()
+  if (!state || state.status === 'deleted') return refused('trigger_unknown', `there is no trigger ${triggerId}`)
+  switch (type) {
+    case 'PauseTrigger':
+      return state.status === 'paused' ? decided() : decided({ type: 'TriggerPaused', data: { ...data, by } })
+    case 'ResumeTrigger':
+      return state.status === 'active' ? decided() : decided({ type: 'TriggerResumed', data: { by } })
+    case 'DeleteTrigger':
+      return decided({ type: 'TriggerDeleted', data: { by } })
+    case 'FireTrigger':
+      return decided(...fireTrigger(state, data, mapping))
+  }
+}
+
+/** An event came. The same event again is nothing. */
+export const fireTrigger = (
+  state: TriggerState,
+  { eventId, event, positions }: { eventId: string; event: JsonValue; positions?: Record<string, number> | undefined },
+  mapping: Mapping,
+): TriggerEvent[] => {
+  if (state.seen[eventId] || state.status === 'deleted') return []
+  const at = positions && { positions }
+  if (state.status === 'paused') return [{ type: 'TriggerIgnored', data: { eventId, reason: 'paused', ...at } }]
+  const mapped = mapping(state.spec, event)
+  if ('filtered' in mapped) return [{ type: 'TriggerIgnored', data: { eventId, reason: 'filtered', ...at } }]
+  if ('failed' in mapped)
+    return [
+      { type: 'TriggerIgnored', data: { eventId, reason: 'failed', detail: mapped.failed.slice(0, 2000), ...at } },
+    ]
+  const runId = triggeredRunId(state.spec, state.triggerId, eventId)
+  return [{ type: 'TriggerFired', data: { eventId, runId, parameters: { inline: mapped.parameters }, ...at } }]
+}

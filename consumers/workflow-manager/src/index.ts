@@ -1,0 +1,1 @@
+export { workflowMachine } from './machine.ts'

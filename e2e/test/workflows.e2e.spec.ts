@@ -1,0 +1,353 @@
+import { createHmac } from 'node:crypto'
+import { eventually, testPlatform, testStack } from '@omium/dev/testing'
+import { connectKafka } from '@omium/log'
+import { seedTenant } from '@omium/migrations'
+import { type ModelServer, startModelServer } from '@omium/model-server'
+import { createPool, openLog, verify } from '@omium/projection-kit'
+import { workflowsProjection } from '@omium/projection-workflows'
+import { workflowContext } from '@omium/schemas'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { newKey, Stage } from '../src/workflow-stage.ts'
+
+/** Workflows, schedules and triggers on the whole product. */
+
+let stage: Stage
+let models: ModelServer
+const otherKey = newKey()
+
+beforeAll(async () => {
+  models = await startModelServer({ latencyMs: 1 })
+  stage = new Stage(
+    await testPlatform({
+      OPENAI_BASE_URL: models.baseUrl,
+      OPENAI_API_KEY: 'local',
+      OMIUM_OWNER_SESSION_TIMEOUT_MS: '1500',
+    }),
+  )
+  const databaseUrl = stage.stack.environment['OMIUM_DATABASE_URL'] ?? ''
+  await seedTenant(databaseUrl, { tenant: 'ten_other', name: 'Other', apiKey: otherKey })
+  await stage.ready()
+})
+afterAll(async () => {
+  await stage?.stack.stop()
+  await models?.close()
+})
+
+const seconds = (text: string): number => Date.parse(text) / 1000
+
+describe('a workflow', () => {
+  it('is a draft, is published, runs, and keeps its version while it runs', async () => {
+    const wait = { type: 'wait', signal: 'go' }
+    const definition = (v: number) => ({
+      name: 'pinned',
+      nodes: { wait, said: { type: 'set', value: v, needs: ['wait'] } },
+    })
+    const created = await stage.call('POST', '/v1/workflows/pinned', { definition: definition(1) })
+    expect(created).toMatchObject({ status: 201, body: { id: 'pinned', version: 1 } })
+    expect(await stage.call('POST', '/v1/workflows/pinned/runs', {})).toMatchObject({
+      status: 409,
+      body: { code: 'workflow_unpublished' },
+    })
+    await stage.good('POST', '/v1/workflows/pinned/versions/1/publish')
+    const first = await stage.run('pinned')
+    expect(await stage.publish('pinned', definition(2).nodes)).toBe(2)
+    const second = await stage.run('pinned')
+    for (const id of [first, second]) await stage.good('POST', `/v1/executions/${id}/signals`, { name: 'go' })
+    expect(await stage.ended(first)).toMatchObject({ status: 'completed', output: 1 })
+    expect(await stage.ended(second)).toMatchObject({ status: 'completed', output: 2 })
+    await eventually(async () => {
+      const runs = await stage.runs('pinned')
+      expect(runs.map(({ version, status }) => [version, status])).toEqual([
+        [2, 'completed'],
+        [1, 'completed'],
+      ])
+    })
+    expect(await stage.good('GET', '/v1/workflows/pinned')).toMatchObject({
+      publishedVersion: 2,
+      activeRuns: 0,
+      versions: [{ status: 'published' }, { status: 'published' }],
+    })
+    await stage.good('POST', '/v1/workflows/pinned/versions/1/deprecate', {})
+    expect(await stage.call('POST', '/v1/workflows/pinned/runs', { version: 1 })).toMatchObject({ status: 409 })
+  })
+
+  it('runs once for one id, and not with other parameters', async () => {
+    await stage.publish('once', { a: { type: 'set', value: '${parameters.n}' } })
+    const id = await stage.run('once', { n: 1 }, { id: 'same' })
+    expect(id).toBe('wf.once.same')
+    expect(await stage.call('POST', '/v1/workflows/once/runs', { parameters: { n: 1 }, id: 'same' })).toMatchObject({
+      status: 200,
+      body: { deduplicated: true },
+    })
+    expect(await stage.call('POST', '/v1/workflows/once/runs', { parameters: { n: 2 }, id: 'same' })).toMatchObject({
+      status: 409,
+      body: { code: 'workflow_conflict' },
+    })
+    expect(await stage.ended(id)).toMatchObject({ output: 1 })
+  })
+
+  it('whose execution cannot be started is refused, and says why', async () => {
+    await stage.good('POST', '/v1/executions', { agent: 'greeter', input: { names: ['Ada'] }, id: 'wf.once.taken' })
+    await stage.run('once', { n: 1 }, { id: 'taken' })
+    await eventually(async () => {
+      const taken = (await stage.runs('once')).find(({ id }) => id === 'wf.once.taken')
+      expect(taken).toMatchObject({ status: 'refused', end: { code: 'execution_conflict' } })
+    })
+  })
+
+  it('is refused with every problem and its place', async () => {
+    const definition = {
+      name: 'bad',
+      nodes: { a: { type: 'agent', agent: 'nobody' }, b: { type: 'set', value: '${nodes.aa}' } },
+    }
+    const { status, body } = await stage.call('POST', '/v1/workflows/bad', { definition, publish: true })
+    expect([status, body.code]).toEqual([422, 'workflow_invalid'])
+    expect(body.errors.map(({ path }: { path: string }) => path)).toEqual(['/nodes/a/agent', '/nodes/b/value'])
+    expect(await stage.good('POST', '/v1/workflows/validate', { definition })).toMatchObject({ valid: false })
+    expect(await stage.call('POST', '/v1/workflows/once/runs', { parameters: [] })).toMatchObject({ status: 422 })
+  })
+
+  it('calls another in the version that was published when it was made', async () => {
+    await stage.publish('inner', { a: { type: 'set', value: 'one' } })
+    await stage.publish('outer', { c: { type: 'workflow', workflow: 'inner' } })
+    await stage.publish('inner', { a: { type: 'set', value: 'two' } })
+    expect(await stage.ended(await stage.run('outer'))).toMatchObject({ output: 'one' })
+  })
+
+  it('belongs to its tenant', async () => {
+    await stage.good('PUT', '/v1/schedules/mine', { workflow: 'once', cron: '0 0 1 1 *' })
+    for (const path of [
+      '/v1/workflows/once',
+      '/v1/workflows/once/runs',
+      '/v1/workflows/once/versions/1',
+      '/v1/schedules/mine',
+    ])
+      expect(await stage.call('GET', path, undefined, otherKey)).toMatchObject({ status: 404 })
+    for (const path of ['/v1/workflows', '/v1/schedules', '/v1/triggers'])
+      expect(await stage.call('GET', path, undefined, otherKey)).toMatchObject({ status: 200, body: { items: [] } })
+    const trigger = { workflow: 'once', source: { type: 'webhook' } }
+    expect(await stage.call('PUT', '/v1/triggers/x', trigger, otherKey)).toMatchObject({ status: 404 })
+    expect(await stage.call('DELETE', '/v1/workflows/once', undefined, otherKey)).toMatchObject({ status: 404 })
+  })
+})
+
+describe('a schedule', () => {
+  it('fires each moment once, also over kill -9 of the manager, and catches up', async () => {
+    await stage.publish('tick', { a: { type: 'set', value: 'tick' } })
+    const spec = { workflow: 'tick', cron: '* * * * * *', overlap: 'allow', catchUp: { policy: 'all' } }
+    await stage.good('PUT', '/v1/schedules/every', spec)
+    const fired = async (n: number) =>
+      eventually(async () => (await stage.firings('every')).length >= n, { timeoutMs: 40_000, intervalMs: 100 })
+    await fired(3)
+    const pid = stage.pid('workflow-manager')
+    process.kill(pid, 'SIGKILL')
+    await eventually(() => stage.pid('workflow-manager') !== pid, { timeoutMs: 30_000 })
+    await fired(8)
+    await stage.good('POST', '/v1/schedules/every/pause')
+    const runs = await eventually(
+      async () => {
+        const found = await stage.runs('tick')
+        expect(found).toHaveLength((await stage.firings('every')).length)
+        return found
+      },
+      { timeoutMs: 40_000, intervalMs: 200 },
+    )
+    const nominal = runs.map(({ source }: { source: { nominalAt: number } }) => source.nominalAt / 1000)
+    const last = nominal[0] as number
+    expect(nominal.length).toBeGreaterThanOrEqual(8)
+    // newest first, one for each second, none missing
+    expect(nominal).toEqual(nominal.map((_: number, i: number) => last - i))
+    for (const { id } of runs) expect(await stage.ended(id)).toMatchObject({ status: 'completed', output: 'tick' })
+  })
+
+  it.each([
+    ['skip', 2],
+    ['queue', 2],
+    ['cancel_previous', 2],
+  ])('with overlap %s never has two runs at once', async (overlap, least) => {
+    const workflow = `slow-${overlap}`
+    await stage.publish(workflow, { rest: { type: 'sleep', durationMs: 2200 } })
+    await stage.good('PUT', `/v1/schedules/${overlap}`, { workflow, cron: '* * * * * *', overlap })
+    const ended = async () => (await stage.runs(workflow)).filter(({ endedAt }) => endedAt)
+    await eventually(async () => (await ended()).length >= least, { timeoutMs: 40_000, intervalMs: 200 })
+    await stage.good('POST', `/v1/schedules/${overlap}/pause`)
+    const runs = [...(await stage.runs(workflow))].reverse()
+    const firings = await stage.firings(overlap)
+    await stage.good('DELETE', `/v1/schedules/${overlap}`)
+    if (overlap === 'cancel_previous') {
+      expect(runs.filter(({ status }) => status === 'cancelled').length).toBeGreaterThanOrEqual(least)
+      return
+    }
+    for (const [i, run] of runs.entries()) {
+      const next = runs[i + 1]
+      if (next) expect(Date.parse(next.requestedAt)).toBeGreaterThanOrEqual(Date.parse(run.endedAt))
+    }
+    if (overlap === 'skip') expect(firings.some(({ reason }) => reason === 'overlap')).toBe(true)
+    if (overlap === 'queue') {
+      const fired = firings.filter(({ outcome }) => outcome === 'fired').map(({ nominalAt }) => seconds(nominalAt))
+      expect(fired).toEqual(fired.map((_, i) => (fired[0] as number) - i))
+    }
+  })
+
+  it('is refused when its cron, zone or parameters do not fit; says when it fires next', async () => {
+    const put = (more: object) =>
+      stage.call('PUT', '/v1/schedules/odd', { workflow: 'tick', cron: '0 9 * * 1', ...more })
+    expect(await put({ cron: '61 * * * *' })).toMatchObject({ status: 422, body: { code: 'schedule_invalid' } })
+    expect(await put({ timezone: 'Mars/X' })).toMatchObject({ status: 422, body: { code: 'schedule_invalid' } })
+    expect(await put({ workflow: 'nothing' })).toMatchObject({ status: 404, body: { code: 'workflow_unknown' } })
+    await put({ timezone: 'Europe/Berlin' })
+    const { nextAt } = await stage.good('GET', '/v1/schedules/odd')
+    const local = new Intl.DateTimeFormat('en', {
+      timeZone: 'Europe/Berlin',
+      weekday: 'short',
+      hour: 'numeric',
+      hour12: false,
+    })
+    expect(local.format(new Date(nextAt))).toBe('Mon, 09')
+  })
+})
+
+describe('a trigger', () => {
+  const runsOf = (workflow: string, n: number) =>
+    eventually(
+      async () => {
+        const runs = await stage.runs(workflow)
+        expect(runs).toHaveLength(n)
+        return runs
+      },
+      { timeoutMs: 30_000, intervalMs: 100 },
+    )
+
+  it('of a webhook takes signed events, each once', async () => {
+    await stage.publish('hooked', { a: { type: 'set', value: '${parameters.order}' } })
+    const made = await stage.good('PUT', '/v1/triggers/orders', {
+      workflow: 'hooked',
+      source: { type: 'webhook' },
+      filter: 'event.body.kind == "order"',
+      parameters: { order: '${event.body.id}' },
+    })
+    const deliver = async (value: object, eventId: string, secret = made.secret) => {
+      const body = JSON.stringify(value)
+      const now = Math.floor(Date.now() / 1000)
+      const signature = createHmac('sha256', secret).update(`${now}.${body}`).digest('hex')
+      return fetch(`${stage.url}${made.url}`, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          'x-omium-signature': `t=${now},v1=${signature}`,
+          'x-omium-event-id': eventId,
+        },
+        body,
+      })
+    }
+    expect((await deliver({ kind: 'order', id: 7 }, 'e1')).status).toBe(202)
+    expect((await deliver({ kind: 'order', id: 7 }, 'e1')).status).toBe(202)
+    expect((await deliver({ kind: 'other', id: 8 }, 'e2')).status).toBe(202)
+    expect((await deliver({ kind: 'order', id: 9 }, 'e3', 'wrong')).status).toBe(401)
+    const [run] = await runsOf('hooked', 1)
+    expect(await stage.ended(run.id)).toMatchObject({ output: 7 })
+    await eventually(async () =>
+      expect(await stage.good('GET', '/v1/triggers/orders')).toMatchObject({ fired: 1, ignored: 1 }),
+    )
+    expect(JSON.stringify(await stage.good('GET', '/v1/triggers/orders'))).not.toContain('ecret')
+  })
+
+  it('of another workflow starts when that ends', async () => {
+    await stage.publish('before', { a: { type: 'set', value: { n: 41 } } })
+    await stage.publish('after', { a: { type: 'set', value: '${parameters.output.n + 1}' } })
+    await stage.good('PUT', '/v1/triggers/chain', {
+      workflow: 'after',
+      source: { type: 'workflow', workflow: 'before', on: ['completed'] },
+    })
+    await stage.run('before')
+    const [run] = await runsOf('after', 1)
+    expect(await stage.ended(run.id)).toMatchObject({ output: 42 })
+  })
+
+  it('of a topic starts for each event that the filter lets through, over kill -9 of the manager', async () => {
+    const topic = `ten_local.${stage.stack.environment['OMIUM_TOPIC_PREFIX']}.things`
+    const transport = await connectKafka({ brokers: testStack().kafkaBrokers, clientId: 'spec' })
+    try {
+      await transport.ensureTopics([{ topic, partitions: 2, replication: 1 }])
+      await stage.publish('things', { a: { type: 'set', value: '${parameters.n}' } })
+      await stage.good('PUT', '/v1/triggers/things', {
+        workflow: 'things',
+        source: { type: 'topic', topic },
+        filter: 'event.value.n % 2 == 0',
+        parameters: { n: '${event.value.n}' },
+      })
+      const producer = await transport.openProducer()
+      const send = async (n: number) => {
+        const record = { key: null, headers: {}, value: Buffer.from(JSON.stringify({ n })) }
+        await producer.append([{ topic, partition: n % 2, records: [record] }])
+      }
+      // events count from the moment at which the trigger knows where the topic ends
+      await eventually(
+        async () => {
+          await send(0)
+          return (await stage.runs('things')).length > 0
+        },
+        { timeoutMs: 30_000, intervalMs: 300 },
+      )
+      const pid = stage.pid('workflow-manager')
+      process.kill(pid, 'SIGKILL')
+      for (let n = 1; n <= 6; n++) await send(n)
+      const outputs = await eventually(
+        async () => {
+          const runs = await stage.runs('things')
+          const ends = await Promise.all(runs.map(({ id }) => stage.ended(id)))
+          const found = ends.map(({ output }) => output as number).filter((n) => n > 0)
+          return found.length >= 3 && found.sort()
+        },
+        { timeoutMs: 40_000, intervalMs: 200 },
+      )
+      expect(outputs).toEqual([2, 4, 6])
+      await producer.close()
+    } finally {
+      await transport.close()
+    }
+  })
+})
+
+describe('the gallery', () => {
+  const inputs: Record<string, object> = {
+    research: { question: 'How do leases, epochs and quorums protect a log?', model: 'omium-local-scripted' },
+    'support-triage': { subject: 'Refund', body: 'I was charged twice on my invoice.', model: 'omium-local-scripted' },
+    'code-review': { diff: '+ eval(input)\n+ // TODO later\n+ const a = 1', model: 'omium-local-scripted' },
+    'data-extraction': {
+      documents: ['Invoice of 2026-01-05 over EUR 1,200.50 from ada@example.com.', 'A note without figures.'],
+      model: 'omium-local-scripted',
+    },
+    debate: { motion: 'Logs are better than tables.', model: 'omium-local-scripted' },
+  }
+  const expected: Record<string, object> = {
+    research: { report: expect.any(String), findings: expect.any(Array) },
+    'support-triage': { category: 'billing', urgency: 'normal', send: true, reply: expect.any(String) },
+    'code-review': { verdict: 'changes_requested', summary: expect.any(String) },
+    'data-extraction': {
+      records: [{ date: '2026-01-05', amount: 1200.5, email: 'ada@example.com' }, { email: null }],
+      unread: [],
+    },
+    debate: { verdict: { winner: expect.any(String) }, transcript: expect.any(Array) },
+  }
+
+  it.each(Object.keys(inputs))('%s can be created and run as it is, with the local model server', async (id) => {
+    const { items } = await stage.good('GET', '/v1/workflow-templates')
+    const { definition } = items.find((template: { id: string }) => template.id === id)
+    await stage.good('POST', `/v1/workflows/my-${id}`, { definition, publish: true })
+    const ended = await stage.ended(await stage.run(`my-${id}`, inputs[id]))
+    expect(ended).toMatchObject({ status: 'completed', output: expected[id] })
+  })
+})
+
+it('the read models are what the log says', async () => {
+  const { environment } = stage.stack
+  const log = await openLog(environment, workflowContext, 'workflows-spec', () => undefined)
+  const pool = createPool(environment['OMIUM_DATABASE_URL'] ?? '')
+  try {
+    expect(await verify({ definition: workflowsProjection, log, pool })).toMatchObject({ equal: true })
+  } finally {
+    await pool.end()
+    await log.close()
+  }
+})

@@ -1,0 +1,146 @@
+import { listAgents } from '@omium/projection-executions'
+import { getVersion, listWorkflows } from '@omium/projection-workflows'
+import {
+  type JsonValue,
+  OmiumError,
+  subworkflowKey,
+  type WorkflowBlock,
+  type WorkflowBundle,
+  type WorkflowNode,
+  type WorkflowProblem,
+} from '@omium/schemas'
+import { type JsonSchema, validateWorkflow } from '@omium/workflow-language'
+import type { Services } from './services.ts'
+
+/** From a definition as somebody wrote it to what a version consists of: checked, and with everything that it calls. */
+
+const mostListed = 5_000
+const pageSize = 200
+
+interface Called {
+  readonly workflow: string
+  readonly version: number | undefined
+}
+
+/** The workflows that a definition names, wherever in it; it may not even have the right shape. */
+const calledBy = (value: JsonValue, found: Called[] = []): Called[] => {
+  if (value === null || typeof value !== 'object') return found
+  if (!Array.isArray(value) && value['type'] === 'workflow' && typeof value['workflow'] === 'string') {
+    const { workflow, version } = value
+    found.push({ workflow, version: typeof version === 'number' ? version : undefined })
+  }
+  for (const member of Array.isArray(value) ? value : Object.values(value)) calledBy(member, found)
+  return found
+}
+
+const knownAgents = async ({ pool }: Services, tenant: string): Promise<Map<string, JsonSchema | undefined>> => {
+  const agents = new Map<string, JsonSchema | undefined>()
+  let cursor: string | undefined
+  do {
+    const page = await listAgents(pool, tenant, { limit: pageSize, cursor })
+    for (const { agent, definition } of page.items) agents.set(agent, definition.inputSchema)
+    cursor = page.nextCursor
+  } while (cursor !== undefined && agents.size < mostListed)
+  return agents
+}
+
+interface Resolved {
+  readonly version: number
+  readonly bundle: WorkflowBundle
+}
+
+const resolve = async (
+  { pool, payloads }: Services,
+  tenant: string,
+  called: readonly Called[],
+): Promise<Map<string, Resolved>> => {
+  const resolved = new Map<string, Resolved>()
+  for (const { workflow, version } of called.slice(0, 100)) {
+    const key = subworkflowKey(workflow, version ?? 0)
+    if (resolved.has(key)) continue
+    const record = await getVersion(pool, tenant, workflow, version)
+    if (!record) continue
+    const bundle = (await payloads.open(record.bundle)) as unknown as WorkflowBundle
+    resolved.set(key, { version: record.version, bundle })
+  }
+  return resolved
+}
+
+export interface Prepared {
+  readonly problems: readonly WorkflowProblem[]
+  /** present when nothing is wrong */
+  readonly bundle: WorkflowBundle | undefined
+}
+
+/** @param strict what is not there yet (agents, models) is an error; otherwise, as for drafts, a warning */
+export const prepareBundle = async (
+  services: Services,
+  tenant: string,
+  definition: JsonValue,
+  strict: boolean,
+): Promise<Prepared> => {
+  const resolved = await resolve(services, tenant, calledBy(definition))
+  const workflows = await listWorkflows(services.pool, tenant, { limit: pageSize })
+  const { problems: found, definition: checked } = validateWorkflow(definition, {
+    agents: await knownAgents(services, tenant),
+    workflows: workflows.items.map(({ id }) => id),
+    workflow: (id, version) => resolved.get(subworkflowKey(id, version ?? 0))?.bundle,
+  })
+  const lenient = (problem: WorkflowProblem): WorkflowProblem =>
+    !strict && (problem.code === 'unknown_agent' || problem.code === 'unknown_model')
+      ? { ...problem, severity: 'warning' }
+      : problem
+  const problems = found.map(lenient)
+  if (problems.some(({ severity }) => severity === 'error')) return { problems, bundle: undefined }
+  // only warnings are left: without them the validation gives the definition
+  const usable = checked ?? validateWorkflow(definition).definition
+  if (!usable) throw new OmiumError('internal', 'a definition without errors could not be read')
+  const subworkflows: Record<string, WorkflowBundle['definition']> = {}
+  pin(usable, resolved, subworkflows)
+  return { problems, bundle: { definition: usable, subworkflows } }
+}
+
+/** Writes into every call which version it means, and collects what is called. */
+const pin = (
+  block: Pick<WorkflowBlock, 'nodes'>,
+  resolved: ReadonlyMap<string, Resolved>,
+  subworkflows: Record<string, WorkflowBundle['definition']>,
+): void => {
+  for (const node of Object.values(block.nodes)) {
+    for (const inner of innerBlocks(node)) pin(inner, resolved, subworkflows)
+    if (node.type !== 'workflow') continue
+    const target = resolved.get(subworkflowKey(node.workflow, node.version ?? 0))
+    if (!target) continue
+    node.version = target.version
+    subworkflows[subworkflowKey(node.workflow, target.version)] = target.bundle.definition
+    Object.assign(subworkflows, target.bundle.subworkflows)
+  }
+}
+
+const innerBlocks = (node: WorkflowNode): WorkflowBlock[] => {
+  switch (node.type) {
+    case 'switch':
+      return [...node.cases.map(({ do: block }) => block), ...(node.otherwise ? [node.otherwise] : [])]
+    case 'map':
+    case 'loop':
+      return [node.do]
+    case 'parallel':
+      return Object.values(node.branches)
+    default:
+      return []
+  }
+}
+
+/** @throws OmiumError `workflow_invalid` with every problem and its place */
+export const requireBundle = ({ bundle, problems }: Prepared): WorkflowBundle => {
+  if (bundle) return bundle
+  const errors = problems
+    .filter(({ severity }) => severity === 'error')
+    .map(({ pointer, message, expected, suggestion }) => ({
+      path: pointer,
+      message: [message, expected && `expected ${expected}`, suggestion].filter(Boolean).join('; '),
+    }))
+  const [first] = errors
+  const detail = `${errors.length} problem(s), the first: ${first?.path || '/'}: ${first?.message}`
+  throw new OmiumError('workflow_invalid', detail.slice(0, 2000), { data: errors as unknown as JsonValue })
+}

@@ -1,0 +1,8 @@
+export { checkCron, momentsBetween, nextMoment } from './cron.ts'
+export { compileExpression, ExpressionProblem, evaluateCondition, type Scope, type ScopeName } from './expressions.ts'
+export { workflowTemplates } from './gallery/index.ts'
+export type { WorkflowTemplate } from './gallery/template.ts'
+export { dependenciesOf, lastNodes } from './graph.ts'
+export { checkParameters, checkValue, type JsonSchema } from './json-schema.ts'
+export { fillTemplate, fillText, parseText, stringsOf } from './templates.ts'
+export { type Surroundings, type Validation, validateWorkflow } from './validate.ts'

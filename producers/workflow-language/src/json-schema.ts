@@ -1,0 +1,71 @@
+import { type JsonValue, OmiumError } from '@omium/schemas'
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
+import addFormats from 'ajv-formats'
+
+/** JSON Schemas that definitions bring along: parameters, models' answers, signals. */
+
+export type JsonSchema = Readonly<Record<string, JsonValue>>
+
+const compiled = new Map<string, ValidateFunction>()
+const mostCompiled = 500
+
+/** @throws OmiumError `invalid_request` when the schema cannot be used */
+const validatorOf = (schema: JsonSchema): ValidateFunction => {
+  const key = JSON.stringify(schema)
+  const known = compiled.get(key)
+  if (known) return known
+  // one instance for each schema: an $id that two of them use must not collide
+  const ajv = new Ajv2020({ allErrors: true, strict: false, useDefaults: true, validateFormats: true })
+  addFormats.default(ajv)
+  const { $schema: _, ...rest } = schema
+  let validate: ValidateFunction
+  try {
+    validate = ajv.compile(rest)
+  } catch (cause) {
+    throw new OmiumError('invalid_request', `the JSON Schema cannot be used: ${(cause as Error).message}`, { cause })
+  }
+  compiled.set(key, validate)
+  if (compiled.size > mostCompiled) compiled.delete(compiled.keys().next().value as string)
+  return validate
+}
+
+/** What is wrong with a schema itself, undefined when it can be used. */
+export const schemaProblem = (schema: JsonSchema): string | undefined => {
+  try {
+    validatorOf(schema)
+    return undefined
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+/**
+ * Checks a value and fills in the schema's defaults.
+ * @returns the value with defaults, or what is wrong, one text for each place
+ */
+export const checkValue = (
+  schema: JsonSchema,
+  value: JsonValue,
+): { readonly value: JsonValue } | { readonly problems: readonly string[] } => {
+  const copy = structuredClone(value)
+  const validate = validatorOf(schema)
+  if (validate(copy)) return { value: copy }
+  const problems = (validate.errors ?? []).slice(0, 20).map(({ instancePath, message, params }) => {
+    const extra = (params as { additionalProperty?: string }).additionalProperty
+    return `${instancePath || '/'}: ${message}${extra === undefined ? '' : ` (${extra})`}`
+  })
+  return { problems }
+}
+
+/**
+ * The parameters of a run with the definition's defaults filled in.
+ * @throws OmiumError `input_invalid`, naming each place
+ */
+export const checkParameters = (schema: JsonSchema | undefined, parameters: JsonValue): JsonValue => {
+  if (parameters === null || typeof parameters !== 'object' || Array.isArray(parameters))
+    throw new OmiumError('input_invalid', 'the parameters of a workflow are an object')
+  if (!schema) return parameters
+  const checked = checkValue(schema, parameters)
+  if ('value' in checked) return checked.value
+  throw new OmiumError('input_invalid', `the parameters do not fit the workflow: ${checked.problems.join('; ')}`)
+}

@@ -1,0 +1,146 @@
+"""The worker's side of the zygote: has attempts forked and killed, and hears how they ended."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import gc
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from .wire import ENDED, FORK, KILL, REFUSED, REPORT, REQUEST, STARTED
+from .zygote import Begin, serve
+
+
+class Nursling(Protocol):
+    """Whoever had an attempt forked. Called on the loop."""
+
+    def started(self, pid: int) -> None: ...
+    def ended(self, how: str) -> None:
+        """`exit code 3`, `signal SIGSEGV`"""
+        ...
+
+
+class Nursery:
+    """Forks the zygote when it is made: in the main thread, before the worker has other threads.
+
+    Everything else is called on the loop that `attach` was given.
+    """
+
+    def __init__(self, begin: Begin, log: logging.Logger) -> None:
+        _warn_of_threads(log)
+        ours, theirs = socket.socketpair()
+        # what is shared stays shared: the collector would write to every object
+        gc.collect()
+        gc.freeze()
+        self.pid = os.fork()
+        if self.pid == 0:
+            ours.close()
+            serve(theirs, begin)
+        theirs.close()
+        self._control = ours
+        self._nurslings: dict[int, Nursling] = {}
+        self._count = 0
+        self._received = b""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._died: Callable[[], None] = lambda: None
+        self.alive = True
+
+    def attach(self, loop: asyncio.AbstractEventLoop, died: Callable[[], None]) -> None:
+        """Hears reports on this loop. `died`: the zygote is gone although nobody had asked."""
+        self._loop = loop
+        self._died = died
+        loop.add_reader(self._control, self._read)
+
+    def fork(self, nursling: Nursling) -> tuple[int, socket.socket, int]:
+        """Has an attempt forked: its number, our end of its socket, and the descriptor its output is read from."""
+        ours, theirs = socket.socketpair()
+        output, writes = os.pipe()
+        self._count += 1
+        self._nurslings[self._count] = nursling
+        try:
+            self._request(FORK, self._count, [theirs.fileno(), writes])
+        finally:
+            theirs.close()
+            os.close(writes)
+        return self._count, ours, output
+
+    def kill(self, number: int) -> None:
+        """SIGKILL to the attempt and all that descends from it; nothing when it has ended."""
+        if number in self._nurslings:
+            self._request(KILL, number, [])
+
+    def close(self) -> None:
+        """Ends the zygote, and with it every attempt."""
+        if self._loop is not None and self.alive:
+            self._loop.remove_reader(self._control)
+        self._control.close()
+        if self.alive:
+            self.alive = False
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self.pid, 0)
+
+    def _request(self, kind: bytes, number: int, descriptors: list[int]) -> None:
+        # a zygote that is gone is told of by the reader
+        with contextlib.suppress(OSError):
+            socket.send_fds(self._control, [REQUEST.pack(kind, number)], descriptors)
+
+    def _read(self) -> None:
+        try:
+            received = self._control.recv(64 * 1024)
+        except OSError:
+            received = b""
+        if not received:
+            self._gone()
+            return
+        self._received += received
+        while len(self._received) >= REPORT.size:
+            kind, number, pid, status = REPORT.unpack(self._received[: REPORT.size])
+            self._received = self._received[REPORT.size :]
+            if kind == STARTED:
+                self._nurslings[number].started(pid)
+            elif kind == ENDED:
+                self._nurslings.pop(number).ended(how_it_ended(status))
+            elif kind == REFUSED:
+                self._nurslings.pop(number).ended(f"no process could be made: {errno.errorcode.get(status, status)}")
+
+    def _gone(self) -> None:
+        self.alive = False
+        if self._loop is not None:
+            self._loop.remove_reader(self._control)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        nurslings, self._nurslings = self._nurslings, {}
+        for one in nurslings.values():
+            one.ended("the process that it was forked from died")
+        self._died()
+
+
+def how_it_ended(status: int) -> str:
+    """From `os.waitstatus_to_exitcode`: `exit code 3`, `signal SIGSEGV`."""
+    if status >= 0:
+        return f"exit code {status}"
+    import signal
+
+    try:
+        name = signal.Signals(-status).name
+        return f"signal {name}, which the kernel sends when memory runs out" if name == "SIGKILL" else f"signal {name}"
+    except ValueError:
+        return f"signal {-status}"
+
+
+def _warn_of_threads(log: logging.Logger) -> None:
+    # native libraries that have threads of their own (BLAS) see to forks themselves
+    names = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+    if names:
+        log.warning(
+            "importing the agents started %d thread(s) (%s): they do not exist in the processes of runs, and a lock that one "
+            "of them holds now would stay held there; start them on first use instead",
+            len(names),
+            ", ".join(names),
+        )

@@ -1,0 +1,270 @@
+"""A process for each attempt, on a real worker: what goes wrong in one takes only that attempt down."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import isolation_agents as agents
+from omium.agent import AnyAgent
+from scripted_engine import KEY, Finished, ScriptedEngine
+
+SECRET = "very-secret-value-of-a-key"
+
+
+def until(check: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := check()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.01)
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Stage:
+    """An engine, and worker processes that isolate every run."""
+
+    def __init__(self) -> None:
+        self.engine = ScriptedEngine()
+        self.workers: list[subprocess.Popen[str]] = []
+        self.log: list[str] = []
+        self.hello: dict[str, Any] = {}
+        self._ids: dict[str, str] = {}
+
+    def work(self, *options: str) -> "subprocess.Popen[str]":
+        environment = {
+            **os.environ,
+            "OMIUM_URL": self.engine.url,
+            "OMIUM_API_KEY": KEY,
+            "SOME_API_KEY": SECRET,
+            "PYTHONPATH": str(Path(__file__).parent),
+            "PYTHONHASHSEED": "0",
+        }
+        command = [sys.executable, "-m", "omium", "worker", "isolation_agents", "--isolation", "process", *options]
+        worker = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        self.workers.append(worker)
+        threading.Thread(target=self._read, args=(worker,), daemon=True).start()
+        connected = len(self.engine.sockets)
+        until(lambda: len(self.engine.sockets) > connected, "the worker connects")
+        self.hello = next(message for message in self.engine.messages if message["type"] == "hello")
+        return worker
+
+    def _read(self, worker: "subprocess.Popen[str]") -> None:
+        assert worker.stderr is not None
+        for line in worker.stderr:
+            self.log.append(line.rstrip())
+
+    def logged(self, text: str) -> bool:
+        return any(text in line for line in list(self.log))
+
+    def run(self, execution_id: str, agent: AnyAgent, given: Any = None) -> Finished:
+        """Requests a run; the stage makes its id its own."""
+        self._ids[execution_id] = f"{execution_id}-{len(self.engine.messages)}-{time.monotonic_ns()}"
+        return self.engine.run(self._ids[execution_id], agent, given)
+
+    def signal(self, execution_id: str, name: str, value: Any) -> None:
+        self.engine.signal(self._ids[execution_id], name, value)
+
+    def stop(self, execution_id: str, reason: str) -> None:
+        """What an engine says when a run was cancelled, paused, timed out or fenced."""
+        message = {"type": "stop", "executionId": self._ids[execution_id], "attempt": 1, "reason": reason}
+        self.engine.send(self.engine.sockets[0], message)
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+        self.engine.close()
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    one = Stage()
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Stage]:
+    one = Stage()
+    one.work()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def calm(shared: Stage) -> Stage:
+    """A stage whose worker has run before, and goes on."""
+    shared.engine.messages.clear()
+    shared.log.clear()
+    return shared
+
+
+def written(path: Path) -> list[int]:
+    return [int(pid) for pid in until(lambda: path.exists() and path.read_text(), f"{path} is written").split()]
+
+
+def test_each_attempt_has_a_process_that_ends_with_it(calm: Stage) -> None:
+    runs: list[Any] = [calm.run(f"run-{n}", agents.where).output() for n in range(5)]
+    pids = {run["pid"] for run in runs}
+    assert len(pids) == 5 and calm.workers[0].pid not in pids
+    assert all(run["pid"] == run["inside"] and run["attempt"] == 1 for run in runs)
+    until(lambda: not any(map(alive, pids)), "the processes end")
+
+
+def test_what_a_run_writes_is_logged_and_never_a_message(calm: Stage) -> None:
+    assert calm.run("run", agents.prints).output() == "done"
+    for said in ('[{"type":"complete"}]', "said in a step", "written to the descriptor"):
+        until(lambda said=said: calm.logged(f"#1: {said}"), "the output is in the log")
+
+
+def test_a_process_that_exits_is_explained_without_secrets_and_others_go_on(calm: Stage) -> None:
+    other = calm.run("other", agents.waits)
+    error = calm.run("run", agents.exits).error()
+    assert error["code"] == "worker_lost"
+    assert "exit code 3" in error["detail"] and "about to end with [redacted]" in error["detail"]
+    assert SECRET not in "\n".join(calm.log)
+    calm.signal("other", "go", 1)
+    assert other.output()
+    assert calm.run("next", agents.where).output()
+
+
+def test_a_crash_in_native_code_is_explained_with_its_stack(calm: Stage) -> None:
+    error = calm.run("run", agents.crashes).error()
+    assert "signal SIGSEGV" in error["detail"] and "isolation_agents.py" in error["detail"]
+
+
+def test_a_tool_that_raises_exit_fails_alone(calm: Stage) -> None:
+    assert "SystemExit" in str(calm.run("run", agents.raises_exit).output())
+
+
+def test_what_a_tool_forks_has_no_part_in_the_run(calm: Stage) -> None:
+    pids: Any = calm.run("run", agents.forks).output()
+    assert len(pids) == 3 and len(set(pids)) == 1
+    completed = [message["path"] for message in calm.engine.messages if message["type"] == "step_completed"]
+    assert completed == ["tool#1", "async tool#1"]
+
+
+@pytest.mark.parametrize("reason", ["cancelled", "paused", "timed_out", "fenced"])
+def test_code_that_blocks_is_killed_within_two_seconds(calm: Stage, tmp_path: Path, reason: str) -> None:
+    calm.run("run", agents.blocks, str(tmp_path / "pid"))
+    [pid] = written(tmp_path / "pid")
+    stopped_at = time.monotonic()
+    calm.stop("run", reason)
+    until(lambda: not alive(pid), "the process is killed")
+    assert time.monotonic() - stopped_at < 2
+    assert calm.run("next", agents.where).output()
+
+
+def test_code_that_can_be_cancelled_cleans_up_first(calm: Stage, tmp_path: Path) -> None:
+    calm.run("run", agents.cleans_up, str(tmp_path / "pid"))
+    [pid] = written(tmp_path / "pid")
+    calm.stop("run", "cancelled")
+    until(lambda: not alive(pid), "the process ends")
+    assert (tmp_path / "pid.clean").exists()
+
+
+def test_processes_that_a_run_started_end_with_it(calm: Stage, tmp_path: Path) -> None:
+    calm.run("run", agents.spawns, str(tmp_path / "pids"))
+    pids = written(tmp_path / "pids")
+    assert len(pids) == 3 and all(map(alive, pids))
+    calm.stop("run", "cancelled")
+    until(lambda: not any(map(alive, pids)), "all of them end")
+
+
+def test_nothing_is_orphaned_when_the_worker_is_killed(stage: Stage, tmp_path: Path) -> None:
+    worker = stage.work()
+    stage.run("blocked", agents.blocks, str(tmp_path / "blocked"))
+    stage.run("spawning", agents.spawns, str(tmp_path / "spawning"))
+    pids = [*written(tmp_path / "blocked"), *written(tmp_path / "spawning")]
+    worker.send_signal(signal.SIGKILL)
+    until(lambda: not any(map(alive, pids)), "the processes of its runs end")
+
+
+def test_a_run_that_waits_gives_its_process_up_and_comes_back_in_another(stage: Stage) -> None:
+    stage.work("--resident", "0.05")
+    finished = stage.run("run", agents.waits)
+    until(lambda: any(m["type"] == "suspend" for m in stage.engine.messages), "the run is suspended")
+    stage.signal("run", "go", "now")
+    output: Any = finished.output()
+    first, signalled, second, attempt = output
+    assert signalled == "now" and first != second and attempt == 2
+    until(lambda: not alive(first), "the first process has ended")
+
+
+def test_sigterm_hands_the_runs_on(stage: Stage) -> None:
+    first = stage.work()
+    finished = stage.run("run", agents.waits)
+    until(lambda: any(m["type"] == "waiting" for m in stage.engine.messages), "the run waits")
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(10) == -signal.SIGTERM
+    stage.work()
+    stage.signal("run", "go", "later")
+    output: Any = finished.output()
+    assert output[1] == "later"
+
+
+def test_a_memory_limit_ends_the_attempt_with_a_code(stage: Stage) -> None:
+    stage.work("--memory-limit", "200")
+    slowly = stage.run("slowly", agents.hoards, 1).error()
+    assert slowly["code"] == "memory_exceeded" and "limit of 200 MiB" in slowly["detail"]
+    at_once = stage.run("at-once", agents.hoards, 100_000).error()
+    assert at_once["code"] == "memory_exceeded" and at_once.get("data") == {"stepPath": "tool#1"}
+    assert stage.run("next", agents.where).output()
+
+
+def test_code_that_never_comes_back_is_ended_with_a_code(stage: Stage) -> None:
+    stage.work("--stall-timeout", "1")
+    waits = stage.run("waits", agents.waits)
+    error = stage.run("run", agents.never_returns).error()
+    assert error["code"] == "execution_stalled" and 'It was in "tool"' in error["detail"]
+    stage.signal("waits", "go", 1)
+    assert waits.output()
+
+
+def test_a_result_that_is_too_large_fails_where_it_was_made(calm: Stage) -> None:
+    assert str(calm.run("step", agents.returns_much).output()).startswith("payload_too_large: a step_completed")
+    assert calm.run("output", agents.outputs_much).error()["code"] == "payload_too_large"
+
+
+def test_a_state_that_is_no_json_is_named(calm: Stage) -> None:
+    error = calm.run("run", agents.returns_a_set).error()
+    assert error["code"] == "output_invalid" and "$.state.seen" in error["detail"]
+
+
+def test_a_worker_that_can_make_no_more_processes_says_so_and_ends(stage: Stage) -> None:
+    worker = stage.work()
+    finished = stage.run("run", agents.waits)
+    until(lambda: any(m["type"] == "waiting" for m in stage.engine.messages), "the run waits")
+    zygotes = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
+    os.kill(int(zygotes[0]), signal.SIGKILL)
+    assert worker.wait(10) == 1
+    until(lambda: stage.logged("unavailable: the process that runs are forked from died"), "it says why")
+    assert finished.error()["code"] == "worker_lost"
+
+
+def test_code_that_does_not_fit_its_history_is_a_mismatch_that_names_the_step(stage: Stage) -> None:
+    stage.work("--resident", "0.05")
+    finished = stage.run("run", agents.differs)
+    until(lambda: any(m["type"] == "suspend" for m in stage.engine.messages), "the run is suspended")
+    stage.signal("run", "go", "now")
+    error = finished.error()
+    assert error["code"] == "replay_mismatch" and "in process" in error["detail"]
+
+
+def test_every_attempt_tells_the_code_that_its_worker_runs(calm: Stage) -> None:
+    assert "code " in str(calm.hello["runtime"])
+    assert all(agent["runtime"] == calm.hello["runtime"] for agent in calm.hello["agents"])
