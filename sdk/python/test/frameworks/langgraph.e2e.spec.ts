@@ -1,5 +1,5 @@
-import type { CheckpointView } from '@omium/schemas'
 import { eventually } from '@omium/dev/testing'
+import type { CheckpointView } from '@omium/schemas'
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
 import { openStage, type Stage } from '../stage.ts'
 import { survivesEveryKill } from './sweep.ts'
