@@ -27,30 +27,50 @@ class Reporter(BaseChatAgent):
     def produced_message_types(self) -> Sequence[type[BaseChatMessage]]:
         return (TextMessage,)
 
-    async def on_messages(self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken) -> Response:
-        return Response(chat_message=TextMessage(source=self.name, content=json.dumps(report())))
+    async def on_messages(
+        self, messages: Sequence[BaseChatMessage], cancellation_token: CancellationToken
+    ) -> Response:
+        return Response(
+            chat_message=TextMessage(source=self.name, content=json.dumps(report()))
+        )
 
     async def on_reset(self, cancellation_token: CancellationToken) -> None: ...
 
 
 def choose(messages: Sequence[Any]) -> str:
     told = json.loads(messages[0].content)
-    done = sum(message.source == "writer" for message in messages if isinstance(message, TextMessage))
+    done = sum(
+        message.source == "writer"
+        for message in messages
+        if isinstance(message, TextMessage)
+    )
     if done == told["calls"] - 1:
         block_once(told["block"])
     return "writer" if done < told["calls"] else "reporter"
 
 
 def make() -> SelectorGroupChat:
-    writer = AssistantAgent("writer", model, model_context=BufferedChatCompletionContext(2), system_message="You write.")
+    writer = AssistantAgent(
+        "writer",
+        model,
+        model_context=BufferedChatCompletionContext(2),
+        system_message="You write.",
+    )
     members = [writer, Reporter("reporter", "Reports.")]
     return SelectorGroupChat(
-        members, model, selector_func=choose, termination_condition=SourceMatchTermination(["reporter"])
+        members,
+        model,
+        selector_func=choose,
+        termination_condition=SourceMatchTermination(["reporter"]),
     )
 
 
 abilities = ModelInfo(
-    vision=False, function_calling=True, json_output=True, family=ModelFamily.UNKNOWN, structured_output=True
+    vision=False,
+    function_calling=True,
+    json_output=True,
+    family=ModelFamily.UNKNOWN,
+    structured_output=True,
 )
 model = OpenAIChatCompletionClient(model="omium-local-scripted", model_info=abilities)
 team = make()

@@ -13,14 +13,16 @@ from omium.adapters import forbid_telemetry
 # its telemetry would be measured instead of it
 forbid_telemetry()
 
-from crewai import LLM, Agent, Crew, Flow, Task  # noqa: E402
-from crewai.flow.flow import start  # noqa: E402
-from crewai_core.printer import set_suppress_console_output  # noqa: E402
-from marks import block_once, report  # noqa: E402
+from crewai import LLM, Agent, Crew, Flow, Task
+from crewai.flow.flow import start
+from crewai_core.printer import set_suppress_console_output
+from marks import block_once, report
 
 
 def say(text: str) -> str:
-    llm = LLM(model="openai/omium-local-scripted", base_url=os.environ["OPENAI_BASE_URL"])
+    llm = LLM(
+        model="openai/omium-local-scripted", base_url=os.environ["OPENAI_BASE_URL"]
+    )
     writer = Agent(role="writer", goal="write", backstory="You write.", llm=llm)
     task = Task(description=text, expected_output="a text", agent=writer)
     return str(Crew(agents=[writer], tasks=[task]).kickoff())

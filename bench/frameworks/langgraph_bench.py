@@ -27,7 +27,9 @@ async def step(state: State) -> dict[str, Any]:
     done = state.get("done", 0)
     if done == state["calls"] - 1:
         block_once(state.get("block"))
-    answer = await model.ainvoke(f"call {done} of {state['calls']} after {state.get('said', '')[:40]}")
+    answer = await model.ainvoke(
+        f"call {done} of {state['calls']} after {state.get('said', '')[:40]}"
+    )
     return {"done": done + 1, "said": str(answer.content)}
 
 
@@ -36,7 +38,9 @@ graph = StateGraph(State)
 graph.add_node("step", step)
 graph.add_node("measure", lambda state: report())
 graph.add_edge(START, "step")
-graph.add_conditional_edges("step", lambda state: "step" if state["done"] < state["calls"] else "measure")
+graph.add_conditional_edges(
+    "step", lambda state: "step" if state["done"] < state["calls"] else "measure"
+)
 graph.add_edge("measure", END)
 team = graph.compile()
 

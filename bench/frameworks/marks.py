@@ -16,4 +16,9 @@ def block_once(marker: str | None) -> None:
 def report() -> dict[str, int]:
     """Of this process: its id, and the memory that it has for itself."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return {"pid": os.getpid(), "private_kib": sum(int(line.split()[1]) for line in lines if line.startswith("Private"))}
+    return {
+        "pid": os.getpid(),
+        "private_kib": sum(
+            int(line.split()[1]) for line in lines if line.startswith("Private")
+        ),
+    }

@@ -9,7 +9,7 @@ async def main() -> None:
     module, runs, calls = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     native = importlib.import_module(module).native
     for _ in range(runs):
-        print(await native(calls), flush=True)  # noqa: T201 - read by the bench
+        print(await native(calls), flush=True)
 
 
 asyncio.run(main())

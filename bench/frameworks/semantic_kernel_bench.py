@@ -16,7 +16,9 @@ from semantic_kernel.functions import kernel_function
 
 service = OpenAIChatCompletion(
     ai_model_id="omium-local-scripted",
-    async_client=AsyncOpenAI(base_url=os.environ["OPENAI_BASE_URL"], api_key="none", max_retries=0),
+    async_client=AsyncOpenAI(
+        base_url=os.environ["OPENAI_BASE_URL"], api_key="none", max_retries=0
+    ),
 )
 writer = ChatCompletionAgent(name="writer", instructions="You write.", service=service)
 
@@ -26,13 +28,19 @@ async def ask(calls: int, block: str | None) -> dict[str, Any]:
     for done in range(calls):
         if done == calls - 1:
             block_once(block)
-        said = str(await writer.get_response(messages=f"call {done} of {calls} after {said[:40]}"))
+        said = str(
+            await writer.get_response(
+                messages=f"call {done} of {calls} after {said[:40]}"
+            )
+        )
     return report()
 
 
 class Bench:
     @kernel_function
-    async def ask(self, kernel: Kernel, calls: int, block: str | None = None) -> dict[str, Any]:
+    async def ask(
+        self, kernel: Kernel, calls: int, block: str | None = None
+    ) -> dict[str, Any]:
         """Asks again and again."""
         return await ask(calls, block)
 
