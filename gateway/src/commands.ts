@@ -53,12 +53,9 @@ export const createExecute =
     return { position: `${partition}:${offset}`, deduplicated: outcome.deduplicated }
   }
 
-export const createCommands = (sender: CommandSender, live: Live, timeoutMs: number): Commands => {
-  const execute = createExecute(sender, live, timeoutMs)
-  return {
-    execute: async (asker, executionId, commandId, command) => ({
-      executionId,
-      ...(await execute(asker, aggregateKey('execution', asker.tenant, executionId), commandId, command)),
-    }),
-  }
-}
+export const createCommands = (execute: Execute): Commands => ({
+  execute: async (asker, executionId, commandId, command) => ({
+    executionId,
+    ...(await execute(asker, aggregateKey('execution', asker.tenant, executionId), commandId, command)),
+  }),
+})

@@ -1,4 +1,3 @@
-import { partitionFor } from '@omium/log'
 import { type ExecutionRecord, getExecution } from '@omium/projection-executions'
 import type { PositionWatch } from '@omium/projection-kit'
 import { aggregateKey, OmiumError } from '@omium/schemas'
@@ -28,26 +27,13 @@ export const waitForPosition = async (
 }
 
 /**
- * Waits, within a bound, until the read model includes everything about this execution that the live tail has shown. Commands
- * are answered from the live tail, so afterwards a reader sees what this gateway has told anybody.
- */
-export const untilCurrent = async (
-  { live, positions, limits }: Services,
-  tenant: string,
-  id: string,
-): Promise<void> => {
-  const partition = partitionFor(aggregateKey('execution', tenant, id), live.partitionCount)
-  await positions.reached(partition, live.nextOffset(partition) - 1, limits.readWaitMs)
-}
-
-/**
  * An execution that was started a moment ago is waited for rather than denied.
  * @throws OmiumError `execution_unknown`, also for executions of other tenants
  */
 export const requireExecution = async (services: Services, tenant: string, id: string): Promise<ExecutionRecord> => {
   const record = await getExecution(services.pool, tenant, id)
   if (record) return record
-  await untilCurrent(services, tenant, id)
+  await services.executions.untilCurrent(aggregateKey('execution', tenant, id))
   const late = await getExecution(services.pool, tenant, id)
   if (!late) throw new OmiumError('execution_unknown', `there is no execution ${id}`)
   return late

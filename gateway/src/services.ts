@@ -1,27 +1,26 @@
 import type { ApiKeys } from '@omium/api-keys'
 import type { DeltaSubscriber } from '@omium/deltas'
-import type { PositionWatch } from '@omium/projection-kit'
+import type { CheckpointObjects } from '@omium/payloads'
 import type { IdSource } from '@omium/schemas'
 import type { Pool } from 'pg'
 import type { Agents } from './agents.ts'
-import type { Checkpoints } from './checkpoints/service.ts'
 import type { Commands } from './commands.ts'
-import type { Live } from './live.ts'
+import type { GatewayContext } from './context.ts'
 import type { Payloads } from './payloads.ts'
-import type { Recoveries } from './recoveries/service.ts'
-import type { Workflows } from './workflows/service.ts'
+import type { WebhookSecrets } from './webhook-secrets.ts'
 
 /** What the routes work with; `main.ts` makes it, specs replace what is outside. */
 export interface Services {
   readonly pool: Pool
-  readonly positions: PositionWatch
-  readonly live: Live
+  readonly executions: GatewayContext
+  readonly recoveries: GatewayContext
+  readonly checkpoints: GatewayContext
+  readonly workflows: GatewayContext
+  readonly checkpointObjects: CheckpointObjects
+  readonly commands: Commands
+  readonly webhookSecrets: WebhookSecrets
   /** what steps put out while they run; absent without Redis */
   readonly deltas: DeltaSubscriber | undefined
-  readonly commands: Commands
-  readonly recoveries: Recoveries
-  readonly checkpoints: Checkpoints
-  readonly workflows: Workflows
   readonly agents: Agents
   readonly payloads: Payloads
   readonly apiKeys: ApiKeys

@@ -25,7 +25,7 @@ const rebuildWaitMs = 15_000
 const fallbacksTried = 50
 
 type Found = 'missing' | 'damaged'
-type Parts = Pick<Services, 'checkpoints' | 'pool' | 'ids'>
+type Parts = Pick<Services, 'checkpoints' | 'checkpointObjects' | 'pool' | 'ids'>
 
 const foundOf = (error: unknown): Found | null => {
   if (!(error instanceof OmiumError)) return null
@@ -76,11 +76,11 @@ export const checkpointViewOf = (record: CheckpointRecord): CheckpointView => ({
 
 /** A checkpoint with everything that belongs to it. @throws OmiumError `object_missing`, `object_corrupt` */
 const load = async (
-  { checkpoints, pool }: Parts,
+  { checkpointObjects, pool }: Parts,
   tenant: string,
   record: CheckpointRecord,
 ): Promise<Pick<CheckpointDetail, 'state' | 'writes'>> => {
-  const open = async (format: string, object: ObjectRef) => stateOf(format, await checkpoints.objects.load(object))
+  const open = async (format: string, object: ObjectRef) => stateOf(format, await checkpointObjects.load(object))
   const written = await listWrites(pool, tenant, record.thread, record.namespace, record.id)
   const [state, ...states] = await Promise.all([
     open(record.format, record.object),
@@ -104,7 +104,7 @@ const report = (
   found: Found,
   fallbackId?: string,
 ) =>
-  checkpoints.execute(asker, thread, ids('command'), {
+  checkpoints.execute(asker, aggregateKey('thread', asker.tenant, thread), ids('command'), {
     type: 'ReportCorruption',
     data: { namespace, checkpointId: id, found, ...(fallbackId !== undefined && { fallbackId }) },
   })
@@ -128,7 +128,7 @@ const rebuilt = async (
   try {
     await report(parts, asker, record, found)
     if (!(await done.promise)) return null
-    await checkpoints.current(asker.tenant, thread, undefined)
+    await checkpoints.untilCurrent(aggregateKey('thread', asker.tenant, thread))
     return (await getCheckpoint(pool, asker.tenant, thread, namespace, id)) ?? null
   } finally {
     clearTimeout(timer)

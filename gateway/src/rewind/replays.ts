@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { type ExecutionRecord, listExecutions } from '@omium/projection-executions'
 import {
+  aggregateKey,
   type createReplayBody,
   type ExecutionOptions,
   errorCatalogue,
@@ -12,7 +13,7 @@ import {
 } from '@omium/schemas'
 import type { z } from 'zod'
 import type { Asker } from '../commands.ts'
-import { requireExecution, untilCurrent } from '../reads.ts'
+import { requireExecution } from '../reads.ts'
 import type { Services } from '../services.ts'
 import { comparedRun, type RunHistory, readHistory } from './history.ts'
 import { keptCount } from './preview.ts'
@@ -169,7 +170,7 @@ export const reportReplay = async (services: Services, tenant: string, replayId:
   if (forks.length === 0) throw new OmiumError('not_found', `there is no replay ${replayId}`)
   const runs = await inParallel(forks, async ({ id, forkedFrom }): Promise<ReportedRun> => {
     const of = forkedFrom ?? id
-    await untilCurrent(services, tenant, id)
+    await services.executions.untilCurrent(aggregateKey('execution', tenant, id))
     const fork = await readHistory(services, tenant, await requireExecution(services, tenant, id))
     const source = await readHistory(services, tenant, await requireExecution(services, tenant, of))
     const taken = new Set(fork.steps.filter(({ seeded }) => seeded).map(({ path }) => path))

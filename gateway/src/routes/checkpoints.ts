@@ -44,13 +44,24 @@ const newest = 'latest'
 export const checkpointRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { checkpoints, commands, live, pool, ids } = services
+    const { checkpoints, checkpointObjects, commands, executions, pool, ids } = services
     const tags = ['checkpoints']
     const read = { scope: 'read' } as const
     const write = { scope: 'write' } as const
 
+    const threadOf = (request: FastifyRequest, thread: string): string =>
+      aggregateKey('thread', callerOf(request).tenant, thread)
+    /** waits for what this gateway has told anybody about the thread, or about all, and for a position */
+    const current = async (
+      request: FastifyRequest,
+      thread: string | undefined,
+      minPosition?: string,
+    ): Promise<void> => {
+      await checkpoints.untilReached(minPosition)
+      await checkpoints.untilCurrent(thread === undefined ? undefined : threadOf(request, thread))
+    }
     const execute = (request: FastifyRequest, thread: string, command: CheckpointCommand) =>
-      checkpoints.execute(askerOf(request), thread, commandIdOf(request, ids, thread), command)
+      checkpoints.execute(askerOf(request), threadOf(request, thread), commandIdOf(request, ids, thread), command)
 
     /** @throws OmiumError `checkpoint_unknown`, also for those of other tenants */
     const require = async (
@@ -58,7 +69,8 @@ export const checkpointRoutes =
       { thread, id }: { thread: string; id: string },
       { namespace, min_position, order }: z.infer<typeof checkpointQuery> & { order?: 'created' | 'id' },
     ): Promise<CheckpointRecord> => {
-      await checkpoints.current(tenant, thread, min_position)
+      await checkpoints.untilReached(min_position)
+      await checkpoints.untilCurrent(aggregateKey('thread', tenant, thread))
       const record =
         id === newest
           ? (
@@ -98,7 +110,7 @@ export const checkpointRoutes =
             namespace,
             checkpointId: id,
             kind: 'state',
-            object: await checkpoints.objects.store(tenant, thread, body),
+            object: await checkpointObjects.store(tenant, thread, body),
             format,
             ...(parent !== undefined && { parentId: parent }),
             ...(needsParent !== undefined && { needsParent }),
@@ -124,7 +136,7 @@ export const checkpointRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         const { min_position, ...filter } = request.query
-        await checkpoints.current(tenant, filter.thread, min_position)
+        await current(request, filter.thread, min_position)
         const { items, ...rest } = await listCheckpoints(pool, tenant, filter)
         return { items: items.map(checkpointViewOf), ...rest }
       },
@@ -145,7 +157,7 @@ export const checkpointRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         const { id: thread } = await requireExecution(services, tenant, request.params.id)
-        await checkpoints.current(tenant, thread, undefined)
+        await current(request, thread)
         const filter = { ...request.query, thread, order: 'created', superseded: true } as const
         const { items, ...rest } = await listCheckpoints(pool, tenant, filter)
         return { items: items.map(checkpointViewOf), ...rest }
@@ -191,7 +203,7 @@ export const checkpointRoutes =
         const { thread, id } = request.params
         const { state, ...rest } = request.body
         const { format, body } = bytesOf(state)
-        const object = await checkpoints.objects.store(tenant, thread, body)
+        const object = await checkpointObjects.store(tenant, thread, body)
         const data = { namespace: request.query.namespace, checkpointId: id, ...rest, object, format }
         const decided = await execute(request, thread, { type: 'AddCheckpointWrites', data })
         return { thread, checkpoint: id, ...decided }
@@ -264,7 +276,7 @@ export const checkpointRoutes =
         let beforeVersion: number | undefined
         const runCommandId = `${commandId}-run`
         // the run may go on, and leave checkpoints, before the thread hears of it
-        const unsubscribe = live.subscribe(
+        const unsubscribe = executions.live.subscribe(
           aggregateKey('execution', tenant, point?.executionId ?? thread),
           ({ envelope, type }) => {
             if (type === 'ExecutionRolledBack' && envelope.commandId === runCommandId) beforeVersion = envelope.version
@@ -277,7 +289,7 @@ export const checkpointRoutes =
             data: { toPath: point.path ?? (await lastPathOf(record, request)), ...why },
           })
         const run = await rollBackRun().finally(unsubscribe)
-        const { position } = await checkpoints.execute(asker, thread, commandId, {
+        const { position } = await checkpoints.execute(asker, threadOf(request, thread), commandId, {
           type: 'RollBackThread',
           data: { namespace, checkpointId: id, ...why, ...(beforeVersion !== undefined && { beforeVersion }) },
         })
@@ -367,7 +379,7 @@ export const checkpointRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         const { thread } = request.params
-        await checkpoints.current(tenant, thread, undefined)
+        await current(request, thread)
         return { retention: await getRetention(pool, tenant, thread) }
       },
     )

@@ -12,7 +12,8 @@ import { eventViewOf } from '../views.ts'
 export const eventRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, live, positions, deltas, limits } = services
+    const { pool, executions, deltas, limits } = services
+    const { live, positions } = executions
     const streams = new Set<EventStream>()
     app.addHook('preClose', async () => {
       for (const stream of streams) stream.close()

@@ -19,7 +19,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { deterministicCommandId } from '../commands.ts'
-import { requireExecution, untilCurrent, waitForPosition } from '../reads.ts'
+import { requireExecution } from '../reads.ts'
 import { askerOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 import { executionDetail, executionSummary, failureViewOf, isTerminalEvent, stepViewOf } from '../views.ts'
@@ -38,7 +38,8 @@ const pageQuery = z.object({
 export const executionRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, positions, live, commands, agents, payloads, ids, limits } = services
+    const { pool, executions, commands, agents, payloads, ids, limits } = services
+    const { live, positions } = executions
     app.post(
       '/v1/executions',
       {
@@ -90,7 +91,7 @@ export const executionRoutes =
       async (request) => {
         const { min_position, forked_from: forkedFrom, label, ...filter } = request.query
         const labels = label && Object.fromEntries(label.map((given) => splitOnce(given, ':')))
-        await waitForPosition(positions, min_position, limits.readWaitMs)
+        await executions.untilReached(min_position)
         const { items, ...rest } = await listExecutions(pool, callerOf(request).tenant, {
           ...filter,
           forkedFrom,
@@ -113,7 +114,7 @@ export const executionRoutes =
         },
       },
       async (request) => {
-        await waitForPosition(positions, request.query.min_position, limits.readWaitMs)
+        await executions.untilReached(request.query.min_position)
         return executionDetail(await requireExecution(services, callerOf(request).tenant, request.params.id), payloads)
       },
     )
@@ -150,9 +151,9 @@ export const executionRoutes =
         const left = () => ended.resolve(null)
         socket.once('close', left)
         try {
-          await waitForPosition(positions, min_position, limits.readWaitMs)
+          await executions.untilReached(min_position)
           // an end that the live tail showed before the subscription is in the row once the read model is that far
-          await untilCurrent(services, tenant, id)
+          await services.executions.untilCurrent(aggregateKey('execution', tenant, id))
           let record = await requireExecution(services, tenant, id)
           if (!isTerminal(record.status)) {
             const end = await ended.promise
@@ -186,7 +187,7 @@ export const executionRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         const { limit, cursor, superseded, min_position } = request.query
-        await waitForPosition(positions, min_position, limits.readWaitMs)
+        await executions.untilReached(min_position)
         const execution = await requireExecution(services, tenant, request.params.id)
         const { items, ...rest } = await listSteps(pool, tenant, execution.id, { limit, cursor, superseded })
         return { items: await Promise.all(items.map((step) => stepViewOf(step, execution, payloads))), ...rest }

@@ -5,7 +5,7 @@ import type { Services } from '../services.ts'
 /** For operators: /health (the process lives), /ready (it can serve), /metrics. Measures every route that is added later. */
 export const installOperations = (
   app: FastifyInstance,
-  { pool, live, positions, recoveries, checkpoints }: Services,
+  { pool, executions, recoveries, checkpoints, workflows }: Services,
 ): void => {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
@@ -26,9 +26,9 @@ export const installOperations = (
         this.set(read())
       },
     })
-  gauge('omium_gateway_outcomes_awaited', 'Commands whose outcome is awaited', () => live.counters.waiting)
-  gauge('omium_gateway_subscriptions', 'Executions that somebody watches', () => live.counters.subscriptions)
-  gauge('omium_gateway_live_events', 'Accepted events seen by the live tail', () => live.counters.events)
+  gauge('omium_gateway_outcomes_awaited', 'Commands whose outcome is awaited', () => executions.live.counters.waiting)
+  gauge('omium_gateway_subscriptions', 'Executions that somebody watches', () => executions.live.counters.subscriptions)
+  gauge('omium_gateway_live_events', 'Accepted events seen by the live tail', () => executions.live.counters.events)
   gauge('omium_gateway_database_waiting', 'Queries that wait for a connection', () => pool.waitingCount)
 
   app.addHook('onResponse', async (request, reply) => {
@@ -40,12 +40,7 @@ export const installOperations = (
 
   app.get('/health', { schema: { hide: true } as object }, async () => ({ status: 'ok' }))
   app.get('/ready', { schema: { hide: true } as object }, async (_request, reply) => {
-    const problems = [
-      live.notReady(),
-      positions.connected ? null : 'the watch on read models is not connected',
-      recoveries.notReady(),
-      checkpoints.notReady(),
-    ]
+    const problems = [executions, recoveries, checkpoints, workflows].map((context) => context.notReady())
     const reason = problems.filter((problem) => problem !== null).join('; ')
     return reason ? reply.status(503).send({ status: 'not_ready', reason }) : { status: 'ready' }
   })

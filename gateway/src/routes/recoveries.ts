@@ -27,7 +27,6 @@ import {
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
-import { waitForPosition } from '../reads.ts'
 import { groupViewOf, incidentDetailOf, incidentViewOf, statisticViewOf } from '../recoveries/views.ts'
 import { askerOf, commandIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
@@ -38,7 +37,7 @@ const hourMs = 3_600_000
 export const recoveryRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, recoveries, payloads, ids, nowMs, limits } = services
+    const { pool, recoveries, payloads, ids, nowMs } = services
     const since = (hours: number): Date => new Date(nowMs() - hours * hourMs)
 
     /** @throws OmiumError `incident_unknown`, also for incidents of other tenants */
@@ -64,7 +63,7 @@ export const recoveryRoutes =
       },
       async (request) => {
         const { min_position, ...filter } = request.query
-        await waitForPosition(recoveries.positions, min_position, limits.readWaitMs)
+        await recoveries.untilReached(min_position)
         const { items, ...rest } = await listIncidents(pool, callerOf(request).tenant, filter)
         return { items: items.map(incidentViewOf), ...rest }
       },
@@ -120,7 +119,7 @@ export const recoveryRoutes =
       },
       async (request) => {
         const { tenant } = callerOf(request)
-        await waitForPosition(recoveries.positions, request.query.min_position, limits.readWaitMs)
+        await recoveries.untilReached(request.query.min_position)
         const incident = await requireIncident(tenant, request.params.id)
         return incidentDetailOf(incident, await incidentHistory(pool, tenant, incident.id))
       },

@@ -1,4 +1,5 @@
 import {
+  aggregateKey,
   executionIdParam,
   forkBody,
   type JournalItem,
@@ -14,7 +15,7 @@ import {
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
-import { requireExecution, untilCurrent, waitForPosition } from '../reads.ts'
+import { requireExecution } from '../reads.ts'
 import { askerOf, commandIdOf } from '../requests.ts'
 import { type Alignment, alignRuns, diffRuns } from '../rewind/diff.ts'
 import { comparedRun, journalEntryOf, type RecordedStep, type RunHistory, readHistory } from '../rewind/history.ts'
@@ -28,14 +29,14 @@ const bytesOfPage = 4 * 1024 * 1024
 export const rewindRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { commands, payloads, positions, ids, limits } = services
+    const { commands, executions, payloads, ids } = services
     const tags = ['executions']
     const params = executionIdParam
     const write = { scope: 'write' } as const
     const read = { scope: 'read' } as const
 
     const historyOf = async (tenant: string, id: string): Promise<RunHistory> => {
-      await untilCurrent(services, tenant, id)
+      await services.executions.untilCurrent(aggregateKey('execution', tenant, id))
       return readHistory(services, tenant, await requireExecution(services, tenant, id))
     }
 
@@ -157,7 +158,7 @@ export const rewindRoutes =
       },
       async (request) => {
         const { limit, cursor, min_position } = request.query
-        await waitForPosition(positions, min_position, limits.readWaitMs)
+        await executions.untilReached(min_position)
         const { steps } = await historyOf(callerOf(request).tenant, request.params.id)
         const items: JournalItem[] = []
         let next = Number(cursor ?? 0)

@@ -32,8 +32,7 @@ const maxEventBytes = 48 * 1024
 export const triggerRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { workflows } = services
-    const { pool, ids } = services
+    const { pool, workflows, webhookSecrets, ids } = services
     const tags = ['triggers']
 
     const send = async (request: FastifyRequest, id: string, command: WorkflowContextCommand) => {
@@ -100,7 +99,7 @@ export const triggerRoutes =
     ): Promise<{ sealed: TriggerSource; secret?: string }> => {
       if (source.type === 'webhook') {
         if (earlier?.spec.source.type === 'webhook') return { sealed: earlier.spec.source }
-        const made = workflows.secrets.create(tenant, id)
+        const made = webhookSecrets.create(tenant, id)
         return { sealed: { type: 'webhook', sealedSecret: made.sealed }, secret: made.secret }
       }
       // topics belong to the installation: a tenant reads those that bear its name
@@ -178,7 +177,12 @@ export const webhookRoutes =
         const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
         const signature = request.headers['x-omium-signature']
         const target = { tenant, triggerId: id, sealed: source.sealedSecret }
-        workflows.secrets.verify(target, typeof signature === 'string' ? signature : undefined, body, services.nowMs())
+        services.webhookSecrets.verify(
+          target,
+          typeof signature === 'string' ? signature : undefined,
+          body,
+          services.nowMs(),
+        )
         const named = request.headers['x-omium-event-id']
         const eventId =
           typeof named === 'string' && callerId.safeParse(named).success

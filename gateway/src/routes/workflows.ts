@@ -44,7 +44,7 @@ import { deterministicCommandId } from '../commands.ts'
 import { askerOf, commandIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 import { prepareBundle, requireBundle } from '../workflow-bundles.ts'
-import { reached, requireCurrent, requireVersion } from '../workflow-reads.ts'
+import { requireCurrent, requireVersion } from '../workflow-reads.ts'
 
 const pageQuery = z.object({
   limit: z.coerce.number().int().min(1).max(200).default(50),
@@ -61,8 +61,8 @@ const write = { scope: 'write' } as const
 export const workflowRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { workflows } = services
-    const { pool, payloads, agents, live, ids, limits } = services
+    const { pool, executions, workflows, payloads, agents, ids, limits } = services
+    const { live } = executions
     const tags = ['workflows']
 
     const send = async (
@@ -152,7 +152,7 @@ export const workflowRoutes =
             publish,
           },
         })
-        await reached(workflows, receipt.position, limits.readWaitMs)
+        await workflows.untilReached(receipt.position)
         const versions = await listVersions(pool, tenant, id)
         const version = versions.findLast(({ hash }) => hash === bundleHash)?.version ?? versions.length
         return reply.status(receipt.deduplicated ? 200 : 201).send({ ...receipt, version })
@@ -323,7 +323,7 @@ export const workflowRoutes =
   }
 
 /** When the execution of a run is on its log, and where; undefined when it takes longer than `timeoutMs`. */
-const startOf = (live: Services['live'], tenant: string, runId: string, timeoutMs: number) => {
+const startOf = (live: Services['executions']['live'], tenant: string, runId: string, timeoutMs: number) => {
   const { promise, resolve } = Promise.withResolvers<string | undefined>()
   const unsubscribe = live.subscribe(aggregateKey('execution', tenant, runId), ({ partition, offset }) =>
     resolve(`${partition}:${offset}`),
