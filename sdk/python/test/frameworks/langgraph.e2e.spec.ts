@@ -36,13 +36,13 @@ it('runs an unchanged graph that survives kill -9 at every record and within its
   })
   // input, the start, and five super-steps: what the graph knew after each can be looked at
   const ids = ['input', ...Array.from({ length: 6 }, (_, step) => `step-${step}`)].sort()
-  await eventually(async () => (await checkpointsOf('team-calm')).length === ids.length, { timeoutMs: 20_000 })
+  await eventually(async () => (await checkpointsOf('team-calm')).length === ids.length, { timeoutMs: 60_000 })
   const kept = await checkpointsOf('team-calm')
   expect(kept.map(({ id }) => id).sort()).toEqual(ids)
   expect(new Set(kept.map(({ namespace }) => namespace))).toEqual(new Set(['langgraph']))
   const { state } = await stage.client.checkpoints.get('team-calm', 'step-5', { namespace: 'langgraph' })
   expect((state as { json: { report: string } }).json.report).toContain('ordered calm')
-}, 180_000)
+}, 300_000)
 
 it("keeps the graph's own checkpoints across a kill, for time travel with its own checkpointer", async () => {
   const first = await stage.startWorker('team_graph:kept')
