@@ -62,7 +62,8 @@ const programs: readonly Program[] = [
   {
     framework: 'Semantic Kernel',
     module: 'semantic_kernel_bench',
-    input: (told) => told,
+    // a parameter that is a text is given every value as one
+    input: ({ calls, block }) => ({ calls, ...(block !== null && { block }) }),
     report: (output) => answered.parse(output).answer,
   },
   {
