@@ -47,6 +47,8 @@ class ScriptedEngine:
         self.clock: VirtualClock = _RealClock(0)
         self.messages: list[WorkerMessage] = []
         self.heartbeats = 0
+        self.states: list[dict[str, Any]] = []
+        """checkpoints that were to be stored"""
         self.sockets: list[ServerConnection] = []
         self._tap = tap
         self._reassign = reassign
@@ -60,12 +62,16 @@ class ScriptedEngine:
         )
         endpoint = f"ws://127.0.0.1:{self._server.socket.getsockname()[1]}"
 
+        states = self.states
+
         class Gateway(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 known = self.headers["authorization"] == f"Bearer {KEY}"
                 problem = {"code": "unauthenticated", "detail": "no", "retryable": False}
                 reply = {"token": "token", "endpoints": [endpoint]} if known else problem
-                self.rfile.read(int(self.headers.get("content-length", "0")))
+                body = self.rfile.read(int(self.headers.get("content-length", "0")))
+                if self.path == "/v1/checkpoints":
+                    states.append(json.loads(body))
                 self.send_response(200 if known else 401)
                 self.end_headers()
                 self.wfile.write(json.dumps(reply).encode())
