@@ -12,7 +12,7 @@ from langchain_core.tools import StructuredTool
 from langchain_openai import ChatOpenAI
 from langgraph.graph import END, START, StateGraph
 
-from ..adapters.langgraph import EFFECT_TAG
+from ..adapters.tools import EFFECT_TAG
 from ..errors import OmiumError
 from .team import Built, Team
 from .tools import BuiltTool
