@@ -25,6 +25,9 @@ const bin = (name: string): string => join(root, 'node_modules/.bin', name)
 
 const { bin: pythonBin, python } = await ensurePython({ progress: (line) => console.log(`  ${line}`) })
 
+/** Folders of Python programs. */
+const pythonFolders = [pythonProject, join(root, 'examples/frameworks')]
+
 const checks: Check[] = [
   { name: 'format and lint (biome)', command: bin('biome'), args: ['check', '.'] },
   { name: 'types (tsc)', command: bin('tsc'), args: ['-p', '.'] },
@@ -34,11 +37,11 @@ const checks: Check[] = [
     args: ['--config', '.dependency-cruiser.mjs', ...sourceFolders()],
   },
   { name: 'dead code (knip)', command: bin('knip'), args: [] },
-  { name: 'Python lint (ruff)', command: join(pythonBin, 'ruff'), args: ['check', '--no-cache', pythonProject] },
+  { name: 'Python lint (ruff)', command: join(pythonBin, 'ruff'), args: ['check', '--no-cache', ...pythonFolders] },
   {
     name: 'Python format (ruff)',
     command: join(pythonBin, 'ruff'),
-    args: ['format', '--check', '--no-cache', pythonProject],
+    args: ['format', '--check', '--no-cache', ...pythonFolders],
   },
   { name: 'Python types (pyright)', command: bin('pyright'), args: ['--pythonpath', python, '-p', pythonProject] },
 ]

@@ -160,3 +160,123 @@ it('the buyer orders once and says what came of it', () => {
   expect(jsonOf(asked())).toEqual([{ name: 'Shop-order', arguments: { thing: 'paper' } }])
   expect(asked([['Shop-order', 'ordered paper']])).toEqual({ kind: 'text', text: 'ordered paper' })
 })
+
+describe('a reviewer', () => {
+  const source = [
+    '   1| export const load = (text: string) => JSON.parse(text)',
+    '   2| // eval(text) is not called',
+    "   3| app.post('/orders', handler)",
+    '   4| try { save() } catch {}',
+  ].join('\n')
+  const linesFor = (focus: string) => {
+    const { findings } = jsonOf(answer(request(`You are a reviewer of ${focus}.`, source))) as {
+      findings: { line: number }[]
+    }
+    return findings.map(({ line }) => line)
+  }
+
+  it('points to the lines that its focus is about', () => {
+    expect(linesFor('correctness')).toEqual([1, 4])
+    expect(linesFor('security')).toEqual([3])
+    expect(linesFor('style')).toEqual([1])
+  })
+})
+
+it('the lead of a review weighs the findings', () => {
+  const findings = [
+    { line: 9, severity: 'low', finding: 'long', quote: '' },
+    { line: 3, severity: 'high', finding: 'open', quote: '' },
+  ]
+  expect(jsonOf(answer(request('You are the lead of a review.', { findings })))).toMatchObject({
+    verdict: 'request_changes',
+    fix_first: ['line 3: open', 'line 9: long'],
+  })
+})
+
+describe('the support desk', () => {
+  const desks = ['billing: charges and refunds', 'technical: errors of runs', 'person: complaints'].map((desk) => {
+    const [name, description] = desk.split(': ')
+    return { type: 'function' as const, function: { name: `transfer_to_${name}`, description } }
+  })
+  const handedTo = (ticket: string) =>
+    jsonOf(answer({ ...request('You are the triage desk.', ticket), tools: desks })) as { name: string }[]
+
+  it('hands a ticket to whom its words fit, and to a person when they fit nobody', () => {
+    expect(handedTo('I see two charges')[0]?.name).toBe('transfer_to_billing')
+    expect(handedTo('My runs end with errors')[0]?.name).toBe('transfer_to_technical')
+    expect(handedTo('Hello?')[0]?.name).toBe('transfer_to_person')
+  })
+
+  it('refunds what was charged twice and nothing else', () => {
+    const offered = ['look_up_order', 'refund'].map((name) => ({ type: 'function' as const, function: { name } }))
+    const order = (...amounts: string[]) => ({
+      order: 'A-100',
+      charges: amounts.map((amount, index) => ({ id: `ch_${index}`, amount })),
+    })
+    const asked = (result: unknown) =>
+      answer({
+        ...request('You are a support specialist.', 'Please refund order A-100', [['look_up_order', result]]),
+        tools: offered,
+      })
+    expect(jsonOf(asked(order('5 EUR', '5 EUR')))).toEqual([
+      { name: 'refund', arguments: { order: 'A-100', charge: 'ch_1' } },
+    ])
+    expect(asked(order('5 EUR', '7 EUR'))).toMatchObject({ text: expect.stringContaining('None of them is doubled') })
+  })
+})
+
+it('an extractor takes values as they stand, and mends what a check sends back', () => {
+  const system = 'You are an extractor. {"code": "the heading", "status": "the number behind HTTP"}'
+  const document = '# Errors\n\n### gone\n\nIt is gone. HTTP 410, not retryable.\n'
+  const asked = (...results: [string, unknown][]) => {
+    const tools = [{ type: 'function' as const, function: { name: 'Records-check' } }]
+    return jsonOf(answer({ ...request(system, document, results), tools }))
+  }
+  expect(asked()).toEqual([
+    { name: 'Records-check', arguments: { records: JSON.stringify([{ code: 'gone', status: '410' }]) } },
+  ])
+  const problems = [{ record: 0, field: 'status', problem: 'Give a number, not text.' }]
+  const mended = { code: 'gone', status: 410 }
+  expect(asked(['Records-check', { problems }])).toEqual([
+    { name: 'Records-check', arguments: { records: JSON.stringify([mended]) } },
+  ])
+  expect(asked(['Records-check', { problems }], ['Records-check', { problems: [] }])).toEqual({ records: [mended] })
+})
+
+it('the supervisor gives each sentence to the team whose description fits', () => {
+  const teams = { support: 'orders and refunds', brief: 'how leases work' }
+  const asked = { request: 'Please refund my order. It was late. How do leases work?', teams }
+  expect(jsonOf(answer(request('You are the supervisor.', asked)))).toEqual({
+    assignments: [
+      { team: 'support', task: 'Please refund my order. It was late.' },
+      { team: 'brief', task: 'How do leases work?' },
+    ],
+  })
+})
+
+it('a crew that speaks in prose gets its brief without what the critic disputes', () => {
+  const found = { question: 'Why?', findings: [{ claim: 'A lease expires.', citation: 'leases#1' }] }
+  const doubtful = { question: 'When?', findings: [{ claim: 'Never.', citation: 'leases#9' }] }
+  const context = [found, doubtful, { verdict: 'revise', problems: [{ claim: 'Never.' }] }]
+  const task = [
+    '\nCurrent Task: Write about: Why leases?',
+    'This is the expected criteria for your final answer: Markdown\nyou MUST return all.',
+    `This is the context you're working with:\n${context.map((one) => JSON.stringify(one)).join('\n\n---\n\n')}`,
+  ].join('\n\n')
+  const said = answer(request('You are the writer.', task))
+  expect(said).toMatchObject({ text: expect.stringContaining('A lease expires [leases#1].') })
+  expect(said).not.toMatchObject({ text: expect.stringContaining('Never') })
+})
+
+it('without a role it calls the tools that its instructions name, once', () => {
+  const tools = [
+    { type: 'function' as const, function: { name: 'Weather-survey', parameters: { required: ['place'] } } },
+    { type: 'function' as const, function: { name: 'other' } },
+  ]
+  const system = 'Look at the weather with survey.'
+  expect(jsonOf(answer({ ...request(system, 'Porto'), tools }))).toEqual([
+    { name: 'Weather-survey', arguments: { place: 'Porto' } },
+  ])
+  const done = { ...request(system, 'Porto', [['Weather-survey', 'It is mild.']]), tools }
+  expect(answer(done)).toMatchObject({ text: expect.stringContaining('mild') })
+})

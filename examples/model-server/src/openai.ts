@@ -33,7 +33,16 @@ export const chatRequest = z.looseObject({
     .array(
       z.looseObject({
         type: z.literal('function'),
-        function: z.looseObject({ name: z.string(), description: z.string().optional() }),
+        function: z.looseObject({
+          name: z.string(),
+          description: z.string().optional(),
+          parameters: z
+            .looseObject({
+              properties: z.record(z.string(), z.unknown()).optional(),
+              required: z.array(z.string()).optional(),
+            })
+            .optional(),
+        }),
       }),
     )
     .optional(),

@@ -39,7 +39,7 @@ export const sentences = (value: string): string[] =>
     .replace(/```[\s\S]*?```/g, ' ')
     .replace(/^#.*$/gm, ' ')
     .replace(/^\s*[-*]\s+/gm, '')
-    .replace(/[`*_]/g, '')
+    .replace(/[`*]|(?<!\w)_|_(?!\w)/g, '')
     .replace(/\s+/g, ' ')
     .split(/(?<=[.!?])\s+(?=[\p{Lu}"'(])/u)
     .map((sentence) => sentence.trim())
@@ -64,4 +64,39 @@ export const parseJson = (value: string): unknown => {
   } catch {
     return undefined
   }
+}
+
+/** The JSON objects that stand in a text, outermost ones only, in their order. */
+export const objectsIn = (value: string): unknown[] => {
+  const found: unknown[] = []
+  let from = value.indexOf('{')
+  while (from >= 0) {
+    const end = endOfObject(value, from)
+    const parsed = end === undefined ? undefined : parseJson(value.slice(from, end))
+    if (parsed !== undefined) found.push(parsed)
+    from = value.indexOf('{', parsed === undefined ? from + 1 : end)
+  }
+  return found
+}
+
+/** Where the object that begins at `from` is closed; undefined when it never is. */
+const endOfObject = (value: string, from: number): number | undefined => {
+  let depth = 0
+  let quoted = false
+  for (let at = from; at < value.length; at++) {
+    const sign = value[at]
+    if (quoted) {
+      if (sign === '\\') at++
+      else if (sign === '"') quoted = false
+    } else if (sign === '"') quoted = true
+    else if (sign === '{') depth++
+    else if (sign === '}' && --depth === 0) return at + 1
+  }
+  return undefined
+}
+
+/** The question in a text: its last sentence that ends in a question mark, else all of it. */
+export const questionOf = (value: string): string => {
+  const asked = value.split(/(?<=[.?!:])\s+|\n/).filter((part) => part.trim().endsWith('?'))
+  return asked.at(-1)?.trim() ?? value.trim()
 }

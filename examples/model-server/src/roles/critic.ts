@@ -1,16 +1,15 @@
 import { z } from 'zod'
 import type { Conversation } from '../conversation.ts'
 import { type Answer, json } from '../openai.ts'
-import { coverage, parseJson } from '../text.ts'
+import { coverage, objectsIn, parseJson } from '../text.ts'
 
-const task = z.object({
-  sections: z.array(
-    z.object({
-      question: z.string(),
-      findings: z.array(z.object({ claim: z.string(), citation: z.string().nullable() })),
-    }),
-  ),
+/** The findings on one question. */
+export const section = z.object({
+  question: z.string(),
+  findings: z.array(z.object({ claim: z.string(), citation: z.string().nullable() })),
 })
+export type Section = z.infer<typeof section>
+const task = z.object({ sections: z.array(section) })
 const passageResult = z.object({ passage: z.string(), found: z.boolean(), text: z.string().default('') })
 
 /** Below this share of a claim's content words in its passage, the passage does not carry the claim. */
@@ -18,9 +17,7 @@ const supportThreshold = 0.6
 
 /** Looks up every cited passage, then sends back claims that cite nothing, cite what does not exist, or go beyond it. */
 export const criticise = (conversation: Conversation): Answer => {
-  const parsed = task.safeParse(parseJson(conversation.task))
-  if (!parsed.success) return json({ verdict: 'accept', problems: [] })
-  const { sections } = parsed.data
+  const sections = task.safeParse(parseJson(conversation.task)).data?.sections ?? sectionsIn(conversation.context)
   const cited = [...new Set(sections.flatMap((section) => section.findings.flatMap((one) => one.citation ?? [])))]
   const lookUp = conversation.tool(/passage/)
   const passages = new Map(
@@ -40,6 +37,10 @@ export const criticise = (conversation: Conversation): Answer => {
   )
   return json({ verdict: problems.length > 0 ? 'revise' : 'accept', problems })
 }
+
+/** The sections that earlier tasks of a crew gave. */
+export const sectionsIn = (context: string): Section[] =>
+  objectsIn(context).flatMap((one) => section.safeParse(one).data ?? [])
 
 const problemWith = (
   claim: string,

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Conversation } from '../conversation.ts'
 import { type Answer, json } from '../openai.ts'
-import { contentStems, contentWords, coverage, parseJson, sentences, stem, words } from '../text.ts'
+import { contentStems, contentWords, coverage, parseJson, questionOf, sentences, stem, words } from '../text.ts'
 
 const finding = z.object({ claim: z.string(), citation: z.string().nullable() })
 type Finding = z.infer<typeof finding>
@@ -36,7 +36,9 @@ const documentsToOpen = 2
  */
 export const research = (conversation: Conversation): Answer => {
   const parsed = task.safeParse(parseJson(conversation.task))
-  const { question, previous } = parsed.success ? parsed.data : { question: conversation.task, previous: undefined }
+  const { question, previous } = parsed.success
+    ? parsed.data
+    : { question: questionOf(conversation.task), previous: undefined }
   const hits = collect(conversation, /search/, z.array(searchHit)).flat()
   const search = conversation.tool(/search/)
   const open = conversation.tool(/read|open/)
@@ -57,7 +59,9 @@ export const research = (conversation: Conversation): Answer => {
   const opened = collect(conversation, /read|open/, openedDocument)
   if (opened.length === 0 && open && hits.length > 0)
     return { kind: 'tools', calls: bestDocuments(hits).map((document) => ({ name: open, arguments: { document } })) }
-  return json({ findings: answerFrom(question, opened, hits) })
+  const findings = answerFrom(question, opened, hits)
+  // who asks in prose knows the question by the answer alone
+  return json(parsed.success ? { findings } : { question, findings })
 }
 
 const collect = <T>(conversation: Conversation, tool: RegExp, shape: z.ZodType<T>): T[] =>

@@ -1,23 +1,17 @@
 import { z } from 'zod'
 import type { Conversation } from '../conversation.ts'
 import { type Answer, text } from '../openai.ts'
-import { capitalise, parseJson } from '../text.ts'
+import { capitalise, objectsIn, parseJson, questionOf } from '../text.ts'
+import { section, sectionsIn } from './critic.ts'
 
-const task = z.object({
-  question: z.string(),
-  sections: z.array(
-    z.object({
-      question: z.string(),
-      findings: z.array(z.object({ claim: z.string(), citation: z.string().nullable() })),
-    }),
-  ),
-})
+const task = z.object({ question: z.string(), sections: z.array(section) })
+const review = z.object({ problems: z.array(z.object({ claim: z.string() })) })
 
 /** Assembles the findings into cited Markdown. */
 export const write = (conversation: Conversation): Answer => {
-  const parsed = task.safeParse(parseJson(conversation.task))
-  if (!parsed.success) return text(conversation.task)
-  const { question, sections } = parsed.data
+  const given = task.safeParse(parseJson(conversation.task)).data ?? inContext(conversation)
+  if (!given) return text(conversation.task)
+  const { question, sections } = given
   const citations = [...new Set(sections.flatMap((section) => section.findings.flatMap((one) => one.citation ?? [])))]
   const documents = new Set(citations.map((citation) => citation.split('#')[0]))
   const body = sections.map((section) => {
@@ -34,4 +28,16 @@ export const write = (conversation: Conversation): Answer => {
       `## Sources\n\n${citations.map((citation) => `- ${citation}`).join('\n')}`,
     ].join('\n\n'),
   )
+}
+
+/** What earlier tasks of a crew gave: sections, without the claims that a review disputes. */
+const inContext = ({ task: asked, context }: Conversation): z.infer<typeof task> | undefined => {
+  const sections = sectionsIn(context)
+  if (sections.length === 0) return undefined
+  const reviews = objectsIn(context).flatMap((one) => review.safeParse(one).data?.problems ?? [])
+  const disputed = new Set(reviews.map(({ claim }) => claim))
+  return {
+    question: questionOf(asked),
+    sections: sections.map((one) => ({ ...one, findings: one.findings.filter(({ claim }) => !disputed.has(claim)) })),
+  }
 }

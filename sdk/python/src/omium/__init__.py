@@ -1,6 +1,7 @@
 """Omium for Python: durable agents, workers that run them, and clients that start and watch them."""
 
 from .agent import Agent, agent
+from .children import call_agent
 from .client import AsyncClient, AsyncRun, Client, Run
 from .client.rewind import Edits
 from .context import Context, Decision, Effect
@@ -43,5 +44,6 @@ __all__ = [
     "Usage",
     "Worker",
     "agent",
+    "call_agent",
     "current_step",
 ]

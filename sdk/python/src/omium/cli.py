@@ -125,7 +125,8 @@ def _worker(arguments: argparse.Namespace) -> None:
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
     # every request of the model's client would be a line
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for library in ("httpx", "httpx2"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     sys.path.insert(0, os.getcwd())
     agents = load_agents(arguments.targets, arguments.allow_tools)
     code = code_of(arguments.targets)

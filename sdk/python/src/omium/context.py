@@ -266,21 +266,8 @@ class Context:
         if not isinstance(agent, str):
             self._run.port.met(agent)
         plain = plain_json(input, f'the input of agent "{agent_id}"')
-        given: dict[str, JsonValue] = options.wire() if options else {}
-        request: dict[str, JsonValue] = {"agentId": agent_id, "input": plain, "options": given}
-        if id is not None:
-            request["id"] = id
-
-        def body(path: str) -> WorkerMessage:
-            return {
-                "type": "child_start",
-                "childId": id if id is not None else child_id_of(self._run.execution_id, path),
-                "agentId": agent_id,
-                "input": plain,
-                "options": given,
-            }
-
-        return await self._open("call", "child", agent_id, key, request, body)
+        refuse_inside_step("call")
+        return await ask_child(self._run, self._scope.next(agent_id, key), agent_id, plain, options, id)
 
     async def gather(self, *calls: Awaitable[Any]) -> list[Any]:
         """Waits for all, in parallel; the first error that is recorded is raised. The order of results is that of calls."""
@@ -382,28 +369,49 @@ class Context:
         body: Callable[[str], WorkerMessage],
     ) -> Any:
         refuse_inside_step(method)
-        path = self._scope.next(name, key)
-        request_hash = request_hash_of({"kind": kind, "request": request})
-        run = self._run
-        if run.simulation is not None:
-            if kind != "timer":
-                return await run.ask(
-                    _simulated(
-                        run,
-                        run.simulation,
-                        path,
-                        name,
-                        "step",
-                        request,
-                        effect=kind == "child",
-                        request_hash=request_hash,
-                    )
-                )
-            # nobody waits for the time to pass
-            return await run.ask(
-                OpenCall(run, path, kind, request_hash, request, lambda at: {**body(at), "durationMs": 0})
-            )
+        return await ask_open(self._run, self._scope.next(name, key), kind, name, request, body)
+
+
+async def ask_open(
+    run: Run,
+    path: str,
+    kind: Literal["timer", "wait", "approval", "child"],
+    name: str,
+    request: JsonValue,
+    body: Callable[[str], WorkerMessage],
+) -> Any:
+    """Asks for what the platform settles; all such calls come through here."""
+    request_hash = request_hash_of({"kind": kind, "request": request})
+    if run.simulation is None:
         return await run.ask(OpenCall(run, path, kind, request_hash, request, body))
+    if kind == "timer":
+        # nobody waits for the time to pass
+        return await run.ask(OpenCall(run, path, kind, request_hash, request, lambda at: {**body(at), "durationMs": 0}))
+    effect = kind == "child"
+    return await run.ask(
+        _simulated(run, run.simulation, path, name, "step", request, effect=effect, request_hash=request_hash)
+    )
+
+
+async def ask_child(
+    run: Run, path: str, agent_id: str, given: JsonValue, options: RunOptions | None, id: str | None
+) -> Any:
+    """The output of another agent, run as a child execution. Raises OmiumError `child_failed`."""
+    wire: dict[str, JsonValue] = options.wire() if options else {}
+    request: dict[str, JsonValue] = {"agentId": agent_id, "input": given, "options": wire}
+    if id is not None:
+        request["id"] = id
+
+    def body(path: str) -> WorkerMessage:
+        return {
+            "type": "child_start",
+            "childId": id if id is not None else child_id_of(run.execution_id, path),
+            "agentId": agent_id,
+            "input": given,
+            "options": wire,
+        }
+
+    return await ask_open(run, path, "child", agent_id, request, body)
 
 
 def child_id_of(execution_id: str, path: str) -> str:

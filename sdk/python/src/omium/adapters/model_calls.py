@@ -1,4 +1,4 @@
-"""Every model call of every framework that reaches its model over httpx: recorded, and answered from the record.
+"""Every model call of every framework that reaches its model over httpx or httpx2: recorded, and answered from the record.
 
 The framework's own client is left as it is. The transports below it are wrapped once for the process; a request to a model
 that is made by a run's own code becomes a step, any other passes.
@@ -8,12 +8,16 @@ that is made by a run's own code becomes a step, any other passes.
 2. What does not change the answer is not part of a request's identity.
 3. Failures are recorded as well, so that a framework that tries again does so on replay. The client's own retries are
    switched off: the step's policy is the one.
+4. httpx2, which the `openai` package uses from version 3 on, has httpx's classes under its own name. What is answered is of
+   the library that asked.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
+import sys
 from collections.abc import Callable
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -32,6 +36,7 @@ from ..replay.step_call import StepInfo, TryAgain
 from ..sse import parse_events_sync
 from .journal import current_run, from_loop, from_thread, on_this_loop, record_call
 
+_LIBRARIES = ("httpx", "httpx2")
 _PATHS = ("/chat/completions", "/responses", "/embeddings")
 _VOLATILE = ("user", "metadata", "stream_options", "store", "prompt_cache_key", "safety_identifier")
 
@@ -42,16 +47,38 @@ _refused: WeakKeyDictionary[Run, OmiumError] = WeakKeyDictionary()
 
 
 def install(namer: _Namer) -> None:
-    """Wraps httpx's transports, once. `namer` makes a readable name of a model's, and gives others back as they are."""
+    """Wraps the transports of httpx and httpx2, once. `namer` makes a readable name of a model's, and gives others back as they are."""
     namers: list[_Namer] = _state.setdefault("namers", [])
     if namer not in namers:
         namers.append(namer)
-    if "async" in _state:
-        return
-    _state["async"] = httpx.AsyncHTTPTransport.handle_async_request
-    _state["sync"] = httpx.HTTPTransport.handle_request
-    httpx.AsyncHTTPTransport.handle_async_request = _handle_async
-    httpx.HTTPTransport.handle_request = _handle_sync
+    for name in _LIBRARIES:
+        if name not in _state:
+            _state[name] = _wrap(name)
+
+
+def _wrap(name: str) -> tuple[Any, Any] | None:
+    """The library's own ways to send a request, which are replaced; None when it is not installed."""
+    try:
+        library: Any = importlib.import_module(name)
+    except ModuleNotFoundError:
+        return None
+    own = (library.AsyncHTTPTransport.handle_async_request, library.HTTPTransport.handle_request)
+    library.AsyncHTTPTransport.handle_async_request = _handle_async
+    library.HTTPTransport.handle_request = _handle_sync
+    return own
+
+
+def _library_of(request: httpx.Request) -> Any:
+    """The library that a request is of; annotated as httpx's, which the other one is a copy of."""
+    return sys.modules[type(request).__module__.split(".")[0]]
+
+
+def _send_async(transport: Any, request: httpx.Request) -> Any:
+    return _state[_library_of(request).__name__][0](transport, request)
+
+
+def _send_sync(transport: Any, request: httpx.Request) -> Any:
+    return _state[_library_of(request).__name__][1](transport, request)
 
 
 def _asked(request: httpx.Request) -> bool:
@@ -61,13 +88,13 @@ def _asked(request: httpx.Request) -> bool:
 async def _handle_async(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
     run = current_run()
     if run is None or not _asked(request):
-        return cast(httpx.Response, await _state["async"](self, request))
+        return cast(httpx.Response, await _send_async(self, request))
     body = await request.aread()
     outgoing = _as_sent(run, request, body)
 
     async def send(show: _Show) -> tuple[httpx.Response, bytes]:
         outgoing.headers.update(idempotency_header())
-        response = cast(httpx.Response, await _state["async"](self, outgoing))
+        response = cast(httpx.Response, await _send_async(self, outgoing))
         incoming = _Incoming(response, show)
         try:
             async for part in response.aiter_bytes():
@@ -83,13 +110,13 @@ async def _handle_async(self: httpx.AsyncHTTPTransport, request: httpx.Request) 
 def _handle_sync(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
     run = current_run()
     if run is None or not _asked(request):
-        return cast(httpx.Response, _state["sync"](self, request))
+        return cast(httpx.Response, _send_sync(self, request))
     body = request.read()
     outgoing = _as_sent(run, request, body)
 
     def send(show: _Show) -> tuple[httpx.Response, bytes]:
         outgoing.headers.update(idempotency_header())
-        response = cast(httpx.Response, _state["sync"](self, outgoing))
+        response = cast(httpx.Response, _send_sync(self, outgoing))
         incoming = _Incoming(response, show)
         try:
             for part in response.iter_bytes():
@@ -107,6 +134,7 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
     kind = request.url.path.rsplit("/", 1)[-1]
     model = str(asked.get("model", ""))
     llm = run.port.llm
+    library = _library_of(request)
 
     def record(info: StepInfo, response: httpx.Response, content: bytes) -> JsonValue:
         if not response.is_success:
@@ -125,14 +153,14 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
     async def fn_async(info: StepInfo) -> JsonValue:
         try:
             response, content = await send(info.show)
-        except httpx.TransportError as cause:
+        except library.TransportError as cause:
             raise unanswered(request.url, cause) from cause
         return record(info, response, content)
 
     def fn_sync(info: StepInfo) -> JsonValue:
         try:
             response, content = send(info.show)
-        except httpx.TransportError as cause:
+        except library.TransportError as cause:
             raise unanswered(request.url, cause) from cause
         return record(info, response, content)
 
@@ -157,14 +185,14 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
             raise
         said = {"error": {"message": str(error), "type": error.code, "code": error.code}}
         headers = {"content-type": "application/json", "x-should-retry": "false"}
-        return httpx.Response(error.status, headers=headers, content=dumps(said), request=request)
+        return library.Response(error.status, headers=headers, content=dumps(said), request=request)
     if "stream" in recorded:
         headers = {"content-type": "text/event-stream"}
         stream = cast(str, recorded["stream"])
         shown = stream if _wants_usage(asked) else _without_usage(stream)
-        return httpx.Response(200, headers=headers, content=shown.encode(), request=request)
+        return library.Response(200, headers=headers, content=shown.encode(), request=request)
     headers = {"content-type": "application/json"}
-    return httpx.Response(200, headers=headers, content=dumps(recorded["answer"]), request=request)
+    return library.Response(200, headers=headers, content=dumps(recorded["answer"]), request=request)
 
 
 class _Incoming:
@@ -241,8 +269,9 @@ def _as_sent(run: Run, request: httpx.Request, body: bytes) -> httpx.Request:
         sent = {**sent, "stream_options": {**given, "include_usage": True}}
     if sent is asked:
         return request
-    headers = httpx.Headers({name: value for name, value in request.headers.items() if name != "content-length"})
-    return httpx.Request(
+    library = _library_of(request)
+    headers = library.Headers({name: value for name, value in request.headers.items() if name != "content-length"})
+    return library.Request(
         request.method,
         request.url,
         headers=headers,

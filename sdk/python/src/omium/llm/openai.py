@@ -114,10 +114,13 @@ class BoundedAnswer:
         return b"".join(self._parts)
 
 
-def unanswered(url: httpx.URL, cause: httpx.TransportError) -> OmiumError:
-    """What it means that no answer came: the provider is out of reach, or was reached and took too long."""
+def unanswered(url: httpx.URL, cause: Exception) -> OmiumError:
+    """What it means that no answer came: the provider is out of reach, or was reached and took too long.
+
+    `cause` is a transport error of httpx, or of a library that is a copy of it.
+    """
     host = url.netloc.decode()
-    if isinstance(cause, (httpx.ReadTimeout, httpx.WriteTimeout)):
+    if type(cause).__name__ in ("ReadTimeout", "WriteTimeout"):
         detail = f"the model provider at {host} did not answer in the time that its client allows"
         return OmiumError("timeout", detail, cause=cause)
     detail = f"the model provider at {host} cannot be reached: {type(cause).__name__}"
