@@ -92,6 +92,6 @@ export const policies = {
   },
 } as const
 
-/** For runs that stand still: any other run may be slow on a busy machine. */
-export const stallAfterMs = 8000
+/** For runs that stand still: any other run may be slow on a busy machine, where a crew takes seconds to begin. */
+export const stallAfterMs = 15_000
 export const policyNameOf = (fault: Fault): string => (fault === 'stall' ? 'matrix-stall' : 'matrix')
