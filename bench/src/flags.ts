@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { OmiumError } from '@omium/schemas'
 
-export const benches = ['engine', 'recovery', 'frameworks', 'rebuild', 'soak', 'models', 'mttr'] as const
+export const benches = ['engine', 'recovery', 'frameworks', 'rebuild', 'soak', 'models', 'mttr', 'matrix'] as const
 export type BenchName = (typeof benches)[number]
 
 export interface Flags {
@@ -23,8 +23,10 @@ export interface Flags {
   /** rebuild: events in the partition */
   readonly events: number
   readonly minutes: number
-  /** mttr: failures of each kind */
+  /** mttr: failures of each kind; matrix: runs of each cell */
   readonly runs: number
+  /** matrix: names of frameworks and classes; none is all */
+  readonly only: readonly string[]
 }
 
 export const usage = `npm run bench -- [${benches.join('|')}] [options]
@@ -40,8 +42,10 @@ export const usage = `npm run bench -- [${benches.join('|')}] [options]
   --kills N            recovery: kills of each kind (default 30)
   --events N           rebuild: events in the partition (default 1000000)
   --minutes N          soak: length (default 10)
-  --runs N             mttr: failures of each kind (default 50)`
+  --runs N             mttr: failures of each kind (default 50); matrix: runs of each cell (default 5)
+  --only LIST          matrix: these frameworks and these classes of failure`
 
+const usualRuns: Partial<Record<BenchName, string>> = { matrix: '5' }
 const usualLevels: Partial<Record<BenchName, string>> = { soak: '50', models: '1,50' }
 
 /** @throws OmiumError `invalid_request` for what it does not know */
@@ -62,7 +66,8 @@ export const readFlags = (args: readonly string[]): Flags => {
         kills: { type: 'string', default: '30' },
         events: { type: 'string', default: '1000000' },
         minutes: { type: 'string', default: '10' },
-        runs: { type: 'string', default: '50' },
+        runs: { type: 'string' },
+        only: { type: 'string', default: '' },
       },
     })
     const bench = benches.find((name) => name === (positionals[0] ?? 'engine'))
@@ -82,7 +87,8 @@ export const readFlags = (args: readonly string[]): Flags => {
       kills: positive('--kills', values.kills),
       events: positive('--events', values.events),
       minutes: positive('--minutes', values.minutes),
-      runs: Math.ceil(positive('--runs', values.runs)),
+      runs: Math.ceil(positive('--runs', values.runs ?? usualRuns[bench] ?? '50')),
+      only: values.only.split(',').filter(Boolean),
     }
   } catch (cause) {
     throw new OmiumError('invalid_request', `${cause instanceof Error ? cause.message : cause}\n\n${usage}`, { cause })

@@ -35,15 +35,51 @@ export interface FrameworkRow {
   readonly resumeMaxMs: number
 }
 
-/** Programs in `bench/frameworks/`; see the first for what one exports. */
-const programs = [{ framework: 'LangGraph', module: 'langgraph_bench' }] as const
+/** A program in `bench/frameworks/`; see `langgraph_bench.py` for what one exports. */
+interface Program {
+  readonly framework: string
+  readonly module: string
+  /** how it is told what to do, and where in its output it tells of its process */
+  input(told: Told): unknown
+  report(output: unknown): unknown
+}
+
+interface Told {
+  readonly calls: number
+  readonly block: string | null
+}
+
+const answered = z.object({ answer: z.unknown() })
+
+const programs: readonly Program[] = [
+  { framework: 'LangGraph', module: 'langgraph_bench', input: (told) => told, report: (output) => output },
+  {
+    framework: 'AutoGen',
+    module: 'autogen_bench',
+    input: (told) => JSON.stringify(told),
+    report: (output) => JSON.parse(z.string().parse(answered.parse(output).answer)),
+  },
+  {
+    framework: 'Semantic Kernel',
+    module: 'semantic_kernel_bench',
+    // a parameter that is a text is given every value as one
+    input: ({ calls, block }) => ({ calls, ...(block !== null && { block }) }),
+    report: (output) => answered.parse(output).answer,
+  },
+  {
+    framework: 'CrewAI',
+    module: 'crewai_bench',
+    input: (told) => told,
+    report: (output) => z.object({ output: z.unknown() }).parse(output).output,
+  },
+]
 
 const folder = resolve(import.meta.dirname, '../frameworks')
 const calls = 20
 const runs = 15
 const kills = 10
 
-const output = z.object({ pid: z.number(), private_kib: z.number() })
+const report = z.object({ pid: z.number(), private_kib: z.number() })
 
 export const benchFrameworks = async (flags: Flags, say: (line: string) => void): Promise<FrameworkRow[]> => {
   const { python } = await ensurePython({ progress: say })
@@ -58,14 +94,15 @@ export const benchFrameworks = async (flags: Flags, say: (line: string) => void)
   }
   try {
     const rows: FrameworkRow[] = []
-    for (const { framework, module } of programs) {
+    for (const program of programs) {
+      const { framework, module } = program
       say(`${framework}: without Omium`)
       const native = await measureNative(python, module, environment)
       const measured = new Map<string, Measured>()
       for (const isolation of ['none', 'process']) {
         say(`${framework}: isolation ${isolation}`)
         const worker = await startWorker(stack, python, module, isolation, environment)
-        measured.set(isolation, await measureRuns(stack, isolation === 'process' ? kills : 0))
+        measured.set(isolation, await measureRuns(stack, program, isolation === 'process' ? kills : 0))
         await worker.stop()
       }
       const [inProcess, isolated] = [measured.get('none'), measured.get('process')]
@@ -90,7 +127,7 @@ export const benchFrameworks = async (flags: Flags, say: (line: string) => void)
 }
 
 const measureNative = async (python: string, module: string, env: Record<string, string>): Promise<number> => {
-  const args = [join(folder, `${module}.py`), String(runs), String(calls)]
+  const args = [join(folder, 'native.py'), module, String(runs), String(calls)]
   const { stdout } = await promisify(execFile)(python, args, { env: { ...process.env, ...env } })
   return percentile(stdout.trim().split('\n').map(Number), 0.5)
 }
@@ -115,7 +152,7 @@ interface Measured {
   readonly resumesMs: number[]
 }
 
-const measureRuns = async (stack: BenchStack, resumes: number): Promise<Measured> => {
+const measureRuns = async (stack: BenchStack, program: Program, resumes: number): Promise<Measured> => {
   const { OMIUM_URL: url, OMIUM_API_KEY: apiKey } = stack.environment
   const client = omium({ ...(url && { url }), ...(apiKey && { apiKey }) })
   const marks = mkdtempSync(join(tmpdir(), 'omium-bench-frameworks-'))
@@ -127,8 +164,8 @@ const measureRuns = async (stack: BenchStack, resumes: number): Promise<Measured
       // the first is for warming up
       for (let run = 0; run <= runs; run++) {
         const begin = performance.now()
-        const handle = await client.start('team', { calls: count, block: null })
-        const { private_kib } = output.parse(await handle.result({ timeoutMs: 60_000 }))
+        const handle = await client.start('team', program.input({ calls: count, block: null }))
+        const { private_kib } = report.parse(program.report(await handle.result({ timeoutMs: 60_000 })))
         if (run > 0) times.push(performance.now() - begin)
         memory.push(private_kib / 1024)
       }
@@ -139,7 +176,7 @@ const measureRuns = async (stack: BenchStack, resumes: number): Promise<Measured
     const resumesMs: number[] = []
     for (let run = 0; run < resumes; run++) {
       const mark = join(marks, `run-${run}`)
-      const handle = await client.start('team', { calls, block: mark })
+      const handle = await client.start('team', program.input({ calls, block: mark }))
       while (!existsSync(mark)) await delay(5)
       const begin = performance.now()
       process.kill(Number(readFileSync(mark, 'utf8')), 'SIGKILL')

@@ -6,6 +6,8 @@ import { OmiumError } from '@omium/schemas'
 import { benchEngine, engineText } from './engine.ts'
 import { type Flags, readFlags } from './flags.ts'
 import { benchFrameworks, frameworksText } from './frameworks.ts'
+import { matrixText } from './matrix/report.ts'
+import { benchMatrix } from './matrix.ts'
 import { benchModels, modelsText } from './models.ts'
 import { benchMttr, mttrText } from './mttr.ts'
 import { benchRebuild, rebuildText } from './rebuild.ts'
@@ -38,6 +40,11 @@ const run = async (flags: Flags, say: (line: string) => void): Promise<{ result:
     case 'mttr': {
       const result = await benchMttr(flags, say)
       return { result, text: mttrText(result) }
+    }
+    case 'matrix': {
+      const result = await benchMatrix(flags, say)
+      if (result.deviations.length > 0) process.exitCode = 1
+      return { result, text: matrixText(result) }
     }
     case 'soak': {
       const result = await benchSoak(flags, say)

@@ -229,7 +229,7 @@ describe('a trigger', () => {
     const deliver = async (value: object, eventId: string, secret = made.secret) => {
       const body = JSON.stringify(value)
       const now = Math.floor(Date.now() / 1000)
-      const signature = createHmac('sha256', secret).update(`${now}.${body}`).digest('hex')
+      const signature = createHmac('sha256', secret).update(`${now},${eventId},${body}`).digest('hex')
       return fetch(`${stage.url}${made.url}`, {
         method: 'POST',
         headers: {

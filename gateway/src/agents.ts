@@ -1,5 +1,6 @@
 import { type AgentRecord, getAgent } from '@omium/projection-executions'
 import { type AgentDefinition, type JsonValue, OmiumError } from '@omium/schemas'
+import { lenientPatterns } from '@omium/workflow-language'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import type { Pool } from 'pg'
@@ -37,7 +38,13 @@ export const createAgents = (pool: Pool, live: Live): Agents => {
     const compiled = validators.get(key)
     if (compiled) return compiled
     // one instance for each schema: an $id that two agents use must not collide
-    const ajv = new Ajv2020({ allErrors: true, strict: false, validateFormats: true })
+    const ajv = new Ajv2020({
+      allErrors: true,
+      strict: false,
+      validateFormats: true,
+      // the agent itself checks its input as well, in a process of its own
+      code: { regExp: lenientPatterns },
+    })
     addFormats.default(ajv)
     const { $schema: _, ...rest } = schema
     const validate = ajv.compile(rest)

@@ -2,7 +2,7 @@ import type { CommandSender } from '@omium/log'
 import { aggregateKey, type CheckpointCommand, hashJson, maxCheckpointBytes } from '@omium/schemas'
 import type { DueCheckpoint } from './domain/run-watch.ts'
 import type { ManagerMeasures, Notices, Objects } from './ports.ts'
-import { journalBytes, journalOf, type OpenPayload } from './run-checkpoints.ts'
+import { isTooLarge, journalBytes, journalOf, type OpenPayload } from './run-checkpoints.ts'
 
 export interface MakerOptions {
   readonly objects: Objects
@@ -20,15 +20,16 @@ export const createCheckpointMaker =
   ({ objects, open, commands, notices, measures }: MakerOptions) =>
   async ({ tenant, threadId, checkpointId, parentId, label, point, content }: DueCheckpoint): Promise<void> => {
     const { kind } = content
+    const leaveOut = (bytes: number | undefined): void => {
+      const fields = { tenant, thread: threadId, checkpointId, ...(bytes !== undefined && { bytes }) }
+      notices.warn(fields, 'a checkpoint is too large and is left out; the journal has it all the same')
+    }
+    if (content.kind === 'run' && isTooLarge(content)) return leaveOut(undefined)
     const body =
       kind === 'run'
         ? journalBytes(await journalOf(content, open))
         : Buffer.from(JSON.stringify(await open(content.output)))
-    if (body.length > maxCheckpointBytes) {
-      const fields = { tenant, thread: threadId, checkpointId, bytes: body.length }
-      notices.warn(fields, 'a checkpoint is too large and is left out; the journal has it all the same')
-      return
-    }
+    if (body.length > maxCheckpointBytes) return leaveOut(body.length)
     const command: CheckpointCommand = {
       type: 'CreateCheckpoint',
       data: {

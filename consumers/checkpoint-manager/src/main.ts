@@ -16,6 +16,7 @@ import { createRunHistory } from './history.ts'
 import { checkpointMachine } from './machine.ts'
 import { CheckpointManager } from './manager.ts'
 import { createManagerMetrics } from './metrics.ts'
+import { Standstill } from './standstill.ts'
 
 /** The composition root of a checkpoint manager process. */
 
@@ -102,8 +103,14 @@ await runService({
         cancel()
       })
     }
-    repeat('letting go of old checkpoints', expireEveryMs, () => manager.expire())
-    repeat('sweeping', config.OMIUM_CHECKPOINT_SWEEP_MS, () => manager.sweep())
+    const standstill = new Standstill(systemClock.nowMs())
+    repeat('letting go of old checkpoints', expireEveryMs, () => {
+      standstill.tick(systemClock.nowMs())
+      return manager.expire()
+    })
+    repeat('sweeping', config.OMIUM_CHECKPOINT_SWEEP_MS, async () => {
+      if (standstill.tick(systemClock.nowMs())) await manager.sweep()
+    })
     missing = null
     logger.info({ owner: name, port: health.port }, 'ready')
   },

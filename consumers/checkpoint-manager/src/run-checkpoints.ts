@@ -1,6 +1,7 @@
 import {
   type JournalEntry,
   type JsonValue,
+  maxCheckpointBytes,
   type Payload,
   payloadOfSettled,
   type SettledEntry,
@@ -37,6 +38,20 @@ export const journalOf = async (
   // a recovery may have put a value in the place of one that was taken over
   const replaced = new Set(entries.map(({ path }) => path))
   return [...counted.filter(({ path }) => !replaced.has(path)), ...own]
+}
+
+/**
+ * Whether the results alone are more than a checkpoint may hold. Asked before they are opened: a run may have recorded more
+ * than fits into this process.
+ */
+export const isTooLarge = ({ entries }: Pick<RecordedJournal, 'entries'>): boolean => {
+  let bytes = 0
+  for (const entry of entries) {
+    const payload = payloadOfSettled(entry)
+    if (payload) bytes += 'ref' in payload ? payload.ref.bytes : JSON.stringify(payload.inline).length
+    if (bytes > maxCheckpointBytes) return true
+  }
+  return false
 }
 
 /** Equal journals have equal bytes. */

@@ -72,7 +72,7 @@ export class Assignments {
     const failure = error instanceof OmiumError ? error.toFailure() : failureOf('internal', String(error))
     this.#notices.error({ err: error, aggregate, attempt: run.attempt }, 'a stored value of a run cannot be opened')
     const by = onBehalfOf(state, 'system')
-    const events: ExecutionEvent[] = [...intentsInDoubt(state), failed(state, failure, this.#nowMs())]
+    const events: ExecutionEvent[] = [...intentsInDoubt(state), failed(state, failure, this.#nowMs(), [])]
     void this.#recorder.record(partition, aggregate, events, by, { stop: 'fenced' }).catch(ignore)
   }
 
@@ -144,7 +144,7 @@ export class Assignments {
           .then(([openedInput, seeded, opened, openedRecordings]) =>
             send(
               openedInput,
-              [...seedEntries(seeded as JournalEntry[], seedUpto), ...opened],
+              [...seedEntries(seeded as JournalEntry[], seedUpto, new Set(opened.map(({ path }) => path))), ...opened],
               openedRecordings as Recording[] | null,
             ),
           )

@@ -9,6 +9,7 @@ import {
   type ExecutionView,
   eventsTopic,
   executionContext,
+  JournalCollector,
   OmiumError,
   readSettings,
 } from '@omium/schemas'
@@ -122,10 +123,16 @@ const compare = async (
   payloads: Pick<PayloadStore, 'open'>,
 ): Promise<ReplayReport['differences']> => {
   const { outcome } = state
-  let steps = 0
+  const journal = new JournalCollector()
+  let completed = new Set<string>()
   let costMicroCredits = 0
   for (const { type, data } of events as readonly (AcceptedEvent & ExecutionEvent)[]) {
-    if (type === 'StepCompleted' || (type === 'StepOutcomeResolved' && data.resolution.status === 'completed')) steps++
+    journal.add({ type, data } as ExecutionEvent)
+    if (type === 'StepCompleted' || (type === 'StepOutcomeResolved' && data.resolution.status === 'completed')) {
+      completed.add(data.path)
+    } else if (type === 'ExecutionRolledBack') {
+      completed = new Set(journal.entries.map(({ path }) => path).filter((path) => completed.has(path)))
+    }
     if (type === 'StepCompleted' || type === 'StepFailed') costMicroCredits += data.usage?.costMicroCredits ?? 0
   }
   const log: Partial<Record<keyof ExecutionView, unknown>> = {
@@ -133,7 +140,7 @@ const compare = async (
     agent: state.agentId,
     status: state.status,
     attempt: state.attempt,
-    stepsCompleted: steps,
+    stepsCompleted: completed.size,
     costMicroCredits,
     version: events.at(-1)?.envelope.version,
     ...(readModel.input !== undefined && { input: await payloads.open(state.input) }),

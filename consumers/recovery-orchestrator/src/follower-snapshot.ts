@@ -15,7 +15,7 @@ export interface Followed {
 }
 
 /** changes with whatever `observe` does otherwise with the same events */
-const version = 1
+const version = 2
 const kept = 2
 const zip = promisify(gzip)
 const unzip = promisify(gunzip)

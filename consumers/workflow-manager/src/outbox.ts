@@ -1,4 +1,5 @@
-import { aggregateKey, OmiumError, type WorkflowContextEvent } from '@omium/schemas'
+import type { CommandDraft } from '@omium/log'
+import { aggregateKey, type ErrorCode, OmiumError, type WorkflowContextEvent } from '@omium/schemas'
 import type { Owed } from './domain/owed.ts'
 import type { WorkflowState } from './domain/workflow.ts'
 import type { HostedPartition } from './hosted-partition.ts'
@@ -19,6 +20,9 @@ export interface OutboxPort {
 
 const firstDelayMs = 100
 const maxDelayMs = 5_000
+
+const unforeseen = (error: unknown) =>
+  ['workflow_failed', `the run cannot be started: ${error instanceof Error ? error.message : error}`] as const
 
 export class Outbox {
   readonly #port: OutboxPort
@@ -77,13 +81,24 @@ export class Outbox {
       await this.#port.executions.send(cancelCommand(workflow, run, owed.id))
       return
     }
+    const refuse = (code: ErrorCode, detail: string): Promise<void> =>
+      receipt({
+        type: 'WorkflowRunEnded',
+        data: { runId: run.runId, end: { status: 'refused', code, detail: detail.slice(0, 8192) } },
+      })
+    let command: CommandDraft
     try {
-      await this.#port.executions.send(await startCommand(workflow, run, owed.id, this.#port.payloads))
+      command = await startCommand(workflow, run, owed.id, this.#port.payloads)
+    } catch (error) {
+      if (error instanceof OmiumError && error.retryable) throw error
+      // whatever a definition trips over, it trips over again; the other runs of the workflow must not wait for it
+      return refuse(...(error instanceof OmiumError ? ([error.code, error.message] as const) : unforeseen(error)))
+    }
+    try {
+      await this.#port.executions.send(command)
     } catch (error) {
       if (!(error instanceof OmiumError) || error.retryable) throw error
-      const end = { status: 'refused', code: error.code, detail: error.message.slice(0, 8192) } as const
-      await receipt({ type: 'WorkflowRunEnded', data: { runId: run.runId, end } })
-      return
+      return refuse(error.code, error.message)
     }
     this.#port.measures.started()
     await receipt({ type: 'WorkflowRunStarted', data: { runId: run.runId } })

@@ -1,5 +1,5 @@
 import type { JsonValue } from '@omium/schemas'
-import { OmiumError } from '@omium/schemas'
+import { hashJson, OmiumError } from '@omium/schemas'
 import { type AnswerCache, type CacheWish, cacheKeyOf, mayCache } from './cache.ts'
 import type { Answered, Attempt, Dispatcher } from './calls/dispatcher.ts'
 import type { Exchanges } from './calls/exchange.ts'
@@ -130,7 +130,12 @@ export const createModelService = (parts: ServiceParts): ModelService => {
     try {
       return await dispatcher.call<T>(
         route,
-        { ...ask, idempotencyKey: ask.idempotencyKey, tokens },
+        {
+          ...ask,
+          // tenants share the platform's account with a provider: the same key of two of them is not the same key
+          idempotencyKey: ask.idempotencyKey === undefined ? undefined : hashJson([ask.tenant, ask.idempotencyKey]),
+          tokens,
+        },
         (target, options) =>
           begin([target, options], (used, error) => {
             const counted = error === undefined || used > 0 ? used : tokens
@@ -184,7 +189,8 @@ export const createModelService = (parts: ServiceParts): ModelService => {
         })()
         return { value, target: undefined, cache: outcome, tries: 0 }
       }
-      const whole = keep && new ChunkAssembler()
+      // of several answers that come at once only the first could be put together
+      const whole = keep && (request.n ?? 1) === 1 ? new ChunkAssembler() : undefined
       const { value, target, tries } = await dispatched<AsyncGenerator<readonly ChatChunk[], void>>(
         'stream',
         route,

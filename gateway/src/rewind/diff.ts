@@ -49,7 +49,11 @@ export const alignRuns = (a: ComparedRun, b: ComparedRun): Alignment => {
   let anchor: string | null = null
   for (const step of b.steps) {
     if (ofA.has(step.path)) anchor = step.path
-    else after.set(anchor, [...(after.get(anchor) ?? []), step])
+    else {
+      const behind = after.get(anchor)
+      if (behind) behind.push(step)
+      else after.set(anchor, [step])
+    }
   }
   const rows: Row[] = []
   const addB = (path: string | null): void => {

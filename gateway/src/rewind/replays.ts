@@ -77,7 +77,8 @@ const optionsOf = (
 const idsOf = async ({ pool }: Services, tenant: string, { runs }: CreateReplay): Promise<readonly string[]> => {
   if ('ids' in runs) return [...new Set(runs.ids)]
   const { agent, status = 'completed', last } = runs
-  const { items } = await listExecutions(pool, tenant, { agent, status, limit: last })
+  // what earlier replays have simulated is no past of the agent's
+  const { items } = await listExecutions(pool, tenant, { agent, status, withoutLabel: 'replay', limit: last })
   return items.map(({ id }) => id)
 }
 

@@ -269,6 +269,12 @@ export const checkpointRoutes =
         const { tenant } = callerOf(request)
         const record = await require(tenant, request.params, request.query)
         const { thread, id, namespace, point } = record
+        // the thread would refuse it when the run has gone back already
+        if (record.superseded)
+          throw new OmiumError(
+            'invalid_request',
+            `checkpoint ${id} is superseded: the thread was rolled back behind it`,
+          )
         const reason = request.body?.reason
         const asker = askerOf(request)
         const commandId = commandIdOf(request, ids, thread)

@@ -27,8 +27,11 @@ import {
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
+import { requireExecution } from '../reads.ts'
 import { groupViewOf, incidentDetailOf, incidentViewOf, statisticViewOf } from '../recoveries/views.ts'
 import { askerOf, commandIdOf } from '../requests.ts'
+import { readHistory } from '../rewind/history.ts'
+import { keptCount } from '../rewind/preview.ts'
 import type { Services } from '../services.ts'
 
 const hourMs = 3_600_000
@@ -158,6 +161,15 @@ export const recoveryRoutes =
     ): Promise<IncidentAction> => {
       if (action.type === 'hold' && action.untilMs <= nowMs()) {
         throw new OmiumError('invalid_request', 'action.untilMs: it is over already')
+      }
+      if (action.type === 'roll_back') {
+        const { tenant, executionId } = incident
+        const record = await requireExecution(services, tenant, executionId)
+        // what a run took over from another is not in its engine's state: whether the path is in there is known here
+        if (record.forkedFrom !== null) {
+          await services.executions.untilCurrent(aggregateKey('execution', tenant, executionId))
+          keptCount(await readHistory(services, tenant, record), action.toPath)
+        }
       }
       if (action.type !== 'settle') return action
       const path = action.path ?? incident.step?.path

@@ -162,7 +162,7 @@ export const webhookRoutes =
           summary: 'Deliver a webhook',
           description:
             'Signed with `x-omium-signature: t=<seconds>,v1=<hex HMAC-SHA256 of "<seconds>.<body>">`. `x-omium-event-id` names the ' +
-            'event: delivered twice, it counts once.',
+            'event: delivered twice, it counts once. With it the HMAC is of `<seconds>,<event id>,<body>`.',
           params: z.object({ tenant: z.string().max(200), id: callerId }),
           response: { 202: workflowReceipt },
         },
@@ -176,18 +176,19 @@ export const webhookRoutes =
         if (source.type !== 'webhook') throw new OmiumError('trigger_unknown', `there is no trigger ${id}`)
         const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
         const signature = request.headers['x-omium-signature']
+        const named = request.headers['x-omium-event-id']
+        if (named !== undefined && !callerId.safeParse(named).success)
+          throw new OmiumError('invalid_request', 'x-omium-event-id: use 1 to 128 of A-Z a-z 0-9 . _ -')
+        const given = typeof named === 'string' ? named : undefined
         const target = { tenant, triggerId: id, sealed: source.sealedSecret }
-        services.webhookSecrets.verify(
+        const delivery = services.webhookSecrets.verify(
           target,
           typeof signature === 'string' ? signature : undefined,
+          given,
           body,
           services.nowMs(),
         )
-        const named = request.headers['x-omium-event-id']
-        const eventId =
-          typeof named === 'string' && callerId.safeParse(named).success
-            ? named
-            : createHash('sha256').update(String(signature)).update(body).digest('hex')
+        const eventId = given ?? createHash('sha256').update(delivery).update(body).digest('hex')
         const event = { type: 'webhook', id: eventId, body: parsedBody(body) }
         const receipt = await workflows.execute(
           { tenant, actor: `webhook:${id}`, correlationId: request.id },

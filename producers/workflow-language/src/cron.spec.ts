@@ -48,8 +48,14 @@ describe('moments of a cron expression', () => {
 
   it('are bounded after a very long absence, and still the newest', () => {
     const end = at('2027-01-01T00:00:00Z')
-    const { newest } = momentsBetween({ cron: '* * * * * *', timezone: 'UTC' }, at('2026-01-01T00:00:00Z'), end, 1, 100)
-    expect(newest.length).toBe(1)
+    const begin = at('2026-01-01T00:00:00Z')
+    const seconds = momentsBetween({ cron: '* * * * * *', timezone: 'Europe/Berlin' }, begin, end, 3)
+    expect(seconds.newest).toEqual([end - 2000, end - 1000, end])
+    // reckoned: a year has so many
+    expect(seconds.count / (365 * 86_400)).toBeCloseTo(1, 3)
+    // busy for an hour, then quiet for months: the newest are where it was busy
+    const january = momentsBetween({ cron: '* * 0 1 1 *', timezone: 'UTC' }, begin, end - 1000, 2, 100)
+    expect(january.newest).toEqual([begin + 3_598_000, begin + 3_599_000])
   })
 
   it('are refused with what is wrong', () => {

@@ -49,30 +49,38 @@ export const checkCron = (cron: { cron: string; timezone: string }, nowMs: numbe
 }
 
 /**
- * The moments after `after` up to `upto`: how many there are, and the newest `most` of them. Counting stops at `bound`.
+ * The moments after `after` up to `upto`: how many there are, and the newest `most` of them. After a long absence, when there
+ * are more than `bound`, those in between are not looked at one by one (each takes a fraction of a millisecond, and all
+ * schedules of a process are looked at when it starts): then the count is reckoned from how close the first ones are.
  */
 export const momentsBetween = (
   cron: { cron: string; timezone: string },
   after: number,
   upto: number,
   most: number,
-  bound = 10_000,
+  bound = 500,
 ): { readonly count: number; readonly first: number | undefined; readonly newest: readonly number[] } => {
   const newest: number[] = []
   let count = 0
   let first: number | undefined
+  let leapt = false
   for (let at = nextMoment(cron, after); at !== undefined && at <= upto; at = nextMoment(cron, at)) {
     first ??= at
     count++
     newest.push(at)
     if (newest.length > most) newest.shift()
-    if (count >= bound) {
-      // after a very long absence only the last stretch matters
-      const late = nextMoment(cron, Math.max(at, upto - 3_600_000))
-      if (late === undefined || late > upto) break
-      at = Math.max(at, late - 1)
-    }
-    if (count >= 2 * bound) break
+    if (count < bound || leapt) continue
+    leapt = true
+    // moments are only ever taken from going forward, so that each has one time whichever way it was found
+    const earliest =
+      cronOf(cron.cron, cron.timezone)
+        .previousRuns(most + 1, new Date(upto))
+        .at(-1)
+        ?.getTime() ?? at
+    if (earliest - 1 <= at) continue
+    count += Math.floor((earliest - 1 - at) / ((at - first) / (count - 1)))
+    at = earliest - 1
+    newest.length = 0
   }
   return { count, first, newest }
 }

@@ -36,6 +36,13 @@ describe('expressions', () => {
     expect(value('has(parameters.absent) ? 1 : 2')).toBe(2)
   })
 
+  it('give no more than can be carried, however small what they are made of', () => {
+    const list = { parameters: { list: new Array(3_000).fill(1), text: 'x'.repeat(10_000) } }
+    const large = (source: string) => () => compileExpression(source, ['parameters']).evaluate(list)
+    expect(large('parameters.list.map(x, parameters.list)')).toThrow(/the result is too large/)
+    expect(large('parameters.list.map(x, parameters.text)')).toThrow(/the result is too large/)
+  })
+
   it('tell what they read', () => {
     const read = (source: string) => compileExpression(source, names).references
     expect(read('nodes.plan.output.title + parameters["text"]')).toEqual([

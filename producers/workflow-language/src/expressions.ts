@@ -5,8 +5,8 @@ import { type JsonValue, OmiumError } from '@omium/schemas'
  * Expressions: CEL over JSON.
  *
  * 1. Pure: no clock, randomness, I/O or state. The same scope gives the same value in every process.
- * 2. Bounded: in length, size of the syntax tree, number and nesting of comprehensions, and additions inside them; no
- *    regular expressions, whose cost nobody can tell beforehand.
+ * 2. Bounded: in length, size of the syntax tree, number and nesting of comprehensions, additions inside them, and size of
+ *    the result; no regular expressions, whose cost nobody can tell beforehand.
  * 3. Numbers are JSON's. `7 / 2` of two literals is 3, as CEL has it; with a number from outside it is a fraction.
  */
 
@@ -85,8 +85,21 @@ const environmentOf = (names: readonly ScopeName[]): Environment => {
   return environment
 }
 
-/** Plain JSON of what CEL gives. @throws RangeError for what JSON has no form of */
-const toJson = (value: unknown): JsonValue => {
+/** a list of lists may be small in memory and endless when it is written down */
+const mostResultValues = 1_000_000
+const mostResultCharacters = 16 * 1024 * 1024
+
+interface Room {
+  values: number
+  characters: number
+}
+const newRoom = (): Room => ({ values: mostResultValues, characters: mostResultCharacters })
+
+/** Plain JSON of what CEL gives. @throws RangeError for what JSON has no form of, and for too much */
+const toJson = (value: unknown, room: Room = newRoom()): JsonValue => {
+  room.values--
+  if (typeof value === 'string') room.characters -= value.length
+  if (room.values < 0 || room.characters < 0) throw new RangeError('the result is too large')
   if (value === null || value === undefined) return null
   if (typeof value === 'bigint') {
     const number = Number(value)
@@ -98,11 +111,11 @@ const toJson = (value: unknown): JsonValue => {
     return value
   }
   if (typeof value === 'string' || typeof value === 'boolean') return value
-  if (Array.isArray(value)) return value.map(toJson)
+  if (Array.isArray(value)) return value.map((item) => toJson(item, room))
   if (value instanceof Date) return value.toISOString()
   const plain = Object.getPrototypeOf(value) as unknown
   if (plain === Object.prototype || plain === null) {
-    return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, toJson(member)]))
+    return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, toJson(member, room)]))
   }
   throw new RangeError(`the result is a ${(value as object).constructor.name}, which JSON does not have`)
 }

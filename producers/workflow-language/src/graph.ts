@@ -84,10 +84,10 @@ export const blocksOf = (node: WorkflowNode): InnerBlock[] => {
 }
 
 /** The compiled expressions of a place. @throws ExpressionProblem */
-export const expressionsAt = (place: Place, names: readonly ScopeName[]): Expression[] => {
+export const expressionsAt = (place: Place, names: readonly ScopeName[], nesting?: number): Expression[] => {
   const visible = [...new Set([...names, ...place.extra])]
-  if (place.kind === 'expression') return [compileExpression(place.text, visible)]
-  return parseText(place.text, visible).parts.filter((part) => typeof part === 'object')
+  if (place.kind === 'expression') return [compileExpression(place.text, visible, nesting)]
+  return parseText(place.text, visible, nesting).parts.filter((part) => typeof part === 'object')
 }
 
 const allNames: readonly ScopeName[] = ['parameters', 'nodes', 'run', 'item', 'index', 'iteration', 'last', 'error']

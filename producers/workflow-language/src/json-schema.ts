@@ -1,6 +1,7 @@
 import { type JsonValue, OmiumError } from '@omium/schemas'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
+import { linearPatterns } from './patterns.ts'
 
 /** JSON Schemas that definitions bring along: parameters, models' answers, signals. */
 
@@ -15,7 +16,13 @@ const validatorOf = (schema: JsonSchema): ValidateFunction => {
   const known = compiled.get(key)
   if (known) return known
   // one instance for each schema: an $id that two of them use must not collide
-  const ajv = new Ajv2020({ allErrors: true, strict: false, useDefaults: true, validateFormats: true })
+  const ajv = new Ajv2020({
+    allErrors: true,
+    strict: false,
+    useDefaults: true,
+    validateFormats: true,
+    code: { regExp: linearPatterns },
+  })
   addFormats.default(ajv)
   const { $schema: _, ...rest } = schema
   let validate: ValidateFunction

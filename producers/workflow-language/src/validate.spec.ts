@@ -1,5 +1,6 @@
 import type { JsonValue } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
+import { checkParameters } from './json-schema.ts'
 import { type Surroundings, validateWorkflow } from './validate.ts'
 
 const agents: Surroundings['agents'] = new Map([
@@ -186,5 +187,36 @@ describe('a definition with problems names each of them', () => {
   it('whatever the value is', () => {
     for (const value of [null, 1, 'text', [], {}, { nodes: 3 }, { name: 1, nodes: { a: null } }])
       expect(validateWorkflow(value as JsonValue).problems.length).toBeGreaterThan(0)
+  })
+})
+
+describe('a definition that is made to keep the validation busy', () => {
+  it('is looked at once, however many ways lead to a node that never runs', () => {
+    const nodes: Record<string, JsonValue> = { start: { type: 'set', value: 1, when: 'false' } }
+    const layer = (i: number) => Array.from({ length: 10 }, (_, j) => `n${i}x${j}`)
+    for (let i = 0; i < 40; i++)
+      for (const id of layer(i)) nodes[id] = { type: 'set', value: 1, needs: i === 0 ? ['start'] : layer(i - 1) }
+    expect(check(nodes)).toHaveLength(401)
+  })
+
+  it('cannot have a key of concurrency that the platform would not evaluate', () => {
+    const key = '${parameters.tags.map(a, parameters.tags.map(b, b))}'
+    const said = check({ a: { type: 'set', value: 1 } }, { parameters, concurrency: { limit: 1, key } })
+    expect(said).toMatchObject([expect.stringContaining('comprehensions nest at most 1 deep')])
+  })
+
+  it('cannot have a pattern that takes for ever', () => {
+    const schema = { type: 'object', properties: { a: { type: 'string', pattern: '^(a+)+$' } } }
+    const begun = performance.now()
+    expect(() => checkParameters(schema, { a: `${'a'.repeat(40)}!` })).toThrow(/must match pattern/)
+    expect(checkParameters(schema, { a: 'aaa' })).toEqual({ a: 'aaa' })
+    const two = { properties: { a: { pattern: '^a$' }, b: { pattern: '^b$' } } }
+    expect(() => checkParameters(two, { a: 'a', b: 'a' })).toThrow(/\/b: must match pattern/)
+    expect(performance.now() - begun).toBeLessThan(2_000)
+    const said = check(
+      { a: { type: 'set', value: 1 } },
+      { parameters: { type: 'object', properties: { a: { pattern: '(?=a)b' } } } },
+    )
+    expect(said).toMatchObject([expect.stringContaining('the JSON Schema cannot be used')])
   })
 })

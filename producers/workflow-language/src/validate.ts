@@ -108,6 +108,7 @@ class Validator {
         '/concurrency/key',
         { pointer: '', text: key, kind: 'template', extra: [] },
         { names: ['parameters'], outputs: new Map() },
+        1,
       )
     if (this.#nodes > maxNodes) this.#add('/nodes', 'limit', `${this.#nodes} nodes in all`, `at most ${maxNodes}`)
     return this.#problems
@@ -201,20 +202,23 @@ class Validator {
     dependencies: ReadonlyMap<string, ReadonlySet<string>>,
   ): Set<string> {
     const never = new Set<string>()
-    const visit = (id: string, path: readonly string[]): boolean => {
-      if (path.includes(id)) return false
+    const looked = new Set<string>()
+    // each node once: what it waits for is known by then, or waits for it in turn
+    const visit = (id: string): boolean => {
+      if (looked.has(id)) return never.has(id)
+      looked.add(id)
       const node = block.nodes[id] as WorkflowNode
       const needs = [...(dependencies.get(id) ?? [])]
       const off = constantOf(node.when) === false
-      const cutOff = needs.length > 0 && needs.every((need) => visit(need, [...path, id]))
-      if ((off || cutOff) && !never.has(id)) {
+      const cutOff = needs.length > 0 && needs.every(visit)
+      if (off || cutOff) {
         never.add(id)
         const why = off ? '`when` is never true' : `it only waits for nodes that never run: ${needs.join(', ')}`
         this.#add(`${base}/nodes/${id}${off ? '/when' : ''}`, 'unreachable', `the node can never run: ${why}`)
       }
       return never.has(id)
     }
-    for (const id of Object.keys(block.nodes)) visit(id, [])
+    for (const id of Object.keys(block.nodes)) visit(id)
     return never
   }
 
@@ -377,11 +381,11 @@ class Validator {
   }
 
   /** Checks the expressions of one place, and what kind of value they have to give there. */
-  #place(base: string, place: Place, view: View): void {
+  #place(base: string, place: Place, view: View, nesting?: number): void {
     const pointer = `${base}${place.pointer}`
     let expressions: Expression[]
     try {
-      expressions = expressionsAt(place, view.names)
+      expressions = expressionsAt(place, view.names, nesting)
     } catch (error) {
       if (!(error instanceof ExpressionProblem)) throw error
       const unknown = /^Unknown variable: (\w+)/.exec(error.message)?.[1]

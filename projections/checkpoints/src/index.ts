@@ -1,5 +1,4 @@
 export { checkpointsProjection } from './definition.ts'
-export { rebuild, verify } from './maintenance.ts'
 export {
   type CheckpointFilter,
   type CheckpointOrder,

@@ -74,10 +74,14 @@ export const createApplier = (): Applier => {
         const row = rows.get(key) ?? cache.get(key) ?? stored.get(key)
         if (row) failures.push(parkedFailure(event, row))
       }
-      const inserted = [...fresh].map((key) => rows.get(key) as ExecutionRow)
-      const changed = [...rows].filter(([key]) => !fresh.has(key)).map(([, row]) => row)
       if (history.length > 0) await copyRows(tx.client, `${tx.schema}.events`, eventColumns, history)
       for (const rollBack of rollBacks) await supersede(tx, rollBack)
+      for (const [key, { tenant, id }] of new Map(rollBacks.map((rollBack) => [rollBack.key, rollBack]))) {
+        const stepsCompleted = await countCompleted(tx, tenant, id)
+        rows.set(key, { ...(rows.get(key) as ExecutionRow), stepsCompleted })
+      }
+      const inserted = [...fresh].map((key) => rows.get(key) as ExecutionRow)
+      const changed = [...rows].filter(([key]) => !fresh.has(key)).map(([, row]) => row)
       if (inserted.length > 0) {
         await copyRows(tx.client, `${tx.schema}.executions`, executionColumns, inserted.map(executionRow))
       }
@@ -172,6 +176,8 @@ const parkedFailure = (event: Sorted['parked'][number], row: ExecutionRow): Fail
 })
 
 interface RollBack {
+  /** of the aggregate */
+  readonly key: string
   readonly tenant: string
   readonly id: string
   readonly version: number
@@ -180,7 +186,7 @@ interface RollBack {
 
 const rollBackOf = ({ tenant, id }: ExecutionRow, { envelope, data }: AcceptedEvent): RollBack => {
   const { toPath } = data as Extract<ExecutionEvent, { type: 'ExecutionRolledBack' }>['data']
-  return { tenant, id, version: envelope.version, toPath }
+  return { key: envelope.aggregate, tenant, id, version: envelope.version, toPath }
 }
 
 /**
@@ -200,6 +206,19 @@ const supersede = (tx: ProjectionTx, { tenant, id, version, toPath }: RollBack) 
      WHERE e.tenant = $1 AND e.execution_id = $2 AND e.version < $3 AND e.superseded_by IS NULL AND e.path = void.path`,
     [tenant, id, version, toPath],
   )
+
+/** Steps that completed and still count. Data is looked into here: JSON operators refuse text with U+0000. */
+const countCompleted = async (tx: ProjectionTx, tenant: string, id: string): Promise<number> => {
+  const { rows } = await tx.client.query<{ count: number; data: { resolution?: { status: string } } | null }>(
+    `SELECT count(*)::int AS count, NULL::json AS data FROM ${tx.schema}.events
+     WHERE tenant = $1 AND execution_id = $2 AND type = 'StepCompleted' AND superseded_by IS NULL
+     UNION ALL
+     SELECT 0, data FROM ${tx.schema}.events
+     WHERE tenant = $1 AND execution_id = $2 AND type = 'StepOutcomeResolved' AND superseded_by IS NULL`,
+    [tenant, id],
+  )
+  return rows.reduce((sum, { count, data }) => sum + count + (data?.resolution?.status === 'completed' ? 1 : 0), 0)
+}
 
 interface StoredRow {
   tenant: string

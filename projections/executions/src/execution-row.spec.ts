@@ -151,3 +151,31 @@ describe('an execution as lists show it', () => {
     expect(() => fold(requested('r'), requested('r'))).toThrow(/requested before/)
   })
 })
+
+it('is not woken by the end of a child in whose place a value was put', () => {
+  const child: ExecutionEvent = {
+    type: 'ChildRequested',
+    data: {
+      attempt,
+      path: 'call#1',
+      requestHash,
+      childId: 'kid',
+      agentId: 'writer',
+      input: { inline: 1 },
+      options: { priority: 0 },
+    },
+  }
+  const error = { code: 'agent_threw' as const, detail: 'boom', retryable: false }
+  const awaited: ExecutionEvent = { type: 'RecoveryAwaited', data: { incident: 1, attempt, error, giveUpAt: 9 } }
+  const action: RecoveryAction = { type: 'settle', path: 'call#1', output: { inline: 1 } }
+  const recovered: ExecutionEvent = { type: 'ExecutionRecovered', data: { incident: 1, action, by: 'key:1' } }
+  const end: ExecutionEvent = {
+    type: 'ChildFinished',
+    data: { path: 'call#1', childId: 'kid', outcome: { status: 'cancelled' } },
+  }
+  const goesOn = fold(requested('r'), started(), child, awaited, recovered, started(2), wait, suspended)
+  expect(goesOn.pending.abandoned).toEqual(['kid'])
+  const ended = fold(requested('r'), started(), child, awaited, recovered, started(2), wait, suspended, end)
+  expect([goesOn.status, ended.status]).toEqual(['suspended', 'suspended'])
+  expect(ended.pending).toMatchObject({ open: { 'wait:go#1': 'signal:go' } })
+})

@@ -23,6 +23,7 @@ export interface ExecutionRow {
   readonly status: ExecutionStatus
   readonly attempt: number
   readonly pending: Pending
+  /** those that still count; what a roll back has made void is taken out by the applier, which has their events */
   readonly stepsCompleted: number
   readonly costMicroCredits: number
   readonly inputTokens: number
@@ -211,7 +212,11 @@ const recovered = (row: ExecutionRow, action: RecoveryAction): Partial<Execution
     return recovery ? { pending: { ...pending, recovery: { ...recovery, giveUpAt: action.untilMs } } } : {}
   }
   const change = { status: readyStatus(pending), pending }
-  return action.type === 'settle' ? { ...change, ...settled({ ...row, pending }, action.path) } : change
+  if (action.type !== 'settle') return change
+  // a child in whose place a value is put is left behind as by a roll back
+  const label = pending.open[action.path]
+  const left = label?.startsWith('child:') ? abandonedBy({ ...pending, open: { [action.path]: label } }) : {}
+  return { ...change, ...settled({ ...row, pending: { ...pending, ...left } }, action.path) }
 }
 
 const spend = (row: ExecutionRow, usage: Usage | undefined): Partial<ExecutionRow> =>

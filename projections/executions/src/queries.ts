@@ -59,6 +59,8 @@ export interface ExecutionFilter {
   readonly forkedFrom?: string | undefined
   /** every one of them has to be there, with this value */
   readonly labels?: Readonly<Record<string, string>> | undefined
+  /** a label that must not be there, whatever its value */
+  readonly withoutLabel?: string | undefined
   readonly limit: number
   readonly cursor?: string | undefined
 }
@@ -67,7 +69,7 @@ export interface ExecutionFilter {
 export const listExecutions = async (
   pool: Pool,
   tenant: string,
-  { status, agent, parent, forkedFrom, labels, limit, cursor }: ExecutionFilter,
+  { status, agent, parent, forkedFrom, labels, withoutLabel, limit, cursor }: ExecutionFilter,
 ): Promise<Page<ExecutionRecord>> => {
   const values: unknown[] = [tenant]
   const bind = (value: unknown) => `$${values.push(value)}`
@@ -79,6 +81,7 @@ export const listExecutions = async (
   if (parent) conditions.push(`parent_id = ${bind(parent)}`)
   if (forkedFrom) conditions.push(`forked_from = ${bind(forkedFrom)}`)
   if (labels) conditions.push(`labels @> ${bind(JSON.stringify(labels))}::jsonb`)
+  if (withoutLabel) conditions.push(`jsonb_exists(labels, ${bind(withoutLabel)}) IS NOT TRUE`)
   if (cursor) {
     const [createdAt, id] = decodeCursor(cursor, ['string', 'string']) as [string, string]
     if (Number.isNaN(Date.parse(createdAt))) throw badCursor()

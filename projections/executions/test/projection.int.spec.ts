@@ -132,6 +132,7 @@ describe('the read models', () => {
       log.append(event, keyOf('r'))
     }
     await caughtUp(log)
+    expect(await getExecution(pool, tenant, 'r')).toMatchObject({ stepsCompleted: 1 })
     const shown = async (superseded: boolean) =>
       (await listSteps(pool, tenant, 'r', { limit: 10, superseded })).items.map(
         ({ path, supersededBy }) => `${path}${supersededBy === null ? '' : ` void at ${supersededBy}`}`,
@@ -162,10 +163,13 @@ describe('the read models', () => {
     for (const event of [started(3), stepCompleted(2), back(null, 3)]) log.append(event, keyOf('r'))
     await caughtUp(log)
     expect(await shown(false)).toEqual([])
-    expect(await getExecution(pool, tenant, 'r')).toMatchObject({ status: 'queued', generation: 3 })
+    expect(await getExecution(pool, tenant, 'r')).toMatchObject({ status: 'queued', generation: 3, stepsCompleted: 0 })
     const listed = async (label: string) =>
       (await listExecutions(pool, tenant, { limit: 5, labels: { team: label } })).items
     expect([await listed('a'), await listed('b')]).toMatchObject([[{ id: 'r' }], []])
+    const without = async (withoutLabel: string) =>
+      (await listExecutions(pool, tenant, { limit: 5, withoutLabel })).items.map(({ id }) => id)
+    expect([await without('team'), await without('replay')]).toEqual([[], ['r']])
   })
 
   it('are empty for another tenant', async () => {

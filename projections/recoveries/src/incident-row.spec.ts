@@ -88,3 +88,11 @@ describe('an incident', () => {
     expect(fromStored(asRead as never)).toEqual(row)
   })
 })
+
+it('stores a time that no calendar has as the last one that Postgres reads', () => {
+  const escalatedForEver: IncidentEvent = {
+    type: 'EscalatedToPerson',
+    data: { plan: 1, question: 'when?', untilMs: Number.MAX_SAFE_INTEGER },
+  }
+  expect(toStored(fold(opened('run'), escalatedForEver)).until).toBe('9999-12-31T00:00:00.000Z')
+})

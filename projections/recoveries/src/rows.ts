@@ -70,7 +70,9 @@ export interface StoredIncident {
 
 const text = (value: string | null): string | null => value?.replaceAll('\0', '\uFFFD') ?? null
 const json = (value: unknown): string | null => (value === null || value === undefined ? null : JSON.stringify(value))
-const time = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString())
+/** later years are written in a way that Postgres does not read */
+const latestMs = Date.UTC(9999, 11, 31)
+const time = (ms: number | null): string | null => (ms === null ? null : new Date(Math.min(ms, latestMs)).toISOString())
 
 export const toStored = (row: IncidentRow): Record<Column, string | number | null> => ({
   tenant: row.tenant,

@@ -1,26 +1,9 @@
 import { createLogger, noticesTo, openHealthServer, runService, settingsOrExit } from '@omium/kit'
 import { migrate } from '@omium/migrations'
-import { checkpointsProjection } from '@omium/projection-checkpoints'
-import { executionsProjection } from '@omium/projection-executions'
-import { createPool, mergeMetrics, openLog, type ProjectionDefinition, runProjection } from '@omium/projection-kit'
-import { recoveriesProjection } from '@omium/projection-recoveries'
-import { workflowsProjection } from '@omium/projection-workflows'
-import {
-  type ContextDefinition,
-  checkpointContext,
-  executionContext,
-  recoveryContext,
-  workflowContext,
-} from '@omium/schemas'
+import { createPool, mergeMetrics, openLog, runProjection } from '@omium/projection-kit'
+import { projections } from './projections.ts'
 
 /** The process that keeps the read models: all of them, or those that `OMIUM_PROJECTIONS` names. */
-const projections: readonly (readonly [ProjectionDefinition, ContextDefinition])[] = [
-  [executionsProjection, executionContext],
-  [checkpointsProjection, checkpointContext],
-  [recoveriesProjection, recoveryContext],
-  [workflowsProjection, workflowContext],
-]
-
 const config = settingsOrExit(['OMIUM_DATABASE_URL', 'OMIUM_PROJECTIONS', 'OMIUM_PROJECTIONS_PORT', 'OMIUM_LOG_LEVEL'])
 const name = 'projections'
 const logger = createLogger(name, config.OMIUM_LOG_LEVEL)

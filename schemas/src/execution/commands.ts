@@ -41,7 +41,13 @@ export const executionCommands = {
   /** forgets what was recorded after `toPath` (null: everything that the run itself recorded) and goes on from there */
   RollBackExecution: v1(z.object({ toPath: stepPath.nullable(), reason, overrides: runOverrides.optional() })),
   /** ends the live attempt as if the code had thrown this, e.g. because it hangs or goes round in circles */
-  InterruptExecution: v1(z.object({ error: failure })),
+  InterruptExecution: v1(
+    z.object({
+      error: failure,
+      /** the attempt that is meant; absent: whichever lives */
+      attempt: z.number().int().positive().optional(),
+    }),
+  ),
   /** from the recovery orchestrator, or a person, to a run in `recovering` */
   RecoverExecution: v1(z.object({ incident: z.number().int().positive(), action: recoveryAction, reason })),
   /** from a child's owner to the parent */

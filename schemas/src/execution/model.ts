@@ -170,6 +170,8 @@ export const recoveryAction = z.discriminatedUnion('type', [
     toPath: stepPath.nullable(),
     delayMs,
     overrides: runOverrides.optional(),
+    /** every effect that the run had made by then was undone before */
+    undone: z.boolean().optional(),
   }),
   /** the step at `path` gets this value in place of its failure, and the run goes on */
   z.object({ type: z.literal('settle'), path: stepPath, output: payload }),

@@ -57,6 +57,8 @@ export class JournalCollector {
   /** what ran its last attempt */
   runtime: string | undefined
   #rerun: readonly string[] | undefined
+  /** first tries that were begun and never told of: the engine forgets them with their attempt */
+  readonly #begun = new Set<string>()
 
   get entries(): SettledEntry[] {
     return [...this.#settled.values()]
@@ -77,8 +79,10 @@ export class JournalCollector {
         this.runtime = event.data.runtime
         return
       case 'StepStarted': {
-        const { path, name, kind, requestHash, input, intent } = event.data
+        const { path, name, kind, requestHash, input, intent, stepAttempt } = event.data
         const earlier = this.#open.get(path)
+        if (intent === undefined && stepAttempt === 1) this.#begun.add(path)
+        else this.#begun.delete(path)
         this.#open.set(path, {
           path,
           name,
@@ -111,7 +115,10 @@ export class JournalCollector {
         const tried = this.#tried(event.data)
         if (event.data.retryAt === null)
           this.#settle(tried, { type: 'error', error: event.data.error }, event.data.durationMs)
-        else this.#open.set(event.data.path, tried)
+        else {
+          this.#begun.delete(event.data.path)
+          this.#open.set(event.data.path, tried)
+        }
         return
       }
       case 'StepOutcomeResolved': {
@@ -174,6 +181,7 @@ export class JournalCollector {
     input?: Payload,
   ): void {
     const name = agentId ?? nameOf[kind] ?? kind
+    this.#begun.delete(path)
     this.#open.set(path, { path, name, kind, requestHash, input, effect: false, usage: {}, startedAt, childId })
   }
 
@@ -210,6 +218,7 @@ export class JournalCollector {
     const { path, output } = action
     const known = this.#settled.get(path) ?? this.#open.get(path)
     const result: SettledResult = { type: 'value', payload: output }
+    const unasked = this.#begun.delete(path) && { kind: 'step', requestHash: anyRequest }
     this.#open.delete(path)
     this.#settled.set(path, {
       path,
@@ -223,6 +232,7 @@ export class JournalCollector {
       durationMs: 0,
       childId: undefined,
       ...known,
+      ...unasked,
       result,
     })
   }
@@ -234,6 +244,7 @@ export class JournalCollector {
       if (behind) this.#settled.delete(path)
       if (path === toPath) behind = true
     }
+    this.#begun.clear()
     this.#open.clear()
   }
 
@@ -248,6 +259,7 @@ export class JournalCollector {
 
   #settle(opened: Opened, result: SettledResult, durationMs: number): void {
     const { path } = opened
+    this.#begun.delete(path)
     this.#open.delete(path)
     this.#settled.delete(path)
     this.#settled.set(path, { ...opened, result, durationMs })
@@ -276,7 +288,12 @@ const childResult = ({
       code: 'child_failed',
       detail: `child execution ${childId} ${failed ? 'failed' : 'was cancelled'}: ${why}`.slice(0, 8192),
       retryable: false,
-      data: { childId, status: outcome.status, ...(failed && { code: outcome.error.code }) },
+      data: {
+        childId,
+        status: outcome.status,
+        ...(failed && { code: outcome.error.code }),
+        ...(failed && outcome.error.code === 'child_failed' && { cause: outcome.error.data ?? null }),
+      },
     },
   }
 }

@@ -4,7 +4,7 @@ import { callerId } from '../ids.ts'
 import { jsonValue, payload } from '../json.ts'
 import { workflowId } from './definition.ts'
 import { workflowContextEvents } from './events.ts'
-import { runEnd, runOptions, runSource, scheduleSpec, topicPositions, triggerSpec } from './model.ts'
+import { chain, runEnd, runOptions, runSource, scheduleSpec, topicPositions, triggerSpec } from './model.ts'
 
 const version = z.number().int().positive()
 const reason = z.string().max(2000).optional()
@@ -62,7 +62,14 @@ export const triggerCommands = {
   PauseTrigger: v1(z.object({ reason })),
   ResumeTrigger: v1(z.object({})),
   DeleteTrigger: v1(z.object({})),
-  FireTrigger: v1(z.object({ eventId: z.string().max(300), event: jsonValue, positions: topicPositions.optional() })),
+  FireTrigger: v1(
+    z.object({
+      eventId: z.string().max(300),
+      event: jsonValue,
+      positions: topicPositions.optional(),
+      chain: chain.optional(),
+    }),
+  ),
   ReportTriggeredRun: v1(z.object({ runId: callerId, end: runEnd })),
 } as const
 export type TriggerCommand = RecordOf<typeof triggerCommands>

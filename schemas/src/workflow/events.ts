@@ -4,7 +4,7 @@ import { callerId } from '../ids.ts'
 import { payload } from '../json.ts'
 import { partitionEvents } from '../log/partition-events.ts'
 import { workflowId } from './definition.ts'
-import { runEnd, runOptions, runSource, scheduleSpec, topicPositions, triggerSpec } from './model.ts'
+import { chain, runEnd, runOptions, runSource, scheduleSpec, topicPositions, triggerSpec } from './model.ts'
 
 const version = z.number().int().positive()
 const timeMs = z.number().int().nonnegative()
@@ -87,6 +87,7 @@ export const triggerEvents = {
       runId: callerId,
       parameters: payload,
       positions: topicPositions.optional(),
+      chain: chain.optional(),
     }),
   ),
   /** an event came and started nothing, and why */

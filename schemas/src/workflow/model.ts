@@ -13,11 +13,14 @@ const version = z.number().int().positive()
 export const runOptions = executionOptions.pick({ priority: true, timeoutMs: true, budgetMicroCredits: true }).partial()
 export type WorkflowRunOptions = z.infer<typeof runOptions>
 
+/** How many ends of workflows led to this, each starting the next run; absent: none. */
+export const chain = z.number().int().positive()
+
 /** Who or what started a run. */
 export const runSource = z.discriminatedUnion('type', [
   z.object({ type: z.literal('request') }),
   z.object({ type: z.literal('schedule'), scheduleId: callerId, nominalAt: z.number().int().nonnegative() }),
-  z.object({ type: z.literal('trigger'), triggerId: callerId, eventId: z.string().max(300) }),
+  z.object({ type: z.literal('trigger'), triggerId: callerId, eventId: z.string().max(300), chain: chain.optional() }),
 ])
 export type RunSource = z.infer<typeof runSource>
 

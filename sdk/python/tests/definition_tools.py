@@ -21,3 +21,8 @@ def undocumented(word: str) -> str:
 def positional(*words: str) -> str:
     """Takes words."""
     return "".join(words)
+
+
+def odd(kernel: str) -> str:
+    """Has a parameter with a name that one framework takes for its own."""
+    return kernel

@@ -137,3 +137,20 @@ async def returns_a_set(_: Any, ctx: Context) -> Any:
 async def differs(_: Any, ctx: Context) -> None:
     await ctx.step(f"in process {os.getpid()}", os.getpid)
     await ctx.wait_for("go")
+
+
+@omium.agent()
+async def works(_: Any, ctx: Context) -> dict[str, Any]:
+    """Something of everything that is recorded at once."""
+    first = await ctx.step("first", os.getpid)
+    left, right = await asyncio.gather(ctx.step("left", os.getpid), ctx.step("right", os.getpid))
+    ordered = await ctx.step("order", lambda info: f"ordered {info.attempt}", effect=True)
+    named = await ctx.step("name", lambda: "named")
+    last = await ctx.step("last", os.getpid)
+    return {
+        "ordered": ordered,
+        "named": named,
+        "attempt": ctx.attempt,
+        "pids": [first, left, right, last],
+        "id": ctx.execution_id,
+    }

@@ -37,12 +37,21 @@ class _RealClock(VirtualClock):
 class ScriptedEngine:
     """Everything happens under one lock, in the threads of the connections."""
 
-    def __init__(self, *, heartbeat_ms: float = 250, tap: Callable[[WorkerMessage], Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        heartbeat_ms: float = 250,
+        tap: Callable[[WorkerMessage], Any] | None = None,
+        reassign: bool = False,
+    ) -> None:
         self.clock: VirtualClock = _RealClock(0)
         self.messages: list[WorkerMessage] = []
         self.heartbeats = 0
+        self.states: list[dict[str, Any]] = []
+        """checkpoints that were to be stored"""
         self.sockets: list[ServerConnection] = []
         self._tap = tap
+        self._reassign = reassign
         self._heartbeat_ms = heartbeat_ms
         self._lock = threading.RLock()
         self._homes: dict[str, ServerConnection] = {}
@@ -53,12 +62,16 @@ class ScriptedEngine:
         )
         endpoint = f"ws://127.0.0.1:{self._server.socket.getsockname()[1]}"
 
+        states = self.states
+
         class Gateway(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 known = self.headers["authorization"] == f"Bearer {KEY}"
                 problem = {"code": "unauthenticated", "detail": "no", "retryable": False}
                 reply = {"token": "token", "endpoints": [endpoint]} if known else problem
-                self.rfile.read(int(self.headers.get("content-length", "0")))
+                body = self.rfile.read(int(self.headers.get("content-length", "0")))
+                if self.path == "/v1/checkpoints":
+                    states.append(json.loads(body))
                 self.send_response(200 if known else 401)
                 self.end_headers()
                 self.wfile.write(json.dumps(reply).encode())
@@ -179,6 +192,8 @@ class ScriptedEngine:
                 self._homes.pop(message["executionId"], None)
                 if message["reason"] == "drained":
                     self._dispatch(self._executions[message["executionId"]])
+            case "abandon" if self._reassign:
+                self._executions[message["executionId"]].crash()
             case _:
                 execution = self._executions.get(message["executionId"])
                 if execution is not None:
@@ -201,8 +216,8 @@ class Finished:
         self._outcome = outcome
         self._ended.set()
 
-    def output(self) -> JsonValue:
-        assert self._ended.wait(10), "the run has not ended within 10 s"
+    def output(self, seconds: float = 10) -> JsonValue:
+        assert self._ended.wait(seconds), f"the run has not ended within {seconds} s"
         assert self._outcome is not None
         assert self._outcome.status == "completed", self._outcome
         return self._outcome.output

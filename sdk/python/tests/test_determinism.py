@@ -14,6 +14,7 @@ import pytest
 
 from omium import Context, OmiumError, agent
 from omium.agent import AnyAgent
+from omium.client.checkpoints import NewCheckpoint
 from omium.llm.model import ChatRequest, Completion, LlmSettings
 from omium.llm.prices import default_prices
 from omium.protocol import JournalEntry, WorkerMessage
@@ -76,6 +77,7 @@ class _Port:
 
     def finished(self, run: Run) -> None: ...
     def waiting(self, run: Run) -> None: ...
+    def keep(self, state: NewCheckpoint) -> None: ...
     def met(self, agent: AnyAgent) -> None: ...
     def now(self) -> float:
         return 0

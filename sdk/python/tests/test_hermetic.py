@@ -93,7 +93,7 @@ def test_the_process_has_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         code = f"""
-            import socket, subprocess, urllib.request
+            import multiprocessing, socket, subprocess, urllib.request
             import httpx, omium
 
             def connect():
@@ -113,6 +113,7 @@ def test_the_process_has_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPa
                         case 3: urllib.request.urlopen("http://127.0.0.1:{port}/")
                         case 4: socket.getaddrinfo("localhost", 80)
                         case 5: subprocess.run(["true"])
+                        case 7: multiprocessing.get_context("spawn").Process(target=connect).start()
                         case 6: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("127.0.0.1", {port}))
                 except Exception:
                     pass
@@ -120,8 +121,8 @@ def test_the_process_has_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         """
         (tmp_path / "guarded_code.py").write_text(textwrap.dedent(code))
         monkeypatch.chdir(tmp_path)
-        verdicts = list(replay_runs(["guarded_code:writer"], [_run(number) for number in range(7)]))
-        assert [verdict["verdict"] for verdict in verdicts] == ["same", *["miss"] * 6]
+        verdicts = list(replay_runs(["guarded_code:writer"], [_run(number) for number in range(8)]))
+        assert [verdict["verdict"] for verdict in verdicts] == ["same", *["miss"] * 7]
         assert "127.0.0.1" in verdicts[1]["detail"]
         server.settimeout(0)
         with pytest.raises(BlockingIOError):

@@ -2,92 +2,15 @@
 
 import os
 import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import isolation_agents as agents
-from omium.agent import AnyAgent
-from scripted_engine import KEY, Finished, ScriptedEngine
-
-SECRET = "very-secret-value-of-a-key"
-
-
-def until(check: Callable[[], Any], what: str, seconds: float = 20) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.01)
-    return found
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-class Stage:
-    """An engine, and worker processes that isolate every run."""
-
-    def __init__(self) -> None:
-        self.engine = ScriptedEngine()
-        self.workers: list[subprocess.Popen[str]] = []
-        self.log: list[str] = []
-        self.hello: dict[str, Any] = {}
-        self._ids: dict[str, str] = {}
-
-    def work(self, *options: str) -> "subprocess.Popen[str]":
-        environment = {
-            **os.environ,
-            "OMIUM_URL": self.engine.url,
-            "OMIUM_API_KEY": KEY,
-            "SOME_API_KEY": SECRET,
-            "PYTHONPATH": str(Path(__file__).parent),
-            "PYTHONHASHSEED": "0",
-        }
-        command = [sys.executable, "-m", "omium", "worker", "isolation_agents", "--isolation", "process", *options]
-        worker = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-        self.workers.append(worker)
-        threading.Thread(target=self._read, args=(worker,), daemon=True).start()
-        connected = len(self.engine.sockets)
-        until(lambda: len(self.engine.sockets) > connected, "the worker connects")
-        self.hello = next(message for message in self.engine.messages if message["type"] == "hello")
-        return worker
-
-    def _read(self, worker: "subprocess.Popen[str]") -> None:
-        assert worker.stderr is not None
-        for line in worker.stderr:
-            self.log.append(line.rstrip())
-
-    def logged(self, text: str) -> bool:
-        return any(text in line for line in list(self.log))
-
-    def run(self, execution_id: str, agent: AnyAgent, given: Any = None) -> Finished:
-        """Requests a run; the stage makes its id its own."""
-        self._ids[execution_id] = f"{execution_id}-{len(self.engine.messages)}-{time.monotonic_ns()}"
-        return self.engine.run(self._ids[execution_id], agent, given)
-
-    def signal(self, execution_id: str, name: str, value: Any) -> None:
-        self.engine.signal(self._ids[execution_id], name, value)
-
-    def stop(self, execution_id: str, reason: str) -> None:
-        """What an engine says when a run was cancelled, paused, timed out or fenced."""
-        message = {"type": "stop", "executionId": self._ids[execution_id], "attempt": 1, "reason": reason}
-        self.engine.send(self.engine.sockets[0], message)
-
-    def close(self) -> None:
-        for worker in self.workers:
-            worker.kill()
-            worker.wait()
-        self.engine.close()
+from isolation_stage import SECRET, Stage, alive, until
 
 
 @pytest.fixture
@@ -268,3 +191,24 @@ def test_code_that_does_not_fit_its_history_is_a_mismatch_that_names_the_step(st
 def test_every_attempt_tells_the_code_that_its_worker_runs(calm: Stage) -> None:
     assert "code " in str(calm.hello["runtime"])
     assert all(agent["runtime"] == calm.hello["runtime"] for agent in calm.hello["agents"])
+
+
+def test_the_process_of_an_attempt_can_be_killed_after_every_record() -> None:
+    stage = Stage(reassign=True)
+    try:
+        stage.work()
+        agents_told: Any = stage.run("calm", agents.works).output()
+        records = stage.recorded
+        assert records == 6 and agents_told["attempt"] == 1
+        for kill_at in range(1, records + 1):
+            stage.recorded, stage.kill_at = 0, kill_at
+            stage.engine.messages.clear()
+            told: Any = stage.run(f"killed-{kill_at}", agents.works).output(30)
+            assert told == {**agents_told, "attempt": 2, "id": told["id"], "pids": told["pids"]}
+            completed = [one["path"] for one in stage.engine.messages if one["type"] == "step_completed"]
+            # of two at a time, the one that was not recorded is made again
+            assert len(completed) == len(set(completed)) == records
+            assert len(set(told["pids"])) == (1 if kill_at == records else 2) or kill_at == 1
+            assert stage.workers[0].poll() is None
+    finally:
+        stage.close()

@@ -1,8 +1,8 @@
 import type { ExecutionCommand, ExecutionEvent, Failure } from '@omium/schemas'
 import { errorCatalogue, isTerminal } from '@omium/schemas'
-import { type Decision, decided, intentsInDoubt, nothingToDecide, refused } from './decision.ts'
+import { type Decision, decided, intentsInDoubt, nothingToDecide, type Refused, refused } from './decision.ts'
 import { decisionIn } from './entries.ts'
-import { deadlineOf, dispatchableFrom, type ExecutionState } from './execution.ts'
+import { deadlineOf, dispatchableFrom, type ExecutionState, ranByWorker } from './execution.ts'
 import { mayRetry, retryDelayMs } from './retry.ts'
 
 /**
@@ -27,6 +27,8 @@ export const failureOf = (code: keyof typeof errorCatalogue, detail: string): Fa
 
 /** How long a failed run waits for its recovery before it fails after all. */
 export const recoveryPatienceMs = 24 * 3_600_000
+const dayMs = 86_400_000
+const longestHoldMs = 366 * dayMs
 
 /** The run failed: for good, or until its recovery decides. Past its time limit nothing is left to recover. */
 export const failed = (
@@ -234,7 +236,7 @@ export const rollBackExecution = (
 
 export const interruptExecution = (
   state: ExecutionState | undefined,
-  { error }: CommandOf<'InterruptExecution'>,
+  { error, attempt }: CommandOf<'InterruptExecution'>,
   nowMs: number,
 ): Decision => {
   if (!state) return unknown
@@ -243,7 +245,28 @@ export const interruptExecution = (
     const detail = `execution ${state.executionId} is ${state.status}; there is nothing to interrupt`
     return refused('execution_not_running', detail)
   }
-  return failAttempt(state, error, nowMs)
+  if (attempt !== undefined && attempt !== state.attempt) {
+    const detail = `attempt ${attempt} of ${state.executionId} has ended; attempt ${state.attempt} is another matter`
+    return refused('execution_not_running', detail)
+  }
+  // the code was still at work: it has taken the failures that it was given, and nothing says that it may get others
+  return failAttempt(state, error, nowMs, [])
+}
+
+/**
+ * A value takes the place of a failure, or of what never came to a result. Where the code has already been given another
+ * answer and gone on from it, the journal would fit no replay any more.
+ */
+const cannotSettle = (state: ExecutionState, path: string): Refused | null => {
+  const settled = state.settled.get(path)
+  if (!settled) return null
+  if (settled.result.type !== 'error') {
+    return refused('invalid_request', `${path} of ${state.executionId} has a result already; fork the run to change it`)
+  }
+  const rerun = state.recovery?.rerun
+  if (!rerun || !ranByWorker.has(settled.kind) || rerun.includes(path)) return null
+  const detail = `the code of ${state.executionId} has reacted to the failure of ${path} and gone on; roll the run back to before it, or fork it with another result`
+  return refused('invalid_request', detail)
 }
 
 export const recoverExecution = (
@@ -266,6 +289,13 @@ export const recoverExecution = (
   }
   if (action.type === 'hold' && action.untilMs <= nowMs) {
     return refused('invalid_request', `untilMs: ${new Date(action.untilMs).toISOString()} is over already`)
+  }
+  if (action.type === 'hold' && action.untilMs > nowMs + longestHoldMs) {
+    return refused('invalid_request', `untilMs: a run waits for a person for ${longestHoldMs / dayMs} days at most`)
+  }
+  if (action.type === 'settle') {
+    const why = cannotSettle(state, action.path)
+    if (why) return why
   }
   const recovered: ExecutionEvent = {
     type: 'ExecutionRecovered',
@@ -353,7 +383,8 @@ export const loseAttempt = (state: ExecutionState, reason: LossReason, nowMs: nu
   if (reason !== 'engine_restarted' && state.lostAttempts >= maxLostAttempts) {
     const inARow = `${state.lostAttempts + 1} attempts in a row were lost without a new result; the run seems to kill its workers`
     const explained = detail === undefined ? inARow : `${inARow}. The last time: ${detail}`
-    events.push(failed(state, failureOf('attempts_exhausted', explained.slice(0, 4000)), nowMs))
+    // like every loss, it leaves the failures that the code has taken where they are
+    events.push(failed(state, failureOf('attempts_exhausted', explained.slice(0, 4000)), nowMs, []))
   }
   return decided(...events)
 }

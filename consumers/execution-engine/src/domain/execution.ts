@@ -30,7 +30,8 @@ import { unitHash } from './retry.ts'
  * 2. A path is in `settled` or in `open`, never in both.
  * 3. `worker` is set exactly while an attempt is live, which is while the status is `running`.
  * 4. `reservedMicroCredits` is the sum over the open intents, unknown ones included.
- * 5. `openChildren` counts the children that have not reported: the open ones and those that a roll back abandoned.
+ * 5. `openChildren` counts the children that have not reported: the open ones and those that a roll back, or a value in their
+ *    place, abandoned.
  * 6. `recovery` is set exactly while the status is `recovering`.
  * 7. The fold costs O(1) per event, except for events that end an attempt, which look at what is open, and roll
  *    backs, which look at everything.
@@ -80,7 +81,7 @@ export interface ExecutionState {
   readonly signalIds: Set<string>
 
   openChildren: number
-  /** children behind a roll back that have not reported, by child id; they are owed their end */
+  /** children behind a roll back, or with a value in their place, that have not reported, by child id; owed their end */
   readonly abandoned: Map<string, OpenChild>
   /** roll backs so far */
   generation: number
@@ -434,7 +435,8 @@ const endAttempt = (state: ExecutionState, next: 'queued' | 'suspended' | 'pause
   }
 }
 
-const ranByWorker = new Set(['step', 'llm', 'tool', 'value', 'checkpoint'])
+/** kinds of entries that the worker's code makes; the others come from outside */
+export const ranByWorker: ReadonlySet<string> = new Set(['step', 'llm', 'tool', 'value', 'checkpoint'])
 
 /**
  * A new attempt after a failure runs failed steps anew; with them recorded it could only fail in the same way. A failure to
@@ -469,12 +471,17 @@ const recover = (state: ExecutionState, action: RecoveryAction, time: number): v
     state.notBefore = time + action.delayMs
     override(state, action.overrides)
   } else if (action.type === 'settle') {
-    const earlier = state.settled.get(action.path) ?? state.open.get(action.path)
-    const kind = earlier ? ('kind' in earlier ? earlier.kind : earlier.type) : 'step'
-    releaseReserve(state, action.path)
-    // at its place when it has one: what was recorded after the failure stays after it
-    if (!state.settled.has(action.path)) state.open.delete(action.path)
     const { path, output } = action
+    const open = state.open.get(path)
+    const earlier = state.settled.get(path) ?? open
+    const kind = earlier ? ('kind' in earlier ? earlier.kind : earlier.type) : 'step'
+    // as when a person says that it happened: nobody knows what it cost
+    if (open?.type === 'unknown') state.spentMicroCredits += open.intent.reservedMicroCredits
+    releaseReserve(state, path)
+    if (open?.type === 'wait') removeFrom(state.waits, open.name, (waiting) => waiting === path)
+    if (open?.type === 'child') state.abandoned.set(open.childId, open)
+    // at its place when it has one: what was recorded after the failure stays after it
+    if (!state.settled.has(path)) state.open.delete(path)
     const requestHash = earlier?.requestHash ?? anyRequest
     state.settled.set(path, { path, kind, requestHash, result: valueResult(output) })
   }

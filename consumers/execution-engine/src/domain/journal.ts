@@ -16,10 +16,18 @@ export const journalOf = (state: ExecutionState): RecordedEntry[] => {
   return entries
 }
 
-/** What a run still has of the results that it took over, after a roll back to one of them; `upto` null: all of them. */
-export const seedEntries = (seed: readonly JournalEntry[], upto: string | null): readonly JournalEntry[] => {
+/**
+ * What a run still has of the results that it took over, after a roll back to one of them; `upto` null: all of them.
+ * @param replaced paths with an entry of the run's own: a recovery may have put a value in the place of a failure
+ */
+export const seedEntries = (
+  seed: readonly JournalEntry[],
+  upto: string | null,
+  replaced: ReadonlySet<string>,
+): readonly JournalEntry[] => {
   const point = upto === null ? -1 : seed.findIndex(({ path }) => path === upto)
-  return point < 0 ? seed : seed.slice(0, point + 1)
+  const kept = point < 0 ? seed : seed.slice(0, point + 1)
+  return kept.filter(({ path }) => !replaced.has(path))
 }
 
 /** The stored value that has to be opened before the entry can travel, if it has one. */

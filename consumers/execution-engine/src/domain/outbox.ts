@@ -41,7 +41,7 @@ const startChild = (state: ExecutionState, child: OpenChild): OwedCommand => ({
 })
 
 const whyCancelled = (state: ExecutionState, child: OpenChild): string =>
-  `its parent ${state.executionId} ${state.abandoned.has(child.childId) ? 'was rolled back' : `is ${state.status}`}`
+  `its parent ${state.executionId} ${state.abandoned.has(child.childId) ? 'goes on without it' : `is ${state.status}`}`
 
 const cancelChild = (state: ExecutionState, child: OpenChild): OwedCommand => ({
   id: idOf('cancel', state.tenant, state.executionId, child.path, child.childId),
@@ -101,8 +101,9 @@ export const owedAfter = (state: ExecutionState, events: readonly ExecutionEvent
   const owed: OwedCommand[] = []
   for (const { type, data } of events) {
     if (type === 'ExecutionRequested') owed.push(...permitCommand(state))
-    else if (type === 'ExecutionRolledBack') owed.push(...endAbandoned(state))
-    else if (type === 'ChildRequested') {
+    else if (type === 'ExecutionRolledBack' || (type === 'ExecutionRecovered' && data.action.type === 'settle')) {
+      owed.push(...endAbandoned(state))
+    } else if (type === 'ChildRequested') {
       const child = state.open.get(data.path)
       if (child?.type === 'child') owed.push(startChild(state, child))
     } else if (type === 'ExecutionCompleted' || type === 'ExecutionFailed' || type === 'ExecutionCancelled') {

@@ -16,6 +16,7 @@ import {
 import { loseAttempt } from './decide.ts'
 import { dispatchableFrom } from './execution.ts'
 import { journalOf, toJournalEntry } from './journal.ts'
+import type { WorkerRequest } from './requests.ts'
 
 describe('fencing', () => {
   it('refuses an older attempt', () => {
@@ -192,6 +193,24 @@ describe('the journal', () => {
       },
       { status: 'pending', path: 't#1', requestHash: 'hash-of-t#1', kind: 'timer' },
       { status: 'pending', path: 'c#1', requestHash: 'hash-of-c#1', kind: 'child' },
+    ])
+  })
+})
+
+describe('a request that a worker may not make', () => {
+  it('is one that would fit anything', () => {
+    const any = { ...completedStep('a#1', 1), requestHash: '*' } as WorkerRequest
+    expect(running().ask(any)).toMatchObject({ code: 'protocol_violation' })
+    expect(running().ask({ ...timer('t#1', 5), requestHash: '*' } as WorkerRequest)).toMatchObject({
+      code: 'protocol_violation',
+    })
+  })
+  it('is an effect or a child of a simulated run', () => {
+    const simulated = () => running({ simulate: true })
+    expect(simulated().ask(startedStep('e#1', 0))).toMatchObject({ code: 'replay_miss' })
+    expect(simulated().ask(child('c#1', 'kid'))).toMatchObject({ code: 'replay_miss' })
+    expect(typesOf(simulated().ask({ ...startedStep('m#1', 5), kind: 'llm' } as WorkerRequest))).toEqual([
+      'StepStarted',
     ])
   })
 })

@@ -14,7 +14,9 @@ import { mayRetry, retryDelayMs } from './retry.ts'
  * 1. Only the live attempt changes anything: an older number is fenced, a newer one is a lie.
  * 2. A path that is already recorded is answered from the journal when the request is the same, and refused when not.
  * 3. An effect is allowed to start only once its intent is recorded, and only within the budget.
- * 4. Nothing here reads a clock: `nowMs` is the engine's, and delays are functions of what is recorded.
+ * 4. What fits any request is put on the record by people and edits, never by a worker.
+ * 5. A simulated run makes nothing outside of itself: no effect but model calls, no child.
+ * 6. Nothing here reads a clock: `nowMs` is the engine's, and delays are functions of what is recorded.
  */
 
 interface Step {
@@ -77,6 +79,9 @@ export const decideRequest = (
 ): Decision => {
   const fenced = fenceAttempt(state, attempt)
   if (fenced || !state) return fenced ?? refused('execution_unknown', 'there is no such execution')
+  if ('requestHash' in request && request.requestHash === anyRequest) {
+    return refused('protocol_violation', `${request.path}: ${anyRequest} is not the hash of a request`)
+  }
   switch (request.type) {
     case 'step_started':
       return stepStarted(state, request)
@@ -175,6 +180,7 @@ const childIdIn = ({ generation }: ExecutionState, childId: string): string => {
 }
 
 const stepStarted = (state: ExecutionState, request: RequestOf<'step_started'>): Decision => {
+  if (state.options.simulate && request.intent && request.kind !== 'llm') return notSimulated(request.path, 'an effect')
   const earlier = state.open.get(request.path)
   const known = recorded(state, request, (open) => open.type === 'retrying')
   if (known) {
@@ -331,7 +337,12 @@ const approvalRequest = (state: ExecutionState, request: RequestOf<'approval_req
   )
 }
 
+/** Workers answer such calls from recordings; one that does not know of simulations must not make them either. */
+const notSimulated = (path: string, what: string): Refused =>
+  refused('replay_miss', `${path} is ${what}, which a simulated run is answered from its recordings and never makes`)
+
 const childStart = (state: ExecutionState, request: RequestOf<'child_start'>): Decision => {
+  if (state.options.simulate) return notSimulated(request.path, 'a child run')
   const known = recorded(state, request, () => false)
   if (known) return known
   const { path, requestHash, agentId, input, options } = request

@@ -151,8 +151,9 @@ describe('a roll back', () => {
       kind: 'step',
       value: 1,
     }))
-    expect(seedEntries(seed, forked.state.seedUpto).map(({ path }) => path)).toEqual(['taken#1', 'taken#2'])
-    expect(seedEntries(seed, null)).toHaveLength(3)
+    expect(seedEntries(seed, forked.state.seedUpto, new Set()).map(({ path }) => path)).toEqual(['taken#1', 'taken#2'])
+    expect(seedEntries(seed, null, new Set())).toHaveLength(3)
+    expect(seedEntries(seed, null, new Set(['taken#2'])).map(({ path }) => path)).toEqual(['taken#1', 'taken#3'])
   })
   it('lays its overrides over those that the run has', () => {
     const story = running().with(completedStep('a#1', 1))
@@ -249,9 +250,44 @@ describe('a recovery', () => {
   })
   it('by settling gives the failed step a value at its place', () => {
     const story = failedStepRun()
-    story.command(recover({ type: 'settle', path: 'b#1', output: { inline: 'a default' } }))
+    story.command(recover({ type: 'settle', path: 'c#1', output: { inline: 'a default' } }))
     expect(paths(story)).toEqual(['a#1', 'b#1', 'c#1'])
-    expect(story.state.settled.get('b#1')).toMatchObject({ result: { payload: { inline: 'a default' } } })
+    expect(story.state.settled.get('c#1')).toMatchObject({ result: { payload: { inline: 'a default' } } })
+  })
+  it('by settling is refused where the code has gone on from the failure, or has a result', () => {
+    const settle = (path: string) => recover({ type: 'settle', path, output: { inline: 1 } })
+    expect(failedStepRun().command(settle('b#1'))).toMatchObject({ code: 'invalid_request' })
+    expect(failedStepRun().command(settle('a#1'))).toMatchObject({ code: 'invalid_request' })
+  })
+  it('by settling a wait leaves its signal to the next one', () => {
+    const story = running(recoverable).with(waitFor('w#1', 'go'), { type: 'fail', error: threw })
+    story.command(recover({ type: 'settle', path: 'w#1', output: { inline: { timedOut: true } } }))
+    story.with(startedAs(2), waitFor('w#2', 'go'))
+    expect(story.command(signal('s1', 'go'))).toMatchObject({
+      events: [{ type: 'SignalReceived' }, { type: 'WaitResolved', data: { path: 'w#2' } }],
+    })
+  })
+  it('by settling an open child ends the child, for which the run waits before it closes', () => {
+    const story = running(recoverable).with(child('c#1', 'kid'), { type: 'fail', error: threw })
+    const decision = story.command(recover({ type: 'settle', path: 'c#1', output: { inline: 1 } }))
+    const owed = owedAfter(story.state, decision.status === 'decided' ? decision.events : [])
+    expect(owed.map(({ command, to }) => [command.type, to.id])).toEqual([
+      ['StartExecution', 'kid'],
+      ['CancelExecution', 'kid'],
+    ])
+    story.with(startedAs(2), {
+      type: 'DeliverChildOutcome',
+      data: { path: 'c#1', childId: 'kid', outcome: { status: 'cancelled' } },
+    })
+    expect(story.state).toMatchObject({ openChildren: 0, abandoned: new Map() })
+    expect(story.state.settled.get('c#1')).toMatchObject({ result: { payload: { inline: 1 } } })
+    const end = story.ask({ type: 'complete', output: { inline: 1 } })
+    expect(closesWith(story.state, end.status === 'decided' ? end.events : [])).toBe(true)
+  })
+  it('by settling an effect in doubt counts it at its worst', () => {
+    const story = running(recoverable).with(startedStep('e#1', 25), { type: 'fail', error: threw })
+    story.command(recover({ type: 'settle', path: 'e#1', output: { inline: 1 } }))
+    expect(story.state).toMatchObject({ spentMicroCredits: 25, reservedMicroCredits: 0 })
   })
   it('by settling a step that never came to a result fits whatever the code asks there', () => {
     const story = running(recoverable).with(startedStep('hangs#1'))
@@ -265,6 +301,7 @@ describe('a recovery', () => {
   it('by holding waits longer', () => {
     const story = failedRun()
     expect(story.command(recover({ type: 'hold', untilMs: now }))).toMatchObject({ code: 'invalid_request' })
+    expect(story.command(recover({ type: 'hold', untilMs: 9e15 }))).toMatchObject({ code: 'invalid_request' })
     story.command(recover({ type: 'hold', untilMs: now + 5 }))
     expect(story.state).toMatchObject({ status: 'recovering', recovery: { giveUpAt: now + 5 } })
     expect(typesOf(story.command(recover(retry())))).toEqual(['ExecutionRecovered'])
@@ -292,5 +329,35 @@ describe('an interrupt', () => {
   })
   it('of a run without an attempt is refused', () => {
     expect(given(requestedWith()).command(interrupt)).toMatchObject({ code: 'execution_not_running' })
+  })
+  it('that comes late does not hit the next attempt', () => {
+    const meant: ExecutionCommand = { type: 'InterruptExecution', data: { error: threw, attempt: 1 } }
+    const story = running(recoverable)
+    story.take(loseAttempt(story.state, 'disconnected', now))
+    expect(story.with(startedAs(2)).command(meant)).toMatchObject({ code: 'execution_not_running' })
+    expect(typesOf(running(recoverable).command(meant))).toEqual(['RecoveryAwaited'])
+  })
+  it('leaves the failures that the code lives with where they are', () => {
+    const caught = () => running(recoverable).with(failedStep('a#1', 1, false), completedStep('instead#1', 1))
+    const story = caught()
+    story.command(interrupt)
+    story.command(recover(retry()))
+    expect(paths(story)).toEqual(['a#1', 'instead#1'])
+    const retried = running({ retry: flaky }).with(failedStep('a#1', 1, false), completedStep('instead#1', 1))
+    retried.command(interrupt)
+    expect(paths(retried)).toEqual(['a#1', 'instead#1'])
+  })
+  it('leaves them as losing its workers time and again does', () => {
+    const story = given(requestedWith(recoverable), startedAs(1)).with(
+      failedStep('a#1', 1, false),
+      completedStep('instead#1', 1),
+    )
+    for (let attempt = 1; attempt <= 11; attempt++) {
+      story.take(loseAttempt(story.state, 'disconnected', now))
+      if (attempt < 11) story.with(startedAs(attempt + 1))
+    }
+    expect(story.state.status).toBe('recovering')
+    story.command(recover(retry()))
+    expect(paths(story)).toEqual(['a#1', 'instead#1'])
   })
 })

@@ -46,6 +46,8 @@ describe('a failure is classified', () => {
     ['poison_input', 'input_invalid', null, 'not a number', 'none'],
     ['code_bug', 'agent_threw', 'TypeError', 'undefined is not a function', 'none'],
     ['code_bug', 'agent_threw', 'AttributeError', "'NoneType' object has no attribute 'x'", 'none'],
+    ['code_bug', 'agent_threw', 'RuntimeError', 'TypeError: x\n  File "a.py", line 429, in f', 'none'],
+    ['timeout', 'timeout', null, 'did not answer in time', 'llm'],
     ['code_bug', 'replay_mismatch', null, 'another step', 'none'],
     ['credentials', 'model_auth', null, 'bad key', 'llm'],
     ['unknown_outcome', 'step_outcome_unknown', null, 'who knows', 'tool'],
@@ -58,6 +60,7 @@ describe('a failure is classified', () => {
   it('as poison when nothing of the run has worked', () => {
     expect(of('agent_threw', 'ValidationError', 'bad', 'none', { stepsCompleted: 0 })).toBe('poison_input')
     expect(of('agent_threw', 'ValidationError', 'bad', 'none', { stepsCompleted: 3 })).toBe('code_bug')
+    expect(of('agent_threw', 'InvalidUpdateError', 'Expected dict', 'none', { stepsCompleted: 0 })).toBe('poison_input')
     expect(of('attempts_exhausted', null, '11 attempts', 'none', { stepsCompleted: 0 })).toBe('poison_input')
   })
 

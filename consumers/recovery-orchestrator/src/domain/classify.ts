@@ -21,7 +21,8 @@ interface Line {
   readonly because?: (facts: FailureFacts) => string | null
 }
 
-const invalidValue = /^(ZodError|ValidationError|SchemaError|ValueError|InvalidInput\w*|\w*ValidationError)$/
+const invalidValue =
+  /^(ZodError|ValidationError|SchemaError|ValueError|InvalidInput\w*|InvalidUpdateError|EmptyInputError|\w*ValidationError)$/
 const unreadable = /^(SyntaxError|JSONDecodeError|OutputParser\w*|\w*Parse\w*Error|ZodError|\w*ValidationError)$/
 const bug =
   /^(TypeError|ReferenceError|RangeError|SyntaxError|AssertionError|AttributeError|NameError|KeyError|IndexError|ImportError|ModuleNotFoundError|NotImplementedError|ZeroDivisionError|UnboundLocalError|RecursionError|IndentationError)$/
@@ -93,6 +94,9 @@ const table: readonly Line[] = [
   { class: 'code_bug' },
 ]
 
+/** Frameworks put tracebacks into the texts of their errors, in which `line 429` is no status. */
+const withoutPlaces = (text: string): string => text.replace(/\bline \d+/g, '')
+
 const fits = (line: Line, root: CauseLink, facts: FailureFacts, kind: string | undefined): string | null => {
   const reasons: string[] = []
   if (line.codes) {
@@ -108,7 +112,7 @@ const fits = (line: Line, root: CauseLink, facts: FailureFacts, kind: string | u
     reasons.push(`error class ${root.name}`)
   }
   if (line.text) {
-    const found = line.text.exec(root.detail)
+    const found = line.text.exec(withoutPlaces(root.detail))
     if (!found) return null
     reasons.push(`"${found[0]}" in its text`)
   }

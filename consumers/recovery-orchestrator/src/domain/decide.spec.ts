@@ -14,6 +14,7 @@ import {
   typesOf,
 } from '../../test/given.ts'
 import { compensationId, interruptCommandId, owedBy, recoverCommandId } from './outbox.ts'
+import { pointBeforeEffects } from './plan.ts'
 
 const report = (more = {}) => ({ type: 'ReportFailure' as const, data: { facts: facts(more) } })
 const opened = (policy?: object): readonly IncidentEvent[] =>
@@ -173,6 +174,7 @@ describe('a person', () => {
       'RecoveryPlanned',
       'EscalatedToPerson',
     ])
+    expect(decide({ type: 'hold', untilMs: 9e15 })).toMatchObject({ status: 'refused', code: 'invalid_request' })
   })
   it('is not asked about what nobody knows, or what waits for nobody', () => {
     const command = { type: 'DecideIncident' as const, data: { action: retry } }
@@ -212,8 +214,19 @@ describe('compensation', () => {
     const { state } = given(...started, ...eventsOf(finished('completed')))
     expect(owedBy(state as never)?.command).toMatchObject({
       type: 'RecoverExecution',
-      data: { action: { type: 'roll_back', toPath: 'read#1' } },
+      data: { action: { type: 'roll_back', toPath: null, undone: true } },
     })
+  })
+  it('goes back to before whatever it has undone', () => {
+    const before = (goodPaths: string[], ...made: string[]) =>
+      pointBeforeEffects(
+        facts({ goodPaths, effects: made.map((path) => ({ path, name: 'pay', idempotencyKey: `key of ${path}` })) }),
+      )
+    expect(before(['look#2', 'hotel#1', 'look#1', 'flight#1', 'plan#1'], 'flight#1', 'hotel#1')).toBe('plan#1')
+    expect(before(['hotel#1', 'plan#1'], 'hotel#1')).toBe('plan#1')
+    expect(before(['hotel#1'], 'hotel#1')).toBeNull()
+    // the flight lies further back than what is told
+    expect(before(['hotel#1', 'plan#1'], 'flight#1', 'hotel#1')).toBeNull()
   })
   it('that fails is a person’s business', () => {
     expect(typesOf(finished('failed'))).toEqual([
@@ -237,7 +250,10 @@ describe('an intervention', () => {
   const decided = eventsOf(given().when(propose))
   it('is decided first, then interrupts the run, whose failure opens the incident', () => {
     expect(decided.map(({ type }) => type)).toEqual(['InterventionDecided'])
-    expect(owedBy(given(...decided).state as never)?.command).toEqual({ type: 'InterruptExecution', data: { error } })
+    expect(owedBy(given(...decided).state as never)?.command).toEqual({
+      type: 'InterruptExecution',
+      data: { error, attempt: 2 },
+    })
     expect(
       typesOf(
         given(...decided).when(report({ error, chain: [{ executionId: runId, code: error.code, detail: 'x' }] })),

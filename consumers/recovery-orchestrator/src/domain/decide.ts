@@ -69,7 +69,7 @@ export const decideIncidentCommand = (
     case 'ReportCompensation':
       return reportCompensation(state, command.data, knowledge)
     case 'DecideIncident':
-      return decideByPerson(state, command.data, to)
+      return decideByPerson(state, command.data, to, knowledge)
   }
 }
 
@@ -340,6 +340,8 @@ const reportCompensation = (
   )
 }
 
+const longestHoldMs = 366 * 86_400_000
+
 /** A decision of a person counts under the strategy that it amounts to. */
 export const strategyOf = (action: IncidentAction): RecoveryStrategy => {
   switch (action.type) {
@@ -365,11 +367,15 @@ const decideByPerson = (
   state: IncidentState | undefined,
   { action, reason }: CommandOf<'DecideIncident'>,
   { by, id }: Addressee,
+  { nowMs }: Knowledge,
 ): Decision => {
   if (!state) return refused('incident_unknown', 'there is no incident with this id, or it closed long ago')
   const { plan, facts, diagnosis } = state
   if (state.status !== 'escalated' || !plan || !facts || !diagnosis) {
     return refused('incident_not_undecided', `incident ${id} is ${state.status}: it waits for no decision`)
+  }
+  if (action.type === 'hold' && (action.untilMs <= nowMs || action.untilMs > nowMs + longestHoldMs)) {
+    return refused('invalid_request', 'untilMs: choose a time between now and a year from now')
   }
   const number = plan.number + 1
   const why = `decided by ${by}${reason ? `: ${reason}` : ''}`

@@ -60,3 +60,9 @@ describe('a fingerprint', () => {
     expect(performance.now() - begin).toBeLessThan(500)
   })
 })
+
+it('takes the id of a run for text, whatever is in it', () => {
+  const of = (executionId: string) => fingerprintOf('tool_error', { ...link('x'), executionId }, 'w')
+  expect(of('(')).toBe(of('(a+)+$'))
+  expect(of('')).toBe(of('[z-a]'))
+})

@@ -42,8 +42,9 @@ export const stepShape = (path: string): string =>
  * taken out of the text first, because callers choose it as they like.
  */
 export const fingerprintOf = (failureClass: FailureClass, root: CauseLink, agentId: string): string => {
-  const id = root.executionId.replace(/[.]/g, '\\.')
-  const text = root.detail.replace(new RegExp(`(?<![\\w.-])${id}(?![\\w-])`, 'g'), '<id>')
+  // where it comes from a failure's own data it may be any text
+  const id = root.executionId.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')
+  const text = id ? root.detail.replace(new RegExp(`(?<![\\w.-])${id}(?![\\w-])`, 'g'), '<id>') : root.detail
   return hashJson([
     failureClass,
     root.code,

@@ -7,7 +7,7 @@ import {
   requestHashOf,
 } from '@omium/schemas'
 import type { IncidentState } from './incident.ts'
-import { rollBackPoint } from './plan.ts'
+import { pointBeforeEffects } from './plan.ts'
 
 /**
  * What an incident owes to the execution context: derived from its state, never stored. Whoever takes the partition over
@@ -40,7 +40,7 @@ const actionNow = (state: IncidentState): RecoveryAction | null => {
   if (plan.compensated !== 'completed') return null
   return plan.action.afterwards === 'give_up'
     ? { type: 'give_up' }
-    : { type: 'roll_back', toPath: rollBackPoint(facts, 0), delayMs: 0 }
+    : { type: 'roll_back', toPath: pointBeforeEffects(facts), delayMs: 0, undone: true }
 }
 
 const compensation = (state: IncidentState): OwedCommand | null => {
@@ -75,7 +75,7 @@ export const owedBy = (state: IncidentState): OwedCommand | null => {
   const { tenant, id, executionId, intervention } = state
   const aggregate = aggregateKey('execution', tenant, executionId)
   if (state.status === 'intervening' && intervention) {
-    const data = { error: intervention.error }
+    const data = { error: intervention.error, attempt: intervention.attempt }
     return {
       id: interruptCommandId(tenant, id, intervention.attempt),
       aggregate,

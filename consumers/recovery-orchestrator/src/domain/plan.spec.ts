@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { facts, now, policyOf } from '../../test/given.ts'
-import { makePlan, type Observed, type Situation } from './plan.ts'
+import { makePlan, matches, type Observed, type Situation } from './plan.ts'
 
 const situation = (more: Partial<Situation> = {}, policy: object = {}): Situation => ({
   incidentId: 'run-1.1',
@@ -194,5 +194,26 @@ describe('prefer: best_observed', () => {
       ask_person: { tries: 100, successes: 100, likeness: 'class' },
     })
     expect(makePlan(situation(few, policy)).strategy).toBe('retry')
+  })
+})
+
+describe('a pattern', () => {
+  it.each([
+    ['billing-*', 'billing-eu', true],
+    ['*', '', true],
+    ['a*', 'ba', false],
+    ['*a', 'ba', true],
+    ['a*a', 'a', false],
+    ['a*b*c', 'a-b-b-c', true],
+    ['a*b*c', 'a-c-b', false],
+    ['a.c', 'abc', false],
+    ['**', 'x', true],
+    ['draft', 'draft', true],
+    ['draft', 'drafts', false],
+  ])('%s and %s', (pattern, text, fits) => {
+    expect(matches(pattern, text)).toBe(fits)
+  })
+  it('is never slow, whatever a tenant writes', () => {
+    expect(matches(`${'*a'.repeat(90)}*b`, 'a'.repeat(200))).toBe(false)
   })
 })

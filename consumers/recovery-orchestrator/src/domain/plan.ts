@@ -82,16 +82,22 @@ const free: ReadonlySet<RecoveryStrategy> = new Set(['skip_with_default', 'compe
 const last: ReadonlySet<RecoveryStrategy> = new Set(['ask_person', 'give_up', 'compensate'])
 const endless = 1_000_000
 
-const literally = (text: string): string => text.replace(/[\\^$.|?+()[\]{}]/g, '\\$&')
-const globs = new Map<string, RegExp>()
-const matches = (pattern: string, text: string): boolean => {
-  let glob = globs.get(pattern)
-  if (!glob) {
-    glob = new RegExp(`^${pattern.split('*').map(literally).join('.*')}$`, 's')
-    if (globs.size > 1000) globs.clear()
-    globs.set(pattern, glob)
+/**
+ * Whether the text fits the pattern, in which `*` stands for any characters: each part at its first place after the one
+ * before it. Policies are tenants' own, so this must not backtrack as a regular expression would.
+ */
+export const matches = (pattern: string, text: string): boolean => {
+  const [head = '', ...rest] = pattern.split('*')
+  const tail = rest.pop()
+  if (tail === undefined) return text === head
+  if (!text.startsWith(head) || !text.endsWith(tail)) return false
+  let from = head.length
+  for (const part of rest) {
+    const found = text.indexOf(part, from)
+    if (found < 0) return false
+    from = found + part.length
   }
-  return glob.test(text)
+  return from + tail.length <= text.length
 }
 
 export const ruleFits = (
@@ -128,6 +134,18 @@ const filled = (instructions: string, situation: Situation): string =>
 export const rollBackPoint = ({ goodPaths, step }: FailureFacts, times: number): string | null =>
   // without a failed step the last result is what the code went on from into the failure
   goodPaths[times + (step ? 0 : 1)] ?? null
+
+/**
+ * The point to which the run goes back when all its effects are undone: whatever made one has to run again. One that is out
+ * of sight may lie before everything that is in sight.
+ */
+export const pointBeforeEffects = ({ goodPaths, effects }: FailureFacts): string | null => {
+  const made = new Set(effects.map(({ path }) => path))
+  const inSight = goodPaths.filter((path) => made.has(path))
+  if (inSight.length < made.size) return null
+  const oldest = inSight.at(-1)
+  return goodPaths[(oldest === undefined ? -1 : goodPaths.indexOf(oldest)) + 1] ?? null
+}
 
 type Override = { models?: Record<string, string>; instructions?: string; maxInputTokens?: number }
 

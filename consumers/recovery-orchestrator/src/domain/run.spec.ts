@@ -233,6 +233,33 @@ describe('a run', () => {
     expect(story.facts.goodPaths).toEqual(['c#1', 'a#1'])
   })
 
+  it('gets nowhere by the end of a child that it left behind', () => {
+    const child = (childId: string): ExecutionEvent => ({
+      type: 'ChildRequested',
+      data: {
+        attempt: 1,
+        path: 'ask#1',
+        requestHash: 'h',
+        childId,
+        agentId: 'expert',
+        input: { inline: 1 },
+        options: executionOptions.parse({}),
+      },
+    })
+    const end: ExecutionEvent = {
+      type: 'ChildFinished',
+      data: { path: 'ask#1', childId: 'kid', outcome: { status: 'completed', output: { inline: 1 } } },
+    }
+    const own: Failure = { code: 'agent_threw', detail: 'x', retryable: false }
+    const settle = { type: 'settle', path: 'ask#1', output: { inline: 0 } }
+    const settled = new Story().tell(started(), child('kid'), awaited(1, { error: own }), recovered(1, settle), end)
+    expect(settled.told.at(-1)?.[1]).toBe('ReportApplied')
+    const back: ExecutionEvent = { type: 'ExecutionRolledBack', data: { toPath: null, generation: 1, by: 'key:x' } }
+    const story = new Story().tell(started(), child('kid'), back, started(2), child('kid.g1'), end)
+    story.tell(awaited(1, { error: own }))
+    expect(story.facts.goodPaths).toEqual([])
+  })
+
   it('keeps its effects for whoever undoes them', () => {
     const intent: ExecutionEvent = {
       type: 'StepStarted',
@@ -250,6 +277,36 @@ describe('a run', () => {
     expect(story.facts.effects).toEqual([
       { path: 'pay#1', name: 'pay', idempotencyKey: 'k', input: { inline: 'pay#1' }, output: { inline: 1 } },
     ])
+  })
+
+  it('keeps what can be undone, once, and no calls of models', () => {
+    const intent = (path: string, kind: 'tool' | 'llm' = 'tool'): ExecutionEvent => ({
+      type: 'StepStarted',
+      data: {
+        attempt: 1,
+        path,
+        name: path,
+        kind,
+        stepAttempt: 1,
+        requestHash: 'h',
+        input: { inline: 'x'.repeat(5000) },
+        intent: { idempotencyKey: `key of ${path}`, reservedMicroCredits: 5 },
+      },
+    })
+    const story = new Story().tell(started(), intent('chat#1', 'llm'), done('chat#1', 1, 'llm'))
+    story.tell(intent('pay#1'), done('pay#1'), intent('book#1'), intent('dead#1'), broke('dead#1'))
+    const output = { inline: 'booked' }
+    story.tell({
+      type: 'StepOutcomeResolved',
+      data: { path: 'book#1', by: 'worker:w', resolution: { status: 'completed', output } },
+    })
+    expect(JSON.stringify([...story.run.intents]).length).toBeLessThan(100)
+    story.tell(broke('b#1'), awaited())
+    expect(story.facts.effects.map(({ path }) => path)).toEqual(['pay#1', 'book#1'])
+    story.tell({ type: 'ExecutionRolledBack', data: { toPath: null, generation: 1, by: 'system' } })
+    story.tell(recovered(1, { type: 'roll_back', toPath: null, delayMs: 0, undone: true }))
+    story.tell(started(2), intent('pay#1'), done('pay#1'), broke('b#1'), awaited(2))
+    expect(story.facts.effects.map(({ path }) => path)).toEqual(['pay#1'])
   })
 
   it('that undoes effects reports its end to the incident', () => {

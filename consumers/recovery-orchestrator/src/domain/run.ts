@@ -148,8 +148,10 @@ export const observe = (run: RunView, event: ExecutionEvent, context: RunEventCo
       run.calls = []
       return []
     case 'StepStarted': {
-      const { path, name, intent, input } = event.data
-      if (!intent) return []
+      const { path, name, kind, intent } = event.data
+      // a model call's intent reserves money: nothing of it can be undone
+      if (!intent || kind === 'llm') return []
+      const input = small(event.data.input)
       run.intents.set(path, { name, idempotencyKey: intent.idempotencyKey, ...(input && { input }) })
       return []
     }
@@ -176,18 +178,18 @@ export const observe = (run: RunView, event: ExecutionEvent, context: RunEventCo
         run.lostAttempts = 0
         return []
       }
+      run.intents.delete(path)
       settle(run, path, false)
       run.failedStep = { path, name, kind, error }
       return []
     }
-    case 'StepOutcomeResolved':
-      if (event.data.resolution.status === 'retry') return []
-      return progress(
-        run,
-        event.data.path,
-        settle(run, event.data.path, event.data.resolution.status === 'completed'),
-        context,
-      )
+    case 'StepOutcomeResolved': {
+      const { path, resolution } = event.data
+      if (resolution.status === 'retry') return []
+      if (resolution.status === 'completed') noteEffect(run, path, undefined, resolution.output)
+      else run.intents.delete(path)
+      return progress(run, path, settle(run, path, resolution.status === 'completed'), context)
+    }
     case 'TimerFired':
     case 'WaitResolved':
     case 'ApprovalDecided':
@@ -200,7 +202,10 @@ export const observe = (run: RunView, event: ExecutionEvent, context: RunEventCo
     case 'ChildFinished': {
       const { path, childId, outcome } = event.data
       const ok = outcome.status === 'completed'
-      const agentId = run.children.get(path)?.agentId
+      const child = run.children.get(path)
+      // one that a roll back, or a value in its place, left behind: its end settles nothing
+      if (child?.childId !== childId) return []
+      const { agentId } = child
       run.children.delete(path)
       const isNew = settle(run, path, ok)
       if (outcome.status === 'failed') run.failedChild = { childId, agentId, path, error: outcome.error }
@@ -223,6 +228,8 @@ export const observe = (run: RunView, event: ExecutionEvent, context: RunEventCo
     case 'RecoveryAwaited':
       return failed(run, event.data, context)
     case 'ExecutionRecovered':
+      // what is undone must not be undone again for the next failure
+      if (event.data.action.type === 'roll_back' && event.data.action.undone) run.effects = []
       return recovered(run, event.data, context)
     case 'ExecutionRolledBack': {
       const { toPath, by } = event.data
@@ -317,6 +324,7 @@ const rollBack = (run: RunView, toPath: string | null): void => {
   const at = toPath === null ? -1 : run.settled.findIndex(({ path }) => path === toPath)
   run.settled = run.settled.slice(0, at + 1)
   run.children.clear()
+  run.intents.clear()
   run.failedStep = null
   run.failedChild = null
 }
@@ -430,6 +438,7 @@ const recovered = (run: RunView, data: DataOf<'ExecutionRecovered'>, { time, ver
     // the code goes on after the step: what comes next is progress
     if (action.type === 'settle') {
       incident.failingPath = null
+      run.children.delete(action.path)
       settle(run, action.path, true)
     }
     if (action.type === 'retry') forgetFailed(run, action.rerun)

@@ -65,12 +65,13 @@ const reports = (state: WorkflowState, run: RunState, end: RunEnd): Owed[] => {
     ...(end.detail !== undefined && { detail: end.detail }),
     ...(output && 'inline' in output && { output: output.inline }),
   }
+  const chain = (run.source.type === 'trigger' ? (run.source.chain ?? 0) : 0) + 1
   for (const triggerId of Object.keys(state.subscribers)) {
     owed.push({
       what: 'command',
       id: idOf('fire', tenant, triggerId, runId),
       to: { type: 'trigger', id: triggerId },
-      command: { type: 'FireTrigger', data: { eventId: runId, event } },
+      command: { type: 'FireTrigger', data: { eventId: runId, event, chain } },
     })
   }
   const last = owed.length - 1
@@ -150,9 +151,9 @@ export const owedByTrigger = (state: TriggerState): Owed[] => {
       command: { type: 'SubscribeToWorkflow', data: { triggerId } },
       receipt: null,
     })
-  for (const { runId, eventId, parameters, spec: fired } of Object.values(state.runs)) {
+  for (const { runId, eventId, parameters, chain, spec: fired } of Object.values(state.runs)) {
     const { version, options } = fired
-    const source = { type: 'trigger', triggerId, eventId } as const
+    const source = { type: 'trigger', triggerId, eventId, ...(chain !== undefined && { chain }) } as const
     const requestHash = hashJson([version ?? null, parameters]).slice(0, 16)
     const data = { runId, parameters, requestHash, source, ...(version && { version }), ...(options && { options }) }
     owed.push({

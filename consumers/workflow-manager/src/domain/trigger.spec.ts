@@ -68,4 +68,52 @@ describe('a trigger', () => {
     expect(owed(put(on('a')))[0]?.id).not.toBe(owed(put(on('a')), put(on('b')), put(on('a')))[1]?.id)
     expect(names(put(on('a')), { type: 'DeleteTrigger', data: {} })).toEqual(['UnsubscribeFromWorkflow a'])
   })
+
+  it('knows events again by any id, also one that every object has, and forgets the oldest first, also of numbers', () => {
+    expect(given(put()).when(fire('constructor', { n: 2 }))).toEqual(['TriggerFired'])
+    const many = Array.from({ length: 1000 }, (_, i) => fire(`e${i}`, { n: 1 }))
+    const { when } = given(put(), ...many, fire('7', { n: 1 }))
+    expect([when(fire('7', { n: 1 })), when(fire('e0', { n: 1 }))]).toEqual([[], ['ignored: filtered']])
+  })
+
+  it('ends a chain of workflows that start each other when they end', () => {
+    const on: TriggerSource = { type: 'workflow', workflow: 'a', on: ['completed'] }
+    const ended = (chain: number): TriggerCommand => ({
+      type: 'FireTrigger',
+      data: { eventId: `e${chain}`, event: { status: 'completed', n: 2 }, chain },
+    })
+    const { state, when } = given(put(on), ended(7))
+    expect(owedByTrigger(state).at(-1)).toMatchObject({ command: { data: { source: { type: 'trigger', chain: 7 } } } })
+    expect(when(ended(51))).toEqual([
+      'ignored: failed: 50 ends of workflows have led here, each starting the next run: the chain ends',
+    ])
+  })
+
+  it('refuses events and parameters that everyone would wait for', () => {
+    const spec = { workflow: 'w', source: { type: 'webhook', sealedSecret: 's' } } as const
+    const large = { list: new Array(3_000).fill(1) }
+    expect(mapEvent({ ...spec, filter: 'event.list.all(x, x in event.list)' }, large)).toEqual({
+      failed: 'the event has more than 2000 values',
+    })
+    const text = { text: 'x'.repeat(40_000) }
+    expect(mapEvent({ ...spec, parameters: new Array(100).fill('${event}') }, text)).toMatchObject({
+      failed: expect.stringMatching(/^the parameters have \d+ bytes/),
+    })
+    expect(mapEvent({ ...spec, parameters: '${event}'.repeat(201) }, text)).toMatchObject({
+      failed: expect.stringContaining('more than 200 expressions'),
+    })
+  })
+
+  it('goes on where its topic ends after a pause', () => {
+    const topic: TriggerSource = { type: 'topic', topic: 't.x' }
+    const { state } = given(put(topic))
+    const folded = (
+      [
+        { type: 'TriggerAdvanced', data: { positions: { 0: 5 } } },
+        { type: 'TriggerPaused', data: { by: 'k' } },
+        { type: 'TriggerResumed', data: { by: 'k' } },
+      ] as const
+    ).reduce((before, event) => evolveTrigger(before, event, identity), state)
+    expect([folded.status, folded.positions]).toEqual(['active', {}])
+  })
 })

@@ -14,7 +14,8 @@ import type { Identity } from './workflow.ts'
  * A trigger as the fold of its events.
  *
  * 1. An event starts at most one run: the id of the run is made of the trigger and the event.
- * 2. Positions in a topic only go forward.
+ * 2. Positions in a topic only go forward; after a pause they are where the topic ends.
+ * 3. Ends of workflows that start workflows are chains, and no chain is endless.
  */
 export interface TriggerState {
   readonly tenant: string
@@ -37,9 +38,15 @@ export interface TriggeredRun {
   readonly eventId: string
   readonly parameters: Payload
   readonly spec: TriggerSpec
+  readonly chain: number | undefined
 }
 
 const rememberedEvents = 1000
+/** workflows that start each other when they end would otherwise never stop */
+const longestChain = 50
+
+/** Senders choose ids of events: as they are they could be numbers, which objects sort, or names that every object has. */
+const seenKey = (eventId: string): string => `#${eventId}`
 
 const triggeredRunId = (spec: TriggerSpec, triggerId: string, eventId: string): string =>
   workflowRunId(spec.workflow, `t-${hashJson([triggerId, eventId]).slice(0, 32)}`)
@@ -81,14 +88,16 @@ export const evolveTrigger = (
       break
     case 'TriggerResumed':
       state.status = 'active'
+      // what came meanwhile is ignored, whatever the source
+      state.positions = {}
       break
     case 'TriggerDeleted':
       state.status = 'deleted'
       if (state.spec.source.type === 'workflow') state.unsubscribe.push(state.spec.source.workflow)
       break
     case 'TriggerFired': {
-      const { runId, eventId, parameters } = data
-      state.runs[runId] = { runId, eventId, parameters, spec: state.spec }
+      const { runId, eventId, parameters, chain } = data
+      state.runs[runId] = { runId, eventId, parameters, spec: state.spec, chain }
       remember(state, eventId)
       advance(state, data.positions)
       break
@@ -110,7 +119,7 @@ export const evolveTrigger = (
 }
 
 const remember = (state: TriggerState, eventId: string): void => {
-  state.seen[eventId] = true
+  state.seen[seenKey(eventId)] = true
   keepNewest(state.seen, rememberedEvents)
 }
 
@@ -151,15 +160,26 @@ export const decideTrigger = (
   }
 }
 
+export interface FiredBy {
+  readonly eventId: string
+  readonly event: JsonValue
+  readonly positions?: Record<string, number> | undefined
+  readonly chain?: number | undefined
+}
+
 /** An event came. The same event again is nothing. */
 export const fireTrigger = (
   state: TriggerState,
-  { eventId, event, positions }: { eventId: string; event: JsonValue; positions?: Record<string, number> | undefined },
+  { eventId, event, positions, chain }: FiredBy,
   mapping: Mapping,
 ): TriggerEvent[] => {
-  if (state.seen[eventId] || state.status === 'deleted') return []
+  if (state.seen[seenKey(eventId)] || state.status === 'deleted') return []
   const at = positions && { positions }
   if (state.status === 'paused') return [{ type: 'TriggerIgnored', data: { eventId, reason: 'paused', ...at } }]
+  if (chain !== undefined && chain > longestChain) {
+    const detail = `${longestChain} ends of workflows have led here, each starting the next run: the chain ends`
+    return [{ type: 'TriggerIgnored', data: { eventId, reason: 'failed', detail, ...at } }]
+  }
   const mapped = mapping(state.spec, event)
   if ('filtered' in mapped) return [{ type: 'TriggerIgnored', data: { eventId, reason: 'filtered', ...at } }]
   if ('failed' in mapped)
@@ -167,5 +187,6 @@ export const fireTrigger = (
       { type: 'TriggerIgnored', data: { eventId, reason: 'failed', detail: mapped.failed.slice(0, 2000), ...at } },
     ]
   const runId = triggeredRunId(state.spec, state.triggerId, eventId)
-  return [{ type: 'TriggerFired', data: { eventId, runId, parameters: { inline: mapped.parameters }, ...at } }]
+  const parameters = { inline: mapped.parameters }
+  return [{ type: 'TriggerFired', data: { eventId, runId, parameters, ...at, ...(chain !== undefined && { chain }) } }]
 }

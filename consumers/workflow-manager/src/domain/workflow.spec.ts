@@ -100,4 +100,14 @@ describe('runs', () => {
     expect(owed([started, subscribed, ended])).toEqual(['ReportScheduledRun', 'FireTrigger'])
     expect(owed([started, subscribed, ended, reported])).toEqual([])
   })
+
+  it('tell every trigger that subscribed of their end, and how long the chain is; any id may subscribe', () => {
+    const subscribe: WorkflowCommand = { type: 'SubscribeToWorkflow', data: { triggerId: 'constructor' } }
+    const source = { type: 'trigger', triggerId: 't', eventId: 'e', chain: 3 } as const
+    const { state } = given(...published, subscribe, run('r', 'h', { source }), end('r'))
+    const fires = owedByWorkflow(state as WorkflowState).filter(
+      (one) => one.what === 'command' && one.command.type === 'FireTrigger',
+    )
+    expect(fires).toMatchObject([{ to: { id: 'constructor' }, command: { data: { chain: 4 } } }])
+  })
 })

@@ -193,9 +193,13 @@ export const decideWorkflow = (
       return known && !known.ended && !known.superseded ? decided({ type: 'WorkflowRunSuperseded', data }) : decided()
     }
     case 'SubscribeToWorkflow':
-      return state.subscribers[data.triggerId] ? decided() : decided({ type: 'WorkflowSubscribed', data })
+      return Object.hasOwn(state.subscribers, data.triggerId)
+        ? decided()
+        : decided({ type: 'WorkflowSubscribed', data })
     case 'UnsubscribeFromWorkflow':
-      return state.subscribers[data.triggerId] ? decided({ type: 'WorkflowUnsubscribed', data }) : decided()
+      return Object.hasOwn(state.subscribers, data.triggerId)
+        ? decided({ type: 'WorkflowUnsubscribed', data })
+        : decided()
   }
 }
 

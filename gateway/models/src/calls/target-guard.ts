@@ -21,7 +21,8 @@ const longestCooldownMs = 60_000
 
 /**
  * What stands before one model of one provider: a breaker that fails fast while it is down, and a pause while it wants to be
- * left alone. A stream counts when it ends, so one that breaks off in the middle is a failure as well.
+ * left alone. A stream counts when it ends, so one that breaks off in the middle is a failure as well; only where the breaker
+ * waits for the outcome of one call it is enough that an answer begins: others would wait for its end.
  */
 export class TargetGuard {
   readonly #name: string
@@ -59,9 +60,11 @@ export class TargetGuard {
       })
     return new Promise<T>((resolve, reject) => {
       const run = async (): Promise<void> => {
+        const probing = this.#breaker.halfOpen
         const { value, settled } = await call()
         resolve(value)
-        await settled
+        if (probing) settled.catch(() => undefined)
+        else await settled
       }
       // after the call has begun this says nothing new: whoever reads the answer hears of the failure there
       this.#breaker.fire(run).catch((error: unknown) => reject(this.#told(error)))

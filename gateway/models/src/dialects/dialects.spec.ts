@@ -385,6 +385,18 @@ describe("OpenAI's dialect", () => {
     expect(() => reader.end()).toThrow(expect.objectContaining({ code: 'model_malformed' }))
   })
 
+  it('takes a stream of several answers for whole when each of them has ended', () => {
+    const reader = openai.stream('x', minting)
+    const say = (index: number, reason: string | null) =>
+      reader.read({ data: JSON.stringify({ choices: [{ index, delta: { content: 'x' }, finish_reason: reason }] }) })
+    say(0, null)
+    say(1, null)
+    say(0, 'stop')
+    expect(() => reader.end()).toThrow(expect.objectContaining({ code: 'model_malformed' }))
+    say(1, 'length')
+    expect(reader.end()).toEqual([])
+  })
+
   it("goes to Azure's addresses", () => {
     const request = ask()
     expect(azure('2024-10-21').chat(request, 'dep', false)).toMatchObject({

@@ -45,7 +45,8 @@ const completion = (answer: unknown, model: string): ChatCompletion => {
 
 const stream = (model: string): StreamReader => {
   let done = false
-  let finished = false
+  /** whether each choice that has begun is finished */
+  const finished = new Map<unknown, boolean>()
   return {
     get done() {
       return done
@@ -58,7 +59,8 @@ const stream = (model: string): StreamReader => {
       const chunk = looseOf(JSON.parse(data))
       if (chunk['error']) throw refusalIn(chunk['error'])
       const choices = listOf(chunk['choices'])
-      if (choices.some((choice) => textIn(choice['finish_reason']) !== undefined)) finished = true
+      for (const { index, finish_reason: reason } of choices)
+        if (!finished.get(index)) finished.set(index, textIn(reason) !== undefined)
       const usage = withUsage(chunk['usage'])
       // Azure's first chunk holds filter results and nothing that a caller wants
       if (choices.length === 0 && !usage) return []
@@ -76,7 +78,8 @@ const stream = (model: string): StreamReader => {
       ]
     },
     end() {
-      if (!done && !finished) malformed('the stream broke off')
+      // without its last word it is whole when every choice has ended
+      if (!done && (finished.size === 0 || [...finished.values()].includes(false))) malformed('the stream broke off')
       return []
     },
   }

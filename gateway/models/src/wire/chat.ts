@@ -33,7 +33,12 @@ const functionTool = z.looseObject({
   }),
 })
 
-export const modelName = z.string().min(1).max(200)
+/** Becomes a part of providers' paths: one that climbs would reach what the key opens beside models. */
+export const modelName = z
+  .string()
+  .min(1)
+  .max(200)
+  .refine((name) => name.isWellFormed() && !/(^|\/)\.{1,2}(\/|$)/.test(name), 'no model can have this name')
 const count = z.number().int().positive().nullish()
 
 export const chatRequest = z.looseObject({

@@ -25,13 +25,19 @@ interface Comparison {
 interface Flags {
   acceptDifference?: boolean
   json?: boolean
-  of: 'executions' | 'checkpoints'
+  of: string
 }
 
-const load = ({ of }: Flags) => loadPlatform<Maintenance>(`@omium/projection-${of}`, ['rebuild', 'verify'])
+const load = async ({ of }: Flags): Promise<Maintenance> => {
+  const { maintenanceNamed } = await loadPlatform<{ maintenanceNamed(name: string): Maintenance }>(
+    '@omium/projections',
+    ['maintenanceNamed'],
+  )
+  return maintenanceNamed(of)
+}
 
 const ofWhat = () =>
-  new Option('--of <projection>', 'which read models').choices(['executions', 'checkpoints']).default('executions')
+  new Option('--of <projection>', 'executions, checkpoints, recoveries or workflows').default('executions')
 
 const optionsOf = (io: Io, json: boolean | undefined): MaintenanceOptions => {
   const env = platformEnvironment(io)

@@ -1,69 +1,65 @@
-import type { EventView } from '@omium/schemas'
-import { afterAll, beforeAll, expect, it } from 'vitest'
-import { followAndKill, isRecord, openStage, recordedTwice, type Stage } from '../stage.ts'
+import { eventually } from '@omium/dev/testing'
+import type { CheckpointView } from '@omium/schemas'
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { openStage, type Stage } from '../stage.ts'
+import { survivesEveryKill } from './sweep.ts'
 
-const target = 'team_graph:team'
 let stage: Stage
 
 beforeAll(async () => {
   stage = await openStage()
 }, 600_000)
+afterEach(() => stage.killWorkers())
 afterAll(() => stage?.close())
 
 const input = (topic: string) => ({ topic, notes: [], messages: [] })
 
-/** Answered calls of the model's own account, by request. */
-const answeredSince = (from: number): Map<string, number> => {
-  const answered = new Map<string, number>()
-  for (const { event, requestHash } of stage.modelCalls().slice(from))
-    if (event === 'answered') answered.set(requestHash, (answered.get(requestHash) ?? 0) + 1)
-  return answered
+const checkpointsOf = async (thread: string): Promise<CheckpointView[]> => {
+  const found: CheckpointView[] = []
+  for await (const one of stage.client.checkpoints.list({ thread })) found.push(one)
+  return found
 }
 
-it('runs an unchanged graph that survives kill -9 at every record without a repeated recorded call', async () => {
-  await Promise.all([stage.startWorker(target), stage.startWorker(target)])
-  const calm = await stage.start('team', input('calm'), 'graph-calm')
-  const { report } = (await calm.result({ timeoutMs: 30_000 })) as { report: string }
-  expect(report).toContain('ordered calm')
-  const steps = await calm.steps()
-  expect(steps.map(({ name }) => name).sort()).toEqual(
-    ['critic', 'planner', 'reader', 'reader', 'writer']
-      .map((node) => `${node}: omium-local-scripted`)
-      .concat('order')
-      .sort(),
-  )
-  expect(steps.every(({ kind, inputTokens }) => kind === 'tool' || (inputTokens ?? 0) > 0)).toBe(true)
-  let records = 0
-  for await (const event of calm.events()) if (isRecord(event)) records += 1
-  expect(records).toBeGreaterThanOrEqual(7)
+it('runs an unchanged graph that survives kill -9 at every record and within its model calls', async () => {
+  await survivesEveryKill({
+    stage,
+    target: 'team_graph:team',
+    agent: 'team',
+    input,
+    answer: (output) => (output as { report: string }).report,
+    steps: [
+      'order',
+      ...['critic', 'planner', 'reader', 'reader', 'writer'].map((node) => `${node}: omium-local-scripted`),
+    ],
+    seed: 20_262,
+    instants: 4,
+  })
+  // input, the start, and five super-steps: what the graph knew after each can be looked at
+  const ids = ['input', ...Array.from({ length: 6 }, (_, step) => `step-${step}`)].sort()
+  await eventually(async () => (await checkpointsOf('team-calm')).length === ids.length, { timeoutMs: 60_000 })
+  const kept = await checkpointsOf('team-calm')
+  expect(kept.map(({ id }) => id).sort()).toEqual(ids)
+  expect(new Set(kept.map(({ namespace }) => namespace))).toEqual(new Set(['langgraph']))
+  const { state } = await stage.client.checkpoints.get('team-calm', 'step-5', { namespace: 'langgraph' })
+  expect((state as { json: { report: string } }).json.report).toContain('ordered calm')
+}, 300_000)
 
-  for (let kill = 1; kill <= records; kill++) {
-    const id = `graph-kill-${kill}`
-    const topic = `thing-${kill}`
-    const callsBefore = stage.modelCalls().length
-    const run = await stage.start('team', input(topic), id)
-    // what became of an effect in doubt is looked up by a person: here in the log of the shop
-    const decide = async ({ type, data }: EventView): Promise<void> => {
-      if (type !== 'StepOutcomeUnknown') return
-      const { path, idempotencyKey } = data as { path: string; idempotencyKey: string }
-      const happened = stage.told(topic).some(({ effect }) => effect === idempotencyKey)
-      await run.resolve(path, happened ? { status: 'completed', output: `ordered ${topic}` } : { status: 'retry' })
+it("keeps the graph's own checkpoints across a kill, for time travel with its own checkpointer", async () => {
+  const first = await stage.startWorker('team_graph:kept')
+  await stage.startWorker('team_graph:kept')
+  const run = await stage.start('kept', input('travel'), 'kept-run')
+  let holder = ''
+  let killed = false
+  for await (const { type, data } of run.events()) {
+    if (type === 'ExecutionStarted') holder = (data as { workerId: string }).workerId
+    if (type === 'StepCompleted' && !killed) {
+      killed = true
+      await stage.workers.get(holder)?.kill('SIGKILL')
     }
-    const events = await followAndKill(stage, run, kill, target, decide)
-    const output = (await run.result({ timeoutMs: 30_000 })) as { report: string }
-    expect(output.report, id).toBe(report.replaceAll('calm', topic))
-    expect(recordedTwice(events), id).toEqual([])
-    expect(stage.told(topic).length, `${id}: the effect happened once`).toBe(1)
-    // an answer that was on its way when the worker died is asked for again; one that was recorded never is
-    const answered = answeredSince(callsBefore)
-    expect(answered.size, id).toBe(5)
-    const recordedBeforeLoss = events
-      .slice(
-        0,
-        events.findIndex(({ type }) => type === 'AttemptLost'),
-      )
-      .filter(({ type, data }) => type === 'StepCompleted' && (data as { kind: string }).kind === 'llm').length
-    const twice = [...answered.values()].filter((count) => count > 1).length
-    expect(twice, `${id}: repeated only what was not recorded`).toBeLessThanOrEqual(5 - recordedBeforeLoss)
   }
-}, 180_000)
+  expect(killed && first).toBeTruthy()
+  await run.result({ timeoutMs: 60_000 })
+  const travelled = await stage.runScript('time_travel.py')
+  const { code } = await travelled.exited
+  expect(code, travelled.output()).toBe(0)
+}, 120_000)

@@ -1,5 +1,10 @@
 """No framework may phone home in tests either; it has to be told before it is imported."""
 
+import sys
+from pathlib import Path
+
 from omium.adapters import forbid_telemetry
 
 forbid_telemetry()
+# what these tests share with those of the worker
+sys.path.append(str(Path(__file__).parent.parent))

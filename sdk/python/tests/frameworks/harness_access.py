@@ -18,20 +18,26 @@ from omium.testing.execution import TestExecution
 
 def step_names(agent: Agent[Any, Any], given: object) -> list[str]:
     """Names of the steps of a run, in the order of their recording."""
-    names: list[str] = []
+    sent: list[dict[str, Any]] = []
+    run_noting(agent, given, sent)
+    return [message["name"] for message in sent if message["type"] == "step_completed"]
+
+
+def run_noting(agent: Agent[Any, Any], given: object, sent: list[dict[str, Any]]) -> str:
+    """The output of a run, as a text; `sent` gets what it sends to the engine."""
     receive = TestExecution.receive
 
     def noting(self: TestExecution, message: Any) -> None:
-        if message["type"] == "step_completed":
-            names.append(message["name"])
+        sent.append(message)
         receive(self, message)
 
     TestExecution.receive = noting  # type: ignore[method-assign]
     try:
-        assert run_agent(agent, given, limit=20).error is None
+        outcome = run_agent(agent, given, limit=30)
+        assert outcome.error is None, outcome.error
+        return str(outcome.output)
     finally:
         TestExecution.receive = receive  # type: ignore[method-assign]
-    return names
 
 
 def cancelled_in_s(agent: Agent[Any, Any], given: Any, model: ScriptedModel) -> float:

@@ -447,9 +447,9 @@ def test_equal_calls_of_a_cached_tool_are_made_once(model: ScriptedModel) -> Non
     ]
     calm = sweep(model, durable(Crew(agents=agents, tasks=tasks, cache=True), id="cached"))
     assert calm.output["raw"] == "on sea means 3"
-    # each run made it once: undisturbed, after each of seven records, after all of them
     assert len([entry for entry in calm.journal if entry["kind"] == "tool"]) == 1
-    assert len(looked) == 9
+    # each of nine runs made it itself; once more at most for each of their fourteen crashes, where it was under way
+    assert 9 <= len(looked) <= 9 + 14
     uncached = run(durable(Crew(agents=agents, tasks=tasks), id="uncached"))
     assert len([entry for entry in uncached.journal if entry["kind"] == "tool"]) == 3
 

@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 
 from omium import Agent, current_step
 from omium.adapters.langgraph import durable
+from omium.llm.context import LLM_RETRY
 from omium.testing import run_agent
 
 
@@ -177,3 +178,24 @@ def test_a_changed_graph_is_a_mismatch_and_never_a_live_call(model: ScriptedMode
     assert run.error is not None
     assert run.error.code == "replay_mismatch"
     assert sum(model.calls.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("asked", "refused", "code"), [("say it", 413, "model_context_length"), ("hang", None, "timeout")]
+)
+def test_a_failure_of_the_model_keeps_its_code(
+    model: ScriptedModel, asked: str, refused: int | None, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LLM_RETRY, "maxAttempts", 1)
+    model.script = lambda _: refused
+    llm = ChatOpenAI(model="scripted", base_url=model.base_url, api_key="x", timeout=0.3)  # type: ignore[arg-type]
+
+    async def ask(state: State) -> dict[str, Any]:
+        return {"plan": str((await llm.ainvoke(asked)).content)}
+
+    graph = StateGraph(State)
+    graph.add_node("ask", ask)
+    graph.add_edge(START, "ask")
+    run = run_agent(durable(graph, id="asking"), INPUT)
+    assert run.error is not None
+    assert run.error.code == code

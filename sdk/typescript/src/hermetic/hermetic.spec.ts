@@ -141,9 +141,14 @@ describe('the process of a replay', { timeout: 60_000 }, () => {
       `await lookup('localhost').catch(() => {})`,
       `try { createSocket('udp4').send('x', ${port}) } catch {}`,
       `try { execSync('true') } catch {}`,
+      `await new Promise((done) => {
+        const thread = new Worker("fetch('http://127.0.0.1:${port}/').finally(() => process.exit())", { eval: true })
+        thread.on('exit', done)
+      })`,
     ]
     const imports = `import { get } from 'node:http'; import { connect } from 'node:net'; import { lookup } from 'node:dns/promises';
-      import { createSocket } from 'node:dgram'; import { execSync } from 'node:child_process'`
+      import { createSocket } from 'node:dgram'; import { execSync } from 'node:child_process'
+      import { Worker } from 'node:worker_threads'`
     const body = `const tries = [${tried.map((code) => `async () => { ${code} }`).join(', ')}]
       try { await tries[input]() } catch {} return 'done'`
     const runs = tried.map((_, i) => ({ ...run(String(i)), input: i }))

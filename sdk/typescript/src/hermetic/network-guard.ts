@@ -4,6 +4,7 @@ import dns from 'node:dns'
 import dnsPromises from 'node:dns/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import net from 'node:net'
+import workerThreads from 'node:worker_threads'
 import { OmiumError } from '@omium/schemas'
 
 /**
@@ -11,7 +12,7 @@ import { OmiumError } from '@omium/schemas'
  *
  * 1. Below everything: sockets (and with them HTTP, TLS, fetch and every client library), datagrams and name look-ups. What
  *    is imported later finds the same closed doors.
- * 2. Other programs would not be bound by it: none can be started.
+ * 2. Other programs and threads would not be bound by it, each having modules of its own: none can be started.
  * 3. Each try is told, so that code which swallows the error is found all the same.
  */
 export const switchNetworkOff = (onTry: (what: string) => void): void => {
@@ -38,6 +39,12 @@ export const switchNetworkOff = (onTry: (what: string) => void): void => {
   for (const name of ['exec', 'execFile', 'execFileSync', 'execSync', 'fork', 'spawn', 'spawnSync'] as const) {
     Object.assign(childProcess, { [name]: forbid(start) })
   }
+  const Thread = class {
+    constructor(...args: unknown[]) {
+      throw refuse(`the start of a thread for ${String(args[0]).slice(0, 200)}`)
+    }
+  }
+  Object.assign(workerThreads, { Worker: Thread })
   // `import { connect } from 'node:net'` sees the same functions
   syncBuiltinESMExports()
 }

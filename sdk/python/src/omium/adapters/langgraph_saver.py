@@ -432,6 +432,13 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
             which = [(item["namespace"], item["id"]) for item in items[start : start + _DELETED_AT_ONCE]]
             self._remember((yield from calls.delete(api, thread, which)))
 
+    async def astored(self, thread_id: str) -> set[tuple[str, str]]:
+        """(namespace, id) of every checkpoint of a thread, without reading any state."""
+        client = self._async()
+        query: dict[str, str | int | None] = {"thread": thread_of(thread_id)}
+        items = await client.drive(self._all(client.api, query))
+        return {(item["namespace"], item["id"]) for item in items}
+
     # ---- versions and bytes
 
     def get_next_version(self, current: str | None, channel: None) -> str:

@@ -28,7 +28,7 @@ from ..errors import OmiumError
 from ..json import JsonValue, dumps, plain_json
 from ..llm.context import LLM_RETRY
 from ..llm.model import Completion, Usage
-from ..llm.openai import BoundedAnswer, StreamedAnswer, idempotency_header, refusal
+from ..llm.openai import BoundedAnswer, StreamedAnswer, idempotency_header, refusal, unanswered
 from ..llm.overrides import overridden
 from ..llm.prices import usage_of, worst_case_micro_credits
 from ..replay.run import Run
@@ -154,14 +154,14 @@ async def _answer(run: Run, request: httpx.Request, body: bytes, send: Callable[
         try:
             response, content = await send(info.show)
         except library.TransportError as cause:
-            raise _unreachable(request, cause) from cause
+            raise unanswered(request.url, cause) from cause
         return record(info, response, content)
 
     def fn_sync(info: StepInfo) -> JsonValue:
         try:
             response, content = send(info.show)
         except library.TransportError as cause:
-            raise _unreachable(request, cause) from cause
+            raise unanswered(request.url, cause) from cause
         return record(info, response, content)
 
     under_budget = run.budget_micro_credits is not None
@@ -288,11 +288,6 @@ def _without_usage(stream: str) -> str:
             continue
         kept.append(f"data: {event.data}\n\n")
     return "".join(kept)
-
-
-def _unreachable(request: httpx.Request, cause: Exception) -> OmiumError:
-    host = request.url.netloc.decode()
-    return OmiumError("model_overloaded", f"the model provider at {host} cannot be reached: {type(cause).__name__}")
 
 
 def _whole_of(text: str) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from ..replay.run import Run
 from .journal import current_run, record_call
 
 EFFECT_TAG = "omium:effect"
+CODE_TAG = "omium:code"
+"""A tool that is code of the run: the calls that it makes are recorded, not it."""
 
 
 class ToolFailedError(RuntimeError):

@@ -23,6 +23,12 @@ class Bytes(TypedDict):
     base64: str
 
 
+class Json(TypedDict):
+    """A state that is plain JSON."""
+
+    json: JsonValue
+
+
 class Receipt(TypedDict):
     thread: str
     position: str
@@ -65,8 +71,9 @@ class NewCheckpoint(TypedDict):
     thread: str
     id: str
     namespace: str
-    state: Bytes
+    state: Bytes | Json
     metadata: dict[str, Scalar]
+    label: NotRequired[str]
     parent: NotRequired[str]
     needsParent: NotRequired[bool]
 

@@ -3,7 +3,7 @@
 document.py  reads a file; knows on which line what stands
 model.py     what may stand in it, and what must hold between its parts
 tools.py     the tools that it may name
-plain.py     builds a team on `ctx.llm`; langgraph.py, crewai.py, autogen.py: on a framework
+plain.py     builds a team on `ctx.llm`; langgraph.py, crewai.py, autogen.py, semantic_kernel.py: on a framework
 """
 
 from .load import is_definition, load_definition

@@ -14,7 +14,7 @@ from langgraph.graph import END, START, StateGraph
 
 from ..adapters.langgraph import EFFECT_TAG
 from ..errors import OmiumError
-from .team import Team
+from .team import Built, Team
 from .tools import BuiltTool
 
 
@@ -23,7 +23,7 @@ class State(TypedDict):
     said: Annotated[dict[str, str], operator.or_]
 
 
-def build(team: Team) -> Any:
+def build(team: Team) -> Built:
     """The graph, compiled. Its state holds the input (`given`) and what each task said (`said`)."""
     definition = team.definition
     graph = StateGraph(State)
@@ -39,7 +39,7 @@ def build(team: Team) -> Any:
     for name in definition.tasks:
         if name not in followed:
             graph.add_edge(name, END)
-    return graph.compile()
+    return Built(graph.compile(), lambda given: {"given": given, "said": {}}, operator.itemgetter("said"))
 
 
 def _node(team: Team, name: str) -> Any:

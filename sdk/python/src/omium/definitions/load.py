@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from ..adapters import agent_of
+from ..adapters import agent_of, forbid_telemetry
 from ..agent import Agent, AnyAgent, Schema
 from ..context import Context
 from ..errors import OmiumError
@@ -14,7 +14,8 @@ from ..json import JsonValue
 from .document import read_document
 
 if TYPE_CHECKING:
-    from .team import Team
+    from .model import Framework
+    from .team import Built, Team
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 
@@ -74,24 +75,39 @@ def _function_of(team: Team, path: Path) -> tuple[_Function, int | None]:
 def _of_framework(team: Team, path: Path) -> tuple[_Function, int]:
     framework = team.definition.framework
     try:
-        from .langgraph import build
-
-        built = agent_of(build(team), team.definition.id)
+        built = _builder_of(framework)(team)
+        inner = agent_of(built.made, team.definition.id)
     except ImportError as cause:
-        said = f"{path}: framework: {framework} is not installed ({cause}): install omium[{framework}]"
+        extra = framework.replace("_", "-")
+        said = f"{path}: framework: {framework} is not installed ({cause}): install omium[{extra}]"
         raise OmiumError("settings_invalid", said, cause=cause) from cause
     except Exception as cause:
         said = f"{path}: {framework} can't build this team: {type(cause).__name__}: {cause}"
         raise OmiumError("settings_invalid", said, cause=cause) from cause
-    if built is None:
+    if inner is None:
         raise OmiumError("settings_invalid", f"{path}: framework: this SDK does not run {framework} teams")
-    inner = built
+    agent = inner
 
     async def run(given: Any, ctx: Context) -> Any:
-        state = await inner.execute({"given": _as_json(given), "said": {}}, ctx)
-        return team.output_of(state["said"])
+        output = await agent.execute(built.given(_as_json(given)), ctx)
+        return team.output_of(built.said(output))
 
-    return run, inner.mismatch_grace_ms
+    return run, agent.mismatch_grace_ms
+
+
+def _builder_of(framework: Framework) -> Callable[[Team], Built]:
+    # none may phone home, which each has to be told before it is imported
+    forbid_telemetry()
+    match framework:
+        case "crewai":
+            from .crewai import build
+        case "autogen":
+            from .autogen import build
+        case "semantic_kernel":
+            from .semantic_kernel import build
+        case _:
+            from .langgraph import build
+    return build
 
 
 def _as_json(given: Any) -> JsonValue:

@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .document import Document, Problem
 
-Framework: TypeAlias = Literal["plain", "langgraph"]
+Framework: TypeAlias = Literal["plain", "langgraph", "crewai", "autogen", "semantic_kernel"]
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 
 _PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")

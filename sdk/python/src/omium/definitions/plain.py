@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,24 +19,12 @@ def build(team: Team) -> Callable[[JsonValue, Context], Awaitable[Any]]:
     """The function of the agent."""
 
     async def run(given: JsonValue, ctx: Context) -> Any:
-        said: dict[str, str] = {}
-        tasks: dict[str, asyncio.Task[None]] = {}
-
-        async def work(name: str) -> None:
-            for before in team.definition.tasks[name].after:
-                await tasks[before]
-            said[name] = await _answer(team, name, given, said, ctx)
-
-        # one that fails ends the others
-        async with asyncio.TaskGroup() as group:
-            for name in team.definition.in_order:
-                tasks[name] = group.create_task(work(name))
-        return team.output_of(said)
+        return team.output_of(await team.answers(lambda name, said: _answer(team, name, given, said, ctx)))
 
     return run
 
 
-async def _answer(team: Team, name: str, given: JsonValue, said: dict[str, str], ctx: Context) -> str:
+async def _answer(team: Team, name: str, given: JsonValue, said: Mapping[str, str], ctx: Context) -> str:
     task = team.definition.tasks[name]
     agent = team.definition.agents[task.agent]
     messages: list[ChatMessage] = [

@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..errors import OmiumError
 
@@ -29,6 +30,8 @@ _FORBIDDEN = {
     "os.forkpty": "a fork",
 }
 
+_TRACKER = "from multiprocessing.resource_tracker import"
+
 
 def switch_network_off(on_try: Callable[[str], None]) -> None:
     """From now on each try raises OmiumError `replay_miss` in the code that makes it."""
@@ -43,4 +46,20 @@ def switch_network_off(on_try: Callable[[str], None]) -> None:
         on_try(tried)
         raise OmiumError("replay_miss", f"{tried}: the network is off in a hermetic replay")
 
+    # the processes of multiprocessing start below what is audited
+    try:
+        starts = importlib.import_module("_posixsubprocess")
+    except ImportError:  # not on this system
+        pass
+    else:
+        fork_exec = starts.__dict__["fork_exec"]
+
+        def start(arguments: Sequence[object], *rest: object) -> object:
+            # the interpreter's own cleaner of semaphores, which locks start on some systems, runs none of the code
+            if any(_TRACKER in str(argument) for argument in arguments):
+                return fork_exec(arguments, *rest)
+            hook("subprocess.Popen", (arguments,))
+            return None
+
+        starts.__dict__["fork_exec"] = start
     sys.addaudithook(hook)

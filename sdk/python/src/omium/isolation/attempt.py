@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any, NoReturn, cast
 
 from ..agent import AnyAgent
+from ..client.checkpoints import NewCheckpoint
 from ..errors import OmiumError
 from ..llm.model import LlmSettings
 from ..protocol import EngineMessage, WorkerMessage, refusal_of, text_of
@@ -170,6 +171,10 @@ class _Port:
 
     def waiting(self, run: Run) -> None:
         pass
+
+    def keep(self, state: NewCheckpoint) -> None:
+        if self.run is not None and not self.run.over:
+            self.send({"type": "keep", **self.run.ids, "state": state})
 
     def now(self) -> float:
         return time.time_ns() / 1_000_000

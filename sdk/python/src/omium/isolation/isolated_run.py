@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Literal, Protocol, cast
 
+from ..client.checkpoints import NewCheckpoint
 from ..errors import OmiumError, clip
 from ..json import dumps
 from ..protocol import EngineMessage, WorkerMessage
@@ -57,6 +58,10 @@ class IsolatedRunPort(Protocol):
 
     def send_text(self, text: str) -> None:
         """Hands a message, written already, to the engine."""
+        ...
+
+    def keep(self, state: NewCheckpoint) -> None:
+        """Has a state stored for people to look at."""
         ...
 
     def finished(self, run: Any) -> None: ...
@@ -226,8 +231,11 @@ class IsolatedRun:
             message = cast("dict[str, Any]", json.loads(text))
             kind: str = message["type"]
             ours = (message["executionId"], message["attempt"]) == (self.execution_id, self.attempt)
-            if not ours or (kind not in _REQUESTS and kind not in _REMARKS):
+            if not ours or (kind not in _REQUESTS and kind not in _REMARKS and kind != "keep"):
                 raise ValueError("it is about something else")
+            if kind == "keep":
+                self._keep(cast(NewCheckpoint, message["state"]))
+                return
             if kind in _REQUESTS:
                 self._last_seq = int(message["seq"])
         except (ValueError, KeyError, TypeError) as error:
@@ -249,6 +257,12 @@ class IsolatedRun:
                 self._ending_seq = self._last_seq
             case _:
                 pass
+
+    def _keep(self, state: NewCheckpoint) -> None:
+        """What is for the worker, not for the engine."""
+        if state["thread"] != self.execution_id:
+            raise ValueError("it is about something else")
+        self._port.keep(state)
 
     # ---- the end of the process
 

@@ -3,7 +3,7 @@
 1. Worker and zygote share a stream of fixed-size records. A request to fork carries two descriptors: the attempt's end of
    its socket, and of the pipe that takes its output.
 2. Worker and attempt share a socket of JSON lines: to the attempt the engine's messages and `drain` and `suspend`, back the
-   messages of `docs/worker-protocol.md`.
+   messages of `docs/worker-protocol.md` and `keep`, a state that the worker stores.
 """
 
 from __future__ import annotations

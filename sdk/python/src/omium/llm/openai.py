@@ -114,6 +114,19 @@ class BoundedAnswer:
         return b"".join(self._parts)
 
 
+def unanswered(url: httpx.URL, cause: Exception) -> OmiumError:
+    """What it means that no answer came: the provider is out of reach, or was reached and took too long.
+
+    `cause` is a transport error of httpx, or of a library that is a copy of it.
+    """
+    host = url.netloc.decode()
+    if type(cause).__name__ in ("ReadTimeout", "WriteTimeout"):
+        detail = f"the model provider at {host} did not answer in the time that its client allows"
+        return OmiumError("timeout", detail, cause=cause)
+    detail = f"the model provider at {host} cannot be reached: {type(cause).__name__}"
+    return OmiumError("model_overloaded", detail, cause=cause)
+
+
 def completion_of(answer: dict[str, Any], request: ChatRequest) -> Completion:
     """The completion in an answer. Raises OmiumError `model_malformed`, `model_content_filter`."""
     choices: list[dict[str, Any]] = answer.get("choices") or [{}]
@@ -217,9 +230,7 @@ class OpenAiCompatible:
         except OmiumError:
             raise
         except httpx.TransportError as cause:
-            host = httpx.URL(self._url).netloc.decode()
-            detail = f"the model provider at {host} cannot be reached: {type(cause).__name__}"
-            raise OmiumError("model_overloaded", detail, cause=cause) from cause
+            raise unanswered(httpx.URL(self._url), cause) from cause
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as cause:
             detail = "the answer of the model provider cannot be read"
             raise OmiumError("model_malformed", detail, cause=cause) from cause

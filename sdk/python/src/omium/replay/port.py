@@ -13,6 +13,7 @@ from ..protocol import WorkerMessage
 
 if TYPE_CHECKING:
     from ..agent import AnyAgent
+    from ..client.checkpoints import NewCheckpoint
     from ..llm.model import LlmSettings
     from .run import Run
 
@@ -40,6 +41,10 @@ class RunPort(Protocol):
 
     def waiting(self, run: Run) -> None:
         """Nothing of the run can go on until something resolves."""
+        ...
+
+    def keep(self, state: NewCheckpoint) -> None:
+        """Has a state stored for people to look at, some time soon; never raises, nothing waits for it."""
         ...
 
     def now(self) -> float:

@@ -78,6 +78,8 @@ class Run:
         budget = assign.get("budgetMicroCredits")
         self.budget_micro_credits = agent.budget_micro_credits if budget is None else budget
         """cap in force, millionths of a credit"""
+        self.generation: int = assign.get("generation", 0)
+        """how often the run has been rolled back"""
         self.overrides = assign.get("overrides")
         """what model calls that are really made do otherwise than the code says"""
         self.simulation = Simulation(assign.get("recordings", [])) if assign.get("simulate") else None
@@ -129,6 +131,11 @@ class Run:
     @property
     def replaying(self) -> bool:
         return not self._live
+
+    @property
+    def only_looks_back(self) -> bool:
+        """The run is a replay or a simulation of another: it leaves nothing behind."""
+        return self._hermetic or self.simulation is not None
 
     @property
     def ids(self) -> dict[str, Any]:

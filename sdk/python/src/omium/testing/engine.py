@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, cast
 
 from ..agent import AnyAgent
+from ..client.checkpoints import NewCheckpoint
 from ..errors import Failure, OmiumError
 from ..json import JsonValue, hash_json, plain_json
 from ..llm.model import LlmSettings
@@ -207,6 +208,9 @@ class _Port:
 
     def waiting(self, run: Run) -> None:
         pass
+
+    def keep(self, state: NewCheckpoint) -> None:
+        self._execution.states.append(state)
 
     def now(self) -> float:
         return self._engine.clock.now()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, cast
 
 from ..agent import AnyAgent
+from ..client.checkpoints import NewCheckpoint
 from ..errors import DETAIL_LIMIT, Failure, OmiumError, clip
 from ..json import JsonValue
 from ..policy import RetryPolicy, no_retry
@@ -78,6 +79,8 @@ class TestExecution:
         self.agent = agent
         self.attempts: list[AttemptReport] = []
         self.outcome: Outcome | None = None
+        self.states: list[NewCheckpoint] = []
+        """what frameworks gave as their state, in all attempts"""
         self._input = given
         self._host = host
         self._finished = finished

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from ..agent import Agent, AnyAgent
+from ..client.checkpoints import NewCheckpoint
 from ..errors import OmiumError
 from ..json import JsonValue, plain_json
 from ..llm.model import ChatRequest, Completion, LlmSettings, PriceTable
@@ -46,6 +47,8 @@ class TestRun(Generic[_Out]):
     elapsed_ms: float
     """virtual ms that passed"""
     given_output: Any
+    states: list[NewCheckpoint]
+    """what the framework gave as its state, which the platform keeps among the run's checkpoints"""
 
     @property
     def output(self) -> _Out:
@@ -143,6 +146,7 @@ def run_agent(
         journal=execution.journal,
         elapsed_ms=now - start_ms,
         given_output=outcome.output if outcome else None,
+        states=execution.states,
     )
 
 

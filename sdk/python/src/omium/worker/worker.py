@@ -27,6 +27,7 @@ from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, cast
 from ..agent import RUNTIME, AnyAgent
 from ..client.api import HttpRequest
 from ..client.asynchronous import AsyncClient
+from ..client.checkpoints import NewCheckpoint
 from ..errors import Failure, OmiumError
 from ..ids import new_id
 from ..isolation import IsolatedRun, Limits, Nursery
@@ -43,6 +44,7 @@ from .engine_connection import EngineConnection
 from .hosted_run import HostedRun
 from .isolated_runs import IsolatedRuns
 from .residency import Residency
+from .state_keeper import StateKeeper
 
 _REFRESH_EVERY_S = 3.0
 _RECONNECT_BASE_S = 0.05
@@ -300,6 +302,7 @@ class _Host:
         self.log = log
         self.turns = Turns(self.loop)
         self.residency = Residency(self.loop, resident_s, max_resident)
+        self.states = StateKeeper(client, log)
         self._worker_id = worker_id
         self._runtime = runtime
         self._agents = agents
@@ -373,6 +376,7 @@ class _Host:
             connection_.terminate()
         if self._isolated is not None:
             self._isolated.close()
+        await self.states.close()
         await self._client.close()
         if isinstance(self.llm.complete, OpenAiCompatible):
             await self.llm.complete.close()
@@ -484,6 +488,9 @@ class _Port:
 
     def waiting(self, run: HostedRun) -> None:
         self._host.residency_of(run).add(run)
+
+    def keep(self, state: NewCheckpoint) -> None:
+        self._host.states.keep(state)
 
     def now(self) -> float:
         return time.time_ns() / 1_000_000

@@ -9,20 +9,29 @@ Outside of a run's own code everything goes on as it was.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextvars import ContextVar
 from functools import wraps
 from typing import Any, cast
 
 from autogen_agentchat.agents import UserProxyAgent
 from autogen_agentchat.messages import BaseChatMessage
+from autogen_agentchat.teams import BaseGroupChat
+from autogen_agentchat.teams._group_chat._base_group_chat_manager import BaseGroupChatManager
+from autogen_agentchat.teams._group_chat._magentic_one._magentic_one_orchestrator import MagenticOneOrchestrator
 from autogen_agentchat.tools import AgentTool, TeamTool
 from autogen_core.tools import BaseStreamTool, BaseTool
 
+from ...replay.run import Run
 from ..journal import current_run, hush, under
+from ..native_state import keep_state
 from ..people import APPROVAL_TAG, people
 from ..tools import effect_of, record_tool, tagged
 from .names import inside_tool
 
 _originals: dict[str, Any] = {}
+
+running: ContextVar[Running | None] = ContextVar("omium_autogen_running", default=None)
+"""The team of the current run."""
 
 
 def install() -> None:
@@ -37,6 +46,12 @@ def install() -> None:
     BaseStreamTool.run_json_stream = wraps(_originals["run_json_stream"])(_run_stream_tool)
     UserProxyAgent.on_messages_stream = wraps(_originals["ask"])(_on_messages_stream)
     UserProxyAgent._get_input = wraps(_originals["get_input"])(_get_input)
+    BaseGroupChatManager._transition_to_next_speakers = _between_turns(
+        BaseGroupChatManager._transition_to_next_speakers, lambda manager: manager._current_turn
+    )
+    MagenticOneOrchestrator._orchestrate_step = _between_turns(
+        MagenticOneOrchestrator._orchestrate_step, lambda manager: manager._n_rounds
+    )
     hush("autogen_core")
     _estimate_tokens()
 
@@ -104,6 +119,50 @@ async def _get_input(self: UserProxyAgent, prompt: str, cancellation_token: Any)
     if tagged(APPROVAL_TAG, self):
         return await asked.text({"approve": self.description, **question})
     return await asked.text(question)
+
+
+# ---- state
+
+
+class Running:
+    """A run's team, whose state is kept between its turns: then nobody speaks."""
+
+    def __init__(self, run: Run, team: Any) -> None:
+        self._run = run
+        self._team = team
+        self._turns = 0
+
+    def is_manager(self, manager: BaseGroupChatManager) -> bool:
+        """Whether the turns that this manager gives are those of the team itself, not of one inside of it."""
+        team = self._team
+        return isinstance(team, BaseGroupChat) and manager._output_topic_type == team._output_topic_type
+
+    async def keep(self, label: str) -> None:
+        """The state as it is now."""
+        self._turns += 1
+        if self._run.replaying:
+            return
+        try:
+            state = await self._team.save_state()
+        except Exception as error:
+            self._run.port.log.warning("the team of run %s gave no state: %s", self._run.execution_id, error)
+            return
+        keep_state(self._run, "autogen", f"turn-{self._turns}", lambda: state, label=label)
+
+
+def _between_turns(original: Callable[..., Any], turns_of: Callable[[Any], int]) -> Callable[..., Any]:
+    """Where a manager gives the next turn."""
+
+    @wraps(original)
+    async def go_on(self: BaseGroupChatManager, cancellation_token: Any) -> None:
+        team = running.get()
+        turns = turns_of(self)
+        # nobody has spoken yet when the first speaker is chosen
+        if team is not None and current_run() is not None and team.is_manager(self) and turns > 0:
+            await team.keep(f"after turn {turns}")
+        await original(self, cancellation_token)
+
+    return go_on
 
 
 # ---- tokens

@@ -20,7 +20,7 @@ from ..journal import current_run
 from ..people import People, people
 from .fresh import fresh_team, members_of, recording
 from .names import alone, name_of
-from .patches import install
+from .patches import Running, install, running
 
 # an agent may do I/O or compute for a while before it makes its next call
 _MISMATCH_GRACE_MS = 10_000
@@ -65,6 +65,8 @@ async def _run(team: Any, task: Any, ctx: Context) -> dict[str, Any]:
     people.set(asked)
     alone.set(team.name)
     run = current_run()
+    state = None if run is None else Running(run, team)
+    running.set(state)
     participants = {one.name for one in members_of(team)}
     messages: list[Any] = []
     while True:
@@ -73,6 +75,8 @@ async def _run(team: Any, task: Any, ctx: Context) -> dict[str, Any]:
         except Exception as error:
             cause = model_calls.behind(run, error) if run is not None else error
             raise cause from (error if cause is not error else None)
+        if state is not None:
+            await state.keep(f"stopped: {result.stop_reason}" if result.stop_reason else "stopped")
         messages.extend(result.messages)
         last = messages[-1] if messages else None
         if not isinstance(last, HandoffMessage) or last.target in participants:

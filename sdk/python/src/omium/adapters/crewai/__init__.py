@@ -6,7 +6,8 @@
    `omium.current_step().idempotency_key`. A tool tagged `omium:code` is code of the run: what it calls is recorded, not it.
 3. `Task(human_input=True)` becomes an approval whose comment is the feedback. `human_feedback` becomes one when its
    outcomes are a yes and a no, otherwise, as `Flow.ask` does, a recorded step that shows the question and a wait for the signal `resume`.
-4. Nothing of CrewAI's own state is read back: no cache between runs, no stored task outputs, no checkpoint.
+4. Nothing of CrewAI's own state is read back: no cache between runs, no stored task outputs, no checkpoint. Outputs of tasks
+   and states of flows are kept among the run's checkpoints.
 """
 
 # The framework's insides.
@@ -22,9 +23,7 @@ from crewai import Flow
 from crewai.core.providers.human_input import set_provider
 from crewai.crews.crew_output import CrewOutput
 from crewai.flow.async_feedback.types import HumanFeedbackPending
-from crewai.flow.human_feedback import HumanFeedbackResult
 from crewai_core.printer import set_suppress_console_output
-from pydantic import BaseModel
 
 from ...agent import Agent
 from ...context import Context
@@ -32,12 +31,12 @@ from ...errors import OmiumError
 from ...json import JsonValue
 from .. import model_calls
 from ..journal import current_run
-from ..tools import EFFECT_TAG
+from ..tools import CODE_TAG, EFFECT_TAG
 from .copies import maker_of
 from .names import label_of
+from .outputs import crew_output, plain, state_of
 from .people import People
 from .seams import install
-from .tools import CODE_TAG
 from .world import World, enter
 
 __all__ = ["CODE_TAG", "EFFECT_TAG", "durable"]
@@ -89,7 +88,7 @@ def _kick_off(made: Any, given: Mapping[str, Any] | None, world: World) -> Any:
     # nobody here reads a stream; the models' own streaming is another setting
     made.stream = False
     if not isinstance(made, Flow):
-        return _crew_output(cast(CrewOutput, made.kickoff(inputs=inputs)))
+        return crew_output(cast(CrewOutput, made.kickoff(inputs=inputs)))
     flow = cast("Flow[Any]", made)
     # an id that every attempt has, as prompts may name it; what an earlier attempt saved is not taken up
     flow._stamp_state_id(world.next_id())
@@ -101,36 +100,4 @@ def _kick_off(made: Any, given: Mapping[str, Any] | None, world: World) -> Any:
             f'the feedback on "{output.context.method_name}" is asked for by a provider of its own: leave `provider` out, '
             "and the platform asks",
         )
-    return {"output": _plain(output), "state": _state_of(flow)}
-
-
-def _crew_output(output: CrewOutput) -> dict[str, Any]:
-    tasks = [
-        {"name": task.name, "agent": task.agent.strip(), "raw": task.raw, "json": _json_of(task)}
-        for task in output.tasks_output
-    ]
-    return {"raw": output.raw, "json": _json_of(output), "tasks": tasks}
-
-
-def _json_of(output: Any) -> Any:
-    return output.pydantic.model_dump(mode="json") if output.pydantic is not None else output.json_dict
-
-
-def _plain(value: Any) -> Any:
-    """What a flow gave, without what differs between attempts: times and random ids."""
-    if isinstance(value, CrewOutput):
-        return _crew_output(value)
-    if isinstance(value, HumanFeedbackResult):
-        return {"output": _plain(value.output), "feedback": value.feedback, "outcome": value.outcome}
-    if isinstance(value, BaseModel):
-        return _plain({name: getattr(value, name) for name in type(value).model_fields})
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in cast("Mapping[Any, Any]", value).items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in cast("list[Any]", value)]
-    return value
-
-
-def _state_of(flow: Flow[Any]) -> Any:
-    plain = _plain(flow.state)
-    return {key: value for key, value in plain.items() if key != "id"} if isinstance(plain, dict) else plain
+    return {"output": plain(output), "state": state_of(flow)}

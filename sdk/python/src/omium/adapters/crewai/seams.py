@@ -20,6 +20,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, cast
 
+from crewai import Flow
 from crewai.agents import agent_executor
 from crewai.events import crewai_event_bus
 from crewai.events.event_bus import CrewAIEventsBus
@@ -34,9 +35,11 @@ from crewai.utilities.rpm_controller import RPMController
 from crewai.utilities.task_output_storage_handler import TaskOutputStorageHandler
 
 from ...replay.activity import Activity, CodeLoopPolicy
+from ..native_state import keep_state
 from . import names, tools
+from .outputs import state_of, task_output
 from .people import Questions
-from .world import here
+from .world import World, here
 
 _originals: dict[str, Any] = {}
 
@@ -158,8 +161,10 @@ def _renew_bus() -> None:
 
 
 def _emit(self: CrewAIEventsBus, source: Any, event: Any) -> Future[None] | None:
-    handled = cast("Future[None] | None", _originals["emit"](self, source, event))
     world = here()
+    if world is not None:
+        _keep_state(world, source, event)
+    handled = cast("Future[None] | None", _originals["emit"](self, source, event))
     if world is None or handled is None:
         return handled
     # handlers are run by threads of the bus; code that waits for them has not come to a stand
@@ -213,7 +218,24 @@ def _store_nothing(name: str) -> None:
     setattr(TaskOutputStorageHandler, name, store)
 
 
-# ---- what is shown
+# ---- what is kept and shown
+
+
+def _keep_state(world: World, source: Any, event: Any) -> None:
+    """The moments at which CrewAI's state has changed."""
+    if isinstance(event, TaskCompletedEvent):
+        with world.lock:
+            world.outputs.append(task_output(event.output))
+            outputs = list(world.outputs)
+        label = f"after {_role(event.task)}: {getattr(event.task, 'name', None) or 'a task'}"
+        keep_state(world.run, "crewai", f"task-{len(outputs)}", lambda: {"tasks": outputs}, label=label)
+    elif isinstance(event, MethodExecutionFinishedEvent) and isinstance(source, Flow):
+        with world.lock:
+            world.methods += 1
+            number = world.methods
+        flow = cast("Flow[Any]", source)
+        label = f"after {event.method_name}"
+        keep_state(world.run, "crewai", f"method-{number}", lambda: {"state": state_of(flow)}, label=label)
 
 
 def _call_started(self: BaseLLM, *args: Any, **options: Any) -> None:

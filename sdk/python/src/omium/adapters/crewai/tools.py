@@ -31,10 +31,8 @@ from crewai.utilities.string_utils import sanitize_tool_name
 
 from ...json import hash_json, plain_json
 from ..journal import from_loop, from_thread, on_this_loop
-from ..tools import effect_of, record_tool, tagged
+from ..tools import CODE_TAG, effect_of, record_tool, tagged
 from .world import World, here
-
-CODE_TAG = "omium:code"
 
 _FAILURE = "omium:tool_failure"
 _recorded_already = "_omium_recorded"

@@ -22,6 +22,10 @@ class World:
     lock: threading.Lock = field(default_factory=threading.Lock)
     cached: dict[str, Any] = field(default_factory=dict[str, Any])
     """answers of tools, see tools.py"""
+    outputs: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    """of the tasks that were completed"""
+    methods: int = 0
+    """of flows, that have finished"""
     ids: int = 0
     now_ms: float | None = None
 

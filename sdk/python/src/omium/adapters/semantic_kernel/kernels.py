@@ -17,6 +17,8 @@ from semantic_kernel.processes.local_runtime.local_kernel_process import start
 
 from ...errors import OmiumError
 from ...json import JsonValue
+from ..journal import current_run
+from ..native_state import keep_state
 from .messages import answer_of
 from .patches import is_step, speaking
 
@@ -26,12 +28,14 @@ async def run_process(process: KernelProcess, given: JsonValue, kernel: Kernel, 
     if not isinstance(given, dict) or not isinstance(given.get("event"), str):
         raise OmiumError("input_invalid", f'the input of {what} is {{"event": ..., "data": ...}}, for a process')
     failed: list[tuple[str, Exception]] = []
+    reached = _Reached()
 
     async def watch(context: Any, next: Callable[[Any], Any]) -> None:
         if not is_step(context.function):
             await next(context)
             return
-        speaking.set(context.function.plugin_name)
+        name = context.function.plugin_name
+        speaking.set(name)
         try:
             await next(context)
         except Exception as error:
@@ -39,6 +43,7 @@ async def run_process(process: KernelProcess, given: JsonValue, kernel: Kernel, 
             raise
         finally:
             speaking.set(None)
+        reached.after(context.function)
 
     kernel.add_filter(FilterTypes.FUNCTION_INVOCATION, watch)
     running = await start(process, kernel, cast(str, given["event"]), data=given.get("data"))
@@ -48,6 +53,27 @@ async def run_process(process: KernelProcess, given: JsonValue, kernel: Kernel, 
             raise error
     ended = await running.get_state()
     return {"steps": {step.state.name: _state_of(step.state) for step in ended.steps}}
+
+
+class _Reached:
+    """What a process's steps had in their states when each was last called."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, Any] = {}
+        self._calls = 0
+
+    def after(self, function: Any) -> None:
+        """A function of a step has come to its end."""
+        self._calls += 1
+        state = getattr(function.method.__self__, "state", None)
+        # some steps keep the framework's envelope, some what is in it
+        self._states[function.plugin_name] = _plain(getattr(state, "state", state))
+        run = current_run()
+        if run is not None:
+            label = f"after {function.plugin_name}.{function.name}"
+            keep_state(
+                run, "semantic-kernel", f"step-{self._calls}", lambda: {"steps": dict(self._states)}, label=label
+            )
 
 
 def _heard_errors(process: KernelProcess) -> set[str]:
@@ -61,7 +87,10 @@ def _heard_errors(process: KernelProcess) -> set[str]:
 
 
 def _state_of(state: Any) -> Any:
-    inner: Any = getattr(state, "state", None)
+    return _plain(getattr(state, "state", None))
+
+
+def _plain(inner: Any) -> Any:
     return inner.model_dump(mode="json") if hasattr(inner, "model_dump") else inner
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from semantic_kernel.contents import ChatMessageContent
@@ -12,6 +13,8 @@ from semantic_kernel.contents.utils.author_role import AuthorRole
 
 from ...errors import OmiumError
 from ...json import JsonValue
+from ..journal import current_run
+from ..native_state import keep_state
 
 
 def messages_of(given: JsonValue, what: str) -> list[ChatMessageContent]:
@@ -54,6 +57,22 @@ def _plain(message: ChatMessageContent) -> dict[str, Any]:
             result = cast("Any", item)
             written.setdefault("results", []).append({"function": result.name, "result": str(result.result)})
     return written
+
+
+def keep_messages(messages: Sequence[ChatMessageContent], spoke: int) -> None:
+    """The conversation of the current run after so many messages of its agents."""
+    run = current_run()
+    if run is None:
+        return
+    last = messages[-1] if messages else None
+    label = f"after {last.name}" if last is not None and last.name else f"message {spoke}"
+    keep_state(
+        run,
+        "semantic-kernel",
+        f"message-{spoke}",
+        lambda: {"messages": [_plain(message) for message in messages]},
+        label=label,
+    )
 
 
 def answer_of(value: object) -> object:

@@ -18,7 +18,7 @@ from semantic_kernel.contents.utils.author_role import AuthorRole
 from ...context import Context
 from ..people import APPROVAL_TAG, People
 from ..tools import tagged
-from .messages import output_of
+from .messages import keep_messages, output_of
 from .patches import speaking
 
 # of the name that an orchestration without one is given
@@ -34,6 +34,7 @@ async def run_orchestration(
 
     async def note(message: Any) -> None:
         said.extend(cast("list[ChatMessageContent]", message) if isinstance(message, list) else [message])
+        keep_messages([*messages, *said], len(said))
         if told is not None:
             waiting = told(message)
             if inspect.isawaitable(waiting):

@@ -29,7 +29,7 @@ from .. import model_calls
 from ..copies import fresh_copy
 from ..journal import current_run
 from .kernels import run_kernel, run_process
-from .messages import messages_of, output_of
+from .messages import keep_messages, messages_of, output_of
 from .orchestrations import run_orchestration
 from .patches import install, name_of
 
@@ -112,9 +112,10 @@ async def _run_agent(agent: SkAgent, messages: list[ChatMessageContent]) -> dict
 
     async def note(message: ChatMessageContent) -> None:
         said.append(message)
+        keep_messages([*messages, *said], len(said))
 
     async for item in agent.invoke(messages=cast("Any", messages), on_intermediate_message=note):
-        said.append(item.message)
+        await note(item.message)
     return output_of(messages + said, said[-1] if said else None)
 
 

@@ -1,0 +1,1 @@
+export { maintenanceNamed } from './projections.ts'

@@ -1,0 +1,56 @@
+"""A team of each framework in a process for each attempt, as `omium worker` runs it by default, and kills of that process."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scripted_model import ScriptedModel
+
+import omium
+from isolation_stage import Stage, alive, until
+
+TEAMS = Path(__file__).parent / "teams"
+
+
+@omium.agent()
+async def team(given: Any, ctx: omium.Context) -> None:
+    """Stands for the team here, where no framework is imported."""
+
+
+@pytest.mark.parametrize("framework", ["langgraph", "crewai", "autogen", "semantic_kernel"])
+def test_the_process_of_a_team_can_be_killed_after_every_record(tmp_path: Path, framework: str) -> None:
+    model = ScriptedModel()
+    environment = {"OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": "none", "TRIED_HOSTS": str(tmp_path / "tried")}
+    stage = Stage(
+        str(TEAMS / f"{framework}.yaml"), "--allow-tools", "isolated_tools", reassign=True, environment=environment
+    )
+    try:
+        worker = stage.work()
+        calm = str(stage.run("calm", team, {"topic": "tides"}).output(60))
+        [inside] = re.findall(r"tides in process (\d+)", calm)
+        assert int(inside) != worker.pid and "on Left of" in calm.replace("\nCurrent Task: ", "")
+        until(lambda: not alive(int(inside)), "the process of the attempt ends")
+        until(lambda: stage.logged("#1: looked around for tides"), "what it wrote is in the log")
+        if framework == "crewai":
+            shown = {one["path"] for one in stage.engine.messages if one["type"] == "delta"}
+            assert {"task:plan", "task:write", "method:task_plan"} <= shown, "its event bus works there"
+        records, calls = stage.recorded, sum(model.calls.values())
+        assert (records, calls) == (6, 5)
+
+        for kill_at in range(1, records + 1):
+            stage.recorded, stage.kill_at = 0, kill_at
+            stage.engine.messages.clear()
+            model.calls.clear()
+            killed = str(stage.run(f"killed-{kill_at}", team, {"topic": "tides"}).output(60))
+            assert re.sub(r"process \d+", "", killed) == re.sub(r"process \d+", "", calm)
+            completed = [one["path"] for one in stage.engine.messages if one["type"] == "step_completed"]
+            assert len(completed) == len(set(completed)) == records
+            assert any(one["type"] == "abandon" and "SIGKILL" in one["detail"] for one in stage.engine.messages)
+            # what was on its way in the other branch is asked for again
+            assert sum(model.calls.values()) <= calls + 1
+            assert worker.poll() is None
+        assert not (tmp_path / "tried").exists(), "nothing beyond this machine was looked for"
+    finally:
+        stage.close()
+        model.close()
