@@ -28,6 +28,7 @@ export const readConversation = (request: ChatRequest): Conversation => {
   const toolResults: { tool: string; result: unknown }[] = []
   const said: string[] = []
   let system = ''
+  let spoken = ''
   for (const message of request.messages) {
     switch (message.role) {
       case 'system':
@@ -38,6 +39,7 @@ export const readConversation = (request: ChatRequest): Conversation => {
         if (message.content) said.push(message.content)
         break
       case 'assistant':
+        spoken ||= message.content
         for (const call of message.tool_calls ?? []) toolOfCall.set(call.id, call.function.name)
         break
       case 'tool':
@@ -48,7 +50,8 @@ export const readConversation = (request: ChatRequest): Conversation => {
         break
     }
   }
-  const [first = '', ...later] = said
+  // agents in a chain speak to each other as assistants
+  const [first = spoken, ...later] = said
   return {
     system,
     ...unwrapped(first),
