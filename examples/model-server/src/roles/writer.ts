@@ -10,7 +10,7 @@ const review = z.object({ problems: z.array(z.object({ claim: z.string() })) })
 /** Assembles the findings into cited Markdown. */
 export const write = (conversation: Conversation): Answer => {
   const given = task.safeParse(parseJson(conversation.task)).data ?? inContext(conversation)
-  if (!given) return text(conversation.task)
+  if (!given) return text([conversation.task, conversation.context].filter((part) => part !== '').join('\n'))
   const { question, sections } = given
   const citations = [...new Set(sections.flatMap((section) => section.findings.flatMap((one) => one.citation ?? [])))]
   const documents = new Set(citations.map((citation) => citation.split('#')[0]))
