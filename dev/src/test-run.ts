@@ -44,8 +44,9 @@ const countPytest = (output: string): Tally => {
 /** Runs beside the specs: it needs one core and none of their services. */
 const runPytest = async (unitOnly: boolean): Promise<{ counted: Tally; report: string }> => {
   const { python } = await ensurePython({ progress: (line) => console.log(`  ${line}`) })
-  // the agent frameworks alone take 20 s to import
-  const args = ['-m', 'pytest', '-p', 'no:cacheprovider', ...(unitOnly ? ['--ignore', 'tests/frameworks'] : [])]
+  // the agent frameworks take 20 s to import, tests of processes half a minute
+  const slow = unitOnly ? ['--ignore=tests/frameworks', '--ignore=tests/processes'] : []
+  const args = ['-m', 'pytest', '-p', 'no:cacheprovider', ...slow]
   const child = spawn(python, args, {
     cwd: pythonProject,
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -64,6 +64,7 @@ const rotateLogs = async (folder: string): Promise<void> => {
 }
 
 const passedOn = [
+  'NODE_OPTIONS',
   'OMIUM_TOPIC_PREFIX',
   'OMIUM_PARTITIONS',
   'OMIUM_FSYNC',

@@ -8,7 +8,7 @@ from pathlib import Path
 import isolation_agents as agents
 from isolation_stage import Stage
 
-PROJECT = Path(__file__).parents[1]
+PROJECT = Path(__file__).parents[2]
 
 
 def test_a_worker_runs_from_the_wheel(tmp_path: Path) -> None:
