@@ -1,4 +1,4 @@
-import type { AcceptedEvent, LogContext, OpenTail, Tail } from '@omium/log'
+import type { AcceptedEvent, LogContext, OpenTail } from '@omium/log'
 import {
   type EventEnvelope,
   type ExecutionEvent,
@@ -8,7 +8,8 @@ import {
   type RunEnd,
   workflowOfRun,
 } from '@omium/schemas'
-import type { FollowEnds, Following, Notices, Progress, SeenEnd } from './ports.ts'
+import { keepFollowing, type Link } from './keep-following.ts'
+import type { FollowEnds, Notices, Progress, SeenEnd } from './ports.ts'
 
 /**
  * Follows the log of executions for the ends of workflows' runs, which their ids tell apart.
@@ -67,92 +68,41 @@ const seenOf = (event: AcceptedEvent): SeenEnd | undefined => {
 
 export const createFollowEnds =
   (options: FollowEndsOptions): FollowEnds =>
-  (partition, onEnd) => {
-    const follower = new Follower(options, partition, onEnd)
-    follower.start()
-    return follower
-  }
-
-class Follower implements Following {
-  readonly #options: FollowEndsOptions
-  readonly #partition: number
-  readonly #onEnd: (end: SeenEnd) => Promise<void>
-  #tail: Tail | undefined
-  #closed = false
-  #wake: (() => void) | undefined
-  #loop: Promise<void> = Promise.resolve()
-
-  constructor(options: FollowEndsOptions, partition: number, onEnd: (end: SeenEnd) => Promise<void>) {
-    this.#options = options
-    this.#partition = partition
-    this.#onEnd = onEnd
-  }
-
-  start(): void {
-    this.#loop = this.#run()
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true
-    this.#wake?.()
-    await this.#tail?.close()
-    await this.#loop
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#closed) {
-      try {
-        await this.#follow()
-      } catch (err) {
-        if (this.#closed) return
-        this.#options.notices.warn({ err, partition: this.#partition }, 'following the ends of runs starts anew')
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, retryDelayMs)
-          this.#wake = () => {
-            clearTimeout(timer)
-            resolve()
-          }
-        })
-      } finally {
-        await this.#tail?.close().catch(() => undefined)
-        this.#tail = undefined
-      }
-    }
-  }
-
-  async #follow(): Promise<void> {
-    const { context, openTail, progress, partitions, nowMs } = this.#options
-    const ends = await context.transport.endOffsets(eventsTopic(context.topicPrefix, context.definition.name))
-    const own = [...ends.keys()].filter((partition) => partition % partitions === this.#partition)
-    if (own.length === 0) return this.#untilClosed()
-    const requests = await Promise.all(
-      own.map(async (partition) => {
-        const checkpoint = await progress.load(partition)
-        return { partition, fromOffset: checkpoint?.nextOffset ?? 0, ...(checkpoint && { checkpoint }) }
-      }),
-    )
-    if (this.#closed) return
-    const tail = await openTail(context, requests, { wants })
-    this.#tail = tail
-    if (this.#closed) return
-    const stored = new Map<number, number>()
-    for (let batch = await tail.next(); batch && !this.#closed; batch = await tail.next()) {
-      for (const event of batch.events) {
-        const seen = wants(event.envelope) ? seenOf(event) : undefined
-        if (seen) await this.#onEnd(seen)
-      }
-      const { partition } = batch
-      if (nowMs() - (stored.get(partition) ?? 0) < storeEveryMs) continue
-      stored.set(partition, nowMs())
-      await progress.save(partition, tail.checkpoint(partition))
-    }
-    if (!this.#closed) throw new Error('the tail ended')
-  }
-
-  #untilClosed(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve
-      if (this.#closed) resolve()
+  (own, onEnd) =>
+    keepFollowing((link) => follow(options, own, onEnd, link), {
+      retryDelayMs,
+      onRetry: (err) => options.notices.warn({ err, partition: own }, 'following the ends of runs starts anew'),
     })
+
+const follow = async (
+  { context, openTail, progress, partitions, nowMs }: FollowEndsOptions,
+  ours: number,
+  onEnd: (end: SeenEnd) => Promise<void>,
+  link: Link,
+): Promise<void> => {
+  const ends = await context.transport.endOffsets(eventsTopic(context.topicPrefix, context.definition.name))
+  const own = [...ends.keys()].filter((partition) => partition % partitions === ours)
+  if (own.length === 0) return link.untilClosed()
+  const requests = await Promise.all(
+    own.map(async (partition) => {
+      const checkpoint = await progress.load(partition)
+      return { partition, fromOffset: checkpoint?.nextOffset ?? 0, ...(checkpoint && { checkpoint }) }
+    }),
+  )
+  if (link.closed) return
+  const tail = await openTail(context, requests, { wants })
+  link.hold(tail)
+  if (link.closed) return
+  const stored = new Map<number, number>()
+  for (let batch = await tail.next(); batch && !link.closed; batch = await tail.next()) {
+    for (const event of batch.events) {
+      const seen = wants(event.envelope) ? seenOf(event) : undefined
+      if (seen) await onEnd(seen)
+    }
+    const { partition } = batch
+    if (nowMs() - (stored.get(partition) ?? 0) < storeEveryMs) continue
+    stored.set(partition, nowMs())
+    await progress.save(partition, tail.checkpoint(partition))
   }
+  if (!link.closed) throw new Error('the tail ended')
 }

@@ -1,6 +1,7 @@
-import type { LogTransport, StoredRecord, TransportReader } from '@omium/log'
+import type { LogTransport, StoredRecord } from '@omium/log'
 import type { JsonValue } from '@omium/schemas'
-import type { Following, FollowTopic, Notices, TopicEvent } from './ports.ts'
+import { keepFollowing, type Link } from './keep-following.ts'
+import type { FollowTopic, Notices, TopicEvent } from './ports.ts'
 
 /** Follows a topic that others write to: JSON values, or text. Without the topic it waits for it. */
 const retryDelayMs = 1_000
@@ -23,91 +24,34 @@ const eventOf = ({ topic, partition, offset, key, timestamp, value }: StoredReco
 export const createFollowTopic =
   (transport: LogTransport, notices: Notices): FollowTopic =>
   (topic, from, handlers) => {
-    const follower = new Follower(transport, notices, topic, from, handlers)
-    follower.start()
-    return follower
-  }
-
-class Follower implements Following {
-  readonly #transport: LogTransport
-  readonly #notices: Notices
-  readonly #topic: string
-  readonly #handlers: Parameters<FollowTopic>[2]
-  #positions: Record<string, number> | null
-  #reader: TransportReader | undefined
-  #closed = false
-  #wake: (() => void) | undefined
-  #loop: Promise<void> = Promise.resolve()
-
-  constructor(
-    transport: LogTransport,
-    notices: Notices,
-    topic: string,
-    from: Readonly<Record<string, number>> | null,
-    handlers: Parameters<FollowTopic>[2],
-  ) {
-    this.#transport = transport
-    this.#notices = notices
-    this.#topic = topic
-    this.#positions = from && { ...from }
-    this.#handlers = handlers
-  }
-
-  start(): void {
-    this.#loop = this.#run()
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true
-    this.#wake?.()
-    await this.#reader?.close()
-    await this.#loop
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#closed) {
-      try {
-        await this.#follow()
-      } catch (err) {
-        if (this.#closed) return
-        this.#notices.warn({ err, topic: this.#topic }, 'following a topic starts anew')
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(resolve, retryDelayMs)
-          this.#wake = () => {
-            clearTimeout(timer)
-            resolve()
-          }
-        })
-      } finally {
-        await this.#reader?.close().catch(() => undefined)
-        this.#reader = undefined
+    let known: Record<string, number> | null = from && { ...from }
+    const follow = async (link: Link): Promise<void> => {
+      const ends = await transport.endOffsets(topic)
+      const starts = await transport.startOffsets(topic)
+      if (!known) {
+        const atEnd = Object.fromEntries([...ends].map(([partition, end]) => [String(partition), end]))
+        await handlers.onStart(atEnd)
+        known = atEnd
       }
-    }
-  }
-
-  async #follow(): Promise<void> {
-    const ends = await this.#transport.endOffsets(this.#topic)
-    const starts = await this.#transport.startOffsets(this.#topic)
-    if (!this.#positions) {
-      const positions = Object.fromEntries([...ends].map(([partition, end]) => [String(partition), end]))
-      await this.#handlers.onStart(positions)
-      this.#positions = positions
-    }
-    const positions = this.#positions
-    const requests = [...ends.keys()].map((partition) => ({
-      topic: this.#topic,
-      partition,
-      fromOffset: Math.max(positions[partition] ?? 0, starts.get(partition) ?? 0),
-    }))
-    if (this.#closed) return
-    const reader = await this.#transport.openReader(requests)
-    this.#reader = reader
-    for (let batch = await reader.next(); batch && !this.#closed; batch = await reader.next()) {
-      for (const record of batch.records) {
-        await this.#handlers.onEvent(eventOf(record))
-        positions[record.partition] = record.offset + 1
+      const positions = known
+      const requests = [...ends.keys()].map((partition) => ({
+        topic,
+        partition,
+        fromOffset: Math.max(positions[partition] ?? 0, starts.get(partition) ?? 0),
+      }))
+      if (link.closed) return
+      const reader = await transport.openReader(requests)
+      link.hold(reader)
+      for (let batch = await reader.next(); batch && !link.closed; batch = await reader.next()) {
+        for (const record of batch.records) {
+          await handlers.onEvent(eventOf(record))
+          positions[record.partition] = record.offset + 1
+        }
       }
+      if (!link.closed) throw new Error('the reader ended')
     }
-    if (!this.#closed) throw new Error('the reader ended')
+    return keepFollowing(follow, {
+      retryDelayMs,
+      onRetry: (err) => notices.warn({ err, topic }, 'following a topic starts anew'),
+    })
   }
-}

@@ -13,12 +13,9 @@ import faulthandler
 import json
 import logging
 import os
-import random
 import socket
 import sys
 import threading
-import time
-import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,7 +28,7 @@ from ..errors import OmiumError
 from ..llm.model import LlmSettings
 from ..protocol import EngineMessage, WorkerMessage, refusal_of, text_of
 from ..replay.activity import StillLoop
-from ..replay.port import Turns
+from ..replay.port import LivePort, Turns
 from ..replay.run import Run
 from .limits import CANCEL_GRACE_S, bound_address_space
 
@@ -124,11 +121,11 @@ def _be_the_first_to_be_killed() -> None:
         return
 
 
-class _Port:
+class _Port(LivePort):
     """What the run needs."""
 
     def __init__(self, settings: AttemptSettings, channel: socket.socket) -> None:
-        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        super().__init__(asyncio.get_running_loop())
         self.executor: Executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="omium-step")
         self.loop.set_default_executor(ThreadPoolExecutor(settings.threads, thread_name_prefix="omium-code"))
         self.log = settings.log
@@ -137,7 +134,6 @@ class _Port:
         self.run: Run | None = None
         self._turns = Turns(self.loop)
         self._channel = channel
-        self._context = contextvars.Context()
         self._pid = os.getpid()
         os.register_at_fork(after_in_child=self._forget)
 
@@ -175,21 +171,3 @@ class _Port:
     def keep(self, state: NewCheckpoint) -> None:
         if self.run is not None and not self.run.over:
             self.send({"type": "keep", **self.run.ids, "state": state})
-
-    def now(self) -> float:
-        return time.time_ns() / 1_000_000
-
-    def after(self, ms: float, callback: Callable[[], None]) -> Callable[[], None]:
-        return self.loop.call_later(ms / 1000, callback, context=self._context).cancel
-
-    def uuid(self) -> str:
-        return str(uuid.uuid4())
-
-    def random(self) -> float:
-        return random.random()
-
-    def substitute(self, name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
-        return fn
-
-    def met(self, agent: AnyAgent) -> None:
-        pass

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import random
+import time
+import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Protocol
@@ -68,6 +71,35 @@ class RunPort(Protocol):
     def met(self, agent: AnyAgent) -> None:
         """A child is about to be called by its agent, not only by its id."""
         ...
+
+
+class LivePort:
+    """The part of a host that is the same wherever runs live outside of tests: real time, chance, and nothing in a step's place."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        # timers belong to no run, whoever asked for them
+        self._context = contextvars.Context()
+
+    def now(self) -> float:
+        return time.time_ns() / 1_000_000
+
+    def after(self, ms: float, callback: Callable[[], None]) -> Callable[[], None]:
+        return self.loop.call_later(ms / 1000, callback, context=self._context).cancel
+
+    def uuid(self) -> str:
+        return str(uuid.uuid4())
+
+    def random(self) -> float:
+        return random.random()
+
+    def substitute(self, name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
+        return fn
+
+    def met(self, agent: AnyAgent) -> None:
+        pass
 
 
 class Turns:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import logging
 import os
 import random
@@ -19,7 +18,6 @@ import signal
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Literal, NoReturn, TypeAlias, TypeVar, cast
@@ -37,7 +35,7 @@ from ..llm.openai import OpenAiCompatible
 from ..llm.prices import default_prices
 from ..protocol import PROTOCOL_VERSION, EngineMessage, WorkerMessage
 from ..replay.activity import StillLoop
-from ..replay.port import Turns
+from ..replay.port import LivePort, Turns
 from ..replay.run import Run
 from ..settings import connection
 from .engine_connection import EngineConnection
@@ -460,17 +458,16 @@ class _Host:
         self.loop.call_later(backoff * (0.5 + random.random() / 2), self._wake.set)
 
 
-class _Port:
+class _Port(LivePort):
     """What runs of one connection need."""
 
     def __init__(self, host: _Host, connection: EngineConnection) -> None:
-        self.loop: asyncio.AbstractEventLoop = host.loop
+        super().__init__(host.loop)
         self.executor = host.executor
         self.log = host.log
         self.llm = host.llm
         self._host = host
         self._connection = connection
-        self._context = contextvars.Context()
 
     def send(self, message: WorkerMessage) -> None:
         self._connection.send(message)
@@ -491,21 +488,3 @@ class _Port:
 
     def keep(self, state: NewCheckpoint) -> None:
         self._host.states.keep(state)
-
-    def now(self) -> float:
-        return time.time_ns() / 1_000_000
-
-    def after(self, ms: float, callback: Callable[[], None]) -> Callable[[], None]:
-        return self.loop.call_later(ms / 1000, callback, context=self._context).cancel
-
-    def uuid(self) -> str:
-        return str(uuid.uuid4())
-
-    def random(self) -> float:
-        return random.random()
-
-    def substitute(self, name: str, fn: Callable[..., Any]) -> Callable[..., Any]:
-        return fn
-
-    def met(self, agent: AnyAgent) -> None:
-        pass
