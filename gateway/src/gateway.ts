@@ -1,5 +1,6 @@
 import { createApiKeys } from '@omium/api-keys'
 import { createDeltaSubscriber } from '@omium/deltas'
+import { connectRedis } from '@omium/kit'
 import {
   createCheckpointObjects,
   createPayloadStore,
@@ -23,6 +24,9 @@ export interface GatewayLogs {
   readonly checkpoint: ProjectionLog
   readonly workflow: ProjectionLog
 }
+
+/** how long requests in flight may take when the process ends, ms */
+const drainMs = 5_000
 
 /** Puts the gateway together and listens. What it opened is closed in reverse by `close`, requests in flight first. */
 export const startGateway = async (config: Config, logs: GatewayLogs, logger: Logger) => {
@@ -58,9 +62,18 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
         onError: (error) => warn('live output is not shown for the moment', error),
       })
     : undefined
+  const redis = config.redisUrl
+    ? connectRedis(config.redisUrl, (error) => warn('limits are counted by this process alone for the moment', error))
+    : undefined
   const app = await buildApp(
     {
       pool,
+      redis,
+      topicPrefix: config.topicPrefix,
+      corsOrigins: config.corsOrigins,
+      trustedProxies: config.trustedProxies,
+      rates: config.rates,
+      breakers: () => ({ 'object store': objects.breakerState() }),
       executions,
       commands: createCommands(executions.execute),
       recoveries,
@@ -83,8 +96,12 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
   return {
     url,
     close: async () => {
+      // whoever is too slow for that, on purpose or not, must not hold up the end
+      const bound = setTimeout(() => app.server.closeAllConnections(), drainMs)
       await app.close()
+      clearTimeout(bound)
       deltas?.close()
+      redis?.disconnect()
       await Promise.all([executions, recoveries, checkpoints, workflows].map((one) => one.close()))
       await objects.close()
       await pool.end()
