@@ -8,6 +8,7 @@ import type { RunningStack } from './up.ts'
 
 export { type BrokerHandle, type Cluster, startBrokers } from './testing/brokers.ts'
 export { eventually } from './testing/eventually.ts'
+export { type RedisHandle, startRedis } from './testing/redis.ts'
 export { type ServiceHandle, type SpawnOptions, spawnService } from './testing/spawn-service.ts'
 export type TestStack = Endpoints
 
