@@ -89,17 +89,21 @@ export const installProblems = (app: FastifyInstance): void => {
     known.methods.push(...[method].flat())
     paths.set(url, known)
   })
-  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply))
-  app.setNotFoundHandler((request, reply) => {
+  const answerUnknown = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const path = request.url.split('?')[0] ?? ''
-    const allowed: unknown[] = [...paths.values()].flatMap(({ pattern, methods }) =>
-      pattern.test(path) ? methods : [],
-    )
-    if (allowed.length === 0 || allowed.includes(request.method))
+    // a path that is written out is not an id of the route beside it
+    const fitting = paths.has(path) ? [paths.get(path)] : [...paths.values()].filter((one) => one.pattern.test(path))
+    const methods = [...new Set(fitting.flatMap((one) => one?.methods ?? []))].sort()
+    if (methods.length === 0 || methods.includes(request.method))
       return sendProblem(new OmiumError('not_found', `there is no ${request.method} ${path}`), request, reply)
-    reply.header('allow', [...new Set(allowed)].sort().join(', '))
+    reply.header('allow', methods.join(', '))
     return sendProblem(new OmiumError('method_not_allowed', `${path} has no ${request.method}`), request, reply)
-  })
+  }
+  // where there is no route, nothing else that is wrong with a request matters
+  app.setErrorHandler((error, request, reply) =>
+    request.is404 ? answerUnknown(request, reply) : sendProblem(error, request, reply),
+  )
+  app.setNotFoundHandler(answerUnknown)
 }
 
 /** Which paths a route has: `/a/:id` fits `/a/1`, `/docs/*` all below. */
