@@ -22,5 +22,4 @@ export { keepReading, type Reading, type ReadingOptions, type Source } from './r
 export { connectRedis } from './redis.ts'
 export { type RetryOptions, retry, sleep } from './retry.ts'
 export { orExit, settingsOrExit } from './settings.ts'
-export { settingsOrExit } from './settings.ts'
 export { type Clock, systemClock, TimerQueue } from './timer-queue.ts'
