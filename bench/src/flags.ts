@@ -1,7 +1,17 @@
 import { parseArgs } from 'node:util'
 import { OmiumError } from '@omium/schemas'
 
-export const benches = ['engine', 'recovery', 'frameworks', 'rebuild', 'soak', 'models', 'mttr', 'matrix'] as const
+export const benches = [
+  'engine',
+  'gateway',
+  'recovery',
+  'frameworks',
+  'rebuild',
+  'soak',
+  'models',
+  'mttr',
+  'matrix',
+] as const
 export type BenchName = (typeof benches)[number]
 
 export interface Flags {

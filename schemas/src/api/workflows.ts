@@ -21,7 +21,10 @@ const version = z.number().int().positive().max(greatestVersion)
 const time = z.iso.datetime()
 
 export const workflowIdParam = z.object({ id: workflowId })
-export const workflowVersionParam = z.object({ id: workflowId, version: z.coerce.number().int().positive().max(greatestVersion) })
+export const workflowVersionParam = z.object({
+  id: workflowId,
+  version: z.coerce.number().int().positive().max(greatestVersion),
+})
 
 /** The definition is checked by the workflow validation, which names every problem with its place. */
 export const createWorkflowBody = z.object({ definition: jsonValue, publish: z.boolean().default(false) })
