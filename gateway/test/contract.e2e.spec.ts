@@ -45,7 +45,10 @@ afterAll(async () => {
   await platform?.stop()
 })
 
-it('keeps what it promises, operation by operation', async () => {
+// half a minute on an idle machine
+const mostMs = 600_000
+
+it('keeps what it promises, operation by operation', { timeout: mostMs }, async () => {
   const config = join(folder, 'schemathesis.toml')
   const args = ['--config-file', config, 'run', `${gateway.url}/openapi.json`, '--no-color']
   const child = spawn(join(bin, 'schemathesis'), args, {
