@@ -48,6 +48,12 @@ export const aggregateTypes = [
   'trigger',
   'policy',
   'incident',
+  'address',
+  'user',
+  'tenant',
+  'api_key',
+  'session',
+  'magic_link',
   'partition',
 ] as const
 export type AggregateType = (typeof aggregateTypes)[number]
