@@ -1,5 +1,12 @@
 export { type ApiKeyOptions, type ApiKeys, createApiKeys } from './api-keys.ts'
-export { type Caller, type KeyLimits, reaches, reachesWorkflow, type SessionCaller, type SessionCallers } from './caller.ts'
+export {
+  type Caller,
+  type KeyLimits,
+  reaches,
+  reachesWorkflow,
+  type SessionCaller,
+  type SessionCallers,
+} from './caller.ts'
 export {
   callerOf,
   type GuardParts,
@@ -10,4 +17,3 @@ export {
   routeRules,
 } from './guard.ts'
 export { createMembers, type MemberOptions, type Members } from './members.ts'
-export { hashApiKey, type KeyHash, type Pepper, peppersOf } from './peppers.ts'

@@ -105,6 +105,7 @@ export const keyHash = z.object({
   /** which of the platform's peppers */
   pepper: z.number().int().positive(),
 })
+export type KeyHash = z.infer<typeof keyHash>
 
 /** How somebody proved who they are; `amr` values of RFC 8176 where it has one. */
 export const signInMethods = ['magic_link', 'oidc', 'github', 'saml', 'device'] as const
