@@ -1,4 +1,4 @@
-import { createApiKeys } from '@omium/access'
+import { createApiKeys, createMembers, routeRules, type SessionCallers } from '@omium/access'
 import { createDeltaSubscriber } from '@omium/deltas'
 import {
   createCheckpointObjects,
@@ -9,6 +9,7 @@ import {
 import { createLocalKms, createPersonalData, createSubjectKeys } from '@omium/personal-data'
 import { createPool, type ProjectionLog } from '@omium/projection-kit'
 import { mintWorkerToken } from '@omium/worker-tokens'
+import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createAgents } from './agents.ts'
 import { buildApp } from './app.ts'
@@ -29,7 +30,12 @@ export interface GatewayLogs {
 }
 
 /** Puts the gateway together and listens. What it opened is closed in reverse by `close`, requests in flight first. */
-export const startGateway = async (config: Config, logs: GatewayLogs, logger: Logger) => {
+export const startGateway = async (
+  config: Config,
+  logs: GatewayLogs,
+  logger: Logger,
+  { sessions }: { readonly sessions?: SessionCallers } = {},
+) => {
   const { context } = logs.execution
   const { databaseUrl, limits, tokenSecret } = config
   const pool = createPool(databaseUrl, {
@@ -65,7 +71,8 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
     : undefined
   const { newKeys } = config
   const apiKeys = createApiKeys({ pool, ...newKeys, nowMs: context.nowMs })
-  followAccess(identity.live, { apiKeys })
+  const members = createMembers({ pool, nowMs: context.nowMs })
+  followAccess(identity, { apiKeys, members })
   if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, pool, newKeys })
   const kms = createLocalKms(config.masterKeys)
   const app = await buildApp(
@@ -83,6 +90,7 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
       payloads: createPayloadStore(objects),
       identity,
       apiKeys,
+      ...(sessions && { people: { sessions, members } }),
       newKeys,
       personalData: createPersonalData({
         kms,
@@ -100,6 +108,8 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
   const url = await app.listen({ host: config.host, port: config.port })
   return {
     url,
+    /** every route and what it needs */
+    rules: routeRules(app as unknown as FastifyInstance),
     close: async () => {
       await app.close()
       deltas?.close()
