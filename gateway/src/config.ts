@@ -1,4 +1,4 @@
-import { readSettings, type Settings } from '@omium/schemas'
+import { peppersOf, readSettings, type Settings } from '@omium/schemas'
 import { defaultLimits } from './services.ts'
 
 export const gatewaySettings = [
@@ -14,6 +14,11 @@ export const gatewaySettings = [
   'OMIUM_S3_ACCESS_KEY_ID',
   'OMIUM_S3_SECRET_ACCESS_KEY',
   'OMIUM_ENCRYPTION_KEYS',
+  'OMIUM_MASTER_KEYS',
+  'OMIUM_DIGEST_KEY',
+  'OMIUM_KEY_PEPPERS',
+  'OMIUM_KEY_ENVIRONMENT',
+  'OMIUM_LOCAL_API_KEY',
   'OMIUM_LOG_LEVEL',
 ] as const
 
@@ -32,6 +37,10 @@ export const configOf = (settings: Settings<(typeof gatewaySettings)[number]>) =
     secretAccessKey: settings.OMIUM_S3_SECRET_ACCESS_KEY,
   },
   encryptionKeys: settings.OMIUM_ENCRYPTION_KEYS,
+  masterKeys: settings.OMIUM_MASTER_KEYS,
+  digestKey: settings.OMIUM_DIGEST_KEY,
+  newKeys: { environment: settings.OMIUM_KEY_ENVIRONMENT, peppers: peppersOf(settings.OMIUM_KEY_PEPPERS) },
+  localApiKey: settings.OMIUM_LOCAL_API_KEY,
   /** how long a command may take to be decided, ms */
   commandTimeoutMs: 15_000,
   limits: defaultLimits,
