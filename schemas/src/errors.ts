@@ -44,6 +44,13 @@ export const errorCatalogue = {
   execution_looping: { status: 500, retryable: false, title: 'The execution repeats the same call over and over' },
   execution_stalled: { status: 504, retryable: false, title: 'The execution has recorded nothing for too long' },
   attempts_exhausted: { status: 500, retryable: false, title: 'Every allowed attempt failed' },
+  // sign-in
+  sign_in_expired: { status: 400, retryable: false, title: 'The sign-in took too long or began elsewhere' },
+  sign_in_refused: { status: 401, retryable: false, title: 'The identity provider did not sign them in' },
+  address_unverified: { status: 403, retryable: false, title: 'Nobody trusted vouches for the e-mail address' },
+  reauthentication_required: { status: 403, retryable: false, title: 'This needs a fresh proof of who they are' },
+  origin_refused: { status: 403, retryable: false, title: 'Another site asked for this' },
+  tenant_none: { status: 403, retryable: false, title: 'The user is a member of no tenant' },
   // recovery
   incident_unknown: { status: 404, retryable: false, title: 'There is no such incident' },
   incident_not_undecided: { status: 409, retryable: false, title: 'The incident waits for no decision' },

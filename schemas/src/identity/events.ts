@@ -51,9 +51,7 @@ export type UserEvent = RecordOf<typeof userEvents>
 export const tenantEvents = {
   TenantFounded: v1(z.object({ name: z.string().min(1).max(200), owner: userId.optional(), by })),
   TenantRenamed: v1(z.object({ name: z.string().min(1).max(200), by })),
-  MemberInvited: v1(
-    z.object({ invitationId, address: keyedDigest, email: sealedText, role, expiresAt: timeMs, by }),
-  ),
+  MemberInvited: v1(z.object({ invitationId, address: keyedDigest, email: sealedText, role, expiresAt: timeMs, by })),
   InvitationRevoked: v1(z.object({ invitationId, by })),
   InvitationAccepted: v1(z.object({ invitationId, userId })),
   MemberAdded: v1(z.object({ userId, role, by })),
