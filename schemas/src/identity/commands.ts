@@ -3,23 +3,26 @@ import { type ContextDefinition, type RecordOf, v1 } from '../catalogue.ts'
 import { callerId } from '../ids.ts'
 import { identityContextEvents } from './events.ts'
 import {
+  cidrRanges,
   invitationId,
   keyEnvironment,
   keyedDigest,
   keyHash,
   keyScopes,
   login,
+  memberRemoval,
   personalTenant,
   role,
   sealedText,
+  sessionClient,
   sessionEnd,
+  sessionId,
   tenantId,
   userId,
 } from './model.ts'
 
 const timeMs = z.number().int().nonnegative()
 const tenantName = z.string().min(1).max(200)
-const ranges = z.array(z.string().max(50)).max(200)
 
 /**
  * Commands to the identity context. Time that decides something (expiry, grace) is the owner's clock, never the caller's.
@@ -44,6 +47,23 @@ export const userCommands = {
   ),
   UnlinkLogin: v1(z.object({ login })),
   RenameUser: v1(z.object({ name: sealedText })),
+  StartSession: v1(
+    z.object({
+      sessionId,
+      tenant: tenantId,
+      login,
+      amr: z.array(z.string().max(40)).max(10),
+      authenticatedAt: timeMs,
+      expiresAt: timeMs,
+      client: sessionClient,
+    }),
+  ),
+  /** with the generation of the token that was shown; its signature has been checked. Once accepted, the next one is current */
+  RefreshSession: v1(z.object({ sessionId, generation: z.number().int().nonnegative() })),
+  SwitchTenant: v1(z.object({ sessionId, tenant: tenantId })),
+  EndSession: v1(z.object({ sessionId, why: sessionEnd })),
+  /** all of them, or those that act in one tenant */
+  EndSessions: v1(z.object({ tenant: tenantId.optional(), except: sessionId.optional(), why: sessionEnd })),
   EraseUser: v1(z.object({})),
 } as const
 export type UserCommand = RecordOf<typeof userCommands>
@@ -58,8 +78,8 @@ export const tenantCommands = {
   AcceptInvitation: v1(z.object({ invitationId, userId, address: keyedDigest })),
   ChangeMemberRole: v1(z.object({ userId, role })),
   /** the last owner stays */
-  RemoveMember: v1(z.object({ userId, why: z.enum(['left', 'removed', 'erased']) })),
-  AllowAddresses: v1(z.object({ ranges })),
+  RemoveMember: v1(z.object({ userId, why: memberRemoval })),
+  AllowAddresses: v1(z.object({ ranges: cidrRanges })),
 } as const
 export type TenantCommand = RecordOf<typeof tenantCommands>
 
@@ -72,7 +92,7 @@ export const apiKeyCommands = {
       hash: keyHash,
       scopes: keyScopes,
       expiresAt: timeMs.optional(),
-      ranges: ranges.optional(),
+      ranges: cidrRanges.optional(),
       replaces: callerId.optional(),
     }),
   ),
@@ -82,30 +102,9 @@ export const apiKeyCommands = {
 } as const
 export type ApiKeyCommand = RecordOf<typeof apiKeyCommands>
 
-export const sessionCommands = {
-  StartSession: v1(
-    z.object({
-      userId,
-      tenant: tenantId,
-      login,
-      amr: z.array(z.string().max(40)).max(10),
-      authenticatedAt: timeMs,
-      expiresAt: timeMs,
-      client: z.enum(['browser', 'cli']),
-    }),
-  ),
-  /** with the generation of the token that was shown; its signature has been checked */
-  RefreshSession: v1(z.object({ generation: z.number().int().nonnegative() })),
-  SwitchTenant: v1(z.object({ tenant: tenantId })),
-  EndSession: v1(z.object({ why: sessionEnd })),
-} as const
-export type SessionCommand = RecordOf<typeof sessionCommands>
-
 export const magicLinkCommands = {
   IssueMagicLink: v1(
     z.object({
-      address: keyedDigest,
-      email: sealedText,
       secret: keyedDigest,
       browser: keyedDigest,
       expiresAt: timeMs,
@@ -120,7 +119,6 @@ export const identityContextCommands = {
   ...userCommands,
   ...tenantCommands,
   ...apiKeyCommands,
-  ...sessionCommands,
   ...magicLinkCommands,
 } as const
 export type IdentityContextCommand = RecordOf<typeof identityContextCommands>

@@ -3,16 +3,20 @@ import { type RecordOf, v1 } from '../catalogue.ts'
 import { callerId } from '../ids.ts'
 import { partitionEvents } from '../log/partition-events.ts'
 import {
+  cidrRanges,
   invitationId,
   keyEnvironment,
   keyedDigest,
   keyHash,
   keyScopes,
   login,
+  memberRemoval,
   personalTenant,
   role,
   sealedText,
+  sessionClient,
   sessionEnd,
+  sessionId,
   tenantId,
   userId,
 } from './model.ts'
@@ -27,7 +31,11 @@ export const addressEvents = {
 } as const
 export type AddressEvent = RecordOf<typeof addressEvents>
 
-/** `user:omium/<userId>`. The user and the first tenant come into being in one event. */
+/**
+ * `user:omium/<userId>`. The user and the first tenant come into being in one event. Sessions are part of their user, so that
+ * ending all of them is one decision. Refresh tokens are not kept: the token of a generation is a keyed digest of session and
+ * generation. A token of an older generation, after the grace in which a lost answer may be asked for again, ends the session.
+ */
 export const userEvents = {
   UserRegistered: v1(
     z.object({
@@ -42,8 +50,28 @@ export const userEvents = {
   LoginLinked: v1(z.object({ login, by })),
   LoginUnlinked: v1(z.object({ login, by })),
   UserRenamed: v1(z.object({ name: sealedText })),
-  /** the key of the user's personal data is to be destroyed; nothing opens for them any more */
+  /** the personal tenant's founding is on the log */
+  PersonalTenantRequested: v1(z.object({})),
+  SessionStarted: v1(
+    z.object({
+      sessionId,
+      /** the tenant it acts in; switching is an event */
+      tenant: tenantId,
+      login,
+      /** RFC 8176 */
+      amr: z.array(z.string().max(40)).max(10),
+      authenticatedAt: timeMs,
+      expiresAt: timeMs,
+      client: sessionClient,
+    }),
+  ),
+  SessionRefreshed: v1(z.object({ sessionId, generation: z.number().int().positive(), at: timeMs })),
+  SessionSwitched: v1(z.object({ sessionId, tenant: tenantId })),
+  SessionEnded: v1(z.object({ sessionId, why: sessionEnd, by })),
+  /** nothing opens for them any more; the keys of their personal data are to be destroyed */
   UserErased: v1(z.object({ by })),
+  /** the keys are gone, the address is free */
+  ErasureCompleted: v1(z.object({})),
 } as const
 export type UserEvent = RecordOf<typeof userEvents>
 
@@ -56,9 +84,11 @@ export const tenantEvents = {
   InvitationAccepted: v1(z.object({ invitationId, userId })),
   MemberAdded: v1(z.object({ userId, role, by })),
   MemberRoleChanged: v1(z.object({ userId, role, was: role, by })),
-  MemberRemoved: v1(z.object({ userId, why: z.enum(['left', 'removed', 'erased']), by })),
+  MemberRemoved: v1(z.object({ userId, why: memberRemoval, by })),
+  /** the end of their sessions in the tenant is on the log */
+  MemberRemovalReported: v1(z.object({ userId })),
   /** CIDR ranges that people and keys of the tenant may come from; empty: anywhere */
-  AddressesAllowed: v1(z.object({ ranges: z.array(z.string().max(50)).max(200), by })),
+  AddressesAllowed: v1(z.object({ ranges: cidrRanges, by })),
 } as const
 export type TenantEvent = RecordOf<typeof tenantEvents>
 
@@ -74,7 +104,7 @@ export const apiKeyEvents = {
       scopes: keyScopes,
       expiresAt: timeMs.optional(),
       /** CIDR ranges it may be used from */
-      ranges: z.array(z.string().max(50)).max(200).optional(),
+      ranges: cidrRanges.optional(),
       /** the key that it replaces */
       replaces: callerId.optional(),
       by,
@@ -86,36 +116,10 @@ export const apiKeyEvents = {
 } as const
 export type ApiKeyEvent = RecordOf<typeof apiKeyEvents>
 
-/**
- * `session:omium/<sessionId>`. Refresh tokens are not kept: the token of a generation is a keyed digest of session and
- * generation. A token of an older generation, after the grace in which a lost answer may be asked for again, ends the session.
- */
-export const sessionEvents = {
-  SessionStarted: v1(
-    z.object({
-      userId,
-      /** the tenant it acts in; switching is an event */
-      tenant: tenantId,
-      login,
-      /** RFC 8176 */
-      amr: z.array(z.string().max(40)).max(10),
-      authenticatedAt: timeMs,
-      expiresAt: timeMs,
-      client: z.enum(['browser', 'cli']),
-    }),
-  ),
-  SessionRefreshed: v1(z.object({ generation: z.number().int().positive(), at: timeMs })),
-  SessionSwitched: v1(z.object({ tenant: tenantId })),
-  SessionEnded: v1(z.object({ why: sessionEnd, by })),
-} as const
-export type SessionEvent = RecordOf<typeof sessionEvents>
-
 /** `magic_link:omium/<id>`: a link opens once, in the browser that asked for it. */
 export const magicLinkEvents = {
   MagicLinkIssued: v1(
     z.object({
-      address: keyedDigest,
-      email: sealedText,
       /** HMAC of the secret in the link */
       secret: keyedDigest,
       /** HMAC of the cookie of the browser that asked */
@@ -133,7 +137,6 @@ export const identityContextEvents = {
   ...userEvents,
   ...tenantEvents,
   ...apiKeyEvents,
-  ...sessionEvents,
   ...magicLinkEvents,
 } as const
 export type IdentityContextEvent = RecordOf<typeof identityContextEvents>

@@ -6,7 +6,7 @@ import { callerId, name } from '../ids.ts'
  * its subject that can be destroyed; what has to be compared is a keyed digest.
  */
 
-/** Aggregates that belong to no tenant (users, addresses, sessions) live under this name, which no tenant can have. */
+/** Aggregates that belong to no tenant (users, addresses, links) live under this name, which no tenant can have. */
 export const platformTenant = 'omium'
 
 /** Personal data under its subject's key: `v1.<subject>.<key version>.<base64url>`. Unreadable once the key is destroyed. */
@@ -89,6 +89,7 @@ export const rolePermissions: Readonly<Record<Role, readonly Permission[]>> = {
 
 export const keyEnvironments = ['live', 'test'] as const
 export const keyEnvironment = z.enum(keyEnvironments)
+export type KeyEnvironment = z.infer<typeof keyEnvironment>
 
 /** What an API key may do: permissions, and nothing outside the workflows or agents that it names, when it names some. */
 export const keyScopes = z.object({
@@ -120,5 +121,12 @@ export const tenantId = callerId.refine((id) => id !== platformTenant, 'this nam
 export const personalTenant = z.object({ id: tenantId, name: z.string().min(1).max(200) })
 
 export const invitationId = callerId
+export const memberRemoval = z.enum(['left', 'removed', 'erased'])
+
+export const sessionId = callerId
+export const sessionClient = z.enum(['browser', 'cli'])
 export const sessionEnds = ['signed_out', 'reused', 'expired', 'removed', 'revoked', 'erased'] as const
 export const sessionEnd = z.enum(sessionEnds)
+
+/** Addresses and ranges in CIDR notation, IPv4 or IPv6. */
+export const cidrRanges = z.array(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()])).max(200)

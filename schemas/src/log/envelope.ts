@@ -52,7 +52,6 @@ export const aggregateTypes = [
   'user',
   'tenant',
   'api_key',
-  'session',
   'magic_link',
   'partition',
 ] as const
