@@ -1,6 +1,8 @@
+import type { PersonalData } from '@omium/personal-data'
+import type { UserRecord } from '@omium/projection-identity'
 import { aggregateKey, emailAddress, type IdSource, type Login, OmiumError, platformTenant } from '@omium/schemas'
 import { derivedId } from './identifiers.ts'
-import type { IdentityCommands, IdentityReads, PersonalData, UserRecord } from './ports.ts'
+import type { IdentityCommands, IdentityReads } from './ports.ts'
 import type { Account } from './providers/provider.ts'
 
 /**
@@ -34,6 +36,8 @@ export interface AccountsOptions {
   readonly ids: IdSource
 }
 
+const personalTenantName = 'Personal'
+
 export const createAccounts = ({ identity, reads, personalData, ids }: AccountsOptions): Accounts => {
   const claim = async (address: string, correlationId: string): Promise<string> => {
     const known = await reads.userOfAddress(address)
@@ -63,7 +67,7 @@ export const createAccounts = ({ identity, reads, personalData, ids }: AccountsO
       account.name === undefined ? undefined : personalData.seal(userId, account.name.slice(0, 200)),
     ])
     // one user, one first tenant: whoever comes second asks for the same
-    const tenant = { id: userId.replace(/^usr_/, 'ten_'), name: 'Personal' }
+    const tenant = { id: userId.replace(/^usr_/, 'ten_'), name: personalTenantName }
     const aggregate = userKey(userId)
     await identity.execute(
       { tenant: platformTenant, actor: `user:${userId}`, correlationId },
@@ -76,17 +80,16 @@ export const createAccounts = ({ identity, reads, personalData, ids }: AccountsO
   }
 
   /** The founding of the first tenant is on its way already; asking for it again, and waiting, makes it visible now. */
-  const tenantOf = async ({ userId, personalTenant }: UserRecord, correlationId: string): Promise<string> => {
+  const tenantOf = async ({ id: userId, tenant }: UserRecord, correlationId: string): Promise<string> => {
     const [first] = await reads.memberships(userId)
     if (first) return first.tenant
-    if (personalTenant) {
-      const { id: tenant, name } = personalTenant
+    if (tenant) {
       const aggregate = aggregateKey('tenant', tenant, tenant)
       await identity.execute(
         { tenant, actor: `user:${userId}`, correlationId },
         aggregate,
         derivedId('command', 'found', tenant),
-        { type: 'FoundTenant', data: { name, owner: userId } },
+        { type: 'FoundTenant', data: { name: personalTenantName, owner: userId } },
       )
       await identity.untilCurrent(aggregate)
       const [founded] = await reads.memberships(userId)
@@ -101,7 +104,7 @@ export const createAccounts = ({ identity, reads, personalData, ids }: AccountsO
       const login = { method, issuer, subject: personalData.digest('login', `${issuer} ${subject}`) }
       const userId = (await reads.userOfLogin(login)) ?? (await register(account, login, correlationId))
       const user = await reads.user(userId)
-      if (!user || user.erased) throw new OmiumError('sign_in_refused', 'this account was erased')
+      if (!user || user.erasedAt) throw new OmiumError('sign_in_refused', 'this account was erased')
       return { userId, login, tenant: await tenantOf(user, correlationId) }
     },
   }

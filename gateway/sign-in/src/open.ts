@@ -1,15 +1,16 @@
+import type { Kms, PersonalData } from '@omium/personal-data'
 import { type IdSource, OmiumError } from '@omium/schemas'
 import type { Redis } from 'ioredis'
-import type { CustomFetch } from 'openid-client'
 import type { Pool } from 'pg'
 import { z } from 'zod'
 import { createAccounts } from './accounts.ts'
 import { createLocalAttemptLimits, createRedisAttemptLimits } from './attempt-limits.ts'
 import { createCookies } from './cookies.ts'
 import { derivedKey } from './derived-keys.ts'
+import { createIdentityReads } from './identity-reads.ts'
 import { createMagicLinks } from './magic-links.ts'
 import { createSmtpMailer } from './mail/smtp.ts'
-import type { IdentityCommands, IdentityReads, Kms, PersonalData } from './ports.ts'
+import type { IdentityCommands } from './ports.ts'
 import { providerSecrets } from './providers/provider.ts'
 import { createProviders } from './providers/providers.ts'
 import { readSignInSettings } from './providers/settings.ts'
@@ -35,7 +36,6 @@ export interface SignInOptions {
   readonly pool: Pool
   readonly kms: Kms
   readonly identity: IdentityCommands
-  readonly reads: IdentityReads
   readonly personalData: PersonalData
   /** undefined: attempts are counted in this process */
   readonly redis: Redis | undefined
@@ -43,7 +43,6 @@ export interface SignInOptions {
   readonly ids: IdSource
   readonly nowMs: () => number
   readonly onNotice: (message: string, error: unknown) => void
-  readonly fetch?: CustomFetch
 }
 
 const sessionMs = 30 * 86_400_000
@@ -54,18 +53,18 @@ const transaction = providerSecrets.extend({ provider: z.string(), returnTo: z.s
  * @throws OmiumError `settings_invalid`; what the database or the key management throws
  */
 export const openSignIn = async (options: SignInOptions) => {
-  const { publicUrl, tokenSecret, pool, kms, identity, reads, personalData, redis, ids, nowMs, onNotice } = options
+  const { publicUrl, tokenSecret, pool, kms, identity, personalData, redis, ids, nowMs, onNotice } = options
   const { origin, pathname } = new URL(publicUrl)
   if (pathname !== '/') throw new OmiumError('settings_invalid', 'OMIUM_URL: sign-in needs an origin without a path')
   const providers = createProviders(readSignInSettings(options.providersFile), {
     env: options.env,
     nowMs,
-    fetch: options.fetch ?? fetch,
     timeoutMs: 10_000,
   })
   const keys = await openSigningKeys(pool, kms, nowMs, onNotice)
   const access = createAccessTokens(origin, keys, nowMs)
   const refresh = createRefreshTokens(derivedKey(tokenSecret, 'refresh-token'))
+  const reads = createIdentityReads(pool)
   const cookies = createCookies(origin)
   const callers = createSessionCallers({ access, cookies, publicOrigin: origin, session: reads.session, nowMs })
   const mailer = options.smtpUrl === undefined ? undefined : createSmtpMailer(options.smtpUrl, options.mailFrom)

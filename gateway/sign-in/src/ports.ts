@@ -1,4 +1,5 @@
-import type { IdentityContextCommand, Login, Role } from '@omium/schemas'
+import type { MembershipRecord, SessionRecord, UserRecord } from '@omium/projection-identity'
+import type { IdentityContextCommand, Login } from '@omium/schemas'
 
 /** What sign-in needs from outside. The gateway gives it; specs give the same over a log of their own. */
 
@@ -18,63 +19,14 @@ export interface IdentityCommands {
   untilCurrent(aggregate: string): Promise<void>
 }
 
-export interface SessionRecord {
-  readonly sessionId: string
-  readonly userId: string
-  readonly tenant: string
-  readonly login: Login
-  readonly amr: readonly string[]
-  /** ms */
-  readonly authenticatedAt: number
-  readonly expiresAt: number
-  readonly startedAt: number
-  readonly refreshedAt: number
-  readonly generation: number
-  readonly client: 'browser' | 'cli'
-  readonly ended: boolean
-}
-
-export interface UserRecord {
-  readonly userId: string
-  /** sealed */
-  readonly email: string
-  /** sealed */
-  readonly name?: string | undefined
-  readonly personalTenant?: { readonly id: string; readonly name: string } | undefined
-  readonly erased: boolean
-}
-
-export interface MembershipRecord {
-  readonly tenant: string
-  readonly name: string
-  readonly role: Role
-}
-
-/** What the read model of the identity context knows. */
+/** What the read model of the identity context knows; see there. */
 export interface IdentityReads {
   userOfAddress(address: string): Promise<string | undefined>
   userOfLogin(login: Login): Promise<string | undefined>
   user(userId: string): Promise<UserRecord | undefined>
-  /** oldest first */
   memberships(userId: string): Promise<readonly MembershipRecord[]>
   session(sessionId: string): Promise<SessionRecord | undefined>
-  /** open ones, newest first */
   sessions(userId: string): Promise<readonly SessionRecord[]>
-}
-
-/** Personal data under the key of its subject, and digests by which equal values are found. */
-export interface PersonalData {
-  seal(subject: string, text: string): Promise<string>
-  /** undefined once the subject's key was destroyed */
-  open(sealed: string): Promise<string | undefined>
-  /** HMAC-SHA-256, hex */
-  digest(kind: string, value: string): string
-}
-
-/** Key management: wraps what may be stored only encrypted. */
-export interface Kms {
-  wrap(bytes: Uint8Array): Promise<Uint8Array>
-  unwrap(wrapped: Uint8Array): Promise<Uint8Array>
 }
 
 export interface Mail {

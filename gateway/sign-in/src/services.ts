@@ -1,7 +1,9 @@
-import type { Accounts, AccountsOptions } from './accounts.ts'
+import type { PersonalData } from '@omium/personal-data'
+import type { IdSource } from '@omium/schemas'
+import type { Accounts } from './accounts.ts'
 import type { Cookies } from './cookies.ts'
 import type { MagicLinks } from './magic-links.ts'
-import type { AttemptLimits } from './ports.ts'
+import type { AttemptLimits, IdentityReads } from './ports.ts'
 import type { Provider, ProviderSecrets } from './providers/provider.ts'
 import type { SealedTokens } from './sealed-token.ts'
 import type { SessionCallers } from './session-callers.ts'
@@ -27,9 +29,9 @@ export interface SignInServices {
   readonly cookies: Cookies
   readonly keys: SigningKeys
   readonly limits: AttemptLimits
-  readonly personalData: AccountsOptions['personalData']
-  readonly reads: AccountsOptions['reads']
-  readonly ids: AccountsOptions['ids']
+  readonly personalData: PersonalData
+  readonly reads: IdentityReads
+  readonly ids: IdSource
   /** paths under which people may land after signing in */
   readonly returnTo: readonly string[]
 }

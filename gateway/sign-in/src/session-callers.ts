@@ -1,8 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import type { SessionRecord } from '@omium/projection-identity'
 import { OmiumError } from '@omium/schemas'
 import type { Cookies } from './cookies.ts'
 import { isUnsafe, requireSameOrigin } from './origin.ts'
-import type { IdentityReads, SessionRecord } from './ports.ts'
+import type { IdentityReads } from './ports.ts'
+import { isOpen } from './sessions.ts'
 import type { AccessClaims, AccessTokens } from './tokens/access-tokens.ts'
 
 /** Who asks, when it is a person: by bearer token (CLI) or by cookie (browser). */
@@ -64,7 +66,7 @@ export const createSessionCallers = (options: SessionCallersOptions): SessionCal
       const claims = await verified(token)
       if (!claims) return undefined
       const state = await stateOf(claims.sessionId)
-      return state && !state.ended && state.userId === claims.userId && state.expiresAt > nowMs() ? claims : undefined
+      return state?.userId === claims.userId && isOpen(state, nowMs()) ? claims : undefined
     },
   }
 }

@@ -1,7 +1,8 @@
+import type { MembershipRecord, SessionRecord } from '@omium/projection-identity'
 import { type IdentityContextCommand, type IdSource, OmiumError, platformTenant } from '@omium/schemas'
 import { type SignedIn, userKey } from './accounts.ts'
 import { derivedId } from './identifiers.ts'
-import type { IdentityCommands, IdentityReads, MembershipRecord, SessionRecord } from './ports.ts'
+import type { IdentityCommands, IdentityReads } from './ports.ts'
 import { type AccessClaims, type AccessTokens, accessTokenMs } from './tokens/access-tokens.ts'
 import type { RefreshTokens } from './tokens/refresh-tokens.ts'
 
@@ -45,6 +46,7 @@ export interface Sessions {
   endAll(caller: Owner, correlationId: string): Promise<void>
   /** whose session a refresh token is for, so that who was away for longer than an access token lives can sign out */
   ownerOf(refreshToken: string): Owner | undefined
+  /** open ones, newest first */
   list(userId: string): Promise<readonly SessionRecord[]>
   memberships(userId: string): Promise<readonly MembershipRecord[]>
 }
@@ -76,13 +78,14 @@ export const createSessions = (options: SessionsOptions): Sessions => {
 
   const tokensOf = async (sessionId: string): Promise<Tokens> => {
     const session = await reads.session(sessionId)
-    const refreshLivesMs = (session?.expiresAt ?? 0) - nowMs()
-    if (!session || session.ended || refreshLivesMs <= 0) throw new OmiumError('session_ended', 'sign in again')
+    if (!session || !isOpen(session, nowMs())) throw new OmiumError('session_ended', 'sign in again')
+    const { userId, tenant, amr, client, generation } = session
+    const authenticatedAt = session.authenticatedAt.getTime()
     return {
-      accessToken: await access.mint(session),
-      refreshToken: refresh.mint(session),
+      accessToken: await access.mint({ userId, sessionId, tenant, amr, authenticatedAt, client }),
+      refreshToken: refresh.mint({ userId, sessionId, generation }),
       accessLivesMs: accessTokenMs,
-      refreshLivesMs,
+      refreshLivesMs: session.expiresAt.getTime() - nowMs(),
     }
   }
 
@@ -118,7 +121,10 @@ export const createSessions = (options: SessionsOptions): Sessions => {
         return undefined
       }
     },
-    list: (userId) => reads.sessions(userId),
+    list: async (userId) => (await reads.sessions(userId)).filter((session) => isOpen(session, nowMs())),
     memberships: (userId) => reads.memberships(userId),
   }
 }
+
+export const isOpen = ({ endedAt, expiresAt }: SessionRecord, nowMs: number): boolean =>
+  endedAt === null && expiresAt.getTime() > nowMs

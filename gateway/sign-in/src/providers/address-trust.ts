@@ -2,6 +2,7 @@ import type { OidcSettings } from './settings.ts'
 
 /** What an OpenID provider says about an address (OpenID Connect Core 5.1). */
 export interface AddressClaims {
+  readonly sub: string
   readonly email?: unknown
   readonly email_verified?: unknown
   /** Google: the Workspace domain that manages the account */

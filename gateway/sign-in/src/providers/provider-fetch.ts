@@ -10,15 +10,14 @@ export interface ProviderFetch {
 
 export interface ProviderFetchOptions {
   readonly name: string
-  readonly fetch: CustomFetch
   readonly timeoutMs: number
   readonly resetMs: number
 }
 
-export const createProviderFetch = ({ name, fetch, timeoutMs, resetMs }: ProviderFetchOptions): ProviderFetch => {
+export const createProviderFetch = ({ name, timeoutMs, resetMs }: ProviderFetchOptions): ProviderFetch => {
   const call = async (...[url, options]: Parameters<CustomFetch>): Promise<Response> => {
     const limits = [AbortSignal.timeout(timeoutMs), ...(options.signal ? [options.signal] : [])]
-    const response = await fetch(url, { ...options, signal: AbortSignal.any(limits) })
+    const response = await fetch(url, { ...options, body: options.body ?? null, signal: AbortSignal.any(limits) })
     if (response.status >= 500) throw new RangeError(`status ${response.status}`)
     return response
   }

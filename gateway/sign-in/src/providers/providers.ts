@@ -1,5 +1,4 @@
 import { readSecret } from '@omium/kit'
-import type { CustomFetch } from 'openid-client'
 import { createGithubProvider } from './github.ts'
 import { createOidcProvider } from './oidc.ts'
 import type { Provider } from './provider.ts'
@@ -9,16 +8,15 @@ import type { ProviderSettings, SignInSettings } from './settings.ts'
 export interface ProvidersOptions {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly nowMs: () => number
-  readonly fetch: CustomFetch
   readonly timeoutMs: number
 }
 
 const labels = { google: 'Google', github: 'GitHub' } as const
 
 const create = (id: string, settings: ProviderSettings, options: ProvidersOptions): Provider => {
-  const { env, nowMs, fetch, timeoutMs } = options
+  const { env, nowMs, timeoutMs } = options
   const label = settings.label ?? (settings.kind === 'oidc' ? id : labels[settings.kind])
-  const calls = createProviderFetch({ name: label, fetch, timeoutMs, resetMs: 10_000 })
+  const calls = createProviderFetch({ name: label, timeoutMs, resetMs: 10_000 })
   const { clientId } = settings
   const clientSecret = settings.clientSecret === undefined ? undefined : readSecret(settings.clientSecret, env)
   const openId = { id, label, clientId, clientSecret, calls, nowMs }

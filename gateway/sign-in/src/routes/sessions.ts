@@ -58,9 +58,9 @@ export const sessionRoutes =
     app.get('/auth/sessions', { config: { public: true }, schema: { hide: true } }, async (request) => {
       const { userId, sessionId: current } = await callerOf(request)
       const items = (await sessions.list(userId)).map(
-        ({ sessionId, tenant, client, login, startedAt, refreshedAt, expiresAt }) => ({
-          sessionId,
-          current: sessionId === current,
+        ({ id, login, tenant, client, startedAt, refreshedAt, expiresAt }) => ({
+          sessionId: id,
+          current: id === current,
           tenant,
           client,
           method: login.method,

@@ -1,3 +1,4 @@
+import type { Kms } from '@omium/personal-data'
 import { OmiumError } from '@omium/schemas'
 import {
   type CryptoKey,
@@ -10,7 +11,6 @@ import {
   type JWK,
 } from 'jose'
 import type { Pool, PoolClient } from 'pg'
-import type { Kms } from '../ports.ts'
 import { dueKey, isBelieved, type KeyTimes, signingKey } from './key-schedule.ts'
 
 /**
