@@ -1,2 +1,13 @@
-export { type ApiKeys, type Caller, createApiKeys, type Scope } from './api-keys.ts'
-export { callerOf, installAuth } from './auth.ts'
+export { type ApiKeyOptions, type ApiKeys, createApiKeys } from './api-keys.ts'
+export { type Caller, type KeyLimits, reaches, reachesWorkflow, type SessionCaller, type SessionCallers } from './caller.ts'
+export {
+  callerOf,
+  type GuardParts,
+  installGuard,
+  type RoutePermission,
+  type RouteRule,
+  requirePermission,
+  routeRules,
+} from './guard.ts'
+export { createMembers, type MemberOptions, type Members } from './members.ts'
+export { hashApiKey, type KeyHash, type Pepper, peppersOf } from './peppers.ts'
