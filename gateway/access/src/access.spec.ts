@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { apiKeyBytes, formatApiKey, parseApiKey, type Permission } from '@omium/schemas'
+import { apiKeyBytes, formatApiKey, type Permission, parseApiKey } from '@omium/schemas'
 import Fastify from 'fastify'
 import type { Pool } from 'pg'
 import { describe, expect, it } from 'vitest'
@@ -144,7 +144,11 @@ describe('the guard', () => {
     const apiKeys = { lookup: async () => caller, changed: () => {}, revoked: () => {} }
     installGuard(app, { apiKeys })
     app.get('/open', { config: { public: true } }, async () => 'open')
-    app.get('/runs', { config: { permission: 'executions:read', limitedKeys: true } }, async (request) => callerOf(request).tenant)
+    app.get(
+      '/runs',
+      { config: { permission: 'executions:read', limitedKeys: true } },
+      async (request) => callerOf(request).tenant,
+    )
     app.get('/keys', { config: { permission: ['keys:read', 'keys:write'] } }, async () => 'keys')
     app.get('/me', { config: { permission: 'authenticated' } }, async () => 'me')
     await app.ready()
@@ -176,7 +180,11 @@ describe('the guard', () => {
     installGuard(fresh, { apiKeys: { lookup: async () => undefined, changed: () => {}, revoked: () => {} } })
     expect(() => fresh.get('/x', async () => 'x')).toThrow('must say what it needs')
     expect(() => fresh.get('/y', { config: { public: true, permission: 'keys:read' } }, async () => 'y')).toThrow()
-    expect(routeRules(app).filter(({ method }) => method === 'GET').map(({ url }) => url)).toEqual(['/open', '/runs', '/keys', '/me'])
+    expect(
+      routeRules(app)
+        .filter(({ method }) => method === 'GET')
+        .map(({ url }) => url),
+    ).toEqual(['/open', '/runs', '/keys', '/me'])
   })
 })
 

@@ -47,7 +47,10 @@ const interpreter = 'omium.workflow'
 const workflowOf = (executionId: string): string | undefined => /^wf\.(.+)\.[^.]+$/.exec(executionId)?.[1]
 
 /** Whether a caller may start or see a run of this agent under this id. */
-export const reaches = ({ limits }: Pick<Caller, 'limits'>, run: { readonly agent: string; readonly id: string }): boolean => {
+export const reaches = (
+  { limits }: Pick<Caller, 'limits'>,
+  run: { readonly agent: string; readonly id: string },
+): boolean => {
   if (!limits) return true
   if (limits.agents.includes(run.agent)) return true
   const workflow = run.agent === interpreter ? workflowOf(run.id) : undefined

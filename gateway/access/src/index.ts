@@ -1,5 +1,12 @@
 export { type ApiKeyOptions, type ApiKeys, createApiKeys } from './api-keys.ts'
-export { type Caller, type KeyLimits, reaches, reachesWorkflow, type SessionCaller, type SessionCallers } from './caller.ts'
+export {
+  type Caller,
+  type KeyLimits,
+  reaches,
+  reachesWorkflow,
+  type SessionCaller,
+  type SessionCallers,
+} from './caller.ts'
 export {
   callerOf,
   type GuardParts,
@@ -11,3 +18,4 @@ export {
 } from './guard.ts'
 export { createMembers, type MemberOptions, type Members } from './members.ts'
 export { hashApiKey, type KeyHash, type Pepper, peppersOf } from './peppers.ts'
+export { type Remembered, type RememberOptions, remember } from './remembered.ts'

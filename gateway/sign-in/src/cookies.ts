@@ -1,8 +1,7 @@
 import { parseCookie, stringifySetCookie } from 'cookie'
 import type { FastifyReply } from 'fastify'
 
-export const cookieNames = ['access', 'refresh', 'browser', 'provider'] as const
-type CookieName = (typeof cookieNames)[number]
+type CookieName = 'access' | 'refresh' | 'browser' | 'provider'
 
 /**
  * The cookies of sign-in: host-only, out of scripts' reach. Over https they carry the prefix `__Host-`, so that no sibling
@@ -10,7 +9,7 @@ type CookieName = (typeof cookieNames)[number]
  * a mail or a provider leads back here.
  */
 export interface Cookies {
-  read(header: string | undefined, name: CookieName): string | undefined
+  read(header: string | string[] | undefined, name: CookieName): string | undefined
   set(reply: FastifyReply, name: CookieName, value: string, livesMs: number): void
   clear(reply: FastifyReply, ...names: readonly CookieName[]): void
 }
@@ -34,7 +33,8 @@ export const createCookies = (publicUrl: string): Cookies => {
       }),
     )
   return {
-    read: (header, name) => (header && header.length <= mostBytes ? parseCookie(header)[nameOf(name)] : undefined),
+    read: (header, name) =>
+      typeof header === 'string' && header.length <= mostBytes ? parseCookie(header)[nameOf(name)] : undefined,
     set: put,
     clear: (reply, ...names) => {
       for (const name of names) put(reply, name, '', 0)

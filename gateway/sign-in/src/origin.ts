@@ -1,5 +1,6 @@
-import type { IncomingHttpHeaders } from 'node:http'
 import { OmiumError } from '@omium/schemas'
+
+type Headers = Readonly<Record<string, string | string[] | undefined>>
 
 /**
  * Protection against cross-site request forgery: whatever changes something for a cookie has to come from a page of this very
@@ -9,10 +10,10 @@ import { OmiumError } from '@omium/schemas'
  *
  * @throws OmiumError `origin_refused`
  */
-export const requireSameOrigin = (headers: IncomingHttpHeaders, publicOrigin: string): void => {
+export const requireSameOrigin = (headers: Headers, publicOrigin: string): void => {
   const site = headers['sec-fetch-site']
   // a page that tells nobody where it is (`referrer-policy: no-referrer`) sends the origin `null`: then only the first counts
-  const same = site === undefined ? headers.origin === publicOrigin : site === 'same-origin'
+  const same = site === undefined ? headers['origin'] === publicOrigin : site === 'same-origin'
   if (!same)
     throw new OmiumError(
       'origin_refused',

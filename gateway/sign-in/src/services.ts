@@ -1,3 +1,4 @@
+import type { SessionCallers } from '@omium/access'
 import type { PersonalData } from '@omium/personal-data'
 import type { IdSource } from '@omium/schemas'
 import type { Accounts } from './accounts.ts'
@@ -6,7 +7,6 @@ import type { MagicLinks } from './magic-links.ts'
 import type { AttemptLimits, IdentityReads } from './ports.ts'
 import type { Provider, ProviderSecrets } from './providers/provider.ts'
 import type { SealedTokens } from './sealed-token.ts'
-import type { SessionCallers } from './session-callers.ts'
 import type { Sessions } from './sessions.ts'
 import type { SigningKeys } from './tokens/signing-keys.ts'
 

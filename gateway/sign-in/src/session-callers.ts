@@ -1,4 +1,4 @@
-import type { IncomingHttpHeaders } from 'node:http'
+import { remember, type SessionCallers } from '@omium/access'
 import type { SessionRecord } from '@omium/projection-identity'
 import { OmiumError } from '@omium/schemas'
 import type { Cookies } from './cookies.ts'
@@ -6,15 +6,6 @@ import { isUnsafe, requireSameOrigin } from './origin.ts'
 import type { IdentityReads } from './ports.ts'
 import { isOpen } from './sessions.ts'
 import type { AccessClaims, AccessTokens } from './tokens/access-tokens.ts'
-
-/** Who asks, when it is a person: by bearer token (CLI) or by cookie (browser). */
-export interface SessionCallers {
-  /**
-   * @returns undefined when nothing was shown, or what was shown is no live token of a live session
-   * @throws OmiumError `origin_refused` when a cookie came along with a change that another site asked for
-   */
-  callerOf(headers: IncomingHttpHeaders, method: string): Promise<AccessClaims | undefined>
-}
 
 export interface SessionCallersOptions {
   readonly access: AccessTokens
@@ -25,28 +16,23 @@ export interface SessionCallersOptions {
 }
 
 /** an ended session is out after so long at most */
-const rememberedMs = 2_000
-const mostRemembered = 10_000
+const cacheMs = 2_000
+const outageMs = 5 * 60_000
 const bearer = /^Bearer +(ey[A-Za-z0-9._-]{20,4000})$/i
 
+/**
+ * Who asks, when it is a person: by bearer token (CLI) or by cookie (browser). Nobody, when what is shown is no live token of a
+ * live session. A change that is asked for with a cookie has to come from our own pages (`origin_refused`).
+ */
 export const createSessionCallers = (options: SessionCallersOptions): SessionCallers => {
   const { access, cookies, publicOrigin, session, nowMs } = options
-  const remembered = new Map<string, { readonly until: number; readonly found: Promise<SessionRecord | undefined> }>()
-
-  const stateOf = (sessionId: string): Promise<SessionRecord | undefined> => {
-    const known = remembered.get(sessionId)
-    if (known && known.until > nowMs()) return known.found
-    const found = session(sessionId)
-    const entry = { until: nowMs() + rememberedMs, found }
-    remembered.delete(sessionId)
-    remembered.set(sessionId, entry)
-    if (remembered.size > mostRemembered) remembered.delete(remembered.keys().next().value as string)
-    found.catch(() => {
-      // an error says nothing about the session: the next request asks again
-      if (remembered.get(sessionId) === entry) remembered.delete(sessionId)
-    })
-    return found
-  }
+  const states = remember<SessionRecord | undefined>({
+    ask: session,
+    outlasts: (state) => state !== undefined,
+    nowMs,
+    cacheMs,
+    outageMs,
+  })
 
   const verified = async (token: string): Promise<AccessClaims | undefined> => {
     try {
@@ -58,15 +44,14 @@ export const createSessionCallers = (options: SessionCallersOptions): SessionCal
   }
 
   return {
-    callerOf: async (headers, method) => {
-      const shown = bearer.exec(headers.authorization ?? '')?.[1]
-      const token = headers.authorization === undefined ? cookies.read(headers.cookie, 'access') : shown
+    callerOf: async ({ authorization, cookie, ...headers }, method) => {
+      const byCookie = authorization === undefined
+      const token = byCookie ? cookies.read(cookie, 'access') : bearer.exec(String(authorization))?.[1]
       if (!token) return undefined
-      if (shown === undefined && isUnsafe(method)) requireSameOrigin(headers, publicOrigin)
+      if (byCookie && isUnsafe(method)) requireSameOrigin(headers, publicOrigin)
       const claims = await verified(token)
-      if (!claims) return undefined
-      const state = await stateOf(claims.sessionId)
-      return state?.userId === claims.userId && isOpen(state, nowMs()) ? claims : undefined
+      const state = claims && (await states.get(claims.sessionId))
+      return state?.userId === claims?.userId && state && isOpen(state, nowMs()) ? claims : undefined
     },
   }
 }
@@ -75,7 +60,11 @@ export const createSessionCallers = (options: SessionCallersOptions): SessionCal
  * For sensitive acts: they proved who they are within so many ms.
  * @throws OmiumError `reauthentication_required`
  */
-export const requireFreshProof = ({ authenticatedAt }: AccessClaims, withinMs: number, nowMs: number): void => {
+export const requireFreshProof = (
+  { authenticatedAt }: Pick<AccessClaims, 'authenticatedAt'>,
+  withinMs: number,
+  nowMs: number,
+): void => {
   if (nowMs - authenticatedAt > withinMs)
     throw new OmiumError(
       'reauthentication_required',

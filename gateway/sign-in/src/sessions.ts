@@ -3,7 +3,7 @@ import { type IdentityContextCommand, type IdSource, OmiumError, platformTenant 
 import { type SignedIn, userKey } from './accounts.ts'
 import { derivedId } from './identifiers.ts'
 import type { IdentityCommands, IdentityReads } from './ports.ts'
-import { type AccessClaims, type AccessTokens, accessTokenMs } from './tokens/access-tokens.ts'
+import { type AccessTokens, accessTokenMs } from './tokens/access-tokens.ts'
 import type { RefreshTokens } from './tokens/refresh-tokens.ts'
 
 /**
@@ -40,7 +40,7 @@ export interface Sessions {
   /** @throws OmiumError `session_ended`, `refresh_reused` */
   refresh(refreshToken: string, correlationId: string): Promise<Tokens>
   /** @throws OmiumError `not_found` for a tenant that they are no member of */
-  switchTenant(caller: AccessClaims, tenant: string, correlationId: string): Promise<Tokens>
+  switchTenant(caller: Owner, tenant: string, correlationId: string): Promise<Tokens>
   /** @throws OmiumError `not_found` for sessions of others */
   end(caller: Owner, sessionId: string, correlationId: string): Promise<void>
   endAll(caller: Owner, correlationId: string): Promise<void>

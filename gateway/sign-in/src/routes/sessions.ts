@@ -1,3 +1,4 @@
+import type { SessionCaller } from '@omium/access'
 import { callerId, OmiumError } from '@omium/schemas'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
@@ -6,7 +7,6 @@ import { requireSameOrigin } from '../origin.ts'
 import { sessionPage } from '../pages/pages.ts'
 import type { SignInServices } from '../services.ts'
 import type { Tokens } from '../sessions.ts'
-import type { AccessClaims } from '../tokens/access-tokens.ts'
 import { sendPage, setTokens, wantsHtml } from './answers.ts'
 
 const refreshBody = z.object({ refreshToken: z.string().max(1000) }).optional()
@@ -17,7 +17,7 @@ export const sessionRoutes =
   async (app) => {
     const { publicUrl, sessions, callers, cookies, reads, personalData } = services
 
-    const callerOf = async (request: FastifyRequest): Promise<AccessClaims> => {
+    const callerOf = async (request: FastifyRequest): Promise<SessionCaller> => {
       const caller = await callers.callerOf(request.headers, request.method)
       if (!caller) throw new OmiumError('unauthenticated', 'sign in at /auth/sign-in, or refresh the session')
       return caller
