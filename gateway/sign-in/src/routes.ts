@@ -1,5 +1,5 @@
 import { errorCatalogue, OmiumError } from '@omium/schemas'
-import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { type FastifyPluginAsyncZod, hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { errorPage } from './pages/pages.ts'
 import { sendPage, wantsHtml } from './routes/answers.ts'
 import { magicLinkRoutes } from './routes/magic-links.ts'
@@ -28,7 +28,11 @@ export const signInRoutes =
       if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
     })
     app.setErrorHandler((error, request, reply) => {
-      const known = error instanceof OmiumError ? error : undefined
+      const known = hasZodFastifySchemaValidationErrors(error)
+        ? new OmiumError('invalid_request', error.message)
+        : error instanceof OmiumError
+          ? error
+          : undefined
       if (known?.code === 'session_ended' || known?.code === 'refresh_reused')
         services.cookies.clear(reply, 'access', 'refresh')
       // thrown on: the gateway says it as problem details

@@ -151,11 +151,11 @@ export const startBench = async () => {
     mails,
     interference,
     gateways,
-    /** the newest link that was sent to an address */
-    linkTo: (email: string): Promise<string> =>
+    /** the link of the n-th mail to an address, once it has come */
+    linkTo: (email: string, nth = 1): Promise<string> =>
       eventually(
         () => {
-          const link = mails.filter(({ to }) => to === email).at(-1)?.link
+          const link = mails.filter(({ to }) => to === email)[nth - 1]?.link
           if (!link) throw new Error(`no mail to ${email} yet`)
           return link
         },

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { decodeJwt, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
+import { decodeJwt, exportJWK, generateKeyPair, importJWK, type JWTPayload, SignJWT } from 'jose'
 import { Provider } from 'oidc-provider'
 
 export interface IssuerAccount {
@@ -58,8 +58,8 @@ export const startOpenIdIssuer = async (client: { id: string; secret: string; re
     },
   })
   const handle = provider.callback()
-  const sign = (claims: JWTPayload, alg = 'RS256') =>
-    new SignJWT(claims).setProtectedHeader({ alg, kid: 'issuer-key' }).sign(privateKey)
+  const sign = async (claims: JWTPayload, alg = 'RS256') =>
+    new SignJWT(claims).setProtectedHeader({ alg, kid: 'issuer-key' }).sign(await importJWK({ ...key, alg }, alg))
 
   answer = (request, response) => {
     if (request.url?.startsWith('/interaction/')) {
@@ -79,10 +79,13 @@ const tamper = (response: ServerResponse, forge: (claims: JWTPayload) => Promise
   response.end = ((body: unknown) => {
     const answer = JSON.parse(String(body)) as { id_token?: string }
     if (!answer.id_token) return end(String(body))
-    void forge(decodeJwt(answer.id_token)).then((id_token) => {
-      response.removeHeader('content-length')
-      end(JSON.stringify({ ...answer, id_token }))
-    })
+    forge(decodeJwt(answer.id_token)).then(
+      (id_token) => {
+        response.removeHeader('content-length')
+        end(JSON.stringify({ ...answer, id_token }))
+      },
+      (error) => response.destroy(error),
+    )
     return response
   }) as typeof response.end
 }

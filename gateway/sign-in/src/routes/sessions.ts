@@ -9,7 +9,7 @@ import type { SignInServices } from '../services.ts'
 import type { Tokens } from '../sessions.ts'
 import { sendPage, setTokens, wantsHtml } from './answers.ts'
 
-const refreshBody = z.object({ refreshToken: z.string().max(1000) }).optional()
+const refreshBody = z.object({ refreshToken: z.string().max(1000).optional() }).nullish()
 
 /** Sessions: what they are, renewing, switching and ending them. Browsers carry cookies; programs carry the tokens. */
 export const sessionRoutes =
