@@ -22,6 +22,7 @@ const preferredPorts = {
   checkpoints: 8093,
   workflows: 8094,
   recovery: 8096,
+  identity: 8097,
 } as const
 export type PortName = keyof typeof preferredPorts
 

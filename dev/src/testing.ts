@@ -9,6 +9,8 @@ import type { RunningStack } from './up.ts'
 export { type CaughtMail, startMailCatcher } from './mail-catcher.ts'
 export { type BrokerHandle, type Cluster, startBrokers } from './testing/brokers.ts'
 export { eventually } from './testing/eventually.ts'
+export { foundTenant } from './testing/found-tenant.ts'
+export { freshSecrets, newApiKey } from './testing/secrets.ts'
 export { type ServiceHandle, type SpawnOptions, spawnService } from './testing/spawn-service.ts'
 export type TestStack = Endpoints
 

@@ -122,11 +122,11 @@ CREATE TABLE api_key_uses (
 
 -- Keys of personal data, wrapped by the KMS. No log and no read model: what is destroyed here is gone.
 CREATE TABLE subject_keys (
-  subject    text NOT NULL,
-  version    integer NOT NULL,
-  -- null once the subject is erased
-  wrapped    bytea,
-  created_at timestamptz NOT NULL DEFAULT now(),
-  erased_at  timestamptz,
+  subject      text NOT NULL,
+  version      integer NOT NULL,
+  -- null once it is destroyed
+  wrapped      bytea,
+  created_at   timestamptz NOT NULL DEFAULT now(),
+  destroyed_at timestamptz,
   PRIMARY KEY (subject, version)
 );

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { apiKeyBytes, formatApiKey, type Permission, parseApiKey } from '@omium/schemas'
+import { apiKeyBytes, formatApiKey, hashApiKey, isKeyOf, type Permission, parseApiKey } from '@omium/schemas'
 import Fastify from 'fastify'
 import type { Pool } from 'pg'
 import { describe, expect, it } from 'vitest'
@@ -7,7 +7,6 @@ import { createApiKeys } from './api-keys.ts'
 import { type Caller, reaches } from './caller.ts'
 import { callerOf, installGuard, routeRules } from './guard.ts'
 import { createMembers } from './members.ts'
-import { hashApiKey, isKeyOf } from './peppers.ts'
 import { inRanges } from './ranges.ts'
 
 const pepper = { version: 1, key: Buffer.alloc(32, 1) }

@@ -1,8 +1,7 @@
 import { type ApiKeyEntry, apiKeysById, noteApiKeyUse } from '@omium/projection-identity'
-import { type KeyEnvironment, OmiumError, parseApiKey } from '@omium/schemas'
+import { isKeyOf, type KeyEnvironment, OmiumError, type Pepper, parseApiKey } from '@omium/schemas'
 import type { Pool } from 'pg'
 import type { Caller } from './caller.ts'
-import { isKeyOf, type Pepper } from './peppers.ts'
 import { inRanges } from './ranges.ts'
 import { remember } from './remembered.ts'
 

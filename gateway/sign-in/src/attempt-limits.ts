@@ -1,5 +1,5 @@
 import { OmiumError } from '@omium/schemas'
-import type { Redis } from 'ioredis'
+import { Redis } from 'ioredis'
 import type { AttemptLimit, AttemptLimits } from './ports.ts'
 
 /** Attempts within a window that begins with the first of them. */
@@ -25,6 +25,7 @@ export const createLocalAttemptLimits = (nowMs: () => number): AttemptLimits => 
       windows.set(key, window)
       if (windows.size > mostKeys) windows.delete(windows.keys().next().value as string)
     },
+    close: () => undefined,
   }
 }
 
@@ -35,16 +36,29 @@ if count <= tonumber(ARGV[1]) then return 0 end
 return math.max(1, redis.call('PTTL', KEYS[1]))`
 
 /** Attempts at all gateways together. While nobody can count, nobody may try: this guards doors. */
-export const createRedisAttemptLimits = (redis: Redis, prefix: string): AttemptLimits => ({
-  take: async (key, { attempts, withinMs }) => {
-    let waitMs: number
-    try {
-      waitMs = Number(await redis.eval(script, 1, `${prefix}:attempts:${key}`, attempts, withinMs))
-    } catch (cause) {
-      throw new OmiumError('unavailable', 'sign-in is closed while its attempts cannot be counted: try again shortly', {
-        cause,
-      })
-    }
-    if (waitMs > 0) throw refusal(waitMs)
-  },
-})
+export const createRedisAttemptLimits = (
+  url: string,
+  prefix: string,
+  onNotice: (message: string, error: unknown) => void,
+): AttemptLimits => {
+  const redis = new Redis(url, { maxRetriesPerRequest: 1, connectTimeout: 1_000, commandTimeout: 1_000 })
+  redis.on('error', (error) => onNotice('attempts to sign in cannot be counted for the moment', error))
+  return {
+    take: async (key, { attempts, withinMs }) => {
+      let waitMs: number
+      try {
+        waitMs = Number(await redis.eval(script, 1, `${prefix}:attempts:${key}`, attempts, withinMs))
+      } catch (cause) {
+        throw new OmiumError(
+          'unavailable',
+          'sign-in is closed while its attempts cannot be counted: try again shortly',
+          {
+            cause,
+          },
+        )
+      }
+      if (waitMs > 0) throw refusal(waitMs)
+    },
+    close: () => redis.disconnect(),
+  }
+}

@@ -1,6 +1,5 @@
 import type { Kms, PersonalData } from '@omium/personal-data'
 import { type IdSource, OmiumError } from '@omium/schemas'
-import type { Redis } from 'ioredis'
 import type { Pool } from 'pg'
 import { z } from 'zod'
 import { createAccounts } from './accounts.ts'
@@ -38,7 +37,7 @@ export interface SignInOptions {
   readonly identity: IdentityCommands
   readonly personalData: PersonalData
   /** undefined: attempts are counted in this process */
-  readonly redis: Redis | undefined
+  readonly redisUrl: string | undefined
   readonly redisPrefix: string
   readonly ids: IdSource
   readonly nowMs: () => number
@@ -48,12 +47,14 @@ export interface SignInOptions {
 const sessionMs = 30 * 86_400_000
 const transaction = providerSecrets.extend({ provider: z.string(), returnTo: z.string() })
 
+export type SignIn = Awaited<ReturnType<typeof openSignIn>>
+
 /**
  * Puts sign-in together: its routes, and who a person's request comes from.
  * @throws OmiumError `settings_invalid`; what the database or the key management throws
  */
 export const openSignIn = async (options: SignInOptions) => {
-  const { publicUrl, tokenSecret, pool, kms, identity, personalData, redis, ids, nowMs, onNotice } = options
+  const { publicUrl, tokenSecret, pool, kms, identity, personalData, ids, nowMs, onNotice } = options
   const { origin, pathname } = new URL(publicUrl)
   if (pathname !== '/') throw new OmiumError('settings_invalid', 'OMIUM_URL: sign-in needs an origin without a path')
   const providers = createProviders(readSignInSettings(options.providersFile), {
@@ -68,6 +69,9 @@ export const openSignIn = async (options: SignInOptions) => {
   const cookies = createCookies(origin)
   const callers = createSessionCallers({ access, cookies, publicOrigin: origin, session: reads.session, nowMs })
   const mailer = options.smtpUrl === undefined ? undefined : createSmtpMailer(options.smtpUrl, options.mailFrom)
+  const limits = options.redisUrl
+    ? createRedisAttemptLimits(options.redisUrl, options.redisPrefix, onNotice)
+    : createLocalAttemptLimits(nowMs)
   const routes = signInRoutes({
     publicUrl: origin,
     accounts: createAccounts({ identity, reads, personalData, ids }),
@@ -78,7 +82,7 @@ export const openSignIn = async (options: SignInOptions) => {
     callers,
     cookies,
     keys,
-    limits: redis ? createRedisAttemptLimits(redis, options.redisPrefix) : createLocalAttemptLimits(nowMs),
+    limits,
     personalData,
     reads,
     ids,
@@ -89,6 +93,7 @@ export const openSignIn = async (options: SignInOptions) => {
     callers,
     close: () => {
       keys.close()
+      limits.close()
       mailer?.close()
       for (const provider of providers.values()) provider.close()
     },

@@ -46,6 +46,7 @@ export interface Mailer {
 export interface AttemptLimits {
   /** @throws OmiumError `rate_limited` when `key` has had its share, `unavailable` when nobody can count */
   take(key: string, limit: AttemptLimit): Promise<void>
+  close(): void
 }
 
 export interface AttemptLimit {

@@ -108,10 +108,9 @@ export const startBench = async () => {
   const kms = createLocalKms([{ id: 'm1', key: randomBytes(32) }])
   const personalData = createPersonalData({ kms, keys: createSubjectKeys(pool), digestKey: randomBytes(32), nowMs })
   /** what a spec puts between sign-in and the log */
-  const interference: { before?: (type: string) => void; after?: (type: string) => void } = {}
+  const interference: { after: ((type: string) => void) | undefined } = { after: undefined }
   const identity: IdentityCommands = {
     execute: async (asker, aggregate, commandId, command) => {
-      interference.before?.(command.type)
       const decided = await context.execute(asker, aggregate, commandId, command)
       interference.after?.(command.type)
       return decided
@@ -130,8 +129,8 @@ export const startBench = async () => {
     kms,
     identity,
     personalData,
-    redis: undefined,
-    redisPrefix: 'spec',
+    redisUrl: stack.redisUrl,
+    redisPrefix: env['OMIUM_TOPIC_PREFIX'] as string,
     ids,
     nowMs,
     onNotice: quiet,

@@ -13,7 +13,6 @@ beforeAll(async () => {
 afterAll(() => bench?.close())
 afterEach(() => {
   bench.issuer.forge = undefined
-  bench.interference.before = undefined
   bench.interference.after = undefined
 })
 
@@ -420,14 +419,14 @@ describe('a session', () => {
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify(body),
       })
-    const tokens = await (await post({ refreshToken })).json()
+    const tokens = (await (await post({ refreshToken })).json()) as { accessToken: string }
     expect(tokens).toMatchObject({ tokenType: 'Bearer', expiresIn: 300 })
     const me = await fetch(at('/auth/session'), { headers: { authorization: `Bearer ${tokens.accessToken}` } })
     expect(await me.json()).toMatchObject({ email: 'tom@example.com' })
     expect((await post({ refreshToken: 'usr_a.ses_a.0.forged' })).status).toBe(401)
   })
   it('is known by keys that all gateways share, and publishes them', async () => {
-    const { keys } = await (await fetch(at('/.well-known/jwks.json'))).json()
+    const { keys } = (await (await fetch(at('/.well-known/jwks.json'))).json()) as { keys: object[] }
     expect(keys).toMatchObject([{ kty: 'OKP', crv: 'Ed25519', alg: 'EdDSA', use: 'sig' }])
     expect(keys[0]).not.toHaveProperty('d')
   })

@@ -6,22 +6,26 @@ import { createLocalKms } from './kms.ts'
 import { createPersonalData } from './personal-data.ts'
 import type { SubjectKey, SubjectKeys } from './subject-keys.ts'
 
-const inMemory = (): SubjectKeys & { reads: number } => {
-  const stored = new Map<string, SubjectKey>()
-  const keys = {
+const inMemory = () => {
+  const stored = new Map<string, SubjectKey[]>()
+  const newest = async (subject: string) => stored.get(subject)?.at(-1)
+  const keys: SubjectKeys & { reads: number } = {
     reads: 0,
-    find: async (subject: string, version: number) => {
+    find: async (subject, version) => {
       keys.reads++
-      const key = stored.get(subject)
-      return key?.version === version ? key : undefined
+      return stored.get(subject)?.find((key) => key.version === version)
     },
-    newest: async (subject: string) => stored.get(subject),
-    addFirst: async (subject: string, wrapped: Uint8Array) => {
-      const key = stored.get(subject) ?? { version: 1, wrapped }
-      stored.set(subject, key)
-      return key
+    newest,
+    add: async (subject, version, wrapped) => {
+      const known = stored.get(subject) ?? []
+      if (!known.some((key) => key.version === version)) stored.set(subject, [...known, { version, wrapped }])
+      return (await newest(subject)) as SubjectKey
     },
-    destroy: async (subject: string) => void stored.set(subject, { version: 1, wrapped: null }),
+    destroy: async (subject) =>
+      void stored.set(
+        subject,
+        (stored.get(subject) ?? []).map(({ version }) => ({ version, wrapped: null })),
+      ),
   }
   return keys
 }
@@ -59,13 +63,21 @@ describe('personal data', () => {
     clock.nowMs += 10_000
     expect(await another.open(sealed)).toBeUndefined()
     expect(await another.open(others)).toBe('b@b.c')
-    await expect(another.seal('usr_a', 'again')).rejects.toMatchObject({ code: 'identity_conflict' })
+    const later = await another.seal('usr_a', 'somebody new')
+    expect(await Promise.all([data.open(later), data.open(sealed)])).toEqual(['somebody new', undefined])
   })
   it('that was changed, or put in the place of another, does not open', async () => {
     const { data } = bench()
     const [a, b] = [await data.seal('usr_a', 'a'), await data.seal('usr_b', 'b')]
     const body = (sealed: string) => sealed.split('.')[3]
-    for (const forged of [`v1.usr_a.1.${body(b)}`, `${a.slice(0, -2)}AA`, 'v1.usr_a.1.AA', 'v1.usr_a.2.AAAA', 'plain', ''])
+    for (const forged of [
+      `v1.usr_a.1.${body(b)}`,
+      `${a.slice(0, -2)}AA`,
+      'v1.usr_a.1.AA',
+      'v1.usr_a.2.AAAA',
+      'plain',
+      '',
+    ])
       expect(await data.open(forged)).toBeUndefined()
   })
   it('asks for a key once in ten seconds', async () => {

@@ -2,21 +2,21 @@ import { createHmac, randomBytes } from 'node:crypto'
 import { OmiumError } from '@omium/schemas'
 import { decrypt, encrypt } from './gcm.ts'
 import type { Kms } from './kms.ts'
-import type { SubjectKey, SubjectKeys } from './subject-keys.ts'
+import type { SubjectKeys } from './subject-keys.ts'
 
 /** See the README for what holds. */
 export interface PersonalData {
   /**
    * @param subject letters, digits, `_` and `-`: a user id, or the digest of an address
    * @returns `v1.<subject>.<key version>.<base64url>`
-   * @throws OmiumError `identity_conflict` when the subject was erased, `unavailable`
+   * @throws OmiumError `unavailable`
    */
   seal(subject: string, text: string): Promise<string>
   /** undefined once the subject is erased, and for what was changed or was never sealed here. @throws OmiumError `unavailable` */
   open(sealed: string): Promise<string | undefined>
   /** HMAC-SHA-256, hex; equal for equal values of one kind */
   digest(kind: string, value: string): string
-  /** Destroys what the subject's data could be opened with. Idempotent. */
+  /** Destroys what the subject's data could be opened with. What is sealed afterwards has a new key. Idempotent. */
   erase(subject: string): Promise<void>
 }
 
@@ -64,15 +64,18 @@ export const createPersonalData = (options: PersonalDataOptions): PersonalData =
     )
   }
 
-  const current = async (subject: string): Promise<SubjectKey> =>
-    (await keys.newest(subject)) ?? keys.addFirst(subject, await kms.wrap(randomBytes(32)))
+  const current = async (subject: string): Promise<number> => {
+    const newest = await keys.newest(subject)
+    if (newest?.wrapped) return newest.version
+    return (await keys.add(subject, (newest?.version ?? 0) + 1, await kms.wrap(randomBytes(32)))).version
+  }
 
   return {
     seal: async (subject, text) => {
       if (!subjectPattern.test(subject)) throw new RangeError(`${subject} cannot be the name of a subject`)
-      const { version } = await current(subject)
+      const version = await current(subject)
       const key = await keyOf(subject, version)
-      if (!key) throw new OmiumError('identity_conflict', `the personal data of ${subject} was erased`)
+      if (!key) throw new OmiumError('unavailable', `the personal data of ${subject} is being erased`)
       const name = `v1.${subject}.${version}`
       return `${name}.${encrypt(key, Buffer.from(text), name).toString('base64url')}`
     },

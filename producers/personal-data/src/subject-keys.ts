@@ -1,7 +1,7 @@
 import type { Pool } from 'pg'
 import type { Kms } from './kms.ts'
 
-/** The wrapped data keys of subjects. `wrapped` is null for ever once the subject is erased. */
+/** The wrapped data keys of subjects. `wrapped` is null for ever once the key is destroyed. */
 export interface SubjectKey {
   readonly version: number
   readonly wrapped: Uint8Array | null
@@ -11,9 +11,9 @@ export interface SubjectKeys {
   /** undefined: never was */
   find(subject: string, version: number): Promise<SubjectKey | undefined>
   newest(subject: string): Promise<SubjectKey | undefined>
-  /** adds the first key, unless there is one or the subject is erased; returns the one that is there then */
-  addFirst(subject: string, wrapped: Uint8Array): Promise<SubjectKey>
-  /** destroys every key of the subject; for ever, also when there never was one */
+  /** adds the key of a version, unless there is one; returns the newest that is there then */
+  add(subject: string, version: number, wrapped: Uint8Array): Promise<SubjectKey>
+  /** destroys every key that the subject has. Idempotent */
   destroy(subject: string): Promise<void>
 }
 
@@ -26,21 +26,16 @@ export const createSubjectKeys = (pool: Pool): SubjectKeys => {
     newest,
     find: (subject, version) =>
       one('SELECT version, wrapped FROM subject_keys WHERE subject = $1 AND version = $2', [subject, version]),
-    addFirst: async (subject, wrapped) => {
-      await pool.query('INSERT INTO subject_keys (subject, version, wrapped) VALUES ($1, 1, $2) ON CONFLICT DO NOTHING', [
-        subject,
-        wrapped,
-      ])
+    add: async (subject, version, wrapped) => {
+      await pool.query(
+        'INSERT INTO subject_keys (subject, version, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING',
+        [subject, version, wrapped],
+      )
       return (await newest(subject)) as SubjectKey
     },
     destroy: async (subject) => {
       await pool.query(
-        `INSERT INTO subject_keys (subject, version, erased_at) VALUES ($1, 1, now())
-         ON CONFLICT (subject, version) DO NOTHING`,
-        [subject],
-      )
-      await pool.query(
-        'UPDATE subject_keys SET wrapped = NULL, erased_at = coalesce(erased_at, now()) WHERE subject = $1',
+        'UPDATE subject_keys SET wrapped = NULL, destroyed_at = now() WHERE subject = $1 AND wrapped IS NOT NULL',
         [subject],
       )
     },

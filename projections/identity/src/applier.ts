@@ -169,12 +169,7 @@ const addMember = (place: Place, userId: string, role: string) =>
   )
 
 const closeInvitation = (place: Place, invitationId: string, status: 'accepted' | 'revoked') =>
-  place.run(
-    'UPDATE @invitations SET status = $3 WHERE tenant = $1 AND id = $2',
-    place.tenant,
-    invitationId,
-    status,
-  )
+  place.run('UPDATE @invitations SET status = $3 WHERE tenant = $1 AND id = $2', place.tenant, invitationId, status)
 
 const applyTenant = async (place: Place, { type, data }: TenantEvent): Promise<void> => {
   switch (type) {

@@ -105,6 +105,7 @@ export const keyHash = z.object({
   /** which of the platform's peppers */
   pepper: z.number().int().positive(),
 })
+export type KeyHash = z.infer<typeof keyHash>
 
 /** How somebody proved who they are; `amr` values of RFC 8176 where it has one. */
 export const signInMethods = ['magic_link', 'oidc', 'github', 'saml', 'device'] as const
@@ -131,5 +132,10 @@ export const sessionEnd = z.enum(sessionEnds)
 const cidrRange = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()])
 /** Addresses and ranges in CIDR notation, IPv4 or IPv6. A rule in place of formats: the schema registry knows none of them. */
 export const cidrRanges = z
-  .array(z.string().max(50).refine((text) => cidrRange.safeParse(text).success, 'expected an address or a range (CIDR)'))
+  .array(
+    z
+      .string()
+      .max(50)
+      .refine((text) => cidrRange.safeParse(text).success, 'expected an address or a range (CIDR)'),
+  )
   .max(200)

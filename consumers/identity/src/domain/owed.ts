@@ -13,7 +13,10 @@ export interface OwedCommand {
   readonly aggregate: string
   readonly command: IdentityContextCommand
   /** recorded once it is on the log */
-  readonly receipt: { readonly type: 'PersonalTenantRequested'; readonly data: Record<string, never> } | { readonly type: 'MemberRemovalReported'; readonly data: { readonly userId: string } } | null
+  readonly receipt:
+    | { readonly type: 'PersonalTenantRequested'; readonly data: Record<string, never> }
+    | { readonly type: 'MemberRemovalReported'; readonly data: { readonly userId: string } }
+    | null
 }
 /** the keys of personal data are to be destroyed */
 export interface OwedErasure {

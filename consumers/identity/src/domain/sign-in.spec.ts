@@ -19,9 +19,9 @@ describe('an address', () => {
     })
   })
   it('is given up by nobody else, and is free then', () => {
-    expect(decideAddress(claimed, { type: 'ReleaseAddress', data: { userId: 'usr_b', why: 'erased' } })).toMatchObject(
-      { events: [] },
-    )
+    expect(decideAddress(claimed, { type: 'ReleaseAddress', data: { userId: 'usr_b', why: 'erased' } })).toMatchObject({
+      events: [],
+    })
     const free = evolveAddress(claimed, { type: 'AddressReleased', data: { userId: 'usr_a', why: 'erased' } })
     expect(decideAddress(free, { type: 'ClaimAddress', data: { userId: 'usr_b' } })).toMatchObject({
       events: [{ type: 'AddressClaimed' }],
@@ -32,7 +32,8 @@ describe('an address', () => {
 describe('a magic link', () => {
   const data = { secret: 'a'.repeat(64), browser: 'b'.repeat(64), expiresAt: nowMs + 600_000 }
   const issued = evolveMagicLink(undefined, { type: 'MagicLinkIssued', data })
-  const use = (changed = {}) => ({ type: 'UseMagicLink', data: { secret: data.secret, browser: data.browser, ...changed } }) as const
+  const use = (changed = {}) =>
+    ({ type: 'UseMagicLink', data: { secret: data.secret, browser: data.browser, ...changed } }) as const
   it('opens once', () => {
     const opened = decideMagicLink(issued, use(), asked)
     expect(opened).toEqual({ status: 'decided', events: [{ type: 'MagicLinkUsed', data: { at: nowMs } }] })
@@ -54,7 +55,9 @@ describe('a magic link', () => {
     })
   })
   it('is issued once under its id', () => {
-    expect(decideMagicLink(issued, { type: 'IssueMagicLink', data }, asked)).toMatchObject({ code: 'identity_conflict' })
+    expect(decideMagicLink(issued, { type: 'IssueMagicLink', data }, asked)).toMatchObject({
+      code: 'identity_conflict',
+    })
   })
 })
 
@@ -85,7 +88,10 @@ describe('an API key', () => {
   })
   it('goes on beside its successor for a while, which never becomes longer', () => {
     const replace = (until: number) => ({ type: 'ReplaceApiKey', data: { successor: 'key_2', until } }) as const
-    const replaced = { type: 'ApiKeyReplaced', data: { successor: 'key_2', until: nowMs + 10, by: 'user:usr_a' } } as const
+    const replaced = {
+      type: 'ApiKeyReplaced',
+      data: { successor: 'key_2', until: nowMs + 10, by: 'user:usr_a' },
+    } as const
     expect(decide(live, replace(nowMs + 10))).toEqual({ status: 'decided', events: [replaced] })
     const ending = evolveApiKey(live, replaced)
     expect(decide(ending, replace(nowMs + 99))).toMatchObject({ events: [{ data: { until: nowMs + 10 } }] })

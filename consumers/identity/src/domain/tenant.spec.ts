@@ -41,7 +41,10 @@ const remove = (userId: string, why: 'left' | 'removed' | 'erased' = 'removed'):
 const changeRole = (userId: string, role: Role): TenantCommand => ({ type: 'ChangeMemberRole', data: { userId, role } })
 
 describe('founding', () => {
-  const found = (owner?: string): TenantCommand => ({ type: 'FoundTenant', data: { name: 'A', ...(owner && { owner }) } })
+  const found = (owner?: string): TenantCommand => ({
+    type: 'FoundTenant',
+    data: { name: 'A', ...(owner && { owner }) },
+  })
   it('makes the owner the first member, once', () => {
     expect(given().when(by, found('usr_o'))).toEqual({ status: 'decided', events: [founded] })
     expect(fold([founded])?.members).toEqual({ usr_o: 'owner' })
@@ -55,14 +58,20 @@ describe('founding', () => {
 
 describe('who may change what', () => {
   it.each(roles.map((role) => [role] as const))('%s: invites as the role permits', (role) => {
-    const decision = given(founded, added('usr_m', role)).when('user:usr_m', { type: 'InviteMember', data: invitation() })
+    const decision = given(founded, added('usr_m', role)).when('user:usr_m', {
+      type: 'InviteMember',
+      data: invitation(),
+    })
     expect(decision.status).toBe(role === 'owner' || role === 'admin' ? 'decided' : 'refused')
   })
   it('a stranger, or a member of yesterday, decides nothing', () => {
     const removed: TenantEvent = { type: 'MemberRemoved', data: { userId: 'usr_m', why: 'removed', by } }
     expect(given(founded).when('user:usr_x', remove('usr_o'))).toMatchObject({ code: 'forbidden' })
     expect(
-      given(founded, added('usr_m', 'admin'), removed).when('user:usr_m', { type: 'RenameTenant', data: { name: 'B' } }),
+      given(founded, added('usr_m', 'admin'), removed).when('user:usr_m', {
+        type: 'RenameTenant',
+        data: { name: 'B' },
+      }),
     ).toMatchObject({ code: 'forbidden' })
   })
   it.each([
@@ -123,7 +132,13 @@ describe('an invitation', () => {
     })
     const one: TenantCommand = { type: 'InviteMember', data: invitation() }
     expect(given(founded, ...many).when(by, one)).toMatchObject({ code: 'identity_conflict' })
-    expect(given(founded, ...many).when(by, { ...one, data: { ...one.data, expiresAt: nowMs + 9000 } } as TenantCommand, nowMs + 1000)).toMatchObject({
+    expect(
+      given(founded, ...many).when(
+        by,
+        { ...one, data: { ...one.data, expiresAt: nowMs + 9000 } } as TenantCommand,
+        nowMs + 1000,
+      ),
+    ).toMatchObject({
       status: 'decided',
     })
   })
@@ -157,7 +172,9 @@ it('anybody may leave, and whoever is gone loses their sessions in this tenant',
     command: { type: 'EndSessions', data: { tenant, why: 'removed' } },
     receipt: { type: 'MemberRemovalReported', data: { userId: 'usr_v' } },
   })
-  expect(owedByTenant(fold([{ type: 'MemberRemovalReported', data: { userId: 'usr_v' } }], state) as TenantState)).toEqual([])
+  expect(
+    owedByTenant(fold([{ type: 'MemberRemovalReported', data: { userId: 'usr_v' } }], state) as TenantState),
+  ).toEqual([])
 })
 
 it('whatever is asked by whomever, an owner stays, and only owners make owners', () => {
@@ -186,7 +203,10 @@ it('whatever is asked by whomever, an owner stays, and only owners make owners',
       })),
     }),
   )
-  const actor = fc.oneof(person.map((id) => `user:${id}`), fc.constant('key:key_1'))
+  const actor = fc.oneof(
+    person.map((id) => `user:${id}`),
+    fc.constant('key:key_1'),
+  )
   fc.assert(
     fc.property(fc.array(fc.tuple(actor, anyCommand), { maxLength: 60 }), (asked) => {
       let state = fold([founded]) as TenantState
@@ -202,7 +222,9 @@ it('whatever is asked by whomever, an owner stays, and only owners make owners',
         const byOwner = before.some((id) => who === `user:${id}`)
         if (!byOwner && command.type !== 'AcceptInvitation') expect(owners()).toEqual(before)
         if (!byOwner)
-          expect(Object.values(state.invitations).filter(({ role }) => role === 'owner').length).toBeLessThanOrEqual(openOwners)
+          expect(Object.values(state.invitations).filter(({ role }) => role === 'owner').length).toBeLessThanOrEqual(
+            openOwners,
+          )
       }
     }),
   )

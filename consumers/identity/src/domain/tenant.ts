@@ -167,8 +167,7 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
   }
 }
 
-const lastOwner = () =>
-  refused<TenantEvent>('last_owner', 'this is the last owner: make another member owner first')
+const lastOwner = () => refused<TenantEvent>('last_owner', 'this is the last owner: make another member owner first')
 
 type Invite = Extract<TenantCommand, { type: 'InviteMember' }>['data']
 
@@ -183,9 +182,7 @@ const invite = (state: TenantState, data: Invite, { actor: by, nowMs }: Asked): 
   const open = Object.keys(state.invitations).length - gone.length
   if (open >= mostInvitations)
     return refused('identity_conflict', `a tenant has at most ${mostInvitations} open invitations`)
-  const revoked = gone.map(
-    ([invitationId]): TenantEvent => ({ type: 'InvitationRevoked', data: { invitationId, by } }),
-  )
+  const revoked = gone.map(([invitationId]): TenantEvent => ({ type: 'InvitationRevoked', data: { invitationId, by } }))
   return decided(...revoked, { type: 'MemberInvited', data: { ...data, by } })
 }
 
@@ -204,5 +201,8 @@ const accept = (state: TenantState, data: Accept, { actor, nowMs }: Asked): Deci
   if (Object.keys(state.members).length >= mostMembers)
     return refused('identity_conflict', `a tenant has at most ${mostMembers} members`)
   const { role } = invitation
-  return decided<TenantEvent>(accepted, { type: 'MemberAdded', data: { userId, role, by: `invitation:${invitationId}` } })
+  return decided<TenantEvent>(accepted, {
+    type: 'MemberAdded',
+    data: { userId, role, by: `invitation:${invitationId}` },
+  })
 }

@@ -42,14 +42,20 @@ const refresh = (generation: number): UserCommand => ({
   type: 'RefreshSession',
   data: { sessionId: 'ses_1', generation },
 })
-const end = (sessionId: string, why: 'reused' | 'expired' | 'removed' | 'revoked' | 'erased' | 'signed_out'): UserEvent => ({
+const end = (
+  sessionId: string,
+  why: 'reused' | 'expired' | 'removed' | 'revoked' | 'erased' | 'signed_out',
+): UserEvent => ({
   type: 'SessionEnded',
   data: { sessionId, why, by },
 })
 
 describe('a user', () => {
   it('is registered once; another login of theirs is linked', () => {
-    expect(given().when({ type: 'RegisterUser', data: registration })).toEqual({ status: 'decided', events: [registered] })
+    expect(given().when({ type: 'RegisterUser', data: registration })).toEqual({
+      status: 'decided',
+      events: [registered],
+    })
     expect(given(registered).when({ type: 'RegisterUser', data: registration })).toMatchObject({ events: [] })
     expect(given(registered).when({ type: 'RegisterUser', data: { ...registration, login: github } })).toMatchObject({
       events: [{ type: 'LoginLinked', data: { login: github } }],

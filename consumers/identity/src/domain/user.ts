@@ -50,7 +50,16 @@ export const evolveUser = (before: UserState | undefined, event: UserEvent, plac
   if (type === 'UserRegistered') {
     const { address, login, tenant } = data
     const { id: userId, correlationId } = place
-    return { userId, correlationId, address, logins: [login], sessions: {}, ended: [], founding: tenant, status: 'active' }
+    return {
+      userId,
+      correlationId,
+      address,
+      logins: [login],
+      sessions: {},
+      ended: [],
+      founding: tenant,
+      status: 'active',
+    }
   }
   const state = before
   if (!state) throw new RangeError(`${type} of a user that was never registered`)
@@ -99,8 +108,7 @@ export const evolveUser = (before: UserState | undefined, event: UserEvent, plac
   return state
 }
 
-const same = (a: Login, b: Login): boolean =>
-  a.method === b.method && a.issuer === b.issuer && a.subject === b.subject
+const same = (a: Login, b: Login): boolean => a.method === b.method && a.issuer === b.issuer && a.subject === b.subject
 
 export const decideUser = (
   state: UserState | undefined,
@@ -179,11 +187,10 @@ const start = (state: UserState, data: Start, { actor: by, nowMs }: Asked): Deci
     .filter(([, { expiresAt }]) => expiresAt > nowMs)
     .sort(([, a], [, b]) => a.refreshedAt - b.refreshedAt)
   const tooMany = live.slice(0, Math.max(0, live.length - mostSessions + 1))
-  return decided(
-    ...expired.map(([id]) => end(id, 'expired', by)),
-    ...tooMany.map(([id]) => end(id, 'revoked', by)),
-    { type: 'SessionStarted', data },
-  )
+  return decided(...expired.map(([id]) => end(id, 'expired', by)), ...tooMany.map(([id]) => end(id, 'revoked', by)), {
+    type: 'SessionStarted',
+    data,
+  })
 }
 
 type Refresh = Extract<UserCommand, { type: 'RefreshSession' }>['data']
