@@ -1,26 +1,30 @@
 import type { ApiKeys, Members } from '@omium/access'
 import type { AcceptedEvent } from '@omium/log'
 import { parseAggregateKey } from '@omium/schemas'
-import type { Live } from './live.ts'
+import type { GatewayContext } from './context.ts'
 
-/** What the log says about keys and roles takes effect here at once, however late the read model is, and without Redis. */
-export const followAccess = (live: Live, { apiKeys, members }: { apiKeys: ApiKeys; members?: Members }): void => {
-  const onKey =
-    (change: (tenant: string, keyId: string) => void) =>
-    ({ envelope }: AcceptedEvent) => {
-      const key = parseAggregateKey(envelope.aggregate)
-      if (key) change(key.tenant, key.id)
-    }
-  live.onType(
-    'ApiKeyRevoked',
-    onKey((tenant, keyId) => apiKeys.revoked(tenant, keyId)),
-  )
+/** a read model that is further behind than this is asked in any case, when what is remembered has had its time */
+const patienceMs = 30_000
+
+/**
+ * What the log says about keys and roles takes effect here at once, without Redis: what is remembered is forgotten, and again
+ * once the read model has the change, since it may have been asked in between. A revoked key is refused whatever it says.
+ */
+export const followAccess = (
+  { live, positions }: Pick<GatewayContext, 'live' | 'positions'>,
+  { apiKeys, members }: { apiKeys: ApiKeys; members: Members },
+): void => {
+  const forget = ({ partition, offset }: AcceptedEvent, now: () => void): void => {
+    now()
+    positions.reached(partition, offset, patienceMs).then(now, now)
+  }
+  const idOf = ({ envelope }: AcceptedEvent): string => parseAggregateKey(envelope.aggregate)?.id ?? ''
+  live.onType('ApiKeyRevoked', (event) => apiKeys.revoked(event.envelope.tenant, idOf(event)))
   for (const type of ['ApiKeyIssued', 'ApiKeyReplaced'])
-    live.onType(
-      type,
-      onKey((_tenant, keyId) => apiKeys.changed(keyId)),
-    )
-  if (!members) return
+    live.onType(type, (event) => forget(event, () => apiKeys.changed(idOf(event))))
   for (const type of ['MemberAdded', 'MemberRoleChanged', 'MemberRemoved'])
-    live.onType(type, ({ envelope, data }) => members.changed(envelope.tenant, (data as { userId: string }).userId))
+    live.onType(type, (event) => {
+      const { userId } = event.data as { userId: string }
+      forget(event, () => members.changed(event.envelope.tenant, userId))
+    })
 }

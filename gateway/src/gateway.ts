@@ -1,4 +1,4 @@
-import { createApiKeys, createMembers } from '@omium/access'
+import { createApiKeys, createMembers, routeRules, type SessionCallers } from '@omium/access'
 import { createDeltaSubscriber } from '@omium/deltas'
 import {
   createCheckpointObjects,
@@ -10,6 +10,7 @@ import { createLocalKms, createPersonalData, createSubjectKeys } from '@omium/pe
 import { createPool, type ProjectionLog } from '@omium/projection-kit'
 import { openSignIn } from '@omium/sign-in'
 import { mintWorkerToken } from '@omium/worker-tokens'
+import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createAgents } from './agents.ts'
 import { buildApp } from './app.ts'
@@ -30,7 +31,12 @@ export interface GatewayLogs {
 }
 
 /** Puts the gateway together and listens. What it opened is closed in reverse by `close`, requests in flight first. */
-export const startGateway = async (config: Config, logs: GatewayLogs, logger: Logger) => {
+export const startGateway = async (
+  config: Config,
+  logs: GatewayLogs,
+  logger: Logger,
+  { sessions }: { readonly sessions?: SessionCallers } = {},
+) => {
   const { context } = logs.execution
   const { databaseUrl, limits, tokenSecret } = config
   const pool = createPool(databaseUrl, {
@@ -67,7 +73,7 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
   const { newKeys } = config
   const apiKeys = createApiKeys({ pool, ...newKeys, nowMs: context.nowMs })
   const members = createMembers({ pool, nowMs: context.nowMs })
-  followAccess(identity.live, { apiKeys, members })
+  followAccess(identity, { apiKeys, members })
   if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, pool, newKeys })
   const kms = createLocalKms(config.masterKeys)
   const personalData = createPersonalData({
@@ -106,7 +112,7 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
       identity,
       apiKeys,
       newKeys,
-      people: { sessions: signIn.callers, members },
+      people: { sessions: sessions ?? signIn.callers, members },
       signIn,
       personalData,
       ids: context.ids,
@@ -119,6 +125,8 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
   const url = await app.listen({ host: config.host, port: config.port })
   return {
     url,
+    /** every route and what it needs */
+    rules: routeRules(app as unknown as FastifyInstance),
     close: async () => {
       await app.close()
       signIn.close()

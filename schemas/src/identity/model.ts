@@ -130,12 +130,13 @@ export const sessionEnds = ['signed_out', 'reused', 'expired', 'removed', 'revok
 export const sessionEnd = z.enum(sessionEnds)
 
 const cidrRange = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()])
-/** Addresses and ranges in CIDR notation, IPv4 or IPv6. A rule in place of formats: the schema registry knows none of them. */
+
+/** Addresses and ranges in CIDR notation, IPv4 or IPv6. On the log they are plain text: registries know no such formats. */
 export const cidrRanges = z
   .array(
     z
       .string()
       .max(50)
-      .refine((text) => cidrRange.safeParse(text).success, 'expected an address or a range (CIDR)'),
+      .refine((text) => cidrRange.safeParse(text).success, 'expected an address or a range in CIDR notation'),
   )
   .max(200)
