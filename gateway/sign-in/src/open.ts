@@ -7,6 +7,7 @@ import { createLocalAttemptLimits, createRedisAttemptLimits } from './attempt-li
 import { createCookies } from './cookies.ts'
 import { derivedKey } from './derived-keys.ts'
 import { createIdentityReads } from './identity-reads.ts'
+import { isLoopback } from './loopback.ts'
 import { createMagicLinks } from './magic-links.ts'
 import { createSmtpMailer } from './mail/smtp.ts'
 import type { IdentityCommands } from './ports.ts'
@@ -55,13 +56,18 @@ export type SignIn = Awaited<ReturnType<typeof openSignIn>>
  */
 export const openSignIn = async (options: SignInOptions) => {
   const { publicUrl, tokenSecret, pool, kms, identity, personalData, ids, nowMs, onNotice } = options
-  const { origin, pathname } = new URL(publicUrl)
-  if (pathname !== '/') throw new OmiumError('settings_invalid', 'OMIUM_URL: sign-in needs an origin without a path')
+  const { origin, pathname, protocol } = new URL(publicUrl)
   const providers = createProviders(readSignInSettings(options.providersFile), {
     env: options.env,
     nowMs,
     timeoutMs: 10_000,
   })
+  const used = providers.size > 0 || options.smtpUrl !== undefined
+  if (used && (pathname !== '/' || (protocol !== 'https:' && !isLoopback(publicUrl))))
+    throw new OmiumError(
+      'settings_invalid',
+      'OMIUM_URL: sign-in needs an https address without a path, or this machine',
+    )
   const keys = await openSigningKeys(pool, kms, nowMs, onNotice)
   const access = createAccessTokens(origin, keys, nowMs)
   const refresh = createRefreshTokens(derivedKey(tokenSecret, 'refresh-token'))

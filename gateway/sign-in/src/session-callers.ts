@@ -22,7 +22,8 @@ const bearer = /^Bearer +(ey[A-Za-z0-9._-]{20,4000})$/i
 
 /**
  * Who asks, when it is a person: by bearer token (CLI) or by cookie (browser). Nobody, when what is shown is no live token of a
- * live session. A change that is asked for with a cookie has to come from our own pages (`origin_refused`).
+ * live session. A change or a WebSocket that is asked for with a cookie has to
+ * come from our own pages (`origin_refused`).
  */
 export const createSessionCallers = (options: SessionCallersOptions): SessionCallers => {
   const { access, cookies, publicOrigin, session, nowMs } = options
@@ -48,7 +49,8 @@ export const createSessionCallers = (options: SessionCallersOptions): SessionCal
       const byCookie = authorization === undefined
       const token = byCookie ? cookies.read(cookie, 'access') : bearer.exec(String(authorization))?.[1]
       if (!token) return undefined
-      if (byCookie && isUnsafe(method)) requireSameOrigin(headers, publicOrigin)
+      // a WebSocket is a GET that other sites may open as well
+      if (byCookie && (isUnsafe(method) || headers['upgrade'] !== undefined)) requireSameOrigin(headers, publicOrigin)
       const claims = await verified(token)
       const state = claims && (await states.get(claims.sessionId))
       return state?.userId === claims?.userId && state && isOpen(state, nowMs()) ? claims : undefined

@@ -20,6 +20,7 @@ const domainOf = (email: string): string => email.slice(email.lastIndexOf('@') +
 export const trustedAddress = (claims: AddressClaims, trust: AddressTrust): string | undefined => {
   const { email, email_verified: verified, hd } = claims
   if (typeof email !== 'string' || verified !== true) return undefined
+  if (!email.includes('@')) return undefined
   const domain = domainOf(email)
   const trusted =
     trust === 'verified' ||

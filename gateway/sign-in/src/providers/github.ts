@@ -58,7 +58,7 @@ export const createGithubProvider = (options: GithubOptions): Provider => {
     })
     const [{ id: subject, name }, addresses] = await Promise.all([
       ask(token, '/user', user),
-      ask(token, '/user/emails', emails),
+      ask(token, '/user/emails?per_page=100', emails),
     ])
     return {
       method: 'github',

@@ -46,7 +46,6 @@ export const signInSettings = z.strictObject({
 export type SignInSettings = z.infer<typeof signInSettings>
 export type ProviderSettings = SignInSettings['providers'][string]
 export type OidcSettings = z.infer<typeof oidc>
-export type GithubSettings = z.infer<typeof github>
 
 /** @throws OmiumError `settings_invalid` with one line for each thing that is wrong */
 export const readSignInSettings = (file: string | undefined): SignInSettings => {

@@ -16,7 +16,7 @@ export const setTokens = (cookies: Cookies, reply: FastifyReply, tokens: Tokens)
   cookies.set(reply, 'refresh', tokens.refreshToken, tokens.refreshLivesMs)
 }
 
-const perNetwork: AttemptLimit = { attempts: 60, withinMs: 10 * 60_000 }
+const perNetwork: AttemptLimit = { attempts: 100, withinMs: 10 * 60_000 }
 
 /** @throws OmiumError `rate_limited` when too many sign-ins were tried from where the request comes from */
 export const countAttempt = ({ limits }: SignInServices, { ip }: FastifyRequest): Promise<void> =>

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { emailAddress, OmiumError } from '@omium/schemas'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import { isLoopback } from '../loopback.ts'
 import { magicLinkMs } from '../magic-links.ts'
 import { requireSameOrigin } from '../origin.ts'
 import { checkYourMailPage, signInPage } from '../pages/pages.ts'
@@ -26,8 +27,9 @@ export const magicLinkRoutes =
         schema: { hide: true, querystring: z.object({ return_to: returnToParam, fresh: flag }) },
       },
       async (request, reply) => {
-        // cookies belong to one host name, so the sign-in has to begin under the one in which it ends
-        if (request.headers.host !== publicHost) return reply.redirect(new URL(request.url, publicUrl).href, 307)
+        // cookies belong to one host name: on `localhost` a sign-in would begin that ends on `127.0.0.1`
+        if (isLoopback(publicUrl) && request.headers.host !== publicHost)
+          return reply.redirect(new URL(request.url, publicUrl).href, 307)
         const { return_to, fresh } = request.query
         const html = signInPage({
           providers: [...providers.values()],
