@@ -14,6 +14,7 @@ const preferredPorts = {
   postgres: 15432,
   redis: 16379,
   s3: 19000,
+  mail: 11025,
   gateway: 8080,
   engine: 8090,
   projections: 8091,

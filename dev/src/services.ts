@@ -52,7 +52,14 @@ const platform: readonly ServiceSpec[] = [
     kind: 'service',
     readyPort: 'checkpoints',
   },
-  { name: 'gateway', entry: 'gateway/src/main.ts', kind: 'service', readyPort: 'gateway' },
+  {
+    name: 'gateway',
+    entry: 'gateway/src/main.ts',
+    kind: 'service',
+    readyPort: 'gateway',
+    // of identity providers, where OMIUM_SIGN_IN_FILE refers to them
+    own: /^\w+_CLIENT_SECRET$/,
+  },
   { name: 'worker-pool', entry: 'consumers/worker-pool/src/main.ts', kind: 'service' },
   {
     name: 'python-pool',

@@ -6,6 +6,7 @@ import type { Endpoints } from './stack.ts'
 import { platformOn } from './testing/platform.ts'
 import type { RunningStack } from './up.ts'
 
+export { type CaughtMail, startMailCatcher } from './mail-catcher.ts'
 export { type BrokerHandle, type Cluster, startBrokers } from './testing/brokers.ts'
 export { eventually } from './testing/eventually.ts'
 export { foundTenant } from './testing/found-tenant.ts'

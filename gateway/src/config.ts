@@ -19,6 +19,10 @@ export const gatewaySettings = [
   'OMIUM_KEY_PEPPERS',
   'OMIUM_KEY_ENVIRONMENT',
   'OMIUM_LOCAL_API_KEY',
+  'OMIUM_URL',
+  'OMIUM_SIGN_IN_FILE',
+  'OMIUM_SMTP_URL',
+  'OMIUM_MAIL_FROM',
   'OMIUM_LOG_LEVEL',
 ] as const
 
@@ -41,6 +45,14 @@ export const configOf = (settings: Settings<(typeof gatewaySettings)[number]>) =
   digestKey: settings.OMIUM_DIGEST_KEY,
   newKeys: { environment: settings.OMIUM_KEY_ENVIRONMENT, peppers: peppersOf(settings.OMIUM_KEY_PEPPERS) },
   localApiKey: settings.OMIUM_LOCAL_API_KEY,
+  signIn: {
+    publicUrl: settings.OMIUM_URL,
+    providersFile: settings.OMIUM_SIGN_IN_FILE,
+    smtpUrl: settings.OMIUM_SMTP_URL,
+    mailFrom: settings.OMIUM_MAIL_FROM,
+    /** where the dashboard is */
+    returnTo: ['/app'],
+  },
   /** how long a command may take to be decided, ms */
   commandTimeoutMs: 15_000,
   limits: defaultLimits,

@@ -8,6 +8,7 @@ import {
 } from '@omium/payloads'
 import { createLocalKms, createPersonalData, createSubjectKeys } from '@omium/personal-data'
 import { createPool, type ProjectionLog } from '@omium/projection-kit'
+import { openSignIn } from '@omium/sign-in'
 import { mintWorkerToken } from '@omium/worker-tokens'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
@@ -75,6 +76,26 @@ export const startGateway = async (
   followAccess(identity, { apiKeys, members })
   if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, pool, newKeys })
   const kms = createLocalKms(config.masterKeys)
+  const personalData = createPersonalData({
+    kms,
+    keys: createSubjectKeys(pool),
+    digestKey: config.digestKey,
+    nowMs: context.nowMs,
+  })
+  const signIn = await openSignIn({
+    ...config.signIn,
+    env: process.env,
+    tokenSecret,
+    pool,
+    kms,
+    identity,
+    personalData,
+    redisUrl: config.redisUrl,
+    redisPrefix: config.topicPrefix,
+    ids: context.ids,
+    nowMs: context.nowMs,
+    onNotice: warn,
+  })
   const app = await buildApp(
     {
       pool,
@@ -90,14 +111,10 @@ export const startGateway = async (
       payloads: createPayloadStore(objects),
       identity,
       apiKeys,
-      ...(sessions && { people: { sessions, members } }),
       newKeys,
-      personalData: createPersonalData({
-        kms,
-        keys: createSubjectKeys(pool),
-        digestKey: config.digestKey,
-        nowMs: context.nowMs,
-      }),
+      people: { sessions: sessions ?? signIn.callers, members },
+      signIn,
+      personalData,
       ids: context.ids,
       nowMs: context.nowMs,
       mintWorkerToken: (claims) => mintWorkerToken(tokenSecret, claims),
@@ -112,6 +129,7 @@ export const startGateway = async (
     rules: routeRules(app as unknown as FastifyInstance),
     close: async () => {
       await app.close()
+      signIn.close()
       deltas?.close()
       await Promise.all([executions, recoveries, checkpoints, workflows, identity].map((one) => one.close()))
       await objects.close()

@@ -3,6 +3,7 @@ import type { DeltaSubscriber } from '@omium/deltas'
 import type { CheckpointObjects } from '@omium/payloads'
 import type { PersonalData } from '@omium/personal-data'
 import type { IdSource, KeyEnvironment, Pepper } from '@omium/schemas'
+import type { SignIn } from '@omium/sign-in'
 import type { Pool } from 'pg'
 import type { Agents } from './agents.ts'
 import type { Commands } from './commands.ts'
@@ -26,8 +27,8 @@ export interface Services {
   readonly payloads: Payloads
   readonly identity: GatewayContext
   readonly apiKeys: ApiKeys
-  /** absent where nobody signs in */
-  readonly people?: NonNullable<GuardParts['people']>
+  readonly people: NonNullable<GuardParts['people']>
+  readonly signIn: SignIn
   /** how new API keys are made */
   readonly newKeys: { readonly environment: KeyEnvironment; readonly peppers: readonly Pepper[] }
   readonly personalData: PersonalData

@@ -56,6 +56,13 @@ export const errorCatalogue = {
   api_key_unknown: { status: 404, retryable: false, title: 'There is no such API key' },
   last_owner: { status: 409, retryable: false, title: 'A tenant keeps its last owner' },
   identity_conflict: { status: 409, retryable: false, title: 'What is asked for does not fit what is there' },
+  // sign-in
+  sign_in_expired: { status: 400, retryable: false, title: 'The sign-in took too long or began elsewhere' },
+  sign_in_refused: { status: 401, retryable: false, title: 'The identity provider did not sign them in' },
+  address_unverified: { status: 403, retryable: false, title: 'Nobody trusted vouches for the e-mail address' },
+  reauthentication_required: { status: 403, retryable: false, title: 'This needs a fresh proof of who they are' },
+  origin_refused: { status: 403, retryable: false, title: 'Another site asked for this' },
+  tenant_none: { status: 403, retryable: false, title: 'The user is a member of no tenant' },
   // recovery
   incident_unknown: { status: 404, retryable: false, title: 'There is no such incident' },
   incident_not_undecided: { status: 409, retryable: false, title: 'The incident waits for no decision' },

@@ -68,6 +68,11 @@ export const settings = {
   OMIUM_OWNER_SESSION_TIMEOUT_MS: z.coerce.number().int().min(500).max(300_000).default(6000),
   /** secret that signs worker tokens, at least 32 characters */
   OMIUM_TOKEN_SECRET: z.string().min(32),
+  /** identity providers for sign-in; without it people sign in by mail */
+  OMIUM_SIGN_IN_FILE: z.string().optional(),
+  /** `smtp://user:password@host:port` or `smtps://`: sends sign-in links; without it there are none */
+  OMIUM_SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
+  OMIUM_MAIL_FROM: z.string().max(320).default('Omium <no-reply@localhost>'),
   OMIUM_GATEWAY_HOST: z.string().default('127.0.0.1'),
   OMIUM_GATEWAY_PORT: z.coerce.number().int().min(0).max(65535).default(8080),
   OMIUM_ENGINE_HOST: z.string().default('127.0.0.1'),

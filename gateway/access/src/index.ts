@@ -17,3 +17,4 @@ export {
   routeRules,
 } from './guard.ts'
 export { createMembers, type MemberOptions, type Members } from './members.ts'
+export { type Remembered, type RememberOptions, remember } from './remembered.ts'
