@@ -6,17 +6,20 @@ import websocket from '@fastify/websocket'
 import { OmiumError } from '@omium/schemas'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
-import { installAuth } from './auth.ts'
+import { installGuard } from './auth.ts'
 import { answerClientError } from './client-errors.ts'
 import { installIdempotency } from './idempotency.ts'
 import { installJsonBodies } from './json-body.ts'
+import { installKeyLimits } from './key-limits.ts'
 import { installOpenApi } from './openapi.ts'
 import { installProblems, sendProblem } from './problems.ts'
 import { installRateLimits } from './rate-limits.ts'
+import { apiKeyRoutes } from './routes/api-keys.ts'
 import { checkpointRoutes } from './routes/checkpoints.ts'
 import { eventRoutes } from './routes/events.ts'
 import { executionCommandRoutes } from './routes/execution-commands.ts'
 import { executionRoutes } from './routes/executions.ts'
+import { memberRoutes } from './routes/members.ts'
 import { installOperations } from './routes/operations.ts'
 import { platformRoutes } from './routes/platform.ts'
 import { recoveryRoutes } from './routes/recoveries.ts'
@@ -25,6 +28,7 @@ import { replayRoutes } from './routes/replays.ts'
 import { rewindRoutes } from './routes/rewind.ts'
 import { scheduleRoutes } from './routes/schedules.ts'
 import { streamRoutes } from './routes/stream.ts'
+import { tenantRoutes } from './routes/tenants.ts'
 import { triggerRoutes, webhookRoutes } from './routes/triggers.ts'
 import { workflowRoutes } from './routes/workflows.ts'
 import type { Services } from './services.ts'
@@ -108,7 +112,8 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   })
   await installOpenApi(plain)
   await installRateLimits(plain, { rates, redis, prefix })
-  installAuth(plain, services.apiKeys)
+  installGuard(plain, services)
+  installKeyLimits(plain, services)
   installIdempotency(plain, { redis, prefix })
 
   installOperations(plain, services)
@@ -126,6 +131,10 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(scheduleRoutes(services))
   await app.register(triggerRoutes(services))
   await app.register(webhookRoutes(services))
+  await app.register(apiKeyRoutes(services))
+  await app.register(tenantRoutes(services))
+  await app.register(memberRoutes(services))
+  await app.register(services.signIn.routes)
   await app.ready()
   return app
 }

@@ -14,7 +14,7 @@ export const installOpenApi = async (app: FastifyInstance): Promise<void> => {
   const routes: RouteFacts[] = []
   app.addHook('onRoute', ({ method, url, config }) => {
     const path = url.replaceAll(/:(\w+)/g, '{$1}')
-    for (const one of [method].flat()) routes.push({ method: String(one), path, scope: config?.scope })
+    for (const one of [method].flat()) routes.push({ method: String(one), path, permission: config?.permission })
   })
   await app.register(swagger, {
     openapi: {
@@ -30,5 +30,5 @@ export const installOpenApi = async (app: FastifyInstance): Promise<void> => {
         : made.swaggerObject,
   })
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { deepLinking: true } })
-  app.get('/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())
+  app.get('/openapi.json', { config: { public: true }, schema: { hide: true } as object }, async () => app.swagger())
 }

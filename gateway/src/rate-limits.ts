@@ -33,7 +33,7 @@ const mostCountedHere = 20_000
 const keys = {
   perAddress: (request: FastifyRequest) => `address:${normalizeIP(request.ip)}`,
   sensitive: (request: FastifyRequest) => `sensitive:${normalizeIP(request.ip)}:${request.routeOptions.url}`,
-  perKey: (request: FastifyRequest) => `key:${request.caller?.tenant}/${request.caller?.keyId}`,
+  perKey: (request: FastifyRequest) => `caller:${request.caller?.tenant}/${request.caller?.actor}`,
   perTenant: (request: FastifyRequest) => `tenant:${request.caller?.tenant}`,
 } as const satisfies Record<keyof Rates, (request: FastifyRequest) => string>
 

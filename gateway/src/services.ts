@@ -1,7 +1,9 @@
-import type { ApiKeys } from '@omium/api-keys'
+import type { ApiKeys, GuardParts } from '@omium/access'
 import type { DeltaSubscriber } from '@omium/deltas'
 import type { CheckpointObjects } from '@omium/payloads'
-import type { IdSource } from '@omium/schemas'
+import type { PersonalData } from '@omium/personal-data'
+import { type IdSource, type KeyEnvironment, OmiumError, type Pepper } from '@omium/schemas'
+import type { SignIn } from '@omium/sign-in'
 import type { FastifyRequest } from 'fastify'
 import type { Redis } from 'ioredis'
 import type { Pool } from 'pg'
@@ -35,7 +37,13 @@ export interface Services {
   breakers(): Readonly<Record<string, BreakerState>>
   readonly agents: Agents
   readonly payloads: Payloads
+  readonly identity: GatewayContext
   readonly apiKeys: ApiKeys
+  readonly people: NonNullable<GuardParts['people']>
+  readonly signIn: SignIn
+  /** how new API keys are made */
+  readonly newKeys: { readonly environment: KeyEnvironment; readonly peppers: readonly Pepper[] }
+  readonly personalData: PersonalData
   readonly ids: IdSource
   readonly nowMs: () => number
   /** signs what a worker shows to the engines */
@@ -68,13 +76,23 @@ export const defaultLimits: Limits = {
   requestMs: 30_000,
   readWaitMs: 10_000,
   resultWaitMs: 60_000,
-  heartbeatMs: 15_000,
+  heartbeatMs: 5_000,
   slowReaderMs: 10_000,
   workerTokenMs: 5 * 60_000,
 }
 
-/** Whether the key of a request that lasts long would still let it in. */
-export const isStillAllowed = async ({ apiKeys }: Services, { headers }: FastifyRequest): Promise<boolean> => {
-  const apiKey = /^Bearer +(\S+)$/i.exec(headers.authorization ?? '')?.[1]
-  return apiKey === undefined || (await apiKeys.lookup(apiKey)) !== undefined
+const bearer = /^Bearer +(\S+)$/i
+
+/** Whether what came with a request that lasts long would still let it in. */
+export const isStillAllowed = async ({ apiKeys, people }: Services, request: FastifyRequest): Promise<boolean> => {
+  const { headers, ip } = request
+  const token = bearer.exec(headers.authorization ?? '')?.[1]
+  try {
+    if (token?.startsWith('om_')) return (await apiKeys.lookup(token, ip)) !== undefined
+    const session = await people.sessions.callerOf(headers, 'GET')
+    return session !== undefined && (await people.members.callerFor(session, ip)).role !== undefined
+  } catch (error) {
+    // what cannot be asked now is asked again at the next heartbeat
+    return !(error instanceof OmiumError && (error.status === 401 || error.status === 403))
+  }
 }

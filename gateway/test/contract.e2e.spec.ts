@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { ensurePythonTool, testPlatform } from '@omium/dev/testing'
 import { openLog } from '@omium/projection-kit'
-import { checkpointContext, executionContext, recoveryContext, workflowContext } from '@omium/schemas'
+import { checkpointContext, executionContext, identityContext, recoveryContext, workflowContext } from '@omium/schemas'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { readConfig } from '../src/config.ts'
@@ -23,7 +23,7 @@ let bin: string
 
 beforeAll(async () => {
   const services = ['migrations', 'log', 'execution-engine', 'projections', 'workflow-manager']
-  platform = await testPlatform({}, [...services, 'recovery-orchestrator', 'checkpoint-manager'])
+  platform = await testPlatform({}, [...services, 'recovery-orchestrator', 'checkpoint-manager', 'identity'])
   const { environment } = platform
   const open = (context: Parameters<typeof openLog>[1]) => openLog(environment, context, 'contract-spec', quiet)
   logs = {
@@ -31,6 +31,7 @@ beforeAll(async () => {
     recovery: await open(recoveryContext),
     checkpoint: await open(checkpointContext),
     workflow: await open(workflowContext),
+    identity: await open(identityContext),
   }
   const config = readConfig({ ...environment, OMIUM_GATEWAY_PORT: '0' })
   // waits that a caller may ask for are only as long as the test has time

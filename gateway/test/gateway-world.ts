@@ -1,10 +1,18 @@
 import { randomBytes } from 'node:crypto'
-import { eventually, freshDatabase, freshPrefix, testStack } from '@omium/dev/testing'
+import { putTenants } from '@omium/access/testing'
+import { eventually, freshDatabase, freshPrefix, freshSecrets, newApiKey, testStack } from '@omium/dev/testing'
 import { openCommandSender } from '@omium/log'
-import { migrate, seedTenant } from '@omium/migrations'
+import { migrate } from '@omium/migrations'
 import { executionsProjection } from '@omium/projection-executions'
 import { createPool, openLog, runProjection } from '@omium/projection-kit'
-import { aggregateKey, checkpointContext, executionContext, recoveryContext, workflowContext } from '@omium/schemas'
+import {
+  aggregateKey,
+  checkpointContext,
+  executionContext,
+  identityContext,
+  recoveryContext,
+  workflowContext,
+} from '@omium/schemas'
 import { type Logger, pino } from 'pino'
 import { expect } from 'vitest'
 import { type Config, readConfig } from '../src/config.ts'
@@ -13,8 +21,8 @@ import type { Limits } from '../src/services.ts'
 import { ScriptedEngine } from './scripted-engine.ts'
 
 /** A gateway on the real log, database, object store and Redis; behind it a scripted engine, so that each answer can be provoked. */
-export const keyA = `om_test_${randomBytes(16).toString('hex')}`
-export const keyB = `om_test_${randomBytes(16).toString('hex')}`
+export const keyA = newApiKey()
+export const keyB = newApiKey()
 
 const partitions = 3
 const endpoint = 'ws://127.0.0.1:12345'
@@ -36,8 +44,8 @@ export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
   const stack = testStack()
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl)
-  await seedTenant(databaseUrl, { tenant: 'ten_a', name: 'A', apiKey: keyA })
-  await seedTenant(databaseUrl, { tenant: 'ten_b', name: 'B', apiKey: keyB })
+  const secrets = freshSecrets()
+  await putTenants(databaseUrl, secrets, { tenant: 'ten_a', apiKey: keyA }, { tenant: 'ten_b', apiKey: keyB })
   const pool = createPool(databaseUrl)
   const env: Record<string, string> = {
     OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
@@ -45,6 +53,7 @@ export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
     OMIUM_TOPIC_PREFIX: freshPrefix(),
     OMIUM_PARTITIONS: String(partitions),
     OMIUM_DATABASE_URL: databaseUrl,
+    ...secrets,
     OMIUM_TOKEN_SECRET: randomBytes(32).toString('hex'),
     OMIUM_S3_ENDPOINT: stack.s3.endpoint,
     OMIUM_S3_REGION: stack.s3.region,
@@ -62,6 +71,7 @@ export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
     recovery: await open(recoveryContext),
     checkpoint: await open(checkpointContext),
     workflow: await open(workflowContext),
+    identity: await open(identityContext),
   }
   const log = logs.execution
   const { engine, owner } = await ScriptedEngine.start(log.context, partitions, endpoint)

@@ -1,10 +1,9 @@
-import { randomBytes } from 'node:crypto'
 import { Agent, get } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { putTenants } from '@omium/access/testing'
 import { createDeltaPublisher } from '@omium/deltas'
-import { eventually, spawnService } from '@omium/dev/testing'
-import { seedTenant } from '@omium/migrations'
+import { eventually, newApiKey, spawnService } from '@omium/dev/testing'
 import type { EventView, ExecutionEvent } from '@omium/schemas'
 import { verifyWorkerToken } from '@omium/worker-tokens'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -153,12 +152,7 @@ describe('starting an execution', () => {
 describe('bad requests', () => {
   const cases: [string, () => ReturnType<typeof call>, number, string][] = [
     ['no key', () => call('GET', '/v1/executions', { key: null }), 401, 'unauthenticated'],
-    [
-      'an unknown key',
-      () => call('GET', '/v1/executions', { key: 'om_test_0000000000000000000000' }),
-      401,
-      'unauthenticated',
-    ],
+    ['an unknown key', () => call('GET', '/v1/executions', { key: newApiKey() }), 401, 'unauthenticated'],
     ['broken JSON', () => call('POST', '/v1/executions', { raw: '{"agent":' }), 400, 'invalid_json'],
     ['a body without an agent', () => call('POST', '/v1/executions', { body: { input } }), 422, 'invalid_request'],
     [
@@ -569,14 +563,10 @@ describe('the platform', () => {
   })
 
   it('honours the revocation of a key within five seconds', async () => {
-    const key = `om_test_${randomBytes(16).toString('hex')}`
-    const { keyId } = await seedTenant(pool.options.connectionString as string, {
-      tenant: 'ten_b',
-      name: 'B',
-      apiKey: key,
-    })
+    const key = newApiKey()
+    const [keyId] = await putTenants(env['OMIUM_DATABASE_URL'] ?? '', env, { tenant: 'ten_b', apiKey: key })
     expect((await call('GET', '/v1/executions', { key })).status).toBe(200)
-    await pool.query("UPDATE api_keys SET revoked_at = now() WHERE tenant = 'ten_b' AND id = $1", [keyId])
+    await pool.query("UPDATE identity.api_keys SET revoked_at = now() WHERE tenant = 'ten_b' AND id = $1", [keyId])
     await eventually(async () => expect((await call('GET', '/v1/executions', { key })).status).toBe(401), {
       timeoutMs: 6_000,
     })

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { Caller } from '@omium/access'
 import { eventually, type RedisHandle, startRedis } from '@omium/dev/testing'
 import { connectRedis } from '@omium/kit'
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -33,7 +34,7 @@ const serve = async (rates: Partial<Rates>, { prefix = randomBytes(4).toString('
   app.decorateRequest('caller', null)
   app.addHook('onRequest', async (request) => {
     const [tenant = '', keyId = ''] = (request.headers.authorization ?? '').split('/')
-    request.caller = tenant ? { tenant, keyId, scopes: ['*'] } : null
+    request.caller = tenant ? ({ tenant, actor: `key:${keyId}` } as Caller) : null
   })
   app.get('/plain', async () => 'plain')
   app.get('/sensitive', { config: { limit: 'sensitive' } }, async () => 'sensitive')

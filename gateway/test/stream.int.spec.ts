@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { eventually } from '@omium/dev/testing'
+import { putTenants } from '@omium/access/testing'
+import { eventually, newApiKey } from '@omium/dev/testing'
 import type { ExecutionEvent, StreamMessage, StreamRequest } from '@omium/schemas'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
@@ -208,7 +209,7 @@ describe("a tenant's feed", () => {
 describe('a connection', () => {
   it('needs a key that may read, at the upgrade', async () => {
     expect(await refusal({ key: null })).toContain('401')
-    expect(await refusal({ key: 'om_test_0000000000000000000000' })).toContain('401')
+    expect(await refusal({ key: newApiKey() })).toContain('401')
   })
 
   it('is not opened for pages of strangers', async () => {
@@ -229,15 +230,10 @@ describe('a connection', () => {
   })
 
   it('of a key that is revoked is closed', async () => {
-    const key = `om_test_revoked_${counter}_0123456789abcdef`
-    const { seedTenant } = await import('@omium/migrations')
-    const { keyId } = await seedTenant(world.env['OMIUM_DATABASE_URL'] ?? '', {
-      tenant: 'ten_a',
-      name: 'A',
-      apiKey: key,
-    })
+    const key = newApiKey()
+    const [keyId] = await putTenants(world.env['OMIUM_DATABASE_URL'] ?? '', world.env, { tenant: 'ten_a', apiKey: key })
     const { closed } = await open({ key })
-    await world.pool.query('UPDATE api_keys SET revoked_at = now() WHERE id = $1', [keyId])
+    await world.pool.query('UPDATE identity.api_keys SET revoked_at = now() WHERE id = $1', [keyId])
     expect(await closed).toEqual({ code: 4001, reason: 'unauthenticated' })
   })
 

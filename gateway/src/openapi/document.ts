@@ -11,7 +11,7 @@ export interface RouteFacts {
   /** with `{name}` for parameters */
   readonly path: string
   /** undefined: open to everybody */
-  readonly scope: unknown
+  readonly permission: unknown
 }
 
 type Json = Record<string, unknown>
@@ -37,18 +37,18 @@ const anyRoute: readonly ErrorCode[] = [
 ]
 const withBody: readonly ErrorCode[] = ['invalid_json', 'payload_too_large', 'unsupported_media_type']
 
-export const errorCodesOf = ({ method, scope }: RouteFacts, operation: Operation): ErrorCode[] => {
+export const errorCodesOf = ({ method, permission }: RouteFacts, operation: Operation): ErrorCode[] => {
   const parameters = operation.parameters ?? []
   const area = (operation.tags ?? []).flatMap((tag) => errorsOf[tag] ?? [])
   const reads = method === 'GET'
   return [
     ...anyRoute,
-    ...(scope === undefined ? [] : (['unauthenticated', 'forbidden'] as const)),
+    ...(permission === undefined ? [] : (['unauthenticated', 'forbidden'] as const)),
     ...(operation.requestBody ? withBody : []),
     ...(parameters.length > 0 || operation.requestBody || method === 'POST' ? (['invalid_request'] as const) : []),
     ...(parameters.some((one) => one.in === 'path') ? (['not_found'] as const) : []),
     ...(parameters.some((one) => one.name === 'min_position') ? (['offset_not_reached'] as const) : []),
-    ...(method === 'POST' && scope !== undefined ? (['idempotency_conflict'] as const) : []),
+    ...(method === 'POST' && permission !== undefined ? (['idempotency_conflict'] as const) : []),
     ...(reads ? [] : (['log_unreachable', 'log_in_doubt'] as const)),
     ...(reads ? area.filter((code) => [401, 404, 410, 426, 500].includes(errorCatalogue[code].status)) : area),
   ]
@@ -138,8 +138,8 @@ export const describe = (document: Document, routes: readonly RouteFacts[]): Doc
     const codes = errorCodesOf(route, operation)
     for (const code of codes) used.add(code)
     operation.responses = { ...problemResponses(codes), ...operation.responses }
-    if (route.scope === undefined) operation['security'] = []
-    if (route.method === 'POST' && route.scope !== undefined)
+    if (route.permission === undefined) operation['security'] = []
+    if (route.method === 'POST' && route.permission !== undefined)
       operation.parameters = [...(operation.parameters ?? []), { ...idempotencyParameter }]
     const example = requestExamples[operationId]
     const json = operation.requestBody?.content['application/json']

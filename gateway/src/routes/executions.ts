@@ -46,7 +46,7 @@ export const executionRoutes =
     app.post(
       '/v1/executions',
       {
-        config: { scope: 'write' },
+        config: { permission: 'executions:write', limitedKeys: true },
         schema: {
           tags: ['executions'],
           summary: 'Start an execution',
@@ -83,7 +83,7 @@ export const executionRoutes =
     app.get(
       '/v1/executions',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read', limitedKeys: true },
         schema: {
           tags: ['executions'],
           summary: 'List executions, newest first, without their inputs and outputs',
@@ -99,6 +99,7 @@ export const executionRoutes =
           ...filter,
           forkedFrom,
           labels,
+          within: callerOf(request).limits,
         })
         return { items: items.map(executionSummary), ...rest }
       },
@@ -107,7 +108,7 @@ export const executionRoutes =
     app.get(
       '/v1/executions/:id',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read', limitedKeys: true },
         schema: {
           tags: ['executions'],
           summary: 'Get an execution',
@@ -127,7 +128,7 @@ export const executionRoutes =
     app.get(
       '/v1/executions/:id/result',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read', limitedKeys: true },
         schema: {
           tags: ['executions'],
           summary: 'Wait for the end of an execution',
@@ -180,7 +181,7 @@ export const executionRoutes =
     app.get(
       '/v1/executions/:id/steps',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read', limitedKeys: true },
         schema: {
           tags: ['executions'],
           summary: 'The timeline: steps, timers, waits, approvals and children in the order in which they began',
@@ -205,7 +206,7 @@ export const executionRoutes =
     app.get(
       '/v1/failures',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read' },
         schema: {
           tags: ['executions'],
           summary: 'Failures of steps, attempts and executions, newest first',

@@ -11,12 +11,13 @@ const probeTimeoutMs = 2_000
 
 /** For operators: /health (the process lives), /ready (it can serve), /metrics. Measures every route that is added later. */
 export const installOperations = (app: FastifyInstance, services: Services): void => {
-  const { pool, executions, recoveries, checkpoints, workflows, nowMs } = services
+  const { pool, executions, recoveries, checkpoints, workflows, identity, nowMs } = services
   const contexts: Readonly<Record<string, GatewayContext>> = {
     execution: executions,
     recovery: recoveries,
     checkpoint: checkpoints,
     workflow: workflows,
+    identity,
   }
   const registry = createMetrics()
   const registers = [registry]
@@ -103,7 +104,7 @@ export const installOperations = (app: FastifyInstance, services: Services): voi
     return problems.filter((problem) => problem !== null).join('; ')
   }
 
-  const route = { config: { limit: 'none' } as const, schema: { hide: true } as object }
+  const route = { config: { limit: 'none', public: true } as const, schema: { hide: true } as object }
   app.get('/health', route, async () => ({ status: 'ok' }))
   app.get('/ready', route, async (_request, reply) => {
     const reason = await notReady()

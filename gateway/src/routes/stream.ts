@@ -19,7 +19,7 @@ export const streamRoutes =
       method: 'GET',
       url: '/v1/stream',
       exposeHeadRoute: false,
-      config: { scope: 'read' },
+      config: { permission: 'executions:read' },
       schema: {
         tags: ['streams'],
         summary: 'Live events over a WebSocket',
