@@ -23,12 +23,13 @@ await runService({
       life.onClose(`${definition.name} log`, () => log.close())
       return log
     }
-    const logs = {
-      execution: await open(executionContext),
-      checkpoint: await open(checkpointContext),
-      recovery: await open(recoveryContext),
-      workflow: await open(workflowContext),
-    }
+    const [execution, checkpoint, recovery, workflow] = await Promise.all([
+      open(executionContext),
+      open(checkpointContext),
+      open(recoveryContext),
+      open(workflowContext),
+    ])
+    const logs = { execution, checkpoint, recovery, workflow }
     const gateway = await startGateway(configOf(settings), logs, logger)
     life.onClose('http', () => gateway.close())
     logger.info({ url: gateway.url }, 'listening')

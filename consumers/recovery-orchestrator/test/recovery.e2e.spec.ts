@@ -260,35 +260,42 @@ it('keeps versions of policies, and refuses bad ones with every place named', as
   expect((await stranger.recoveryPolicies.list()).map(({ name, version }) => [name, version])).toEqual([['default', 0]])
 })
 
+/** Plans that the running orchestrator has made since its start; none while it cannot be asked. */
+const plansMade = async (): Promise<number> => {
+  const url = `http://127.0.0.1:${stack.environment['OMIUM_RECOVERY_PORT']}/metrics`
+  const text = await fetch(url).then(
+    (response) => response.text(),
+    () => '',
+  )
+  const counts = [...text.matchAll(/^omium_recoveries_planned_total\{.*\} (\d+)$/gm)].map(([, count]) => Number(count))
+  return counts.reduce((sum, count) => sum + count, 0)
+}
+
 it('decides each failure once, however often it is killed', async () => {
   const runs = await Promise.all(
     Array.from({ length: 24 }, (_, i) => start(stepper, i % 2 === 0 ? 'closed_twice' : 'needs_roll_back')),
   )
-  const orchestrator = () => stack.state.services.find(({ name }) => name === 'recovery-orchestrator')?.process.pid
+  const orchestrator = () => stack.state.services.find(({ name }) => name === 'recovery-orchestrator')
   let ended = false
   const done = Promise.all(runs.map((run) => run.result({ timeoutMs: 120_000 }))).finally(() => {
     ended = true
   })
-  const killing = (async () => {
-    for (let last: number | undefined; !ended; ) {
-      const pid = orchestrator()
-      if (pid === undefined || pid === last) {
-        await new Promise((resolve) => setTimeout(resolve, 20))
-        continue
-      }
-      // ready a moment ago, in the middle of what it found
-      await new Promise((resolve) => setTimeout(resolve, 150))
-      last = pid
-      try {
-        process.kill(pid, 'SIGKILL')
-      } catch {
-        return
-      }
-      if (stack.state.services.find(({ name }) => name === 'recovery-orchestrator')?.restarts === 2) return
+  const kill = () => {
+    const pid = orchestrator()?.process.pid as number
+    process.kill(pid, 'SIGKILL')
+    return pid
+  }
+  // when the first runs have failed, and again when the next one is in the middle of its plans
+  const first = kill()
+  const killingAgain = (async () => {
+    while (!ended) {
+      if (orchestrator()?.process.pid !== first && (await plansMade()) > 0) return kill()
+      await new Promise((resolve) => setTimeout(resolve, 10))
     }
+    return undefined
   })()
   await done
-  await killing
+  expect(await killingAgain).not.toBe(first)
   for (const run of runs) {
     const incident = await incidentOf(run.id, closed)
     expect(incident.status).toBe('succeeded')
