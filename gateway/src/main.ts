@@ -4,6 +4,7 @@ import {
   type ContextDefinition,
   checkpointContext,
   executionContext,
+  identityContext,
   recoveryContext,
   workflowContext,
 } from '@omium/schemas'
@@ -23,13 +24,14 @@ await runService({
       life.onClose(`${definition.name} log`, () => log.close())
       return log
     }
-    const [execution, checkpoint, recovery, workflow] = await Promise.all([
+    const [execution, checkpoint, recovery, workflow, identity] = await Promise.all([
       open(executionContext),
       open(checkpointContext),
       open(recoveryContext),
       open(workflowContext),
+      open(identityContext),
     ])
-    const logs = { execution, checkpoint, recovery, workflow }
+    const logs = { execution, checkpoint, recovery, workflow, identity }
     const gateway = await startGateway(configOf(settings), logs, logger)
     life.onClose('http', () => gateway.close())
     logger.info({ url: gateway.url }, 'listening')
