@@ -2,7 +2,8 @@ import { type AcceptedEvent, acceptanceWindows, type StateMachine } from '@omium
 import type { AgentEvent, ExecutionEvent, PermitEvent } from '@omium/schemas'
 import { parseAggregateKey } from '@omium/schemas'
 import { type AgentState, evolveAgent } from './domain/agent.ts'
-import { type ExecutionState, evolve } from './domain/execution.ts'
+import { evolve } from './domain/evolve.ts'
+import type { ExecutionState } from './domain/execution.ts'
 import { evolvePermits, type PermitPool } from './domain/permits.ts'
 import {
   decodeExecution,

@@ -1,7 +1,8 @@
 import type { ExecutionCommand, ExecutionEvent, ExecutionOptions, StepKind } from '@omium/schemas'
 import { decideCommand } from '../src/domain/decide.ts'
 import type { Decision } from '../src/domain/decision.ts'
-import { type ExecutionState, evolve } from '../src/domain/execution.ts'
+import { evolve } from '../src/domain/evolve.ts'
+import type { ExecutionState } from '../src/domain/execution.ts'
 import { decideRequest, type WorkerRequest } from '../src/domain/requests.ts'
 
 /** The vocabulary of the domain's specs: given(events).when(command).then(events). */
