@@ -779,3 +779,21 @@ describe('the process', () => {
     expect(service.output()).not.toContain('short')
   })
 })
+
+describe('people', () => {
+  it('sign in here; tokens that this installation did not sign are nobody', async () => {
+    const { keys } = (await (await fetch(`${gateway.url}/.well-known/jwks.json`)).json()) as { keys: object[] }
+    expect(keys).toMatchObject([{ kty: 'OKP', alg: 'EdDSA' }])
+    // the page is under the address that people use (OMIUM_URL), where the cookies belong
+    const page = await fetch(`${gateway.url}/auth/sign-in`, { redirect: 'manual' })
+    expect([page.status, page.headers.get('location')]).toEqual([307, 'http://127.0.0.1:8080/auth/sign-in'])
+    const claims = Buffer.from(JSON.stringify({ sub: 'usr_a', sid: 'ses_a', tenant: 'ten_a' })).toString('base64url')
+    const unsigned = `${Buffer.from('{"alg":"none","typ":"at+jwt"}').toString('base64url')}.${claims}.`
+    for (const headers of [{ authorization: `Bearer ${unsigned}` }, { cookie: `omium_access=${unsigned}` }])
+      expect((await call('GET', '/v1/executions', { key: null, headers })).status).toBe(401)
+    const foreign = { cookie: `omium_access=${unsigned}`, 'sec-fetch-site': 'cross-site' }
+    expect((await call('POST', '/v1/executions', { key: null, headers: foreign, body: {} })).body.code).toBe(
+      'origin_refused',
+    )
+  })
+})
