@@ -43,18 +43,18 @@ export class RunRequests {
     this.#cannotOpen = port.cannotOpen
   }
 
-  /** @param large whether a value in the message may exceed what travels inside a record */
-  handle(run: LiveRun, message: RunMessage, large: boolean): void {
+  /** Parameters as of the engine's `message`. */
+  handle(run: LiveRun, message: RunMessage, large: boolean, claims: number): void {
     run.incoming.run(() => {
       if (!('seq' in message)) {
         this.#remark(run, message)
         return
       }
       if (!large) {
-        this.#decide(run, message, this.#inlined(run, message))
+        this.#decide(run, message, this.#inlined(run, message, claims))
         return
       }
-      return this.#seal(run, message).then(
+      return this.#seal(run, message, claims).then(
         (request) => this.#decide(run, message, request),
         (error: unknown) => this.#refuse(run, message, asFailure(error)),
       )
@@ -152,18 +152,18 @@ export class RunRequests {
   }
 
   /** The message as a request of the domain. A child is started as a client would start it: with its agent's defaults. */
-  #inlined(run: LiveRun, message: Request): WorkerRequest {
-    const request = inlined(message)
+  #inlined(run: LiveRun, message: Request, claims: number): WorkerRequest {
+    const request = inlined(message, claims)
     if (message.type !== 'child_start' || request.type !== 'child_start') return request
     const defaults = this.#dispatcher.definitionOf(run.session.tenant, message.agentId)?.defaults
     return defaults ? { ...request, options: executionOptions.parse({ ...defaults, ...message.options }) } : request
   }
 
-  async #seal(run: LiveRun, message: Request): Promise<WorkerRequest> {
+  async #seal(run: LiveRun, message: Request, claims: number): Promise<WorkerRequest> {
     const { executionId } = run
     const { tenant } = run.session
     const seal = (value: JsonValue): Promise<Payload> => run.payloads.seal(tenant, executionId, value)
-    const request = this.#inlined(run, message)
+    const request = this.#inlined(run, message, claims)
     switch (request.type) {
       case 'step_started':
         return { ...request, ...(request.input && { input: await seal(inlineValue(request.input)) }) }
@@ -216,7 +216,7 @@ const boundFailure = (failure: Failure): Failure => {
 }
 
 /** The message as a request of the domain, its values inside the record. */
-const inlined = (message: Request): WorkerRequest => {
+const inlined = (message: Request, claims: number): WorkerRequest => {
   switch (message.type) {
     case 'step_started': {
       const { type, path, name, kind, stepAttempt, requestHash, input, intent } = message
@@ -281,6 +281,7 @@ const inlined = (message: Request): WorkerRequest => {
         agentId,
         input: { inline: input },
         options: executionOptions.parse(options),
+        claims,
       }
     }
     case 'complete':

@@ -76,7 +76,7 @@ export const executionOptions = z.object({
   retry: retryPolicy.optional(),
   /** at most `limit` runs of one key of a tenant hold a permit at once */
   concurrency: z.object({ key: name, limit: z.number().int().min(1).max(100_000) }).optional(),
-  /** cap on recorded usage cost, in millionths of a credit (1 credit = 1 USD) */
+  /** cap on what the run and its children spend, in millionths of a credit (1 credit = 1 USD) */
   budgetMicroCredits: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
   /** what runs are shown and found by */
   labels: executionLabels.optional(),
@@ -103,6 +103,9 @@ export const usage = z.object({
   costMicroCredits: z.number().int().nonnegative().optional(),
 })
 export type Usage = z.infer<typeof usage>
+
+/** what a run and all runs below it have spent; absent: nothing */
+export const spentMicroCredits = z.number().int().nonnegative().optional()
 
 export const parentRef = z.object({ executionId: callerId, path: stepPath })
 
