@@ -60,7 +60,7 @@ export class Engine implements ContextHandler<PartitionState> {
     this.#clock = clock
     this.#notices = notices
     this.#measures = measures
-    this.#dispatcher = new Dispatcher((run, session) => this.#assignments.startWaiting(run, session))
+    this.#dispatcher = new Dispatcher((run, session) => this.#assignments.startWaiting(run, session), nowMs)
     this.#timers = new TimerQueue(clock, (moment) => this.#elapsed(moment))
     const delay = (ms: number): Promise<void> =>
       new Promise((resolve) => {

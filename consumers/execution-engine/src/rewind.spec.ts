@@ -1,6 +1,7 @@
 import type { RecoveryAction } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { createBench, keyOf, step } from '../test/engine-bench.ts'
+import { avoidancePatienceMs } from './dispatcher.ts'
 import { recoveryPatienceMs } from './domain/decide.ts'
 
 const rollBack = (toPath: string | null) => ({ type: 'RollBackExecution' as const, data: { toPath } })
@@ -61,6 +62,49 @@ describe('the engine, when a run fails under recovery', () => {
     bench.clock.advance(20)
     await bench.settle()
     expect(second.told('assign')).toMatchObject([{ attempt: 2, overrides }])
+  })
+
+  it('holds it back from the avoided worker while another one is only busy', async () => {
+    const bench = createBench()
+    const first = bench.worker('w1')
+    await bench.start('run-1', recovery)
+    await bench.settle()
+    first.ask('run-1', 1, threw)
+    const second = bench.worker('w2', 1)
+    await bench.settle()
+    second.session.hold({ executionId: 'other' } as never)
+    await bench.send(keyOf('run-1'), recover({ type: 'retry', delayMs: 0, avoidWorker: true }))
+    await bench.settle()
+    expect([first, second].map((worker) => worker.told('assign').length)).toEqual([1, 0])
+    second.session.release(second.session.runs.get('other') as never)
+    bench.engine.ready(second.session)
+    await bench.settle()
+    expect(second.told('assign')).toMatchObject([{ attempt: 2 }])
+  })
+
+  it('gives it to the avoided worker after a while when the other stays busy, or at once when it leaves', async () => {
+    for (const leaves of [true, false]) {
+      const bench = createBench()
+      const first = bench.worker('w1')
+      await bench.start('run-1', recovery)
+      await bench.settle()
+      first.ask('run-1', 1, threw)
+      const second = bench.worker('w2', 0)
+      await bench.settle()
+      await bench.send(keyOf('run-1'), recover({ type: 'retry', delayMs: 0, avoidWorker: true }))
+      bench.clock.advance(avoidancePatienceMs - 1)
+      await bench.settle()
+      expect(first.told('assign')).toHaveLength(1)
+      // whoever comes later is not kept waiting
+      await bench.start('run-2')
+      await bench.settle()
+      expect(first.told('assign').at(-1)).toMatchObject({ executionId: 'run-2' })
+      if (leaves) bench.engine.disconnect(second.session, 'disconnected')
+      else bench.clock.advance(1)
+      await bench.settle()
+      expect(first.told('assign').at(-1)).toMatchObject({ executionId: 'run-1', attempt: 2 })
+      expect(bench.engine.waiting).toBe(0)
+    }
   })
 
   it('gives it to the avoided worker when there is no other', async () => {
