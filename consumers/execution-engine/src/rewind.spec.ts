@@ -1,6 +1,7 @@
-import type { RecoveryAction } from '@omium/schemas'
+import type { ExecutionContextCommand, RecoveryAction } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { createBench, keyOf, step } from '../test/engine-bench.ts'
+import { commandTo } from '../test/memory-partition.ts'
 import { avoidancePatienceMs } from './dispatcher.ts'
 import { recoveryPatienceMs } from './domain/decide.ts'
 
@@ -29,6 +30,57 @@ describe('the engine, when a run is rolled back', () => {
     worker.ask('run-1', 1, step('c#1', 3))
     await bench.settle()
     expect(worker.told('nack')).toMatchObject([{ code: 'attempt_fenced' }])
+  })
+
+  it('has new identities for all that runs again, roll back after roll back, and comes to its end', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1', 10, ['planner', 'researcher'])
+    let delivered = 0
+    const deliver = async () => {
+      await bench.settle()
+      for (let sent = bench.partition.sent[delivered]; sent; sent = bench.partition.sent[delivered]) {
+        delivered++
+        const command = { type: sent.type, data: sent.data } as ExecutionContextCommand
+        await bench.engine.command(bench.partition, commandTo(sent.aggregate, command, sent.id))
+        await bench.settle()
+      }
+    }
+    /** pays, keeps a state, calls a child by an id of its own */
+    const play = async (attempt: number) => {
+      const pay = { path: 'pay#1', name: 'pay', kind: 'step', stepAttempt: 1, requestHash: 'p' }
+      worker.ask('run-1', attempt, { type: 'step_started', ...pay, intent: { reserveMicroCredits: 0 } })
+      worker.ask('run-1', attempt, step('pay#1', 'paid', { ...pay }))
+      worker.ask('run-1', attempt, step('save#1', { n: 1 }, { kind: 'checkpoint' }))
+      const kid = { childId: 'kid', agentId: 'researcher', input: 1, options: {} }
+      worker.ask('run-1', attempt, { type: 'child_start', path: 'kid#1', requestHash: 'k', ...kid })
+      await deliver()
+    }
+    await bench.start('run-1')
+    await bench.settle()
+    for (const attempt of [1, 2, 3]) {
+      await play(attempt)
+      if (attempt < 3) await bench.send(keyOf('run-1'), rollBack(null))
+      await deliver()
+    }
+    const history = bench.partition.log.filter(({ envelope }) => envelope.aggregate === keyOf('run-1'))
+    const keys = worker.told('ack').flatMap(({ idempotencyKey }) => (idempotencyKey ? [idempotencyKey] : []))
+    expect(new Set(keys).size).toBe(3)
+    expect(
+      history.flatMap(({ type, data }) => (type === 'ChildRequested' ? [(data as { childId: string }).childId] : [])),
+    ).toEqual(['kid', 'kid.g1', 'kid.g2'])
+    // what a checkpoint is called by follows from the version of its record, and in a worker from the generation
+    expect(history.filter(({ data }) => (data as { kind?: string }).kind === 'checkpoint')).toHaveLength(3)
+    const ofParent = worker.told('assign').filter(({ executionId }) => executionId === 'run-1')
+    expect(ofParent.map(({ generation }) => generation)).toEqual([0, 1, 2])
+    expect(bench.partition.typesOf(keyOf('kid.g1')).slice(-2)).toEqual(['ExecutionCancelled', 'OutcomeDelivered'])
+
+    worker.ask('kid.g2', 1, { type: 'complete', output: 'found' })
+    await deliver()
+    expect(worker.told('resolve')).toMatchObject([{ executionId: 'run-1', attempt: 3, entry: { value: 'found' } }])
+    worker.ask('run-1', 3, { type: 'complete', output: 'done' })
+    await deliver()
+    expect(bench.partition.typesOf(keyOf('run-1')).at(-1)).toBe('ExecutionCompleted')
+    expect(bench.partition.state.executions.size).toBe(0)
   })
 
   it('forgets the timers behind the point', async () => {
