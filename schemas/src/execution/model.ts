@@ -94,6 +94,9 @@ export const stepPath = z.string().min(1).max(1024)
 /** A `checkpoint` is a step whose output is a state that the checkpoint manager keeps. */
 export const stepKind = z.enum(['step', 'llm', 'tool', 'value', 'checkpoint'])
 export type StepKind = z.infer<typeof stepKind>
+/** What a step event can be of: a step, or in a simulated run what it stands for, answered from recordings. */
+export const recordedKind = z.enum([...stepKind.options, 'wait', 'approval', 'child'])
+export type RecordedKind = z.infer<typeof recordedKind>
 
 export const usage = z.object({
   model: z.string().optional(),
@@ -115,7 +118,7 @@ export const stepRef = z.object({
   attempt: z.number().int().positive(),
   path: stepPath,
   name: z.string().min(1).max(200),
-  kind: stepKind,
+  kind: recordedKind,
   /** try of this step, from 1 */
   stepAttempt: z.number().int().positive(),
   requestHash: z.string().max(64),

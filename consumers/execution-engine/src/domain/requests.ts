@@ -1,4 +1,12 @@
-import type { ExecutionEvent, ExecutionOptions, Failure, Payload, RetryPolicy, StepKind, Usage } from '@omium/schemas'
+import type {
+  ExecutionEvent,
+  ExecutionOptions,
+  Failure,
+  Payload,
+  RecordedKind,
+  RetryPolicy,
+  Usage,
+} from '@omium/schemas'
 import { anyRequest, hashJson, isTerminal, longestCallerId } from '@omium/schemas'
 import { childBudget, leftOf } from './budget.ts'
 import { failAttempt } from './decide.ts'
@@ -8,6 +16,7 @@ import { errorResult } from './entries.ts'
 import type { ExecutionState } from './execution.ts'
 import type { RecordedEntry } from './journal.ts'
 import { mayRetry, retryDelayMs } from './retry.ts'
+import { ranByWorker } from './rewind.ts'
 
 /**
  * What a worker asks for the run it holds, decided.
@@ -23,7 +32,7 @@ import { mayRetry, retryDelayMs } from './retry.ts'
 interface Step {
   readonly path: string
   readonly name: string
-  readonly kind: StepKind
+  readonly kind: RecordedKind
   readonly stepAttempt: number
   readonly requestHash: string
   readonly input?: Payload | undefined
@@ -84,6 +93,10 @@ export const decideRequest = (
   if (fenced || !state) return fenced ?? refused('execution_unknown', 'there is no such execution')
   if ('requestHash' in request && request.requestHash === anyRequest) {
     return refused('protocol_violation', `${request.path}: ${anyRequest} is not the hash of a request`)
+  }
+  if ('kind' in request && !state.options.simulate && !ranByWorker.has(request.kind)) {
+    const detail = `${request.path} is a ${request.kind}, which the platform settles; only simulated runs record it themselves`
+    return refused('protocol_violation', detail)
   }
   switch (request.type) {
     case 'step_started':
