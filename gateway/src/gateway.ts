@@ -14,6 +14,7 @@ import { buildApp } from './app.ts'
 import { createCommands } from './commands.ts'
 import type { Config } from './config.ts'
 import { type GatewayContext, openGatewayContext } from './context.ts'
+import { createHistories } from './rewind/histories.ts'
 import { createWebhookSecrets } from './webhook-secrets.ts'
 
 /** One for each context that the gateway takes part in. */
@@ -51,6 +52,7 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
     open(logs.checkpoint, 'checkpoints'),
   ])
   const objects = await createS3ObjectStore(config.s3)
+  const payloads = createPayloadStore(objects)
   const deltas = config.redisUrl
     ? createDeltaSubscriber({
         url: config.redisUrl,
@@ -70,7 +72,8 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
       webhookSecrets: createWebhookSecrets(tokenSecret),
       deltas,
       agents: createAgents(pool, executions.live),
-      payloads: createPayloadStore(objects),
+      payloads,
+      histories: createHistories(pool, payloads, context.nowMs),
       apiKeys: createApiKeys(pool, context.nowMs),
       ids: context.ids,
       nowMs: context.nowMs,

@@ -1,7 +1,7 @@
+import { commandTo } from '@omium/kit/testing'
 import type { ExecutionContextCommand, RecoveryAction } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { createBench, keyOf, step } from '../test/engine-bench.ts'
-import { commandTo } from '../test/memory-partition.ts'
 import { avoidancePatienceMs } from './dispatcher.ts'
 import { recoveryPatienceMs } from './domain/decide.ts'
 
@@ -41,7 +41,7 @@ describe('the engine, when a run is rolled back', () => {
       for (let sent = bench.partition.sent[delivered]; sent; sent = bench.partition.sent[delivered]) {
         delivered++
         const command = { type: sent.type, data: sent.data } as ExecutionContextCommand
-        await bench.engine.command(bench.partition, commandTo(sent.aggregate, command, sent.id))
+        await bench.engine.command(bench.partition, commandTo(sent.aggregate, command, { id: sent.id }))
         await bench.settle()
       }
     }

@@ -46,6 +46,7 @@ export const forkOptions = (
 
 /**
  * Starts a run from what another has recorded. The same id and request start one run, however often they are sent.
+ * @param partOf what the fork is started for; another one makes it another request
  * @throws OmiumError `step_unknown`, `agent_unknown`, `input_invalid`, `payload_too_large`
  */
 export const startFork = async (
@@ -55,6 +56,7 @@ export const startFork = async (
   history: RunHistory,
   asked: ForkRequest,
   options: ExecutionOptions,
+  partOf?: JsonValue,
 ): Promise<WriteReceipt> => {
   const { tenant } = asker
   const { record } = history
@@ -78,6 +80,7 @@ export const startFork = async (
     ...(outputs && { outputs }),
     ...(askedOverrides && { overrides: askedOverrides }),
     ...(recordings && { simulate: true }),
+    ...(partOf !== undefined && { partOf }),
   })
   return commands.execute(asker, forkId, deterministicCommandId('start', tenant, forkId, requestHash), {
     type: 'StartExecution',
