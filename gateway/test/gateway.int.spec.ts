@@ -456,7 +456,7 @@ describe('commands', () => {
     await engine.write('ten_a', id, started, step(1, 'one'), step(2, 'x'.repeat(100)), step(3), completed)
     await call('GET', `/v1/executions/${id}/result?wait_ms=5000`)
     const fork = await call('POST', `/v1/executions/${id}/fork`, {
-      body: { uptoPath: 'step#2', input: { topic: 'other' } },
+      body: { toPath: 'step#2', input: { topic: 'other' } },
     })
     expect(fork.status).toBe(201)
     const command = engine.commands.at(-1)
@@ -464,7 +464,7 @@ describe('commands', () => {
       input: { inline: { topic: 'other' } },
       forkedFrom: {
         executionId: id,
-        uptoPath: 'step#2',
+        toPath: 'step#2',
         seed: {
           inline: [
             { path: 'step#1', status: 'completed', kind: 'step', requestHash: '*', value: 'one' },
@@ -483,7 +483,7 @@ describe('commands', () => {
       [1, undefined],
     ])
     expect(pages[0]?.body.items[0]).toMatchObject({ name: 'step', entry: { path: 'step#1', value: 'one' } })
-    const unknown = await call('POST', `/v1/executions/${id}/fork`, { body: { uptoPath: 'nowhere#1' } })
+    const unknown = await call('POST', `/v1/executions/${id}/fork`, { body: { toPath: 'nowhere#1' } })
     expect([unknown.status, unknown.body.code]).toEqual([404, 'step_unknown'])
   })
 })

@@ -108,7 +108,7 @@ export const startReplay = async (
       const kept = keptFrom(history, from)
       const options = optionsOf(record.options, { replay: replayId, 'replay-of': of }, budget)
       const changes = {
-        uptoPath: history.steps[kept - 1]?.path ?? null,
+        toPath: history.steps[kept - 1]?.path ?? null,
         ...(outputs && { outputs }),
         ...(overrides && { overrides }),
         ...(agent !== undefined && { agent }),

@@ -190,7 +190,7 @@ export type RecoveryAction = z.infer<typeof recoveryAction>
 /** Where a forked run comes from. */
 export const forkOrigin = z.object({
   executionId: callerId,
-  uptoPath: stepPath.optional(),
+  toPath: stepPath.optional(),
   /** results taken over: a JSON array of journal entries (see worker protocol) */
   seed: payload,
   /** what a simulated run is answered from: a JSON array of recordings (see worker protocol) */
