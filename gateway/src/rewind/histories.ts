@@ -69,6 +69,7 @@ export const createHistories = (pool: Pool, payloads: Payloads, nowMs: () => num
 
   return {
     read: async (tenant, record) => {
+      forgetOld()
       const key = aggregateKey('execution', tenant, record.id)
       const history = kept.get(key) ?? new KeptHistory()
       history.usedAt = nowMs()
