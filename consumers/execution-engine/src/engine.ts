@@ -82,6 +82,7 @@ export class Engine implements ContextHandler<PartitionState> {
       liveOutput,
       measures,
       nowMs,
+      delay,
       cannotOpen: (run, error) => this.#assignments.cannotOpen(run, error),
     })
     this.#commands = new Commands({
@@ -174,14 +175,11 @@ export class Engine implements ContextHandler<PartitionState> {
     for (const session of [...this.#sessions]) this.disconnect(session, 'engine_restarted')
   }
 
-  /**
-   * @param large whether a value in the message may exceed what travels inside a record
-   * @param claims how many messages of its frame, from this one on, draw on the budget of its run
-   */
-  message(session: WorkerSession, message: RunMessage, large: boolean, claims = 1): void {
+  /** @param large whether a value in the message may exceed what travels inside a record */
+  message(session: WorkerSession, message: RunMessage, large: boolean): void {
     if (session.closed) return
     const run = session.runs.get(message.executionId)
-    if (run && run.attempt === message.attempt) this.#requests.handle(run, message, large, claims)
+    if (run && run.attempt === message.attempt) this.#requests.handle(run, message, large)
     else if ('seq' in message) this.#strayRequest(session, message)
   }
 

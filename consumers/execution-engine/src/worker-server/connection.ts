@@ -5,7 +5,6 @@ import type { RawData, WebSocket } from 'ws'
 import { failureOf, type LossReason } from '../domain/decide.ts'
 import type { AgentRegistrar, RunMessage } from '../ports.ts'
 import { WorkerSession } from '../worker-session.ts'
-import { claimsOn } from './claims.ts'
 import { parseWorkerMessage } from './messages.ts'
 import { Outbound } from './outbound.ts'
 import { mayExceed } from './size.ts'
@@ -14,7 +13,7 @@ import { mayExceed } from './size.ts'
 export interface SessionHost {
   connect(session: WorkerSession): void
   disconnect(session: WorkerSession, reason: LossReason): void
-  message(session: WorkerSession, message: RunMessage, large: boolean, claims: number): void
+  message(session: WorkerSession, message: RunMessage, large: boolean): void
   ready(session: WorkerSession): void
   /** nothing is read from workers while this is so */
   readonly overloaded: boolean
@@ -122,15 +121,13 @@ export class Connection {
       this.#refuse(failureOf('protocol_violation', `a frame cannot be read: ${(error as Error).message}`))
       return
     }
-    const messages = frame as unknown[]
-    const claims = claimsOn(messages)
-    for (const [i, value] of messages.entries()) {
+    for (const value of frame as unknown[]) {
       if (this.#refused) return
-      this.#handle(value, bytes > inlineLimitBytes && mayExceed(value, inlineLimitBytes), claims?.[i] ?? 1)
+      this.#handle(value, bytes > inlineLimitBytes && mayExceed(value, inlineLimitBytes))
     }
   }
 
-  #handle(value: unknown, large: boolean, claims: number): void {
+  #handle(value: unknown, large: boolean): void {
     const parsed = parseWorkerMessage(value)
     const session = this.#session
     if ('problem' in parsed) {
@@ -147,13 +144,13 @@ export class Connection {
       else this.#greet(message)
     } else if (!session) this.#refuse(failureOf('protocol_violation', 'the first message is hello'))
     else if (message.type === 'drain') session.drain()
-    else if (message.type !== 'heartbeat') this.#deliver(session, message, large, claims)
+    else if (message.type !== 'heartbeat') this.#deliver(session, message, large)
   }
 
   /** One worker's message must never end the process that serves all the others. */
-  #deliver(session: WorkerSession, message: RunMessage, large: boolean, claims: number): void {
+  #deliver(session: WorkerSession, message: RunMessage, large: boolean): void {
     try {
-      this.#options.host.message(session, message, large, claims)
+      this.#options.host.message(session, message, large)
     } catch (error) {
       this.#options.notices.error({ err: error, ...this.#who(), type: message.type }, 'a message could not be handled')
       this.#refuse(failureOf('internal', `a ${message.type} could not be handled`))

@@ -156,7 +156,7 @@ export class TestEngine implements ExecutionHost {
 
   private portOf(execution: TestExecution): RunPort {
     const { mocks, llm, inlineChildren } = this.options
-    /** of what was sent and not received yet, as in a frame */
+    /** of what was sent and not received yet: it comes at one time */
     let claims = 0
     const port: RunPort = {
       send: (message) => {

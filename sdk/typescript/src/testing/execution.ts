@@ -452,7 +452,7 @@ export class TestExecution {
   }
 }
 
-/** See the engine's rule for what comes in one frame. */
+/** See the engine's rule for what comes at one time. */
 export const draws = (message: RunMessage): boolean =>
   message.type === 'child_start' || (message.type === 'step_started' && (message.intent?.reserveMicroCredits ?? 0) > 0)
 
