@@ -145,10 +145,13 @@ export class Dispatcher {
   #release(key: string, fits: (run: WaitingRun) => boolean): void {
     const held = this.#heldBack.get(key)
     if (!held) return
-    const kept = held.filter((run) => !fits(run))
+    const kept: WaitingRun[] = []
+    for (const run of held) {
+      if (fits(run)) this.#push(key, run)
+      else kept.push(run)
+    }
     if (kept.length === 0) this.#heldBack.delete(key)
     else this.#heldBack.set(key, kept)
-    for (const run of held) if (fits(run)) this.#push(key, run)
   }
 
   /** Gives a session with free slots what it can run. */
