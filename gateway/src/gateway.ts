@@ -19,6 +19,7 @@ import type { Config } from './config.ts'
 import { type GatewayContext, openGatewayContext } from './context.ts'
 import { followAccess } from './follow-access.ts'
 import { ensureLocalKey } from './local-key.ts'
+import { createHistories } from './rewind/histories.ts'
 import { createWebhookSecrets } from './webhook-secrets.ts'
 
 /** One for each context that the gateway takes part in. */
@@ -63,6 +64,7 @@ export const startGateway = async (
     open(logs.identity, 'identity'),
   ])
   const objects = await createS3ObjectStore(config.s3)
+  const payloads = createPayloadStore(objects)
   const deltas = config.redisUrl
     ? createDeltaSubscriber({
         url: config.redisUrl,
@@ -108,7 +110,8 @@ export const startGateway = async (
       webhookSecrets: createWebhookSecrets(tokenSecret),
       deltas,
       agents: createAgents(pool, executions.live),
-      payloads: createPayloadStore(objects),
+      payloads,
+      histories: createHistories(pool, payloads, context.nowMs),
       identity,
       apiKeys,
       newKeys,

@@ -9,6 +9,7 @@ import type { Agents } from './agents.ts'
 import type { Commands } from './commands.ts'
 import type { GatewayContext } from './context.ts'
 import type { Payloads } from './payloads.ts'
+import type { Histories } from './rewind/histories.ts'
 import type { WebhookSecrets } from './webhook-secrets.ts'
 
 /** What the routes work with; `main.ts` makes it, specs replace what is outside. */
@@ -25,6 +26,7 @@ export interface Services {
   readonly deltas: DeltaSubscriber | undefined
   readonly agents: Agents
   readonly payloads: Payloads
+  readonly histories: Histories
   readonly identity: GatewayContext
   readonly apiKeys: ApiKeys
   readonly people: NonNullable<GuardParts['people']>

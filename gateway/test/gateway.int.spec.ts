@@ -465,7 +465,7 @@ describe('commands', () => {
     await engine.write('ten_a', id, started, step(1, 'one'), step(2, 'x'.repeat(100)), step(3), completed)
     await call('GET', `/v1/executions/${id}/result?wait_ms=5000`)
     const fork = await call('POST', `/v1/executions/${id}/fork`, {
-      body: { uptoPath: 'step#2', input: { topic: 'other' } },
+      body: { toPath: 'step#2', input: { topic: 'other' } },
     })
     expect(fork.status).toBe(201)
     const command = engine.commands.at(-1)
@@ -473,7 +473,7 @@ describe('commands', () => {
       input: { inline: { topic: 'other' } },
       forkedFrom: {
         executionId: id,
-        uptoPath: 'step#2',
+        toPath: 'step#2',
         seed: {
           inline: [
             { path: 'step#1', status: 'completed', kind: 'step', requestHash: '*', value: 'one' },
@@ -492,8 +492,43 @@ describe('commands', () => {
       [1, undefined],
     ])
     expect(pages[0]?.body.items[0]).toMatchObject({ name: 'step', entry: { path: 'step#1', value: 'one' } })
-    const unknown = await call('POST', `/v1/executions/${id}/fork`, { body: { uptoPath: 'nowhere#1' } })
+    const unknown = await call('POST', `/v1/executions/${id}/fork`, { body: { toPath: 'nowhere#1' } })
     expect([unknown.status, unknown.body.code]).toEqual([404, 'step_unknown'])
+  })
+})
+
+describe('a replay', () => {
+  it('is what its id was first used for: it cannot be had again with other runs, changes or budgets', async () => {
+    const ids: string[] = []
+    for (let i = 0; i < 3; i++) {
+      const { id } = await start()
+      await engine.write('ten_a', id, started, step(1), completed)
+      await call('GET', `/v1/executions/${id}/result?wait_ms=5000`)
+      ids.push(id)
+    }
+    const runs = { ids: [ids[0], ids[1]] }
+    const body = { id: 'rpl-once', runs, budget: { totalMicroCredits: 1000 } }
+    const replay = (change: object) => call('POST', '/v1/replays', { body: { ...body, ...change } })
+    const startedOf = (answer: { body: { started: { of: string }[] } }) =>
+      answer.body.started.map(({ of }) => of).sort()
+    const first = await replay({})
+    expect([first.status, startedOf(first)]).toEqual([201, [ids[0], ids[1]].sort()])
+    const budgets = engine.commands.slice(-2).map(({ data }) => (data as { options: object }).options)
+    expect(budgets).toMatchObject([{ budgetMicroCredits: 500 }, { budgetMicroCredits: 500 }])
+    const again = await replay({})
+    expect([again.status, again.body.started.length, startedOf(again)]).toEqual([201, 2, startedOf(first)])
+    const others = [
+      { budget: { totalMicroCredits: 9000 } },
+      { runs: { ids: [ids[0], ids[2]] } },
+      { runs: { ids: [ids[2]] } },
+      { overrides: { models: { '*': 'other' } } },
+    ]
+    const forks = async () => (await call('GET', '/v1/executions?label=replay:rpl-once')).body.items.length
+    for (const other of others) {
+      const { status, body } = await replay(other)
+      expect([status, body.code]).toEqual([409, 'execution_conflict'])
+    }
+    expect(await forks()).toBe(2)
   })
 })
 

@@ -18,12 +18,12 @@ import { forkSeed, recordingsOf } from './seed.ts'
 export type ForkRequest = Omit<z.infer<typeof forkBody>, 'id' | 'options'>
 
 /** How many results the fork takes over. @throws OmiumError `step_unknown` */
-export const keptBy = (history: RunHistory, { uptoPath, outputs = [] }: ForkRequest): number =>
+export const keptBy = (history: RunHistory, { toPath, outputs = [] }: ForkRequest): number =>
   keptCount(
     history,
     forkPoint(
       history,
-      uptoPath,
+      toPath,
       outputs.map(({ path }) => path),
     ),
   )
@@ -46,6 +46,7 @@ export const forkOptions = (
 
 /**
  * Starts a run from what another has recorded. The same id and request start one run, however often they are sent.
+ * @param partOf what the fork is started for; another one makes it another request
  * @throws OmiumError `step_unknown`, `agent_unknown`, `input_invalid`, `payload_too_large`
  */
 export const startFork = async (
@@ -55,6 +56,7 @@ export const startFork = async (
   history: RunHistory,
   asked: ForkRequest,
   options: ExecutionOptions,
+  partOf?: JsonValue,
 ): Promise<WriteReceipt> => {
   const { tenant } = asker
   const { record } = history
@@ -62,7 +64,7 @@ export const startFork = async (
   const definition = await agents.get(tenant, agent)
   if (input !== undefined) agents.checkInput(tenant, definition, input)
   const kept = keptBy(history, asked)
-  const uptoPath = history.steps[kept - 1]?.path
+  const toPath = history.steps[kept - 1]?.path
   const seed = await forkSeed(history, payloads, { kept, outputs, anyInput: input !== undefined })
   const recordings = options.simulate === true ? await recordingsOf(history, payloads) : undefined
   const askedOverrides = present<RunOverrides>(asked.overrides)
@@ -74,10 +76,11 @@ export const startFork = async (
     agent,
     input: input ?? sourceInput,
     forkedFrom: record.id,
-    uptoPath: asked.uptoPath ?? null,
+    toPath: asked.toPath ?? null,
     ...(outputs && { outputs }),
     ...(askedOverrides && { overrides: askedOverrides }),
     ...(recordings && { simulate: true }),
+    ...(partOf !== undefined && { partOf }),
   })
   return commands.execute(asker, forkId, deterministicCommandId('start', tenant, forkId, requestHash), {
     type: 'StartExecution',
@@ -89,7 +92,7 @@ export const startFork = async (
       options,
       forkedFrom: {
         executionId: record.id,
-        ...(uptoPath !== undefined && { uptoPath }),
+        ...(toPath !== undefined && { toPath }),
         seed: await payloads.seal(tenant, forkId, seed as unknown as JsonValue),
         ...(recordings && { recordings: await payloads.seal(tenant, forkId, recordings as unknown as JsonValue) }),
         ...(edited && { edited }),

@@ -119,6 +119,8 @@ export interface EventRecord {
   readonly partition: number
   readonly offset: number
   readonly data: JsonValue
+  /** length of `data` as JSON */
+  readonly bytes: number
 }
 
 /** History in order, from the version after `afterVersion`. */
@@ -130,7 +132,8 @@ export const listEvents = async (
 ): Promise<readonly EventRecord[]> => {
   const { rows } = await pool.query<EventRecord>({
     name: 'execution-events',
-    text: `SELECT event_id AS id, type, version, time, actor, command_id AS "commandId", partition, log_offset AS "offset", data
+    text: `SELECT event_id AS id, type, version, time, actor, command_id AS "commandId", partition, log_offset AS "offset", data,
+             octet_length(data::text) AS bytes
            FROM executions.events WHERE tenant = $1 AND execution_id = $2 AND version > $3 ORDER BY version LIMIT $4`,
     values: [tenant, executionId, afterVersion, limit],
   })

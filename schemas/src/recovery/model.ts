@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { failure } from '../errors.ts'
-import { recoveryAction, stepKind, stepPath } from '../execution/model.ts'
+import { recordedKind, recoveryAction, stepPath } from '../execution/model.ts'
 import { callerId, name } from '../ids.ts'
 import { jsonValue, payload } from '../json.ts'
 
@@ -185,9 +185,7 @@ export const failureFacts = z.object({
   giveUpAt: timeMs,
   error: failure,
   /** the step, or child, whose failure it is; absent when the code failed between steps */
-  step: z
-    .object({ path: stepPath, name: z.string().max(200), kind: z.union([stepKind, z.literal('child')]) })
-    .optional(),
+  step: z.object({ path: stepPath, name: z.string().max(200), kind: recordedKind }).optional(),
   /** from what the run saw to the deepest cause that is known */
   chain: z.array(causeLink).min(1).max(50),
   /** attempts lost in a row before it */

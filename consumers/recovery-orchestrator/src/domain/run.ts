@@ -7,7 +7,7 @@ import {
   incidentIdOf,
   isTerminal,
   type Payload,
-  type StepKind,
+  type RecordedKind,
 } from '@omium/schemas'
 import { type CallWindow, findLoop, type LoopLimits, rememberCall } from './loops.ts'
 import { compensatesLabel, isOwn } from './outbox.ts'
@@ -47,7 +47,7 @@ export interface RunView {
   failedStep: {
     readonly path: string
     readonly name: string
-    readonly kind: StepKindOf
+    readonly kind: RecordedKind
     readonly error: Failure
   } | null
   readonly children: Map<string, { readonly childId: string; readonly agentId: string }>
@@ -62,8 +62,6 @@ export interface RunView {
   /** the attempt that was to be interrupted */
   intervenedIn: number
 }
-
-type StepKindOf = StepKind | 'child'
 
 interface OpenIncident {
   readonly id: string
