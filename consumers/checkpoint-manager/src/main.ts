@@ -66,7 +66,7 @@ await runService({
 
     const manager = new CheckpointManager({
       objects,
-      listing: { list: () => stored.list(checkpointObjectsPrefix), remove: (key) => stored.remove(key) },
+      listing: { pages: () => stored.pages(checkpointObjectsPrefix), remove: (key) => stored.remove(key) },
       history: createRunHistory(executions, open),
       clock: systemClock,
       notices: logger,

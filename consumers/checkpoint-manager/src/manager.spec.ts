@@ -19,7 +19,7 @@ const manage = (history: RunHistory['journalAt'] = async () => journal) => {
         return objectOf(9, world.nowMs)
       },
     },
-    listing: { list: async () => [], remove: async () => {} },
+    listing: { pages: async function* () {}, remove: async () => {} },
     history: {
       journalAt: (...asked) => {
         world.asked.push(asked)

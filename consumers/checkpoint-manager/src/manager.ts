@@ -158,10 +158,18 @@ export class CheckpointManager implements ContextHandler<PartitionState> {
     await Promise.all(appends)
   }
 
-  /** Removes objects of the owned partitions' threads that are old and that nothing refers to. @returns how many */
+  /**
+   * Removes objects of the owned partitions' threads that are old and that nothing refers to. No more than a page of keys is
+   * in memory at once. @returns how many
+   */
   async sweep(): Promise<number> {
+    let removed = 0
+    for await (const keys of this.#options.listing.pages()) removed += await this.#sweep(keys)
+    return removed
+  }
+
+  async #sweep(keys: readonly string[]): Promise<number> {
     const { listing, clock, measures, partitionOf } = this.#options
-    const keys = await listing.list()
     const garbage = new Map<OwnedThreads, string[]>()
     const referred = new Map<string, ReadonlySet<string>>()
     for (const key of keys) {
