@@ -37,6 +37,20 @@ describe('creating', () => {
   })
 })
 
+describe('what builds on another checkpoint', () => {
+  const child = create('b', { parentId: 'a', needsParent: true })
+  it('is refused when that one is gone: nobody could read it', () => {
+    expect(given(created('a')).when(child)).toMatchObject({ events: [{}] })
+    const gone: CheckpointEvent = { type: 'CheckpointsDeleted', data: { checkpoints: [ref('a')], why: 'retention' } }
+    expect(given(created('a'), gone).when(child)).toMatchObject({
+      code: 'checkpoint_unknown',
+      detail: expect.stringContaining('builds on a'),
+    })
+    expect(given(created('a', { namespace: 'sub' })).when(child)).toMatchObject({ code: 'checkpoint_unknown' })
+    expect(given().when(create('b', { needsParent: true }))).toMatchObject({ code: 'checkpoint_unknown' })
+  })
+})
+
 describe('pending writes', () => {
   const writes = (n: number, taskId = 't1') => ({
     type: 'AddCheckpointWrites' as const,
@@ -149,6 +163,13 @@ describe('retention', () => {
     const set = { type: 'SetRetention', data: { retention: { keepLast: 1 } } } as const
     expect(given(created('a'), created('b')).when(set)).toMatchObject({
       events: [{ type: 'RetentionSet' }, { data: { checkpoints: [ref('a')], why: 'retention' } }],
+    })
+  })
+  it('keeps the greatest id too: whoever goes by ids goes on from it', () => {
+    const state = given(keep({ keepLast: 1 }), created('c9'), created('c7')).state() as ThreadState
+    expect(expire(state, now)).toEqual([])
+    expect(given(keep({ keepLast: 1 }), created('c9'), created('c7')).when(create('c8'))).toMatchObject({
+      events: [{}, { data: { checkpoints: [ref('c7')] } }],
     })
   })
   it('keeps what is pinned, what is the latest of a namespace, and what those build on', () => {

@@ -87,13 +87,30 @@ const createCheckpoint = (state: ThreadState, data: DataOf<'CreateCheckpoint'>, 
     if (known.object.sha256 === data.object.sha256) return decided()
     return refused('checkpoint_conflict', `checkpoint ${data.checkpointId} exists with another state`)
   }
-  const wrong = unusable(state, data.object, occasion)
+  const wrong = unusable(state, data.object, occasion) ?? withoutParent(state, data)
   if (wrong) return wrong
   const created: CheckpointEvent = {
     type: 'CheckpointCreated',
     data: isUndone(state, data.point) ? { ...data, superseded: true } : data,
   }
   return decided(created, ...retire(state, created, occasion.nowMs))
+}
+
+/** Retention may have let go of the parent while the program worked on what builds on it. */
+const withoutParent = (state: ThreadState, data: DataOf<'CreateCheckpoint'>): Decision | null => {
+  const { namespace, parentId, needsParent, checkpointId } = data
+  if (
+    !needsParent ||
+    (parentId !== undefined && state.checkpoints.has(refKey({ namespace, checkpointId: parentId })))
+  ) {
+    return null
+  }
+  return refused(
+    'checkpoint_unknown',
+    parentId === undefined
+      ? `checkpoint ${checkpointId} builds on a parent and names none`
+      : `checkpoint ${checkpointId} builds on ${parentId}, which is not in the thread any more; store a whole state`,
+  )
 }
 
 /** What goes because of the retention once this has happened. */

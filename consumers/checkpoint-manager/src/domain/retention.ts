@@ -4,7 +4,8 @@ import { type Checkpoint, refKey, type ThreadState } from './thread.ts'
 /**
  * What a thread may forget.
  *
- * 1. Pinned checkpoints stay, and so does the latest of each namespace.
+ * 1. Pinned checkpoints stay, and so does the latest of each namespace, by creation and by id: programs whose ids sort by time
+ *    go on from the greatest one, and several of them may have created theirs in another order.
  * 2. A checkpoint that another one builds on (`needsParent`) stays as long as that one.
  */
 
@@ -28,8 +29,13 @@ const withAncestors = (state: ThreadState, kept: Iterable<Checkpoint>): Set<stri
   return keys
 }
 
-const latestOf = (checkpoints: readonly Checkpoint[]): Checkpoint | undefined =>
-  checkpoints.findLast(({ superseded }) => !superseded)
+/** What readers of the latest get, whichever order they go by. */
+const latestOf = (line: readonly Checkpoint[]): readonly (Checkpoint | undefined)[] => {
+  const standing = line.filter(({ superseded }) => !superseded)
+  const [first] = standing
+  const greatest = standing.reduce((a, b) => (b.checkpointId > (a?.checkpointId ?? '') ? b : a), first)
+  return [standing.at(-1), greatest]
+}
 
 /** What the thread's retention lets go of, oldest first. */
 export const expired = (state: ThreadState, nowMs: number): CheckpointRef[] => {
@@ -42,7 +48,7 @@ export const expired = (state: ThreadState, nowMs: number): CheckpointRef[] => {
     for (const [index, checkpoint] of line.entries()) {
       const amongLast = line.length - index <= keepLast
       const young = nowMs - checkpoint.createdAt < maxAgeMs
-      if ((amongLast && young) || checkpoint === latest || checkpoint.pins.length > 0) kept.push(checkpoint)
+      if ((amongLast && young) || latest.includes(checkpoint) || checkpoint.pins.length > 0) kept.push(checkpoint)
     }
   }
   const keys = withAncestors(state, kept)
