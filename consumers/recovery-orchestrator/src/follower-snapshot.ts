@@ -15,7 +15,7 @@ export interface Followed {
 }
 
 /** changes with whatever `observe` does otherwise with the same events */
-const version = 2
+const version = 3
 const kept = 2
 const zip = promisify(gzip)
 const unzip = promisify(gunzip)
@@ -24,7 +24,9 @@ const encodeRun = (run: RunView) => ({
   ...run,
   seen: [...run.seen],
   children: [...run.children],
-  intents: [...run.intents],
+  working: [...run.working],
+  waits: [...run.waits],
+  effects: { ...run.effects, intents: [...run.effects.intents] },
 })
 type EncodedRun = ReturnType<typeof encodeRun>
 
@@ -32,7 +34,9 @@ const decodeRun = (run: EncodedRun): RunView => ({
   ...run,
   seen: new Set(run.seen),
   children: new Map(run.children),
-  intents: new Map(run.intents),
+  working: new Set(run.working),
+  waits: new Set(run.waits),
+  effects: { ...run.effects, intents: new Map(run.effects.intents) },
 })
 
 interface Body {

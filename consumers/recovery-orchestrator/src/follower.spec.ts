@@ -14,7 +14,7 @@ class World {
   readonly #versions = new Map<string, number>()
   now = 1000
   failing = false
-  policy = policyOf({ stalls: { afterMs: 500 } })
+  policy = policyOf({ stalls: { afterMs: 1000 } })
   sweep: (() => void) | undefined
 
   write(
@@ -231,11 +231,11 @@ describe('a follower', () => {
     await turns()
     world.write('r', requested(), started)
     await turns()
-    world.now += 400
+    world.now += 800
     world.sweep?.()
     await turns()
     expect(world.told).toEqual([])
-    world.now += 200
+    world.now += 400
     world.sweep?.()
     await reported(world, 1)
     expect(world.told).toEqual(['ProposeIntervention incident:ten_a/r.1'])

@@ -5,6 +5,7 @@ import { openCommandSender, openLog, openOwner, openTail } from '@omium/log'
 import { createSnapshotStore } from '@omium/payloads'
 import { eventsTopic, executionContext, recoveryContext } from '@omium/schemas'
 import { readConfig } from './config.ts'
+import { createEffectHistory } from './effect-history.ts'
 import { Follower } from './follower.ts'
 import { KnowledgeBook } from './knowledge.ts'
 import { recoveryMachine } from './machine.ts'
@@ -60,7 +61,12 @@ await runService({
       })
     const running = new Orchestrator({
       knowledge,
-      outbox: new Outbox({ executions: toExecutions, notices: logger, delay }),
+      outbox: new Outbox({
+        executions: toExecutions,
+        effects: createEffectHistory(executions, openTail),
+        notices: logger,
+        delay,
+      }),
       clock: systemClock,
       notices: logger,
       measures: metrics.measures,

@@ -92,6 +92,7 @@ const orchestrate = (send: (draft: CommandDraft) => Promise<unknown>) =>
     knowledge: { at: () => knowing() },
     outbox: new Outbox({
       executions: { send },
+      effects: { read: () => Promise.reject(new Error('not asked for')) },
       notices: silent,
       delay: () => new Promise((resolve) => setImmediate(resolve)),
     }),

@@ -1,7 +1,7 @@
 import type { OwnedPartition } from '@omium/log'
 import { owedBy } from './domain/outbox.ts'
 import type { PartitionState } from './machine.ts'
-import type { Commands, Notices } from './ports.ts'
+import type { Commands, EffectHistory, Notices } from './ports.ts'
 
 /**
  * Sends what incidents owe to the execution context, again and again until the log has it, the incident does not owe it any
@@ -9,6 +9,7 @@ import type { Commands, Notices } from './ports.ts'
  */
 export interface OutboxPort {
   readonly executions: Commands
+  readonly effects: EffectHistory
   readonly notices: Notices
   delay(ms: number): Promise<void>
 }
@@ -37,13 +38,14 @@ export class Outbox {
         const owed = state && owedBy(state)
         if (!state || owed?.id !== first.id) return
         const { tenant, correlationId } = state
-        const { type, data } = owed.command
         try {
+          const { type, data } =
+            'effects' in owed ? owed.command(await this.#port.effects.read(owed.effects)) : owed.command
           const draft = { id: owed.id, type, data, aggregate: owed.aggregate, tenant, actor: 'system', correlationId }
           await this.#port.executions.send(draft)
           return
         } catch (error) {
-          this.#port.notices.warn({ err: error, command: owed.id, type, aggregate }, 'a command could not be sent')
+          this.#port.notices.warn({ err: error, command: owed.id, aggregate }, 'a command could not be sent')
           await this.#port.delay(delayMs)
         }
       }
