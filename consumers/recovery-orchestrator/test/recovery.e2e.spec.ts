@@ -258,7 +258,7 @@ it('says what has failed alike, and what has helped', async () => {
   expect(stats.find(({ strategy }) => strategy === 'other_model')).toMatchObject({ successes: 1, successRate: 1 })
   const listed: string[] = []
   for await (const { id } of client.recoveries.list({ class: 'tool_error', pageSize: 1 })) listed.push(id)
-  expect(new Set(listed).size).toBe(4)
+  expect(new Set(listed).size).toBe(6)
   for await (const _ of stranger.recoveries.list()) throw new Error('another tenant sees incidents')
   expect(await stranger.recoveries.stats()).toEqual([])
 })
