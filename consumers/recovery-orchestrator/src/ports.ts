@@ -4,12 +4,6 @@ import type { EffectsOfRun } from './domain/outbox.ts'
 
 /** What the orchestrator needs from its surroundings; composition roots and specs provide it. */
 
-export interface Notices {
-  info(fields: Record<string, unknown>, message: string): void
-  warn(fields: Record<string, unknown>, message: string): void
-  error(fields: Record<string, unknown>, message: string): void
-}
-
 /** Puts a command on a context's log, at least once. @throws OmiumError; the command may be there all the same */
 export interface Commands {
   send(command: CommandDraft): Promise<unknown>
