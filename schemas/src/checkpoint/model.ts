@@ -13,6 +13,9 @@ export type ObjectRef = z.infer<typeof objectRef>
 /** The largest state that one checkpoint holds. */
 export const maxCheckpointBytes = 50 * 1024 * 1024
 
+/** The most that may be written on top of one checkpoint, in all: it is read together. */
+export const maxWritesBytes = 4 * maxCheckpointBytes
+
 /** `state`: what a program or a framework gave. `run`: the folded journal of a run, which the log can give again. */
 export const checkpointKind = z.enum(['state', 'run'])
 export type CheckpointKind = z.infer<typeof checkpointKind>

@@ -1,4 +1,4 @@
-import type { CheckpointEvent } from '@omium/schemas'
+import { type CheckpointEvent, maxCheckpointBytes } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { create, created, given, hour, now, objectOf, ref, shaOf } from '../../test/given.ts'
 import { expire } from './decide.ts'
@@ -62,6 +62,18 @@ describe('pending writes', () => {
     expect(given(created('a'), added).when(writes(1))).toEqual(nothing)
     expect(given(created('a'), added).when(writes(1, 't2'))).toMatchObject({ events: [{}] })
   })
+  it('are bounded in all: they are read together', () => {
+    const large = (n: number, taskId: string) => ({
+      type: 'AddCheckpointWrites' as const,
+      data: { ...writes(n, taskId).data, object: { ...objectOf(n), bytes: maxCheckpointBytes } },
+    })
+    const before = [1, 2, 3, 4].map(
+      (n): CheckpointEvent => ({ type: 'CheckpointWritesAdded', data: large(n, `t${n}`).data }),
+    )
+    expect(given(...before.slice(1)).when(large(5, 't5'))).toMatchObject({ events: [{}] })
+    expect(given(...before).when(large(5, 't5'))).toMatchObject({ code: 'payload_too_large' })
+    expect(given(...before).when(large(4, 't4'))).toEqual(nothing)
+  })
   it('keep their objects, and go with their checkpoint', () => {
     const added = { type: 'CheckpointWritesAdded', data: writes(2).data } as const
     const story = given(created('a'), added)
@@ -96,6 +108,13 @@ describe('deleting', () => {
     const story = given(created('a'), created('b', { parentId: 'a', needsParent: true }))
     expect(story.when(deletion('a'))).toMatchObject({ code: 'checkpoint_needed' })
     expect(story.when(deletion('a', 'b'))).toMatchObject({ events: [{}] })
+  })
+  it('of a whole thread is refused while one of it is pinned', () => {
+    const pinned = { type: 'CheckpointPinned', data: { ...ref('a'), holder: 'run:x' } } as const
+    const remove = { type: 'DeleteThread', data: {} } as const
+    expect(given(created('a'), created('b'), pinned).when(remove)).toMatchObject({ code: 'checkpoint_needed' })
+    const unpinned = { type: 'CheckpointUnpinned', data: { ...ref('a'), holder: 'run:x' } } as const
+    expect(given(created('a'), created('b'), pinned, unpinned).when(remove)).toMatchObject({ events: [{}] })
   })
   it('of a whole thread leaves nothing, and the thread can begin anew', () => {
     const gone = { type: 'ThreadDeleted', data: { by: 'key:k' } } as const

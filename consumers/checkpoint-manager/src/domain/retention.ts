@@ -63,13 +63,21 @@ export const nextExpiry = (state: ThreadState): number | null => {
   return oldest ? oldest.createdAt + maxAgeMs : null
 }
 
+/** Who pins one of them, or null. */
+export const pinnedAmong = (checkpoints: Iterable<Checkpoint>): string | null => {
+  for (const { checkpointId, pins } of checkpoints) {
+    const [holder] = pins
+    if (holder !== undefined) return `checkpoint ${checkpointId} is pinned by ${holder}`
+  }
+  return null
+}
+
 /** Why these may not be deleted together, or null. */
 export const neededFor = (state: ThreadState, refs: readonly CheckpointRef[]): string | null => {
   const going = new Set(refs.map(refKey))
-  for (const ref of refs) {
-    const [holder] = state.checkpoints.get(refKey(ref))?.pins ?? []
-    if (holder !== undefined) return `checkpoint ${ref.checkpointId} is pinned by ${holder}`
-  }
+  const present = refs.flatMap((ref) => state.checkpoints.get(refKey(ref)) ?? [])
+  const pinned = pinnedAmong(present)
+  if (pinned !== null) return pinned
   for (const checkpoint of state.checkpoints.values()) {
     const { needsParent, namespace, parentId, checkpointId } = checkpoint
     if (!needsParent || parentId === null || going.has(refKey(checkpoint))) continue
