@@ -2,7 +2,7 @@ import { type CheckpointEvent, maxCheckpointBytes } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { create, created, given, hour, now, objectOf, ref, shaOf } from '../../test/given.ts'
 import { expire } from './decide.ts'
-import { referredTo, type ThreadState } from './thread.ts'
+import { referredTo, refKey, type ThreadState } from './thread.ts'
 
 const ids = (state: ThreadState | undefined) => [...(state?.checkpoints.values() ?? [])].map((c) => c.checkpointId)
 const nothing = { status: 'decided', events: [] }
@@ -183,6 +183,25 @@ describe('retention', () => {
     expect(given(created('a'), created('b')).when(set)).toMatchObject({
       events: [{ type: 'RetentionSet' }, { data: { checkpoints: [ref('a')], why: 'retention' } }],
     })
+  })
+  it('keeps what stands in for a damaged latest', () => {
+    const damaged = (id: string): CheckpointEvent => ({
+      type: 'CheckpointCorrupted',
+      data: { ...ref(id), found: 'missing' },
+    })
+    const left = (...events: CheckpointEvent[]) => {
+      const state = given(keep({ keepLast: 1 }), ...events).state() as ThreadState
+      const gone = new Set(
+        expire(state, now)
+          .flatMap(({ data }) => ('checkpoints' in data ? data.checkpoints : []))
+          .map(refKey),
+      )
+      return ids(state).filter((id) => !gone.has(refKey(ref(id))))
+    }
+    expect(left(created('a'), created('b'), created('c'))).toEqual(['c'])
+    expect(left(created('a'), created('b'), created('c'), damaged('c'))).toEqual(['b', 'c'])
+    const builds = created('c', { parentId: 'b', needsParent: true })
+    expect(left(created('a'), created('b'), builds, damaged('b'))).toEqual(['a', 'b', 'c'])
   })
   it('keeps the greatest id too: whoever goes by ids goes on from it', () => {
     const state = given(keep({ keepLast: 1 }), created('c9'), created('c7')).state() as ThreadState

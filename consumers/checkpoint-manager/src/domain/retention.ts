@@ -5,7 +5,8 @@ import { type Checkpoint, refKey, type ThreadState } from './thread.ts'
  * What a thread may forget.
  *
  * 1. Pinned checkpoints stay, and so does the latest of each namespace, by creation and by id: programs whose ids sort by time
- *    go on from the greatest one, and several of them may have created theirs in another order.
+ *    go on from the greatest one, and several of them may have created theirs in another order. Where the latest is damaged,
+ *    so does the latest that is not: it is what stands in for it.
  * 2. A checkpoint that another one builds on (`needsParent`) stays as long as that one.
  */
 
@@ -29,12 +30,25 @@ const withAncestors = (state: ThreadState, kept: Iterable<Checkpoint>): Set<stri
   return keys
 }
 
-/** What readers of the latest get, whichever order they go by. */
-const latestOf = (line: readonly Checkpoint[]): readonly (Checkpoint | undefined)[] => {
+/** Whether it can be read as far as is known, with everything that it builds on. */
+const isWhole = (state: ThreadState, checkpoint: Checkpoint): boolean => {
+  const { corrupted, needsParent, namespace, parentId } = checkpoint
+  if (corrupted) return false
+  if (!needsParent) return true
+  const parent = parentId === null ? undefined : state.checkpoints.get(refKey({ namespace, checkpointId: parentId }))
+  return parent !== undefined && isWhole(state, parent)
+}
+
+/** What readers of the latest get, whichever order they go by, and whether or not it is damaged. */
+const latestOf = (state: ThreadState, line: readonly Checkpoint[]): ReadonlySet<Checkpoint | undefined> => {
   const standing = line.filter(({ superseded }) => !superseded)
-  const [first] = standing
-  const greatest = standing.reduce((a, b) => (b.checkpointId > (a?.checkpointId ?? '') ? b : a), first)
-  return [standing.at(-1), greatest]
+  const whole = standing.filter((checkpoint) => isWhole(state, checkpoint))
+  return new Set(
+    [standing, whole].flatMap((some) => [
+      some.at(-1),
+      some.reduce<Checkpoint | undefined>((a, b) => (a && a.checkpointId > b.checkpointId ? a : b), undefined),
+    ]),
+  )
 }
 
 /** What the thread's retention lets go of, oldest first. */
@@ -44,11 +58,11 @@ export const expired = (state: ThreadState, nowMs: number): CheckpointRef[] => {
   const lines = Map.groupBy(state.checkpoints.values(), ({ namespace }) => namespace)
   const kept: Checkpoint[] = []
   for (const line of lines.values()) {
-    const latest = latestOf(line)
+    const latest = latestOf(state, line)
     for (const [index, checkpoint] of line.entries()) {
       const amongLast = line.length - index <= keepLast
       const young = nowMs - checkpoint.createdAt < maxAgeMs
-      if ((amongLast && young) || latest.includes(checkpoint) || checkpoint.pins.length > 0) kept.push(checkpoint)
+      if ((amongLast && young) || latest.has(checkpoint) || checkpoint.pins.length > 0) kept.push(checkpoint)
     }
   }
   const keys = withAncestors(state, kept)
