@@ -37,5 +37,5 @@ it("passes LangGraph's own conformance tests for checkpointers", () => pytest('t
 it(
   'carries graphs through interrupts, time travel, kill -9 and other tenants',
   () => pytest('test_graphs.py', 22),
-  120_000,
+  240_000,
 )
