@@ -60,7 +60,7 @@ export const checkpointRetention = z.object({
 })
 export type CheckpointRetention = z.infer<typeof checkpointRetention>
 
-/** Who needs a checkpoint, e.g. `fork:<execution>`. */
+/** Who wants a checkpoint kept, e.g. `audit:2026`. */
 export const pinHolder = z.string().min(1).max(200)
 
 /** One value that a task wrote on top of a checkpoint; the values of a task are together in one object. */
