@@ -5,6 +5,7 @@ import {
   type CheckpointCommand,
   type CheckpointRef,
   mayBeSwept,
+  OmiumError,
   parseAggregateKey,
   parseCheckpointObjectKey,
 } from '@omium/schemas'
@@ -141,6 +142,12 @@ export class CheckpointManager implements ContextHandler<PartitionState> {
     } catch (error) {
       if (partition.live) {
         notices.warn({ err: error, tenant, thread: threadId, checkpointId }, 'a checkpoint cannot be made again')
+        const why = (error instanceof OmiumError ? `${error.code}: ${error.message}` : String(error)).slice(0, 2000)
+        const data = { namespace, checkpointId, why }
+        // readers wait for it; when the partition is lost, its next owner tries
+        await partition
+          .record(aggregate, [{ type: 'CheckpointRebuildFailed', data }], byManager(tenant, aggregate))
+          .catch(() => undefined)
       }
     } finally {
       this.#rebuilding.delete(work)

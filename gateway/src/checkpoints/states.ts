@@ -8,7 +8,7 @@ import {
 import {
   aggregateKey,
   type CheckpointDetail,
-  type CheckpointEvent,
+  type CheckpointRef,
   type CheckpointVerdict,
   type CheckpointView,
   type JsonValue,
@@ -126,9 +126,9 @@ const rebuilt = async (
   const { thread, namespace, id } = record
   const done = Promise.withResolvers<boolean>()
   const unsubscribe = checkpoints.live.subscribe(aggregateKey('thread', asker.tenant, thread), ({ type, data }) => {
-    if (type !== 'CheckpointRebuilt') return
-    const of = data as Extract<CheckpointEvent, { type: 'CheckpointRebuilt' }>['data']
-    if (of.namespace === namespace && of.checkpointId === id) done.resolve(true)
+    if (type !== 'CheckpointRebuilt' && type !== 'CheckpointRebuildFailed') return
+    const of = data as CheckpointRef
+    if (of.namespace === namespace && of.checkpointId === id) done.resolve(type === 'CheckpointRebuilt')
   })
   const timer = setTimeout(() => done.resolve(false), rebuildWaitMs)
   try {
@@ -213,7 +213,7 @@ export const readCheckpoint = async (
   if (latest && fallback) return detail(fallback.record, fallback.loaded, record.id)
   const hint = fallback ? `; the newest older one that is intact is ${fallback.record.id}` : '; no older one is intact'
   const what = read === null ? 'builds on one that is damaged' : `is ${read}`
-  const why = `the state of checkpoint ${record.id} ${what}${record.kind === 'run' && read !== null ? ', and could not be made again from the log in time' : ''}`
+  const why = `the state of checkpoint ${record.id} ${what}${record.kind === 'run' && read !== null ? ', and the log cannot give it now' : ''}`
   throw new OmiumError('checkpoint_corrupt', `${why}${hint}`, {
     ...(fallback && { data: { fallback: fallback.record.id } }),
   })
