@@ -100,7 +100,7 @@ afterAll(async () => {
   await pool?.end()
 })
 
-const call = async (method: string, path: string, body?: unknown, key = keyA) => {
+const ask = async (method: string, path: string, body: unknown, key: string) => {
   const response = await fetch(`${gateway.url}${path}`, {
     method,
     headers: { authorization: `Bearer ${key}`, ...(body !== undefined && { 'content-type': 'application/json' }) },
@@ -109,6 +109,14 @@ const call = async (method: string, path: string, body?: unknown, key = keyA) =>
   const text = await response.text()
   // biome-ignore lint/suspicious/noExplicitAny: bodies are what the assertions are about
   return { status: response.status, body: (text ? JSON.parse(text) : null) as any }
+}
+/** As clients do: a gateway that is overloaded, which a state of 50 MiB can do to it, is asked again. */
+const call = async (method: string, path: string, body?: unknown, key = keyA) => {
+  for (const deadline = performance.now() + 60_000; ; ) {
+    const answer = await ask(method, path, body, key)
+    if (answer.status !== 503 || performance.now() > deadline) return answer
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
 }
 const put = (thread: string, id: string, state: unknown, more: object = {}) =>
   call('POST', '/v1/checkpoints', { thread, id, state: { json: state }, ...more })
@@ -192,7 +200,7 @@ describe('a checkpoint', () => {
       status: 413,
       body: { code: 'payload_too_large' },
     })
-  })
+  }, 120_000)
   it('is listed newest first, page by page, and found by thread, namespace, metadata and id', async () => {
     for (const n of [3, 1, 2]) await put('lists', `c${n}`, n, { metadata: { n, odd: n % 2 === 1 } })
     await put('lists', 'c9', 9, { namespace: 'sub|graph:1' })
