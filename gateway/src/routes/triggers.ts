@@ -43,7 +43,7 @@ export const triggerRoutes =
     app.get(
       '/v1/triggers',
       {
-        config: { scope: 'read' },
+        config: { permission: 'workflows:read' },
         schema: {
           tags,
           summary: 'List triggers',
@@ -63,7 +63,7 @@ export const triggerRoutes =
     app.put(
       '/v1/triggers/:id',
       {
-        config: { scope: 'write' },
+        config: { permission: 'workflows:write' },
         schema: {
           tags,
           summary: 'Create or change a trigger',
@@ -113,7 +113,7 @@ export const triggerRoutes =
     app.get(
       '/v1/triggers/:id',
       {
-        config: { scope: 'read' },
+        config: { permission: 'workflows:read' },
         schema: { tags, summary: 'Get a trigger', params: idParam, response: { 200: triggerView } },
       },
       async (request) => {
@@ -129,14 +129,17 @@ export const triggerRoutes =
     ] as const)
       app.post(
         `/v1/triggers/:id/${verb}`,
-        { config: { scope: 'write' }, schema: { tags, summary, params: idParam, response: { 200: workflowReceipt } } },
+        {
+          config: { permission: 'workflows:write' },
+          schema: { tags, summary, params: idParam, response: { 200: workflowReceipt } },
+        },
         async (request) => send(request, request.params.id, command),
       )
 
     app.delete(
       '/v1/triggers/:id',
       {
-        config: { scope: 'write' },
+        config: { permission: 'workflows:write' },
         schema: { tags, summary: 'Delete a trigger', params: idParam, response: { 200: workflowReceipt } },
       },
       async (request) => send(request, request.params.id, { type: 'DeleteTrigger', data: {} }),
@@ -157,6 +160,7 @@ export const webhookRoutes =
     app.post(
       '/v1/hooks/:tenant/:id',
       {
+        config: { public: true },
         schema: {
           tags: ['triggers'],
           summary: 'Deliver a webhook',

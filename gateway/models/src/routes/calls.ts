@@ -14,7 +14,8 @@ export interface CallRouteOptions {
   readonly logPrompts: boolean
 }
 
-const scope = ['models', 'worker'] as const
+/** a worker's model calls are what it connects for; a call reaches no runs */
+const config = { permission: ['models:use', 'workers:connect'], limitedKeys: true } as const
 const longestLogged = 4000
 
 /** `POST /v1/chat/completions` and `/v1/embeddings`, as OpenAI's clients call them. */
@@ -28,7 +29,7 @@ export const installCallRoutes = (app: FastifyInstance, { service, redact, logPr
     request.log.info({ model, prompt: prompt.slice(-20) }, 'asked')
   }
 
-  app.post('/v1/chat/completions', { config: { scope } }, async (request, reply) => {
+  app.post('/v1/chat/completions', { config }, async (request, reply) => {
     const body = parsed(chatRequest, request.body)
     const ask = askOf(request, reply)
     note(request, body)
@@ -37,7 +38,7 @@ export const installCallRoutes = (app: FastifyInstance, { service, redact, logPr
     return reply.headers(toldHeaders(told)).send(told.value)
   })
 
-  app.post('/v1/embeddings', { config: { scope } }, async (request, reply) => {
+  app.post('/v1/embeddings', { config }, async (request, reply) => {
     const told = await service.embed(parsed(embeddingsRequest, request.body), askOf(request, reply))
     return reply.headers(toldHeaders(told)).send(told.value)
   })
