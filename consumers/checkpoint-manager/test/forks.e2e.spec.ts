@@ -61,7 +61,7 @@ afterAll(async () => {
   await stack?.stop()
 })
 
-const patience = { timeoutMs: 30_000 }
+const patience = { timeoutMs: 60_000 }
 const objectsOf = async (run: string) => {
   const keys = [...(await objects.list('checkpoints/')), ...(await objects.list('payloads/'))]
   return keys.filter((key) => key.includes(`/${run}/`))
@@ -126,4 +126,4 @@ test('a fork starts, runs and goes back to before it was forked, when everything
     for (const key of await objectsOf(run.id)) if (key.startsWith('checkpoints/')) await objects.remove(key)
     expect(await client.checkpoints.verify(run.id, own[0]?.id ?? '')).toMatchObject({ intact: false, rebuilt: true })
   }
-}, 120_000)
+}, 240_000)
