@@ -4,12 +4,14 @@ import {
   type forkBody,
   type JsonValue,
   mergeOverrides,
+  type Payload,
   type RunOverrides,
   requestHashOf,
   type WriteReceipt,
 } from '@omium/schemas'
 import type { z } from 'zod'
 import { type Asker, deterministicCommandId } from '../commands.ts'
+import type { Payloads } from '../payloads.ts'
 import type { Services } from '../services.ts'
 import type { RunHistory } from './history.ts'
 import { forkPoint, keptCount } from './preview.ts'
@@ -44,8 +46,15 @@ export const forkOptions = (
   asked: z.infer<typeof forkBody>['options'] = {},
 ): ExecutionOptions => executionOptions.parse({ ...source, labels: labelsOf(source), ...asked })
 
+/** A value of another run, stored again as one of this run. */
+const takenOver = async (payloads: Payloads, tenant: string, forkId: string, payload: Payload): Promise<Payload> =>
+  'inline' in payload ? payload : payloads.seal(tenant, forkId, await payloads.open(payload))
+
 /**
  * Starts a run from what another has recorded. The same id and request start one run, however often they are sent.
+ *
+ * The fork takes along everything that it will ever need of its origin: input, results, recordings. Nothing that is removed of
+ * the origin afterwards, or while the fork is being made, can take anything from it.
  * @param partOf what the fork is started for; another one makes it another request
  * @throws OmiumError `step_unknown`, `agent_unknown`, `input_invalid`, `payload_too_large`
  */
@@ -87,7 +96,10 @@ export const startFork = async (
     data: {
       executionId: forkId,
       agentId: agent,
-      input: input === undefined ? sourceInput : await payloads.seal(tenant, forkId, input),
+      input:
+        input === undefined
+          ? await takenOver(payloads, tenant, forkId, sourceInput)
+          : await payloads.seal(tenant, forkId, input),
       requestHash,
       options,
       forkedFrom: {
