@@ -14,6 +14,7 @@ import { buildApp } from './app.ts'
 import { createCommands } from './commands.ts'
 import type { Config } from './config.ts'
 import { type GatewayContext, openGatewayContext } from './context.ts'
+import { createKnownModels } from './known-models.ts'
 import { createWebhookSecrets } from './webhook-secrets.ts'
 
 /** One for each context that the gateway takes part in. */
@@ -70,10 +71,12 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
       webhookSecrets: createWebhookSecrets(tokenSecret),
       deltas,
       agents: createAgents(pool, executions.live),
+      models: createKnownModels(config.modelsUrl, (error) => warn('which models there are cannot be checked', error)),
       payloads: createPayloadStore(objects),
       apiKeys: createApiKeys(pool, context.nowMs),
       ids: context.ids,
       nowMs: context.nowMs,
+      topicPrefix: config.topicPrefix,
       mintWorkerToken: (claims) => mintWorkerToken(tokenSecret, claims),
       limits,
     },

@@ -9,13 +9,26 @@ import {
   type WorkflowNode,
   type WorkflowProblem,
 } from '@omium/schemas'
-import { type JsonSchema, validateWorkflow } from '@omium/workflow-language'
+import { type JsonSchema, schemaProblem, validateWorkflow } from '@omium/workflow-language'
+import type { FastifyRequest } from 'fastify'
+import { callerOf } from './auth.ts'
 import type { Services } from './services.ts'
 
 /** From a definition as somebody wrote it to what a version consists of: checked, and with everything that it calls. */
 
 const mostListed = 5_000
 const pageSize = 200
+
+/** For whom a definition is checked: what there is for one tenant and key need not be there for another. */
+export interface Reader {
+  readonly tenant: string
+  readonly authorization: string | undefined
+}
+
+export const readerOf = (request: FastifyRequest): Reader => ({
+  tenant: callerOf(request).tenant,
+  authorization: request.headers.authorization,
+})
 
 interface Called {
   readonly workflow: string
@@ -75,14 +88,16 @@ export interface Prepared {
 /** @param strict what is not there yet (agents, models) is an error; otherwise, as for drafts, a warning */
 export const prepareBundle = async (
   services: Services,
-  tenant: string,
+  { tenant, authorization }: Reader,
   definition: JsonValue,
   strict: boolean,
 ): Promise<Prepared> => {
   const resolved = await resolve(services, tenant, calledBy(definition))
   const workflows = await listWorkflows(services.pool, tenant, { limit: pageSize })
+  const agents = await knownAgents(services, tenant)
   const { problems: found, definition: checked } = validateWorkflow(definition, {
-    agents: await knownAgents(services, tenant),
+    agents,
+    models: await services.models.namedFor(authorization),
     workflows: workflows.items.map(({ id }) => id),
     workflow: (id, version) => resolved.get(subworkflowKey(id, version ?? 0))?.bundle,
   })
@@ -96,20 +111,31 @@ export const prepareBundle = async (
   const usable = checked ?? validateWorkflow(definition).definition
   if (!usable) throw new OmiumError('internal', 'a definition without errors could not be read')
   const subworkflows: Record<string, WorkflowBundle['definition']> = {}
-  pin(usable, resolved, subworkflows)
+  pin(usable, { resolved, agents }, subworkflows)
   return { problems, bundle: { definition: usable, subworkflows } }
 }
 
-/** Writes into every call which version it means, and collects what is called. */
+interface Callable {
+  readonly resolved: ReadonlyMap<string, Resolved>
+  readonly agents: ReadonlyMap<string, JsonSchema | undefined>
+}
+
+/** Writes into every call which version, and which arguments of a tool, it means, and collects what is called. */
 const pin = (
   block: Pick<WorkflowBlock, 'nodes'>,
-  resolved: ReadonlyMap<string, Resolved>,
+  callable: Callable,
   subworkflows: Record<string, WorkflowBundle['definition']>,
 ): void => {
   for (const node of Object.values(block.nodes)) {
-    for (const inner of innerBlocks(node)) pin(inner, resolved, subworkflows)
+    for (const inner of innerBlocks(node)) pin(inner, callable, subworkflows)
+    if (node.type === 'model')
+      for (const tool of node.tools ?? []) {
+        const takes = callable.agents.get(tool.agent)
+        // a worker's validator may know more than the platform's: then the agent alone checks its input
+        if (takes && schemaProblem(takes) === undefined) tool.parameters ??= { ...takes }
+      }
     if (node.type !== 'workflow') continue
-    const target = resolved.get(subworkflowKey(node.workflow, node.version ?? 0))
+    const target = callable.resolved.get(subworkflowKey(node.workflow, node.version ?? 0))
     if (!target) continue
     node.version = target.version
     subworkflows[subworkflowKey(node.workflow, target.version)] = target.bundle.definition

@@ -57,7 +57,7 @@ await runService({
         notices: logger,
         nowMs: systemClock.nowMs,
       }),
-      followTopic: createFollowTopic(context.transport, logger),
+      followTopic: createFollowTopic(context, logger),
     })
     const owner = await openOwner(context, {
       machine: workflowMachine,
