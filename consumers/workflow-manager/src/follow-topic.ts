@@ -1,13 +1,13 @@
+import { type Clock, keepReading, type Notices } from '@omium/kit'
 import type { LogContext, StoredRecord } from '@omium/log'
 import { type JsonValue, tenantTopic } from '@omium/schemas'
-import { keepFollowing, type Link } from './keep-following.ts'
-import type { FollowTopic, Notices, TopicEvent } from './ports.ts'
+import type { FollowTopic, TopicEvent } from './ports.ts'
 
 /**
  * Follows a topic of a tenant, that others write to: JSON values, or text. Without the topic it waits for it. What is named here
  * is always below the tenant's own name, whatever was asked for.
  */
-const retryDelayMs = 1_000
+
 /** larger values cannot be what starts a run */
 const maxEventBytes = 48 * 1024
 
@@ -24,38 +24,40 @@ const eventOf = (name: string, { partition, offset, key, timestamp, value }: Sto
   return { partition, offset, event }
 }
 
+export interface FollowTopicPort {
+  readonly log: Pick<LogContext, 'transport' | 'topicPrefix'>
+  readonly clock: Clock
+  readonly notices: Notices
+}
+
 export const createFollowTopic =
-  ({ transport, topicPrefix }: Pick<LogContext, 'transport' | 'topicPrefix'>, notices: Notices): FollowTopic =>
+  ({ log: { transport, topicPrefix }, clock, notices }: FollowTopicPort): FollowTopic =>
   ({ tenant, name }, from, handlers) => {
     let known: Record<string, number> | null = from && { ...from }
-    const follow = async (link: Link): Promise<void> => {
-      const topic = tenantTopic(topicPrefix, tenant, name)
-      const ends = await transport.endOffsets(topic)
-      const starts = await transport.startOffsets(topic)
-      if (!known) {
-        const atEnd = Object.fromEntries([...ends].map(([partition, end]) => [String(partition), end]))
-        await handlers.onStart(atEnd)
-        known = atEnd
-      }
-      const positions = known
-      const requests = [...ends.keys()].map((partition) => ({
-        topic,
-        partition,
-        fromOffset: Math.max(positions[partition] ?? 0, starts.get(partition) ?? 0),
-      }))
-      if (link.closed) return
-      const reader = await transport.openReader(requests)
-      link.hold(reader)
-      for (let batch = await reader.next(); batch && !link.closed; batch = await reader.next()) {
-        for (const record of batch.records) {
-          await handlers.onEvent(eventOf(name, record))
-          positions[record.partition] = record.offset + 1
+    return keepReading({
+      clock,
+      onFailure: (err) => notices.warn({ err, tenant, topic: name }, 'following a topic starts anew'),
+      async open() {
+        const topic = tenantTopic(topicPrefix, tenant, name)
+        const ends = await transport.endOffsets(topic)
+        const starts = await transport.startOffsets(topic)
+        if (!known) {
+          const atEnd = Object.fromEntries([...ends].map(([partition, end]) => [String(partition), end]))
+          await handlers.onStart(atEnd)
+          known = atEnd
         }
-      }
-      if (!link.closed) throw new Error('the reader ended')
-    }
-    return keepFollowing(follow, {
-      retryDelayMs,
-      onRetry: (err) => notices.warn({ err, tenant, topic: name }, 'following a topic starts anew'),
+        const positions = known
+        const fromOffset = (partition: number): number =>
+          Math.max(positions[partition] ?? 0, starts.get(partition) ?? 0)
+        return transport.openReader(
+          [...ends.keys()].map((partition) => ({ topic, partition, fromOffset: fromOffset(partition) })),
+        )
+      },
+      async take({ records }) {
+        for (const record of records) {
+          await handlers.onEvent(eventOf(name, record))
+          if (known) known[record.partition] = record.offset + 1
+        }
+      },
     })
   }

@@ -1,16 +1,16 @@
 import { eventually, freshPrefix, testStack } from '@omium/dev/testing'
+import { type Notices, systemClock } from '@omium/kit'
 import { connectKafka, type LogTransport } from '@omium/log'
 import { eventsTopic, type JsonValue, tenantTopic } from '@omium/schemas'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createFollowTopic } from '../src/follow-topic.ts'
-import type { Following, Notices } from '../src/ports.ts'
 
 /** Topics of tenants on the real log. */
 const topicPrefix = freshPrefix()
 const warnings: unknown[] = []
 const note = (fields: unknown): void => void warnings.push(fields)
 const notices: Notices = { info: note, warn: note, error: note }
-const followed: Following[] = []
+const followed: { close(): Promise<void> }[] = []
 let transport: LogTransport
 
 beforeAll(async () => {
@@ -25,7 +25,7 @@ const follow = (tenant: string, name: string) => {
   const seen: JsonValue[] = []
   let started = false
   followed.push(
-    createFollowTopic({ transport, topicPrefix }, notices)({ tenant, name }, null, {
+    createFollowTopic({ log: { transport, topicPrefix }, clock: systemClock, notices })({ tenant, name }, null, {
       onStart: async () => {
         started = true
       },
