@@ -43,7 +43,10 @@ class Place {
     this.at = new Date(event.envelope.time).toISOString()
   }
 
-  /** `$1` is the tenant, `$2` the aggregate's id, the rest follows; `@` stands for the schema. NULs, which text columns refuse, become U+FFFD */
+  /**
+   * `$1` is the tenant, `$2` the aggregate's id, the rest follows; `@` stands for the schema. NULs, which text columns refuse,
+   * become U+FFFD.
+   */
   async run(sql: string, values: readonly unknown[] = []): Promise<void> {
     const text = sql.replaceAll('@', `${this.#tx.schema}.`)
     const storable = values.map((value) => (typeof value === 'string' ? value.replaceAll('\0', '\ufffd') : value))

@@ -61,14 +61,15 @@ const afterId = (cursor = ''): string => {
   return cursor
 }
 
-/** What a list by time gives for its cursor, in the one form in which it gives it: others may be no time to the database. */
-const isoTime = /^(?!0000)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/
+/** A time in the one form in which lists give it: others may be none to the database. */
+const isTime = (text: string): boolean =>
+  /^[1-9]\d{3}-/.test(text) && !Number.isNaN(Date.parse(text)) && new Date(text).toISOString() === text
 
 /** Of lists by time, newest first: moment, then id, of the last row of the page before. */
 const beforeTime = (cursor: string | undefined): [time: string, id: string] => {
   if (!cursor) return ['infinity', '']
   const [time = '', id = ''] = cursor.split('~')
-  if (!isoTime.test(time) || Number.isNaN(Date.parse(time)) || id.includes('\0')) throw badCursor()
+  if (!isTime(time) || id.includes('\0')) throw badCursor()
   return [time, id]
 }
 

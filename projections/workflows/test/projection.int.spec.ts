@@ -180,17 +180,22 @@ describe('workflows', () => {
     expect(rows).toEqual([])
   })
 
-  it.each(['nonsense', '2~x', 'infinity~x', '0000-01-01T00:00:00.000Z~x', '+123456-01-01T00:00:00.000Z~x', '\0'])(
-    'are paged by cursors that a list gave, not by %j',
-    async (cursor) => {
-      const refused = expect.objectContaining({ code: 'invalid_request' })
-      await expect(listRuns(pool, 'ten_a', 'w', { limit: 1, cursor })).rejects.toEqual(refused)
-      await expect(listFirings(pool, 'ten_a', 's', { limit: 1, cursor })).rejects.toEqual(refused)
-      if (cursor !== '\0') return
-      for (const list of [listWorkflows, listSchedules, listTriggers])
-        await expect(list(pool, 'ten_a', { limit: 1, cursor })).rejects.toEqual(refused)
-    },
-  )
+  it.each([
+    'nonsense',
+    '2~x',
+    'infinity~x',
+    '0000-01-01T00:00:00.000Z~x',
+    '2026-02-30T00:00:00.000Z~x',
+    '+123456-01-01T00:00:00.000Z~x',
+    '\0',
+  ])('are paged by cursors that a list gave, not by %j', async (cursor) => {
+    const refused = expect.objectContaining({ code: 'invalid_request' })
+    await expect(listRuns(pool, 'ten_a', 'w', { limit: 1, cursor })).rejects.toEqual(refused)
+    await expect(listFirings(pool, 'ten_a', 's', { limit: 1, cursor })).rejects.toEqual(refused)
+    if (cursor !== '\0') return
+    for (const list of [listWorkflows, listSchedules, listTriggers])
+      await expect(list(pool, 'ten_a', { limit: 1, cursor })).rejects.toEqual(refused)
+  })
 })
 
 describe('schedules', () => {

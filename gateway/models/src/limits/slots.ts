@@ -1,19 +1,19 @@
 import { OmiumError } from '@omium/schemas'
 
-/**
- * A cap on calls at a time, with a bounded queue that is fair between those who share it.
- *
- * 1. A free slot goes to whoever of those who wait holds the fewest; of equals in turn. Calls
- *    of one are served in order of arrival. So long calls of one do not make the others wait for more than their share.
- * 2. Whoever fills the queue pays for it: with the queue full, the newest call of whoever has most calls in it gives way to
- *    one of somebody who has fewer, so that each gets an equal part of it at least.
- * 3. A slot is handed on, never free while somebody waits.
- */
 interface Waiting {
   readonly turn: () => void
   readonly refuse: () => void
 }
 
+/**
+ * A cap on calls at a time, with a bounded queue that is fair between those who share it.
+ *
+ * 1. A free slot goes to whoever of those who wait holds the fewest, of equals in turn, so that long or many calls of one do not
+ *    make the others wait for more than their share. Calls of one are served in order of arrival.
+ * 2. Whoever fills the queue gives way in it: when it is full, the newest call of whoever has most in it makes room for one of
+ *    somebody who has fewer. Each keeps an equal part of it.
+ * 3. A slot is handed on, never free while somebody waits.
+ */
 export class Slots {
   readonly #what: string
   readonly #most: number
