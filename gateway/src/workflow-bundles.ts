@@ -1,6 +1,7 @@
 import { listAgents } from '@omium/projection-executions'
 import { getVersion, listWorkflows } from '@omium/projection-workflows'
 import {
+  type AgentDefinition,
   type JsonValue,
   OmiumError,
   subworkflowKey,
@@ -9,7 +10,7 @@ import {
   type WorkflowNode,
   type WorkflowProblem,
 } from '@omium/schemas'
-import { type JsonSchema, schemaProblem, validateWorkflow } from '@omium/workflow-language'
+import { schemaProblem, validateWorkflow } from '@omium/workflow-language'
 import type { FastifyRequest } from 'fastify'
 import { callerOf } from './auth.ts'
 import type { Services } from './services.ts'
@@ -18,6 +19,7 @@ import type { Services } from './services.ts'
 
 const mostListed = 5_000
 const pageSize = 200
+const longestToolDescription = 1024
 
 /** For whom a definition is checked: what there is for one tenant and key need not be there for another. */
 export interface Reader {
@@ -46,12 +48,12 @@ const calledBy = (value: JsonValue, found: Called[] = []): Called[] => {
   return found
 }
 
-const knownAgents = async ({ pool }: Services, tenant: string): Promise<Map<string, JsonSchema | undefined>> => {
-  const agents = new Map<string, JsonSchema | undefined>()
+const knownAgents = async ({ pool }: Services, tenant: string): Promise<Map<string, AgentDefinition>> => {
+  const agents = new Map<string, AgentDefinition>()
   let cursor: string | undefined
   do {
     const page = await listAgents(pool, tenant, { limit: pageSize, cursor })
-    for (const { agent, definition } of page.items) agents.set(agent, definition.inputSchema)
+    for (const { agent, definition } of page.items) agents.set(agent, definition)
     cursor = page.nextCursor
   } while (cursor !== undefined && agents.size < mostListed)
   return agents
@@ -96,7 +98,7 @@ export const prepareBundle = async (
   const workflows = await listWorkflows(services.pool, tenant, { limit: pageSize })
   const agents = await knownAgents(services, tenant)
   const { problems: found, definition: checked } = validateWorkflow(definition, {
-    agents,
+    agents: new Map([...agents].map(([agent, { inputSchema }]) => [agent, inputSchema])),
     models: await services.models.namedFor(authorization),
     workflows: workflows.items.map(({ id }) => id),
     workflow: (id, version) => resolved.get(subworkflowKey(id, version ?? 0))?.bundle,
@@ -117,10 +119,10 @@ export const prepareBundle = async (
 
 interface Callable {
   readonly resolved: ReadonlyMap<string, Resolved>
-  readonly agents: ReadonlyMap<string, JsonSchema | undefined>
+  readonly agents: ReadonlyMap<string, AgentDefinition>
 }
 
-/** Writes into every call which version, and which arguments of a tool, it means, and collects what is called. */
+/** Writes into every call which version it means, into every tool what it takes and is for, and collects what is called. */
 const pin = (
   block: Pick<WorkflowBlock, 'nodes'>,
   callable: Callable,
@@ -130,9 +132,10 @@ const pin = (
     for (const inner of innerBlocks(node)) pin(inner, callable, subworkflows)
     if (node.type === 'model')
       for (const tool of node.tools ?? []) {
-        const takes = callable.agents.get(tool.agent)
+        const { inputSchema, description } = callable.agents.get(tool.agent) ?? {}
+        if (description !== undefined) tool.description ??= description.slice(0, longestToolDescription)
         // a worker's validator may know more than the platform's: then the agent alone checks its input
-        if (takes && schemaProblem(takes) === undefined) tool.parameters ??= { ...takes }
+        if (inputSchema && schemaProblem(inputSchema) === undefined) tool.parameters ??= { ...inputSchema }
       }
     if (node.type !== 'workflow') continue
     const target = callable.resolved.get(subworkflowKey(node.workflow, node.version ?? 0))
