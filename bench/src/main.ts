@@ -6,6 +6,7 @@ import { OmiumError } from '@omium/schemas'
 import { benchEngine, engineText } from './engine.ts'
 import { type Flags, readFlags } from './flags.ts'
 import { benchFrameworks, frameworksText } from './frameworks.ts'
+import { benchKeys, keysText } from './keys.ts'
 import { matrixText } from './matrix/report.ts'
 import { benchMatrix } from './matrix.ts'
 import { benchModels, modelsText } from './models.ts'
@@ -45,6 +46,10 @@ const run = async (flags: Flags, say: (line: string) => void): Promise<{ result:
       const result = await benchMatrix(flags, say)
       if (result.deviations.length > 0) process.exitCode = 1
       return { result, text: matrixText(result) }
+    }
+    case 'keys': {
+      const result = await benchKeys(flags, say)
+      return { result, text: keysText(result) }
     }
     case 'soak': {
       const result = await benchSoak(flags, say)

@@ -6,8 +6,11 @@ import type { Endpoints } from './stack.ts'
 import { platformOn } from './testing/platform.ts'
 import type { RunningStack } from './up.ts'
 
+export { type CaughtMail, startMailCatcher } from './mail-catcher.ts'
 export { type BrokerHandle, type Cluster, startBrokers } from './testing/brokers.ts'
 export { eventually } from './testing/eventually.ts'
+export { foundTenant } from './testing/found-tenant.ts'
+export { freshSecrets, newApiKey } from './testing/secrets.ts'
 export { type ServiceHandle, type SpawnOptions, spawnService } from './testing/spawn-service.ts'
 export type TestStack = Endpoints
 

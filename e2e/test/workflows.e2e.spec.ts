@@ -1,19 +1,18 @@
 import { createHmac } from 'node:crypto'
-import { eventually, testPlatform, testStack } from '@omium/dev/testing'
+import { eventually, foundTenant, testPlatform, testStack } from '@omium/dev/testing'
 import { connectKafka } from '@omium/log'
-import { seedTenant } from '@omium/migrations'
 import { type ModelServer, startModelServer } from '@omium/model-server'
 import { createPool, openLog, verify } from '@omium/projection-kit'
 import { workflowsProjection } from '@omium/projection-workflows'
 import { eventsTopic, tenantTopic, workflowContext } from '@omium/schemas'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { newKey, Stage } from '../src/workflow-stage.ts'
+import { Stage } from '../src/workflow-stage.ts'
 
 /** Workflows, schedules and triggers on the whole product. */
 
 let stage: Stage
 let models: ModelServer
-const otherKey = newKey()
+let otherKey: string
 
 beforeAll(async () => {
   models = await startModelServer({ latencyMs: 1 })
@@ -24,8 +23,7 @@ beforeAll(async () => {
       OMIUM_OWNER_SESSION_TIMEOUT_MS: '1500',
     }),
   )
-  const databaseUrl = stage.stack.environment['OMIUM_DATABASE_URL'] ?? ''
-  await seedTenant(databaseUrl, { tenant: 'ten_other', name: 'Other', apiKey: otherKey })
+  otherKey = await foundTenant(stage.stack.environment, 'ten_other')
   await stage.ready()
 })
 afterAll(async () => {
@@ -329,8 +327,7 @@ describe('a trigger', () => {
   it('of a topic reaches none but those of its tenant, whatever the tenant is called', async () => {
     const prefix = stage.stack.environment['OMIUM_TOPIC_PREFIX'] ?? ''
     // called like the prefix of the platform's own topics, and asking for one of them
-    const key = newKey()
-    await seedTenant(stage.stack.environment['OMIUM_DATABASE_URL'] ?? '', { tenant: prefix, name: 'H', apiKey: key })
+    const key = await foundTenant(stage.stack.environment, prefix)
     const as = (method: string, path: string, body?: object) => stage.call(method, path, body, key)
     const definition = { name: 'spy', nodes: { a: { type: 'set', value: '${parameters}' } } }
     expect(await as('POST', '/v1/workflows/spy', { definition, publish: true })).toMatchObject({ status: 201 })

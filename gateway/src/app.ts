@@ -5,12 +5,15 @@ import underPressure from '@fastify/under-pressure'
 import { OmiumError } from '@omium/schemas'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { createJsonSchemaTransform, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
-import { installAuth } from './auth.ts'
+import { installGuard } from './auth.ts'
+import { installKeyLimits } from './key-limits.ts'
 import { installProblems, sendProblem } from './problems.ts'
+import { apiKeyRoutes } from './routes/api-keys.ts'
 import { checkpointRoutes } from './routes/checkpoints.ts'
 import { eventRoutes } from './routes/events.ts'
 import { executionCommandRoutes } from './routes/execution-commands.ts'
 import { executionRoutes } from './routes/executions.ts'
+import { memberRoutes } from './routes/members.ts'
 import { installOperations } from './routes/operations.ts'
 import { platformRoutes } from './routes/platform.ts'
 import { recoveryRoutes } from './routes/recoveries.ts'
@@ -18,6 +21,7 @@ import { recoveryPolicyRoutes } from './routes/recovery-policies.ts'
 import { replayRoutes } from './routes/replays.ts'
 import { rewindRoutes } from './routes/rewind.ts'
 import { scheduleRoutes } from './routes/schedules.ts'
+import { tenantRoutes } from './routes/tenants.ts'
 import { triggerRoutes, webhookRoutes } from './routes/triggers.ts'
 import { workflowRoutes } from './routes/workflows.ts'
 import type { Services } from './services.ts'
@@ -65,7 +69,8 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
     },
     transform: createJsonSchemaTransform({ zodToJsonConfig: { unrepresentable: 'any' } as object }),
   })
-  installAuth(app as unknown as FastifyInstance, services.apiKeys)
+  installGuard(app as unknown as FastifyInstance, services)
+  installKeyLimits(app as unknown as FastifyInstance, services)
 
   installOperations(app as unknown as FastifyInstance, services)
   await app.register(executionRoutes(services))
@@ -81,7 +86,11 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(scheduleRoutes(services))
   await app.register(triggerRoutes(services))
   await app.register(webhookRoutes(services))
-  app.get('/openapi.json', { schema: { hide: true } as object }, async () => app.swagger())
+  await app.register(apiKeyRoutes(services))
+  await app.register(tenantRoutes(services))
+  await app.register(memberRoutes(services))
+  await app.register(services.signIn.routes)
+  app.get('/openapi.json', { config: { public: true }, schema: { hide: true } as object }, async () => app.swagger())
   await app.ready()
   return app
 }

@@ -4,6 +4,7 @@ import {
   type ContextDefinition,
   checkpointContext,
   executionContext,
+  identityContext,
   recoveryContext,
   workflowContext,
 } from '@omium/schemas'
@@ -28,6 +29,7 @@ await runService({
       checkpoint: await open(checkpointContext),
       recovery: await open(recoveryContext),
       workflow: await open(workflowContext),
+      identity: await open(identityContext),
     }
     const gateway = await startGateway(configOf(settings), logs, logger)
     life.onClose('http', () => gateway.close())

@@ -8,11 +8,11 @@ const traceparent = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
 /** Who asks, as the log records it. */
 export const askerOf = (request: FastifyRequest): Asker => {
-  const { tenant, keyId } = callerOf(request)
+  const { tenant, actor } = callerOf(request)
   const trace = request.headers['traceparent']
   return {
     tenant,
-    actor: `key:${keyId}`,
+    actor,
     correlationId: request.id,
     ...(typeof trace === 'string' && traceparent.test(trace) && { traceparent: trace }),
   }

@@ -1,7 +1,9 @@
-import type { ApiKeys } from '@omium/api-keys'
+import type { ApiKeys, GuardParts } from '@omium/access'
 import type { DeltaSubscriber } from '@omium/deltas'
 import type { CheckpointObjects } from '@omium/payloads'
-import type { IdSource } from '@omium/schemas'
+import type { PersonalData } from '@omium/personal-data'
+import type { IdSource, KeyEnvironment, Pepper } from '@omium/schemas'
+import type { SignIn } from '@omium/sign-in'
 import type { Pool } from 'pg'
 import type { Agents } from './agents.ts'
 import type { Commands } from './commands.ts'
@@ -25,7 +27,13 @@ export interface Services {
   readonly agents: Agents
   readonly models: KnownModels
   readonly payloads: Payloads
+  readonly identity: GatewayContext
   readonly apiKeys: ApiKeys
+  readonly people: NonNullable<GuardParts['people']>
+  readonly signIn: SignIn
+  /** how new API keys are made */
+  readonly newKeys: { readonly environment: KeyEnvironment; readonly peppers: readonly Pepper[] }
+  readonly personalData: PersonalData
   readonly ids: IdSource
   readonly nowMs: () => number
   /** of the installation's topics */

@@ -1,7 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import { eventually, freshDatabase, freshPrefix, type ServiceHandle, spawnService, testStack } from '@omium/dev/testing'
+import { putTenants } from '@omium/access/testing'
+import {
+  eventually,
+  freshDatabase,
+  freshPrefix,
+  freshSecrets,
+  newApiKey,
+  type ServiceHandle,
+  spawnService,
+  testStack,
+} from '@omium/dev/testing'
 import { type ContextOwner, openTail } from '@omium/log'
-import { migrate, seedTenant } from '@omium/migrations'
+import { migrate } from '@omium/migrations'
 import { createS3ObjectStore, type S3Options } from '@omium/payloads'
 import { checkpointsProjection } from '@omium/projection-checkpoints'
 import { executionsProjection } from '@omium/projection-executions'
@@ -13,6 +23,7 @@ import {
   type ExecutionContextEvent,
   executionContext,
   hashJson,
+  identityContext,
   recoveryContext,
   workflowContext,
 } from '@omium/schemas'
@@ -25,12 +36,12 @@ import { ScriptedEngine } from './scripted-engine.ts'
 
 /** The real log, database, object store and checkpoint manager; a scripted engine in place of runs. */
 const partitions = 2
-const keyA = `om_test_${randomBytes(16).toString('hex')}`
-const keyB = `om_test_${randomBytes(16).toString('hex')}`
+const keyA = newApiKey()
+const keyB = newApiKey()
 const encryptionKeys = `k1:${randomBytes(32).toString('base64')}`
 
 let pool: Pool
-let logs: Record<'execution' | 'checkpoint' | 'recovery' | 'workflow', Awaited<ReturnType<typeof openLog>>>
+let logs: Record<'execution' | 'checkpoint' | 'recovery' | 'workflow' | 'identity', Awaited<ReturnType<typeof openLog>>>
 let gateway: Awaited<ReturnType<typeof startGateway>>
 let engine: ScriptedEngine
 let owner: ContextOwner
@@ -50,8 +61,8 @@ beforeAll(async () => {
   const stack = testStack()
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl)
-  await seedTenant(databaseUrl, { tenant: 'ten_a', name: 'A', apiKey: keyA })
-  await seedTenant(databaseUrl, { tenant: 'ten_b', name: 'B', apiKey: keyB })
+  const secrets = freshSecrets()
+  await putTenants(databaseUrl, secrets, { tenant: 'ten_a', apiKey: keyA }, { tenant: 'ten_b', apiKey: keyB })
   pool = createPool(databaseUrl)
   const bucket = freshPrefix()
   const s3: S3Options = { ...stack.s3, bucket }
@@ -61,6 +72,7 @@ beforeAll(async () => {
     OMIUM_TOPIC_PREFIX: freshPrefix(),
     OMIUM_PARTITIONS: String(partitions),
     OMIUM_DATABASE_URL: databaseUrl,
+    ...secrets,
     OMIUM_TOKEN_SECRET: randomBytes(32).toString('hex'),
     OMIUM_S3_ENDPOINT: stack.s3.endpoint,
     OMIUM_S3_REGION: stack.s3.region,
@@ -77,6 +89,7 @@ beforeAll(async () => {
     checkpoint: await openLog(env, checkpointContext, 'checkpoints-spec', onNotice),
     recovery: await openLog(env, recoveryContext, 'checkpoints-spec', onNotice),
     workflow: await openLog(env, workflowContext, 'checkpoints-spec', onNotice),
+    identity: await openLog(env, identityContext, 'checkpoints-spec', onNotice),
   }
   objects = await createS3ObjectStore(s3)
   ;({ engine, owner } = await ScriptedEngine.start(logs.execution.context, partitions, 'ws://127.0.0.1:1'))

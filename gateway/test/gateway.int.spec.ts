@@ -2,10 +2,19 @@ import { randomBytes } from 'node:crypto'
 import { Agent, get } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { putTenants } from '@omium/access/testing'
 import { createDeltaPublisher } from '@omium/deltas'
-import { eventually, freshDatabase, freshPrefix, spawnService, testStack } from '@omium/dev/testing'
+import {
+  eventually,
+  freshDatabase,
+  freshPrefix,
+  freshSecrets,
+  newApiKey,
+  spawnService,
+  testStack,
+} from '@omium/dev/testing'
 import { type ContextOwner, openCommandSender } from '@omium/log'
-import { migrate, seedTenant } from '@omium/migrations'
+import { migrate } from '@omium/migrations'
 import { executionsProjection } from '@omium/projection-executions'
 import { createPool, openLog, type RunningProjection, runProjection } from '@omium/projection-kit'
 import {
@@ -14,6 +23,7 @@ import {
   type EventView,
   type ExecutionEvent,
   executionContext,
+  identityContext,
   recoveryContext,
   workflowContext,
 } from '@omium/schemas'
@@ -27,8 +37,8 @@ import { ScriptedEngine } from './scripted-engine.ts'
 
 /** The real log, database and object store; behind them a scripted engine, so that each answer can be provoked. */
 const partitions = 3
-const keyA = `om_test_${randomBytes(16).toString('hex')}`
-const keyB = `om_test_${randomBytes(16).toString('hex')}`
+const keyA = newApiKey()
+const keyB = newApiKey()
 const tokenSecret = randomBytes(32).toString('hex')
 const endpoint = 'ws://127.0.0.1:12345'
 
@@ -37,6 +47,7 @@ let log: Awaited<ReturnType<typeof openLog>>
 let recoveryLog: Awaited<ReturnType<typeof openLog>>
 let checkpointLog: typeof log
 let workflowLog: typeof log
+let identityLog: typeof log
 let gateway: Awaited<ReturnType<typeof startGateway>>
 let engine: ScriptedEngine
 let owner: ContextOwner
@@ -48,8 +59,8 @@ beforeAll(async () => {
   const stack = testStack()
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl)
-  await seedTenant(databaseUrl, { tenant: 'ten_a', name: 'A', apiKey: keyA })
-  await seedTenant(databaseUrl, { tenant: 'ten_b', name: 'B', apiKey: keyB })
+  const secrets = freshSecrets()
+  await putTenants(databaseUrl, secrets, { tenant: 'ten_a', apiKey: keyA }, { tenant: 'ten_b', apiKey: keyB })
   pool = createPool(databaseUrl)
   env = {
     OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
@@ -57,6 +68,7 @@ beforeAll(async () => {
     OMIUM_TOPIC_PREFIX: freshPrefix(),
     OMIUM_PARTITIONS: String(partitions),
     OMIUM_DATABASE_URL: databaseUrl,
+    ...secrets,
     OMIUM_TOKEN_SECRET: tokenSecret,
     OMIUM_S3_ENDPOINT: stack.s3.endpoint,
     OMIUM_S3_REGION: stack.s3.region,
@@ -71,13 +83,14 @@ beforeAll(async () => {
   recoveryLog = await openLog(env, recoveryContext, 'gateway-spec', quiet)
   checkpointLog = await openLog(env, checkpointContext, 'gateway-spec', quiet)
   workflowLog = await openLog(env, workflowContext, 'gateway-spec', quiet)
+  identityLog = await openLog(env, identityContext, 'gateway-spec', quiet)
   ;({ engine, owner } = await ScriptedEngine.start(log.context, partitions, endpoint))
   projection = await runProjection({ definition: executionsProjection, log, pool, databaseUrl, onNotice: quiet })
   const config = readConfig(env)
   const limits = { ...config.limits, readWaitMs: 3_000, heartbeatMs: 100, slowReaderMs: 300 }
   gateway = await startGateway(
     { ...config, commandTimeoutMs: 3_000, limits },
-    { execution: log, recovery: recoveryLog, checkpoint: checkpointLog, workflow: workflowLog },
+    { execution: log, recovery: recoveryLog, checkpoint: checkpointLog, workflow: workflowLog, identity: identityLog },
     pino({ level: 'silent' }),
   )
   await eventually(() => expect(engine.owns).toBe(partitions), { timeoutMs: 30_000 })
@@ -119,6 +132,7 @@ afterAll(async () => {
   await recoveryLog?.close()
   await checkpointLog?.close()
   await workflowLog?.close()
+  await identityLog?.close()
   await pool?.end()
 })
 
@@ -271,12 +285,7 @@ describe('starting an execution', () => {
 describe('bad requests', () => {
   const cases: [string, () => ReturnType<typeof call>, number, string][] = [
     ['no key', () => call('GET', '/v1/executions', { key: null }), 401, 'unauthenticated'],
-    [
-      'an unknown key',
-      () => call('GET', '/v1/executions', { key: 'om_test_0000000000000000000000' }),
-      401,
-      'unauthenticated',
-    ],
+    ['an unknown key', () => call('GET', '/v1/executions', { key: newApiKey() }), 401, 'unauthenticated'],
     ['broken JSON', () => call('POST', '/v1/executions', { raw: '{"agent":' }), 400, 'invalid_json'],
     ['a body without an agent', () => call('POST', '/v1/executions', { body: { input } }), 422, 'invalid_request'],
     [
@@ -684,14 +693,11 @@ describe('the platform', () => {
   })
 
   it('honours the revocation of a key within five seconds', async () => {
-    const key = `om_test_${randomBytes(16).toString('hex')}`
-    const { keyId } = await seedTenant(pool.options.connectionString as string, {
-      tenant: 'ten_b',
-      name: 'B',
-      apiKey: key,
-    })
+    const key = newApiKey()
+    const { databaseUrl } = readConfig(env)
+    const [keyId] = await putTenants(databaseUrl, env, { tenant: 'ten_b', apiKey: key })
     expect((await call('GET', '/v1/executions', { key })).status).toBe(200)
-    await pool.query("UPDATE api_keys SET revoked_at = now() WHERE tenant = 'ten_b' AND id = $1", [keyId])
+    await pool.query("UPDATE identity.api_keys SET revoked_at = now() WHERE tenant = 'ten_b' AND id = $1", [keyId])
     await eventually(async () => expect((await call('GET', '/v1/executions', { key })).status).toBe(401), {
       timeoutMs: 6_000,
     })

@@ -20,5 +20,6 @@ export { noticesTo, type ObjectSettings, objectSettings, openObjects } from './o
 export { Outbox, type OutboxOptions } from './outbox.ts'
 export { keepReading, type Reading, type ReadingOptions, type Source } from './reading.ts'
 export { type RetryOptions, retry, sleep } from './retry.ts'
+export { readSecret, secretRef } from './secret-refs.ts'
 export { orExit, settingsOrExit } from './settings.ts'
 export { type Clock, systemClock, TimerQueue } from './timer-queue.ts'

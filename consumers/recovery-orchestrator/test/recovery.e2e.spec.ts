@@ -1,6 +1,5 @@
 import type { RunningStack } from '@omium/dev'
-import { eventually, testPlatform } from '@omium/dev/testing'
-import { seedTenant } from '@omium/migrations'
+import { eventually, foundTenant, testPlatform } from '@omium/dev/testing'
 import type { IncidentDetail } from '@omium/schemas'
 import { type Agent, type Client, omium, type Worker, worker } from '@omium/sdk'
 import { pino } from 'pino'
@@ -19,7 +18,6 @@ import {
 } from './faulty-agents.ts'
 
 /** Every class of failure, injected into real runs on the whole platform, and what becomes of it. */
-const otherKey = `om_test_${'b'.repeat(32)}`
 const patience = { timeoutMs: 60_000, intervalMs: 100 }
 
 let stack: RunningStack
@@ -30,11 +28,7 @@ let host: Worker
 beforeAll(async () => {
   stack = await testPlatform({ OMIUM_LOG_LEVEL: 'warn' })
   const url = stack.environment['OMIUM_URL'] as string
-  await seedTenant(stack.environment['OMIUM_DATABASE_URL'] as string, {
-    tenant: 'ten_other',
-    name: 'Other',
-    apiKey: otherKey,
-  })
+  const otherKey = await foundTenant(stack.environment, 'ten_other')
   client = omium({ url, apiKey: stack.apiKey })
   stranger = omium({ url, apiKey: otherKey })
   host = worker({

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type ApiKeys, installAuth } from '@omium/api-keys'
+import { type ApiKeys, installGuard } from '@omium/access'
 import { asUnavailable } from '@omium/projection-kit'
 import { OmiumError } from '@omium/schemas'
 import Fastify, {
@@ -70,18 +70,19 @@ export const buildApp = async (parts: AppParts, loggerInstance: FastifyBaseLogge
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
   })
-  installAuth(app, apiKeys)
+  installGuard(app, { apiKeys })
 
   const calls = { service, redact, note: createNote(redact, parts.logPrompts) }
   installCallRoutes(app, calls)
   installResponseRoutes(app, { ...calls, minting: parts.minting })
+  const open = { config: { public: true } } as const
   installModelRoutes(app, registry, service)
-  app.get('/health', async () => ({ status: 'ok' }))
-  app.get('/ready', async (_request, reply) => {
+  app.get('/health', open, async () => ({ status: 'ok' }))
+  app.get('/ready', open, async (_request, reply) => {
     const missing = await parts.notReady()
     return missing === null ? { status: 'ready' } : reply.status(503).send({ status: 'not ready', missing })
   })
-  app.get('/metrics', async (_request, reply) =>
+  app.get('/metrics', open, async (_request, reply) =>
     reply.header('content-type', metrics.registry.contentType).send(await metrics.registry.metrics()),
   )
   await app.ready()

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { createApiKeys } from '@omium/api-keys'
+import { createApiKeys } from '@omium/access'
 import { createPool } from '@omium/projection-kit'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
@@ -64,7 +64,7 @@ export const startModelGateway = async (
   })
   const app = await buildApp(
     {
-      apiKeys: createApiKeys(pool, nowMs),
+      apiKeys: createApiKeys({ pool, ...config.keys, nowMs }),
       registry,
       service,
       metrics,

@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto'
-import { freshDatabase, freshPrefix } from '@omium/dev/testing'
-import { migrate, seedTenant } from '@omium/migrations'
+import { putTenants } from '@omium/access/testing'
+import { freshDatabase, freshPrefix, freshSecrets, newApiKey } from '@omium/dev/testing'
+import { migrate } from '@omium/migrations'
 import OpenAI from 'openai'
 import { pino } from 'pino'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -8,7 +8,8 @@ import { parseModelSettings, readConfig, startModelGateway } from '../src/index.
 import { chunk, completion, drop, events, json, refusal, ScriptedProvider, usageChunk } from './scripted-provider.ts'
 
 /** The Responses API as the official client uses it, before providers that know chat completions or their own API only. */
-const apiKey = `om_test_${randomBytes(16).toString('hex')}`
+const apiKey = newApiKey()
+const secrets = freshSecrets()
 const provider = await ScriptedProvider.listen()
 let gateway: Awaited<ReturnType<typeof startModelGateway>>
 let client: OpenAI
@@ -16,7 +17,7 @@ let client: OpenAI
 beforeAll(async () => {
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl)
-  await seedTenant(databaseUrl, { tenant: 'ten_a', name: 'A', apiKey })
+  await putTenants(databaseUrl, secrets, { tenant: 'ten_a', apiKey })
   const settings = parseModelSettings(
     {
       version: 1,
@@ -33,6 +34,7 @@ beforeAll(async () => {
     'the spec',
   )
   const config = readConfig({
+    ...secrets,
     OMIUM_DATABASE_URL: databaseUrl,
     OMIUM_TOPIC_PREFIX: freshPrefix(),
     OMIUM_MODELS_PORT: '0',

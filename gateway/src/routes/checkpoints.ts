@@ -46,8 +46,8 @@ export const checkpointRoutes =
   async (app) => {
     const { checkpoints, checkpointObjects, commands, executions, pool, ids } = services
     const tags = ['checkpoints']
-    const read = { scope: 'read' } as const
-    const write = { scope: 'write' } as const
+    const read = { permission: 'checkpoints:read' } as const
+    const write = { permission: 'checkpoints:write' } as const
 
     const threadOf = (request: FastifyRequest, thread: string): string =>
       aggregateKey('thread', callerOf(request).tenant, thread)

@@ -22,7 +22,7 @@ export const eventRoutes =
     app.get(
       '/v1/executions/:id/events',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read', limitedKeys: true },
         schema: {
           tags: ['executions'],
           summary: 'Events of an execution, in order',

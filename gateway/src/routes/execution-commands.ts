@@ -27,7 +27,7 @@ export const executionCommandRoutes =
       params: executionIdParam,
       response: { 200: writeReceipt },
     })
-    const config = { scope: 'write' } as const
+    const config = { permission: 'executions:write', limitedKeys: true } as const
 
     const send = async (
       request: FastifyRequest<{ Params: { id: string } }>,

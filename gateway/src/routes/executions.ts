@@ -43,7 +43,7 @@ export const executionRoutes =
     app.post(
       '/v1/executions',
       {
-        config: { scope: 'write' },
+        config: { permission: 'executions:write', limitedKeys: true },
         schema: {
           tags: ['executions'],
           summary: 'Start an execution',
@@ -80,7 +80,7 @@ export const executionRoutes =
     app.get(
       '/v1/executions',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read', limitedKeys: true },
         schema: {
           tags: ['executions'],
           summary: 'List executions, newest first, without their inputs and outputs',
@@ -96,6 +96,7 @@ export const executionRoutes =
           ...filter,
           forkedFrom,
           labels,
+          within: callerOf(request).limits,
         })
         return { items: items.map(executionSummary), ...rest }
       },
@@ -104,7 +105,7 @@ export const executionRoutes =
     app.get(
       '/v1/executions/:id',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read', limitedKeys: true },
         schema: {
           tags: ['executions'],
           summary: 'Get an execution',
@@ -122,7 +123,7 @@ export const executionRoutes =
     app.get(
       '/v1/executions/:id/result',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read', limitedKeys: true },
         schema: {
           tags: ['executions'],
           summary: 'Wait for the end of an execution',
@@ -172,7 +173,7 @@ export const executionRoutes =
     app.get(
       '/v1/executions/:id/steps',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read', limitedKeys: true },
         schema: {
           tags: ['executions'],
           summary: 'The timeline: steps, timers, waits, approvals and children in the order in which they began',
@@ -197,7 +198,7 @@ export const executionRoutes =
     app.get(
       '/v1/failures',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read' },
         schema: {
           tags: ['executions'],
           summary: 'Failures of steps, attempts and executions, newest first',

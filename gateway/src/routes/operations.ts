@@ -5,7 +5,7 @@ import type { Services } from '../services.ts'
 /** For operators: /health (the process lives), /ready (it can serve), /metrics. Measures every route that is added later. */
 export const installOperations = (
   app: FastifyInstance,
-  { pool, executions, recoveries, checkpoints, workflows }: Services,
+  { pool, executions, recoveries, checkpoints, workflows, identity }: Services,
 ): void => {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
@@ -38,13 +38,13 @@ export const installOperations = (
     )
   })
 
-  app.get('/health', { schema: { hide: true } as object }, async () => ({ status: 'ok' }))
-  app.get('/ready', { schema: { hide: true } as object }, async (_request, reply) => {
-    const problems = [executions, recoveries, checkpoints, workflows].map((context) => context.notReady())
+  app.get('/health', { config: { public: true }, schema: { hide: true } as object }, async () => ({ status: 'ok' }))
+  app.get('/ready', { config: { public: true }, schema: { hide: true } as object }, async (_request, reply) => {
+    const problems = [executions, recoveries, checkpoints, workflows, identity].map((context) => context.notReady())
     const reason = problems.filter((problem) => problem !== null).join('; ')
     return reason ? reply.status(503).send({ status: 'not_ready', reason }) : { status: 'ready' }
   })
-  app.get('/metrics', { schema: { hide: true } as object }, async (_request, reply) =>
+  app.get('/metrics', { config: { public: true }, schema: { hide: true } as object }, async (_request, reply) =>
     reply.header('content-type', registry.contentType).send(await registry.metrics()),
   )
 }

@@ -56,7 +56,7 @@ export const recoveryRoutes =
     app.get(
       '/v1/recoveries',
       {
-        config: { scope: 'read' },
+        config: { permission: 'recoveries:read' },
         schema: {
           tags: ['recoveries'],
           summary: 'List incidents, newest first',
@@ -75,7 +75,7 @@ export const recoveryRoutes =
     app.get(
       '/v1/recoveries/groups',
       {
-        config: { scope: 'read' },
+        config: { permission: 'recoveries:read' },
         schema: {
           tags: ['recoveries'],
           summary: 'Failures that are likely to have one reason, the most frequent first',
@@ -93,7 +93,7 @@ export const recoveryRoutes =
     app.get(
       '/v1/recoveries/stats',
       {
-        config: { scope: 'read' },
+        config: { permission: 'recoveries:read' },
         schema: {
           tags: ['recoveries'],
           summary: 'What was tried for which class of failure, how often it helped, and how long that took',
@@ -111,7 +111,7 @@ export const recoveryRoutes =
     app.get(
       '/v1/recoveries/:id',
       {
-        config: { scope: 'read' },
+        config: { permission: 'recoveries:read' },
         schema: {
           tags: ['recoveries'],
           summary: 'An incident with its whole history: every failure, plan, reason and answer',
@@ -131,7 +131,7 @@ export const recoveryRoutes =
     app.post(
       '/v1/recoveries/:id/decide',
       {
-        config: { scope: 'write' },
+        config: { permission: 'recoveries:write' },
         schema: {
           tags: ['recoveries'],
           summary: 'Decide an incident that waits for a person',

@@ -12,7 +12,7 @@ export const replayRoutes =
     app.post(
       '/v1/replays',
       {
-        config: { scope: 'write' },
+        config: { permission: 'executions:write' },
         schema: {
           tags: ['replays'],
           summary: 'Replay past runs with another model, prompt, results or agent',
@@ -31,7 +31,7 @@ export const replayRoutes =
     app.get(
       '/v1/replays/:id',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read' },
         schema: {
           tags: ['replays'],
           summary: 'How the runs of a replay compare with those of the past: outcome, cost, latency',

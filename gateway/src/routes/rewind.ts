@@ -32,8 +32,8 @@ export const rewindRoutes =
     const { commands, executions, payloads, ids } = services
     const tags = ['executions']
     const params = executionIdParam
-    const write = { scope: 'write' } as const
-    const read = { scope: 'read' } as const
+    const write = { permission: 'executions:write' } as const
+    const read = { permission: 'executions:read' } as const
 
     const historyOf = async (tenant: string, id: string): Promise<RunHistory> => {
       await services.executions.untilCurrent(aggregateKey('execution', tenant, id))

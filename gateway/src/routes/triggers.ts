@@ -44,7 +44,7 @@ export const triggerRoutes =
     app.get(
       '/v1/triggers',
       {
-        config: { scope: 'read' },
+        config: { permission: 'workflows:read' },
         schema: {
           tags,
           summary: 'List triggers',
@@ -65,7 +65,7 @@ export const triggerRoutes =
     app.put(
       '/v1/triggers/:id',
       {
-        config: { scope: 'write' },
+        config: { permission: 'workflows:write' },
         schema: {
           tags,
           summary: 'Create or change a trigger',
@@ -114,7 +114,7 @@ export const triggerRoutes =
     app.get(
       '/v1/triggers/:id',
       {
-        config: { scope: 'read' },
+        config: { permission: 'workflows:read' },
         schema: { tags, summary: 'Get a trigger', params: idParam, response: { 200: triggerView } },
       },
       async (request) => {
@@ -130,14 +130,17 @@ export const triggerRoutes =
     ] as const)
       app.post(
         `/v1/triggers/:id/${verb}`,
-        { config: { scope: 'write' }, schema: { tags, summary, params: idParam, response: { 200: workflowReceipt } } },
+        {
+          config: { permission: 'workflows:write' },
+          schema: { tags, summary, params: idParam, response: { 200: workflowReceipt } },
+        },
         async (request) => send(request, request.params.id, command),
       )
 
     app.delete(
       '/v1/triggers/:id',
       {
-        config: { scope: 'write' },
+        config: { permission: 'workflows:write' },
         schema: { tags, summary: 'Delete a trigger', params: idParam, response: { 200: workflowReceipt } },
       },
       async (request) => send(request, request.params.id, { type: 'DeleteTrigger', data: {} }),
@@ -158,6 +161,7 @@ export const webhookRoutes =
     app.post(
       '/v1/hooks/:tenant/:id',
       {
+        config: { public: true },
         schema: {
           tags: ['triggers'],
           summary: 'Deliver a webhook',

@@ -54,8 +54,8 @@ const pageQuery = z.object({
 /** how long a start waits for its execution to appear; the run is accepted anyhow */
 const startWaitMs = 3_000
 
-const read = { scope: 'read' } as const
-const write = { scope: 'write' } as const
+const read = { permission: 'workflows:read' } as const
+const write = { permission: 'workflows:write' } as const
 
 /** Workflow definitions and their runs. */
 export const workflowRoutes =
@@ -254,7 +254,7 @@ export const workflowRoutes =
     app.post(
       '/v1/workflows/:id/runs',
       {
-        config: write,
+        config: { permission: 'executions:write', limitedKeys: true },
         schema: {
           tags,
           summary: 'Run a workflow',
@@ -299,7 +299,7 @@ export const workflowRoutes =
     app.get(
       '/v1/workflows/:id/runs',
       {
-        config: read,
+        config: { permission: 'executions:read', limitedKeys: true },
         schema: {
           tags,
           summary: 'Runs of a workflow, newest first',

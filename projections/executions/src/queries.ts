@@ -61,6 +61,8 @@ export interface ExecutionFilter {
   readonly labels?: Readonly<Record<string, string>> | undefined
   /** a label that must not be there, whatever its value */
   readonly withoutLabel?: string | undefined
+  /** runs of these agents, and runs of these workflows; undefined: all */
+  readonly within?: { readonly agents: readonly string[]; readonly workflows: readonly string[] } | undefined
   readonly limit: number
   readonly cursor?: string | undefined
 }
@@ -69,7 +71,7 @@ export interface ExecutionFilter {
 export const listExecutions = async (
   pool: Pool,
   tenant: string,
-  { status, agent, parent, forkedFrom, labels, withoutLabel, limit, cursor }: ExecutionFilter,
+  { status, agent, parent, forkedFrom, labels, withoutLabel, within, limit, cursor }: ExecutionFilter,
 ): Promise<Page<ExecutionRecord>> => {
   const values: unknown[] = [tenant]
   const bind = (value: unknown) => `$${values.push(value)}`
@@ -82,6 +84,9 @@ export const listExecutions = async (
   if (forkedFrom) conditions.push(`forked_from = ${bind(forkedFrom)}`)
   if (labels) conditions.push(`labels @> ${bind(JSON.stringify(labels))}::jsonb`)
   if (withoutLabel) conditions.push(`jsonb_exists(labels, ${bind(withoutLabel)}) IS NOT TRUE`)
+  if (within)
+    conditions.push(`(agent = ANY(${bind(within.agents)}) OR (agent = 'omium.workflow'
+      AND regexp_replace(id, '^wf\\.(.+)\\.[^.]+$', '\\1') = ANY(${bind(within.workflows)})))`)
   if (cursor) {
     const [createdAt, id] = decodeCursor(cursor, ['string', 'string']) as [string, string]
     if (Number.isNaN(Date.parse(createdAt))) throw badCursor()

@@ -1,10 +1,10 @@
+import { readSecret } from '@omium/kit'
 import { OmiumError } from '@omium/schemas'
 import { anthropic } from '../dialects/anthropic.ts'
 import type { Dialect } from '../dialects/dialect.ts'
 import { gemini } from '../dialects/gemini.ts'
 import { azure, openai } from '../dialects/openai.ts'
 import { listedName, listPrices, type ModelPrice, type PriceList, priceOf } from '../prices.ts'
-import { readSecret } from './secrets.ts'
 import type { ModelSettings, ProviderSettings, RouteSettings } from './settings.ts'
 
 /** A provider with its key in hand. Only `calls/` sees the key. */

@@ -12,7 +12,8 @@ export interface CallRouteOptions {
   note(request: FastifyRequest, asked: ChatRequest): void
 }
 
-const scope = ['models', 'worker'] as const
+/** a worker's model calls are what it connects for; a call reaches no runs */
+export const callConfig = { permission: ['models:use', 'workers:connect'], limitedKeys: true } as const
 const longestLogged = 4000
 
 /** @param logPrompts prompts are logged, redacted; for people who look for an error, never by default */
@@ -29,7 +30,7 @@ export const createNote =
 
 /** `POST /v1/chat/completions` and `/v1/embeddings`, as OpenAI's clients call them. */
 export const installCallRoutes = (app: FastifyInstance, { service, redact, note }: CallRouteOptions): void => {
-  app.post('/v1/chat/completions', { config: { scope } }, async (request, reply) => {
+  app.post('/v1/chat/completions', { config: callConfig }, async (request, reply) => {
     const body = parsed(chatRequest, request.body)
     const ask = askOf(request, reply)
     note(request, body)
@@ -42,7 +43,7 @@ export const installCallRoutes = (app: FastifyInstance, { service, redact, note 
     return reply.headers(toldHeaders(told)).send(told.value)
   })
 
-  app.post('/v1/embeddings', { config: { scope } }, async (request, reply) => {
+  app.post('/v1/embeddings', { config: callConfig }, async (request, reply) => {
     const told = await service.embed(parsed(embeddingsRequest, request.body), askOf(request, reply))
     return reply.headers(toldHeaders(told)).send(told.value)
   })

@@ -3,7 +3,7 @@ import type { Minting } from '../dialects/dialect.ts'
 import { chunksOf } from '../wire/assemble.ts'
 import { type ResponseEvent, ResponseEvents } from '../wire/response-events.ts'
 import { chatOf, responsesRequest } from '../wire/responses.ts'
-import type { CallRouteOptions } from './calls.ts'
+import { type CallRouteOptions, callConfig } from './calls.ts'
 import { askOf, parsed, toldHeaders } from './requests.ts'
 import { type Frames, sendStream } from './stream.ts'
 
@@ -22,7 +22,7 @@ export const installResponseRoutes = (
   app: FastifyInstance,
   { service, redact, note, minting }: CallRouteOptions & { readonly minting: Minting },
 ): void => {
-  app.post('/v1/responses', { config: { scope: ['models', 'worker'] } }, async (request, reply) => {
+  app.post('/v1/responses', { config: callConfig }, async (request, reply) => {
     const body = parsed(responsesRequest, request.body)
     const chat = chatOf(body)
     const ask = askOf(request, reply)
