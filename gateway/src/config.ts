@@ -8,6 +8,7 @@ export const gatewaySettings = [
   'OMIUM_TOKEN_SECRET',
   'OMIUM_REDIS_URL',
   'OMIUM_TOPIC_PREFIX',
+  'OMIUM_MODELS_URL',
   'OMIUM_S3_ENDPOINT',
   'OMIUM_S3_REGION',
   'OMIUM_S3_BUCKET',
@@ -32,6 +33,7 @@ export const configOf = (settings: Settings<(typeof gatewaySettings)[number]>) =
   port: settings.OMIUM_GATEWAY_PORT,
   redisUrl: settings.OMIUM_REDIS_URL,
   topicPrefix: settings.OMIUM_TOPIC_PREFIX,
+  modelsUrl: settings.OMIUM_MODELS_URL,
   tokenSecret: settings.OMIUM_TOKEN_SECRET,
   s3: {
     endpoint: settings.OMIUM_S3_ENDPOINT,

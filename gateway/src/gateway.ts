@@ -18,6 +18,7 @@ import { createCommands } from './commands.ts'
 import type { Config } from './config.ts'
 import { type GatewayContext, openGatewayContext } from './context.ts'
 import { followAccess } from './follow-access.ts'
+import { createKnownModels } from './known-models.ts'
 import { ensureLocalKey } from './local-key.ts'
 import { createHistories } from './rewind/histories.ts'
 import { createWebhookSecrets } from './webhook-secrets.ts'
@@ -112,6 +113,7 @@ export const startGateway = async (
       agents: createAgents(pool, executions.live),
       payloads,
       histories: createHistories(pool, payloads, context.nowMs),
+      models: createKnownModels(config.modelsUrl, (error) => warn('which models there are cannot be checked', error)),
       identity,
       apiKeys,
       newKeys,
@@ -120,6 +122,7 @@ export const startGateway = async (
       personalData,
       ids: context.ids,
       nowMs: context.nowMs,
+      topicPrefix: config.topicPrefix,
       mintWorkerToken: (claims) => mintWorkerToken(tokenSecret, claims),
       limits,
     },

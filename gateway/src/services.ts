@@ -8,6 +8,7 @@ import type { Pool } from 'pg'
 import type { Agents } from './agents.ts'
 import type { Commands } from './commands.ts'
 import type { GatewayContext } from './context.ts'
+import type { KnownModels } from './known-models.ts'
 import type { Payloads } from './payloads.ts'
 import type { Histories } from './rewind/histories.ts'
 import type { WebhookSecrets } from './webhook-secrets.ts'
@@ -25,6 +26,7 @@ export interface Services {
   /** what steps put out while they run; absent without Redis */
   readonly deltas: DeltaSubscriber | undefined
   readonly agents: Agents
+  readonly models: KnownModels
   readonly payloads: Payloads
   readonly histories: Histories
   readonly identity: GatewayContext
@@ -36,6 +38,8 @@ export interface Services {
   readonly personalData: PersonalData
   readonly ids: IdSource
   readonly nowMs: () => number
+  /** of the installation's topics */
+  readonly topicPrefix: string
   /** signs what a worker shows to the engines */
   mintWorkerToken(claims: { tenant: string; keyId: string; expiresAt: number }): string
   readonly limits: Limits
