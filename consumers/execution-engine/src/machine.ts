@@ -54,7 +54,7 @@ const applyExecution = (state: PartitionState, { envelope, type, data }: Accepte
 }
 
 export const executionMachine: StateMachine<PartitionState> = {
-  version: 2,
+  version: 3,
   empty: () => ({ executions: new Map(), agents: new Map(), pools: new Map(), closed: new Map() }),
 
   apply(state, event) {

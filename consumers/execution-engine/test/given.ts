@@ -76,13 +76,19 @@ export const approval = (path: string, timeoutMs?: number): WorkerRequest => ({
   title: 'Send it?',
   timeoutMs,
 })
-export const child = (path: string, childId: string): WorkerRequest => ({
+export const child = (
+  path: string,
+  childId: string,
+  options: Partial<ExecutionOptions> = {},
+  claims = 1,
+): WorkerRequest => ({
   type: 'child_start',
   ...at(path),
   childId,
   agentId: 'researcher',
   input: { inline: 'topic' },
-  options: { priority: 0 },
+  options: { priority: 0, ...options },
+  claims,
 })
 export const signal = (signalId: string, name: string, payload: unknown = null): ExecutionCommand => ({
   type: 'SignalExecution',

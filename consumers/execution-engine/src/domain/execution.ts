@@ -16,7 +16,8 @@ import type { OpenChild, OpenEntry, SettledEntry } from './entries.ts'
  * 1. `settled` is in the order of settlement; that order is the order in which results reach user code, live and on replay.
  * 2. A path is in `settled` or in `open`, never in both.
  * 3. `worker` is set exactly while an attempt is live, which is while the status is `running`.
- * 4. `reservedMicroCredits` is the sum over the open intents, unknown ones included.
+ * 4. `reservedMicroCredits` is the sum over the open intents, unknown ones included; `grantedMicroCredits` the sum over the
+ *    children that have not reported, while the run has a budget (see budget.ts).
  * 5. `openChildren` counts the children that have not reported: the open ones and those that a roll back, or a value in their
  *    place, abandoned.
  * 6. `recovery` is set exactly while the status is `recovering`.
@@ -75,8 +76,10 @@ export interface ExecutionState {
   /** failures so far that waited for a recovery */
   incidents: number
   recovery: AwaitedRecovery | null
+  /** own and of children that have reported */
   spentMicroCredits: number
   reservedMicroCredits: number
+  grantedMicroCredits: number
   permit: 'none' | 'awaiting' | 'held' | 'returned'
   delivered: boolean
   outcome: ExecutionOutcome | null
@@ -97,8 +100,48 @@ export interface EventContext {
   readonly time: number
 }
 
-/** kinds of entries that the worker's code makes; the others come from outside */
-export const ranByWorker: ReadonlySet<string> = new Set(['step', 'llm', 'tool', 'value', 'checkpoint'])
+export type DataOf<T extends ExecutionEvent['type']> = Extract<ExecutionEvent, { type: T }>['data']
+
+export const requested = (data: DataOf<'ExecutionRequested'>, context: EventContext): ExecutionState => ({
+  tenant: context.tenant,
+  executionId: data.executionId,
+  correlationId: context.correlationId,
+  agentId: data.agentId,
+  input: data.input,
+  requestHash: data.requestHash,
+  options: data.options,
+  parent: data.parent ?? null,
+  seed: data.forkedFrom?.seed ?? null,
+  seedUpto: null,
+  recordings: data.forkedFrom?.recordings ?? null,
+  overrides: data.overrides ?? null,
+  requestedAt: context.time,
+  status: data.options.concurrency ? 'awaiting_permit' : 'queued',
+  attempt: 0,
+  worker: null,
+  lastWorker: null,
+  avoidedWorker: null,
+  failedAttempts: 0,
+  lostAttempts: 0,
+  notBefore: 0,
+  resolvedInAttempt: false,
+  settled: new Map(),
+  open: new Map(),
+  waits: new Map(),
+  signals: new Map(),
+  signalIds: new Set(),
+  openChildren: 0,
+  abandoned: new Map(),
+  generation: 0,
+  incidents: 0,
+  recovery: null,
+  spentMicroCredits: 0,
+  reservedMicroCredits: 0,
+  grantedMicroCredits: 0,
+  permit: data.options.concurrency ? 'awaiting' : 'none',
+  delivered: false,
+  outcome: null,
+})
 
 /** Children that have not reported back, without those that a roll back abandoned. */
 export const openChildren = (state: ExecutionState): OpenChild[] =>
