@@ -1,5 +1,6 @@
 import { createApiKeys, createMembers, routeRules, type SessionCallers } from '@omium/access'
 import { createDeltaSubscriber } from '@omium/deltas'
+import { connectRedis } from '@omium/kit'
 import {
   createCheckpointObjects,
   createPayloadStore,
@@ -31,6 +32,9 @@ export interface GatewayLogs {
   readonly workflow: ProjectionLog
   readonly identity: ProjectionLog
 }
+
+/** how long requests in flight may take when the process ends, ms */
+const drainMs = 5_000
 
 /** Puts the gateway together and listens. What it opened is closed in reverse by `close`, requests in flight first. */
 export const startGateway = async (
@@ -73,6 +77,9 @@ export const startGateway = async (
         onError: (error) => warn('live output is not shown for the moment', error),
       })
     : undefined
+  const redis = config.redisUrl
+    ? connectRedis(config.redisUrl, (error) => warn('limits are counted by this process alone for the moment', error))
+    : undefined
   const { newKeys } = config
   const apiKeys = createApiKeys({ pool, ...newKeys, nowMs: context.nowMs })
   const members = createMembers({ pool, nowMs: context.nowMs })
@@ -102,6 +109,12 @@ export const startGateway = async (
   const app = await buildApp(
     {
       pool,
+      redis,
+      topicPrefix: config.topicPrefix,
+      corsOrigins: config.corsOrigins,
+      trustedProxies: config.trustedProxies,
+      rates: config.rates,
+      breakers: () => ({ 'object store': objects.breakerState() }),
       executions,
       commands: createCommands(executions.execute),
       recoveries,
@@ -122,7 +135,6 @@ export const startGateway = async (
       personalData,
       ids: context.ids,
       nowMs: context.nowMs,
-      topicPrefix: config.topicPrefix,
       mintWorkerToken: (claims) => mintWorkerToken(tokenSecret, claims),
       limits,
     },
@@ -134,9 +146,13 @@ export const startGateway = async (
     /** every route and what it needs */
     rules: routeRules(app as unknown as FastifyInstance),
     close: async () => {
+      // whoever is too slow for that, on purpose or not, must not hold up the end
+      const bound = setTimeout(() => app.server.closeAllConnections(), drainMs)
       await app.close()
+      clearTimeout(bound)
       signIn.close()
       deltas?.close()
+      redis?.disconnect()
       await Promise.all([executions, recoveries, checkpoints, workflows, identity].map((one) => one.close()))
       await objects.close()
       await pool.end()

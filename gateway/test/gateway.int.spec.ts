@@ -1,162 +1,29 @@
-import { randomBytes } from 'node:crypto'
 import { Agent, get } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { putTenants } from '@omium/access/testing'
 import { createDeltaPublisher } from '@omium/deltas'
-import {
-  eventually,
-  freshDatabase,
-  freshPrefix,
-  freshSecrets,
-  newApiKey,
-  spawnService,
-  testStack,
-} from '@omium/dev/testing'
-import { type ContextOwner, openCommandSender } from '@omium/log'
-import { migrate } from '@omium/migrations'
-import { executionsProjection } from '@omium/projection-executions'
-import { createPool, openLog, type RunningProjection, runProjection } from '@omium/projection-kit'
-import {
-  aggregateKey,
-  checkpointContext,
-  type EventView,
-  type ExecutionEvent,
-  executionContext,
-  identityContext,
-  recoveryContext,
-  workflowContext,
-} from '@omium/schemas'
+import { eventually, newApiKey, spawnService } from '@omium/dev/testing'
+import type { EventView, ExecutionEvent } from '@omium/schemas'
 import { verifyWorkerToken } from '@omium/worker-tokens'
-import type { Pool } from 'pg'
-import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readConfig } from '../src/config.ts'
-import { startGateway } from '../src/gateway.ts'
-import { ScriptedEngine } from './scripted-engine.ts'
+import { type GatewayWorld, keyA, keyB, startGatewayWorld } from './gateway-world.ts'
 
-/** The real log, database and object store; behind them a scripted engine, so that each answer can be provoked. */
-const partitions = 3
-const keyA = newApiKey()
-const keyB = newApiKey()
-const tokenSecret = randomBytes(32).toString('hex')
-const endpoint = 'ws://127.0.0.1:12345'
-
-let pool: Pool
-let log: Awaited<ReturnType<typeof openLog>>
-let recoveryLog: Awaited<ReturnType<typeof openLog>>
-let checkpointLog: typeof log
-let workflowLog: typeof log
-let identityLog: typeof log
-let gateway: Awaited<ReturnType<typeof startGateway>>
-let engine: ScriptedEngine
-let owner: ContextOwner
-let projection: RunningProjection
+/** Every answer of the gateway, provoked. */
+let world: GatewayWorld
+let gateway: GatewayWorld['gateway']
+let engine: GatewayWorld['engine']
+let pool: GatewayWorld['pool']
+let env: GatewayWorld['env']
+let call: GatewayWorld['call']
 let counter = 0
-let env: Record<string, string>
 
 beforeAll(async () => {
-  const stack = testStack()
-  const databaseUrl = await freshDatabase()
-  await migrate(databaseUrl)
-  const secrets = freshSecrets()
-  await putTenants(databaseUrl, secrets, { tenant: 'ten_a', apiKey: keyA }, { tenant: 'ten_b', apiKey: keyB })
-  pool = createPool(databaseUrl)
-  env = {
-    OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
-    OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
-    OMIUM_TOPIC_PREFIX: freshPrefix(),
-    OMIUM_PARTITIONS: String(partitions),
-    OMIUM_DATABASE_URL: databaseUrl,
-    ...secrets,
-    OMIUM_TOKEN_SECRET: tokenSecret,
-    OMIUM_S3_ENDPOINT: stack.s3.endpoint,
-    OMIUM_S3_REGION: stack.s3.region,
-    OMIUM_S3_BUCKET: stack.s3.bucket,
-    OMIUM_S3_ACCESS_KEY_ID: stack.s3.accessKeyId,
-    OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
-    OMIUM_REDIS_URL: stack.redisUrl,
-    OMIUM_GATEWAY_PORT: '0',
-  }
-  const quiet = () => undefined
-  log = await openLog(env, executionContext, 'gateway-spec', quiet)
-  recoveryLog = await openLog(env, recoveryContext, 'gateway-spec', quiet)
-  checkpointLog = await openLog(env, checkpointContext, 'gateway-spec', quiet)
-  workflowLog = await openLog(env, workflowContext, 'gateway-spec', quiet)
-  identityLog = await openLog(env, identityContext, 'gateway-spec', quiet)
-  ;({ engine, owner } = await ScriptedEngine.start(log.context, partitions, endpoint))
-  projection = await runProjection({ definition: executionsProjection, log, pool, databaseUrl, onNotice: quiet })
-  const config = readConfig(env)
-  const limits = { ...config.limits, readWaitMs: 3_000, heartbeatMs: 100, slowReaderMs: 300 }
-  gateway = await startGateway(
-    { ...config, commandTimeoutMs: 3_000, limits },
-    { execution: log, recovery: recoveryLog, checkpoint: checkpointLog, workflow: workflowLog, identity: identityLog },
-    pino({ level: 'silent' }),
-  )
-  await eventually(() => expect(engine.owns).toBe(partitions), { timeoutMs: 30_000 })
-  const sender = await openCommandSender(log.context)
-  for (const tenant of ['ten_a', 'ten_b']) {
-    await sender.send({
-      id: `cmd_register_${tenant}`,
-      type: 'RegisterAgent',
-      data: {
-        definition: {
-          agentId: 'writer',
-          inputSchema: {
-            type: 'object',
-            properties: { topic: { type: 'string', minLength: 2 } },
-            required: ['topic'],
-            additionalProperties: true,
-          },
-          defaults: { priority: 5 },
-        },
-        definitionHash: 'x',
-      },
-      aggregate: aggregateKey('agent', tenant, 'writer'),
-      tenant,
-      actor: 'system',
-      correlationId: 'spec',
-    })
-  }
-  await sender.close()
-  await eventually(async () => expect((await call('GET', '/v1/agents')).body.items).toHaveLength(1), {
-    timeoutMs: 30_000,
-  })
+  world = await startGatewayWorld()
+  ;({ gateway, engine, pool, env, call } = world)
 })
+afterAll(() => world?.close())
 
-afterAll(async () => {
-  await gateway?.close()
-  await projection?.close()
-  await owner?.close()
-  await log?.close()
-  await recoveryLog?.close()
-  await checkpointLog?.close()
-  await workflowLog?.close()
-  await identityLog?.close()
-  await pool?.end()
-})
-
-interface CallOptions {
-  body?: unknown
-  raw?: string
-  key?: string | null
-  headers?: Record<string, string>
-}
-const call = async (method: string, path: string, { body, raw, key = keyA, headers }: CallOptions = {}) => {
-  const response = await fetch(`${gateway.url}${path}`, {
-    method,
-    headers: {
-      ...(key !== null && { authorization: `Bearer ${key}` }),
-      ...((body !== undefined || raw !== undefined) && { 'content-type': 'application/json' }),
-      ...headers,
-    },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-    ...(raw !== undefined && { body: raw }),
-  })
-  const text = await response.text()
-  // biome-ignore lint/suspicious/noExplicitAny: bodies are what the assertions are about
-  return { status: response.status, headers: response.headers, body: (text ? JSON.parse(text) : null) as any }
-}
 const newId = () => `run-${++counter}`
 const input = { topic: 'logs' }
 const start = async (id = newId(), body: object = { agent: 'writer', input, id }) => {
@@ -327,14 +194,14 @@ describe('bad requests', () => {
         call('POST', '/v1/executions', {
           raw: `{"agent":"writer","input":${'['.repeat(100_000)}${']'.repeat(100_000)}}`,
         }),
-      422,
-      'input_invalid',
+      400,
+      'invalid_json',
     ],
     [
       'another content type',
       () => call('POST', '/v1/executions', { raw: 'x', headers: { 'content-type': 'text/xml' } }),
-      422,
-      'invalid_request',
+      415,
+      'unsupported_media_type',
     ],
     ['an unknown route', () => call('GET', '/v1/nothing'), 404, 'not_found'],
     ['an unknown execution', () => call('GET', '/v1/executions/none'), 404, 'execution_unknown'],
@@ -457,7 +324,8 @@ describe('commands', () => {
     const headers = { 'idempotency-key': 'k1' }
     expect((await call('POST', `/v1/executions/${id}/pause`, { headers })).body.deduplicated).toBe(false)
     expect((await call('POST', `/v1/executions/${id}/pause`, { headers })).body.deduplicated).toBe(true)
-    expect((await call('POST', `/v1/executions/${id}/resume`, { headers })).body.deduplicated).toBe(false)
+    const other = await call('POST', `/v1/executions/${id}/resume`, { headers })
+    expect([other.status, other.body.code]).toEqual([409, 'idempotency_conflict'])
   })
 
   it('fork takes the recorded results over, up to a step', async () => {
@@ -702,8 +570,10 @@ describe('the platform', () => {
     await eventually(async () => {
       const { status, body } = await call('POST', '/v1/workers/connect')
       expect(status).toBe(200)
-      expect(body.endpoints).toEqual([endpoint])
-      expect(verifyWorkerToken(tokenSecret, body.token, Date.now())).toMatchObject({ tenant: 'ten_a' })
+      expect(body.endpoints).toEqual([world.endpoint])
+      expect(verifyWorkerToken(world.env['OMIUM_TOKEN_SECRET'] ?? '', body.token, Date.now())).toMatchObject({
+        tenant: 'ten_a',
+      })
     })
   })
 
@@ -729,8 +599,7 @@ describe('the platform', () => {
 
   it('honours the revocation of a key within five seconds', async () => {
     const key = newApiKey()
-    const { databaseUrl } = readConfig(env)
-    const [keyId] = await putTenants(databaseUrl, env, { tenant: 'ten_b', apiKey: key })
+    const [keyId] = await putTenants(env['OMIUM_DATABASE_URL'] ?? '', env, { tenant: 'ten_b', apiKey: key })
     expect((await call('GET', '/v1/executions', { key })).status).toBe(200)
     await pool.query("UPDATE identity.api_keys SET revoked_at = now() WHERE tenant = 'ten_b' AND id = $1", [keyId])
     await eventually(async () => expect((await call('GET', '/v1/executions', { key })).status).toBe(401), {

@@ -16,7 +16,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { requireExecution } from '../reads.ts'
-import { askerOf, commandIdOf } from '../requests.ts'
+import { askerOf, commandIdOf, newIdOf } from '../requests.ts'
 import { type Alignment, alignRuns, diffRuns } from '../rewind/diff.ts'
 import { comparedRun, journalEntryOf, type RecordedStep, type RunHistory } from '../rewind/history.ts'
 import { keptCount, previewOf } from '../rewind/preview.ts'
@@ -104,7 +104,7 @@ export const rewindRoutes =
         },
       },
       async (request, reply) => {
-        const { id: forkId = ids('execution'), options, ...asked } = request.body
+        const { id: forkId = newIdOf(request, ids, 'execution'), options, ...asked } = request.body
         const history = await historyOf(callerOf(request).tenant, request.params.id)
         const merged = forkOptions(history.record.options, options)
         const receipt = await startFork(services, askerOf(request), forkId, history, asked, merged)

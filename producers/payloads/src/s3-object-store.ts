@@ -25,6 +25,11 @@ export interface S3Options {
   readonly timeoutMs?: number
 }
 
+export interface S3ObjectStore extends ObjectStore {
+  /** `open`: requests fail at once until the store has had time to recover */
+  breakerState(): 'closed' | 'half-open' | 'open'
+}
+
 const attempts = 3
 
 const statusOf = (error: unknown): number | undefined =>
@@ -41,7 +46,7 @@ const isFinal = (error: unknown): boolean => {
  * An S3 bucket (created when missing). Each request has a time limit; transient failures are tried again within a budget
  * that keeps retries a small share of the traffic; a breaker fails fast while the store is down.
  */
-export const createS3ObjectStore = async (options: S3Options): Promise<ObjectStore> => {
+export const createS3ObjectStore = async (options: S3Options): Promise<S3ObjectStore> => {
   const { bucket, timeoutMs = 10_000 } = options
   const config: S3ClientConfig = {
     region: options.region,
@@ -152,6 +157,7 @@ export const createS3ObjectStore = async (options: S3Options): Promise<ObjectSto
         if (!(error instanceof OmiumError && error.code === 'object_missing')) throw error
       })
     },
+    breakerState: () => (breaker.opened ? 'open' : breaker.halfOpen ? 'half-open' : 'closed'),
     async close() {
       breaker.shutdown()
       client.destroy()

@@ -140,6 +140,22 @@ export const listEvents = async (
   return rows
 }
 
+/** Events of all of a tenant's executions in one partition, in log order; `after` excluded, `upTo` included. */
+export const listTenantEvents = async (
+  pool: Pool,
+  tenant: string,
+  { partition, after, upTo }: { partition: number; after: number; upTo: number },
+): Promise<readonly (EventRecord & { readonly executionId: string })[]> => {
+  const { rows } = await pool.query<EventRecord & { executionId: string }>({
+    name: 'tenant-events',
+    text: `SELECT execution_id AS "executionId", event_id AS id, type, version, time, actor, command_id AS "commandId", partition,
+             log_offset AS "offset", data
+           FROM executions.events WHERE tenant = $1 AND partition = $2 AND log_offset > $3 AND log_offset <= $4 ORDER BY log_offset`,
+    values: [tenant, partition, after, upTo],
+  })
+  return rows
+}
+
 export interface StepRecord {
   readonly path: string
   readonly firstVersion: number

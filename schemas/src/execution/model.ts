@@ -50,6 +50,8 @@ export const noRetry: RetryPolicy = { ...defaultStepRetry, maxAttempts: 1 }
 export const executionLabels = z
   .record(name, z.string().max(200))
   .refine((labels) => Object.keys(labels).length <= 20, 'at most 20 labels')
+  // they are searched by in PostgreSQL, whose text cannot hold it
+  .refine((labels) => !Object.values(labels).some((value) => value.includes('\0')), 'U+0000 cannot be searched for')
 
 /** When checkpoints of a run are made without being asked for. The journal itself is durable either way. */
 export const checkpointPolicy = z.object({
