@@ -614,7 +614,7 @@ describe('the process', () => {
     await call('GET', `/v1/executions/${id}?min_position=${position}`)
     const service = await spawnService('gateway/src/main.ts', env, { readyLine: /"msg":"listening"/ })
     const url = /"url":"(http:[^"]+)"/.exec(service.output())?.[1]
-    expect((await fetch(`${url}/ready`)).status).toBe(200)
+    await eventually(async () => expect((await fetch(`${url}/ready`)).status).toBe(200), { timeoutMs: 30_000 })
     const headers = { authorization: `Bearer ${keyA}`, accept: 'text/event-stream' }
     const stream = await fetch(`${url}/v1/executions/${id}/events`, { headers })
     const chunks = stream.body?.values() as AsyncIterator<Uint8Array>
