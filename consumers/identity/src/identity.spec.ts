@@ -69,7 +69,8 @@ describe('the identity context', () => {
   it('ends a session whose old token comes back, and refuses it', async () => {
     const { ask, partition } = hosted()
     await ask(user, register)
-    const start = { tenant: 'ten_a', login, amr: [], authenticatedAt: 0, expiresAt: nowMs + 1, client: 'cli' } as const
+    const session = { tenant: 'ten_a', login, amr: [], authenticatedAt: 0, expiresAt: nowMs + 1 }
+    const start = { ...session, client: 'cli' as const }
     await ask(user, { type: 'StartSession', data: { sessionId: 'ses_1', ...start } })
     for (const generation of [0, 1])
       await ask(user, { type: 'RefreshSession', data: { sessionId: 'ses_1', generation } })

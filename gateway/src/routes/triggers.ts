@@ -168,7 +168,7 @@ export const webhookRoutes =
           description:
             'Signed with `x-omium-signature: t=<seconds>,v1=<hex HMAC-SHA256 of "<seconds>.<body>">`. `x-omium-event-id` names the ' +
             'event: delivered twice, it counts once. With it the HMAC is of `<seconds>,<event id>,<body>`.',
-          params: z.object({ tenant: z.string().max(200), id: callerId }),
+          params: z.object({ tenant: callerId, id: callerId }),
           response: { 202: workflowReceipt },
         },
       },

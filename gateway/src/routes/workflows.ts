@@ -41,7 +41,8 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { deterministicCommandId } from '../commands.ts'
-import { askerOf, commandIdOf } from '../requests.ts'
+import { isUnchanged, unchanged } from '../etags.ts'
+import { askerOf, commandIdOf, newIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 import { prepareBundle, readerOf, requireBundle } from '../workflow-bundles.ts'
 import { requireCurrent, requireVersion } from '../workflow-reads.ts'
@@ -197,16 +198,18 @@ export const workflowRoutes =
           tags,
           summary: 'Get one version with its definition',
           params: workflowVersionParam,
-          response: { 200: workflowDefinitionView },
+          response: { 200: workflowDefinitionView, 304: unchanged },
         },
       },
-      async (request) => {
+      async (request, reply) => {
         const { tenant } = callerOf(request)
         const { id, version } = request.params
-        const { bundle } = await requireVersion(services, tenant, id, version)
         const record = await requireCurrent(services, 'workflow', tenant, id, () =>
           getVersion(pool, tenant, id, version),
         )
+        // a version's definition never changes, its status does
+        if (isUnchanged(request, reply, `${record.hash}-${record.status}`)) return reply.status(304).send()
+        const { bundle } = await requireVersion(services, tenant, id, version)
         return { id, ...versionViewOf(record), definition: bundle.definition as unknown as JsonValue }
       },
     )
@@ -267,7 +270,7 @@ export const workflowRoutes =
       async (request, reply) => {
         const { tenant } = callerOf(request)
         const { id } = request.params
-        const { parameters, version, id: given = ids('execution'), options } = request.body
+        const { parameters, version, id: given = newIdOf(request, ids, 'execution'), options } = request.body
         await agents.get(tenant, workflowAgentId)
         const { bundle } = await requireVersion(services, tenant, id, version)
         checkParameters(bundle.definition.parameters, parameters)
