@@ -4,7 +4,7 @@ import { connectKafka } from '@omium/log'
 import { type ModelServer, startModelServer } from '@omium/model-server'
 import { createPool, openLog, verify } from '@omium/projection-kit'
 import { workflowsProjection } from '@omium/projection-workflows'
-import { eventsTopic, tenantTopic, workflowContext } from '@omium/schemas'
+import { tenantTopic, workflowContext } from '@omium/schemas'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Stage } from '../src/workflow-stage.ts'
 
@@ -322,53 +322,6 @@ describe('a trigger', () => {
     } finally {
       await transport.close()
     }
-  })
-
-  it('of a topic reaches none but those of its tenant, whatever the tenant is called', async () => {
-    const prefix = stage.stack.environment['OMIUM_TOPIC_PREFIX'] ?? ''
-    // called like the prefix of the platform's own topics, and asking for one of them
-    const key = await foundTenant(stage.stack.environment, prefix)
-    const as = (method: string, path: string, body?: object) => stage.call(method, path, body, key)
-    const definition = { name: 'spy', nodes: { a: { type: 'set', value: '${parameters}' } } }
-    expect(await as('POST', '/v1/workflows/spy', { definition, publish: true })).toMatchObject({ status: 201 })
-    const topics = [
-      'workflow.events',
-      eventsTopic(prefix, 'execution'),
-      tenantTopic(prefix, 'ten_local', 'things.made'),
-      'ten_local.things.made',
-    ]
-    for (const [i, topic] of topics.entries())
-      expect(
-        await as('PUT', `/v1/triggers/spy${i}`, { workflow: 'spy', source: { type: 'topic', topic } }),
-      ).toMatchObject({
-        status: 200,
-      })
-    // a topic of its own with one of these names is followed: then the others would have been, too
-    const own = tenantTopic(prefix, prefix, 'workflow.events')
-    const transport = await connectKafka({ brokers: testStack().kafkaBrokers, clientId: 'spec' })
-    try {
-      await transport.ensureTopics([
-        { topic: own, partitions: 1, replication: 1 },
-        { topic: tenantTopic(prefix, 'ten_local', 'things.made'), partitions: 2, replication: 1 },
-      ])
-      const producer = await transport.openProducer()
-      const record = { key: null, headers: {}, value: Buffer.from('1') }
-      await eventually(
-        async () => {
-          await producer.append([
-            { topic: tenantTopic(prefix, 'ten_local', 'things.made'), partition: 0, records: [record] },
-            { topic: own, partition: 0, records: [record] },
-          ])
-          expect((await as('GET', '/v1/triggers/spy0')).body.fired).toBeGreaterThan(2)
-        },
-        { timeoutMs: 40_000, intervalMs: 300 },
-      )
-      await producer.close()
-    } finally {
-      await transport.close()
-    }
-    for (const i of [1, 2, 3])
-      expect((await as('GET', `/v1/triggers/spy${i}`)).body).toMatchObject({ fired: 0, ignored: 0 })
   })
 })
 
