@@ -30,7 +30,7 @@ export interface Services {
   readonly deltas: DeltaSubscriber | undefined
   /** counts requests and remembers idempotency keys; absent without a setting, and it may go away at any time */
   readonly redis: Redis | undefined
-  /** separates what installations keep in one Redis */
+  /** of the installation's topics; also separates what installations keep in one Redis */
   readonly topicPrefix: string
   readonly corsOrigins: readonly string[]
   readonly trustedProxies: readonly string[]
@@ -50,8 +50,6 @@ export interface Services {
   readonly personalData: PersonalData
   readonly ids: IdSource
   readonly nowMs: () => number
-  /** of the installation's topics */
-  readonly topicPrefix: string
   /** signs what a worker shows to the engines */
   mintWorkerToken(claims: { tenant: string; keyId: string; expiresAt: number }): string
   readonly limits: Limits
