@@ -3,6 +3,7 @@ import { OmiumError } from '@omium/schemas'
 
 export const benches = [
   'engine',
+  'gateway',
   'recovery',
   'frameworks',
   'rebuild',

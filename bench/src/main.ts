@@ -6,6 +6,7 @@ import { OmiumError } from '@omium/schemas'
 import { benchEngine, engineText } from './engine.ts'
 import { type Flags, readFlags } from './flags.ts'
 import { benchFrameworks, frameworksText } from './frameworks.ts'
+import { benchGateway, gatewayText } from './gateway.ts'
 import { benchKeys, keysText } from './keys.ts'
 import { matrixText } from './matrix/report.ts'
 import { benchMatrix } from './matrix.ts'
@@ -21,6 +22,10 @@ const run = async (flags: Flags, say: (line: string) => void): Promise<{ result:
     case 'engine': {
       const result = await benchEngine(flags, say)
       return { result, text: engineText(result) }
+    }
+    case 'gateway': {
+      const result = await benchGateway(flags, say)
+      return { result, text: gatewayText(result) }
     }
     case 'frameworks': {
       const result = await benchFrameworks(flags, say)

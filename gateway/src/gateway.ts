@@ -1,5 +1,6 @@
 import { createApiKeys, createMembers, routeRules, type SessionCallers } from '@omium/access'
 import { createDeltaSubscriber } from '@omium/deltas'
+import { connectRedis } from '@omium/kit'
 import {
   createCheckpointObjects,
   createPayloadStore,
@@ -18,7 +19,9 @@ import { createCommands } from './commands.ts'
 import type { Config } from './config.ts'
 import { type GatewayContext, openGatewayContext } from './context.ts'
 import { followAccess } from './follow-access.ts'
+import { createKnownModels } from './known-models.ts'
 import { ensureLocalKey } from './local-key.ts'
+import { createHistories } from './rewind/histories.ts'
 import { createWebhookSecrets } from './webhook-secrets.ts'
 
 /** One for each context that the gateway takes part in. */
@@ -29,6 +32,9 @@ export interface GatewayLogs {
   readonly workflow: ProjectionLog
   readonly identity: ProjectionLog
 }
+
+/** how long requests in flight may take when the process ends, ms */
+const drainMs = 5_000
 
 /** Puts the gateway together and listens. What it opened is closed in reverse by `close`, requests in flight first. */
 export const startGateway = async (
@@ -63,12 +69,16 @@ export const startGateway = async (
     open(logs.identity, 'identity'),
   ])
   const objects = await createS3ObjectStore(config.s3)
+  const payloads = createPayloadStore(objects)
   const deltas = config.redisUrl
     ? createDeltaSubscriber({
         url: config.redisUrl,
         topicPrefix: config.topicPrefix,
         onError: (error) => warn('live output is not shown for the moment', error),
       })
+    : undefined
+  const redis = config.redisUrl
+    ? connectRedis(config.redisUrl, (error) => warn('limits are counted by this process alone for the moment', error))
     : undefined
   const { newKeys } = config
   const apiKeys = createApiKeys({ pool, ...newKeys, nowMs: context.nowMs })
@@ -99,6 +109,12 @@ export const startGateway = async (
   const app = await buildApp(
     {
       pool,
+      redis,
+      topicPrefix: config.topicPrefix,
+      corsOrigins: config.corsOrigins,
+      trustedProxies: config.trustedProxies,
+      rates: config.rates,
+      breakers: () => ({ 'object store': objects.breakerState() }),
       executions,
       commands: createCommands(executions.execute),
       recoveries,
@@ -108,7 +124,9 @@ export const startGateway = async (
       webhookSecrets: createWebhookSecrets(tokenSecret),
       deltas,
       agents: createAgents(pool, executions.live),
-      payloads: createPayloadStore(objects),
+      payloads,
+      histories: createHistories(pool, payloads, context.nowMs),
+      models: createKnownModels(config.modelsUrl, (error) => warn('which models there are cannot be checked', error)),
       identity,
       apiKeys,
       newKeys,
@@ -117,6 +135,7 @@ export const startGateway = async (
       personalData,
       ids: context.ids,
       nowMs: context.nowMs,
+      topicPrefix: config.topicPrefix,
       mintWorkerToken: (claims) => mintWorkerToken(tokenSecret, claims),
       limits,
     },
@@ -128,9 +147,13 @@ export const startGateway = async (
     /** every route and what it needs */
     rules: routeRules(app as unknown as FastifyInstance),
     close: async () => {
+      // whoever is too slow for that, on purpose or not, must not hold up the end
+      const bound = setTimeout(() => app.server.closeAllConnections(), drainMs)
       await app.close()
+      clearTimeout(bound)
       signIn.close()
       deltas?.close()
+      redis?.disconnect()
       await Promise.all([executions, recoveries, checkpoints, workflows, identity].map((one) => one.close()))
       await objects.close()
       await pool.end()

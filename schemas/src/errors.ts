@@ -8,9 +8,17 @@ import { jsonValue } from './json.ts'
  */
 export const errorCatalogue = {
   // requests
+  malformed_request: { status: 400, retryable: false, title: 'The request is not valid HTTP' },
   invalid_json: { status: 400, retryable: false, title: 'The body is not valid JSON' },
   invalid_request: { status: 422, retryable: false, title: 'The request does not fit the schema' },
   payload_too_large: { status: 413, retryable: false, title: 'The payload is larger than allowed' },
+  headers_too_large: { status: 431, retryable: false, title: 'The headers of the request are larger than allowed' },
+  unsupported_media_type: { status: 415, retryable: false, title: 'The content type is not one that this route takes' },
+  method_not_allowed: { status: 405, retryable: false, title: 'This path does not have this method' },
+  upgrade_required: { status: 426, retryable: false, title: 'This path speaks WebSocket only' },
+  idempotency_conflict: { status: 409, retryable: false, title: 'This idempotency key belongs to another request' },
+  request_timeout: { status: 408, retryable: true, title: 'The request did not arrive in time' },
+  slow_reader: { status: 408, retryable: true, title: 'The reader of a stream did not keep up' },
   unauthenticated: { status: 401, retryable: false, title: 'It is not known who asks' },
   forbidden: { status: 403, retryable: false, title: 'The caller may not do this' },
   not_found: { status: 404, retryable: false, title: 'There is no such resource' },

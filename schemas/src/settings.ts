@@ -2,13 +2,25 @@ import { z } from 'zod'
 import { OmiumError } from './errors.ts'
 import { apiKey } from './identity/api-key.ts'
 import { keyEnvironment } from './identity/model.ts'
-import { defaultTopicPrefix } from './log/topics.ts'
+import { defaultTopicPrefix, tenantTopicsSegment } from './log/topics.ts'
 
 const wrappingKey = (text: string): { id: string; key: Buffer } | null => {
   const [, id, base64] = /^\s*([A-Za-z0-9._-]{1,100}):([A-Za-z0-9+/]{43}=)\s*$/.exec(text) ?? []
   return id === undefined || base64 === undefined ? null : { id, key: Buffer.from(base64, 'base64') }
 }
 
+/** Values separated by commas; none when absent. */
+const list = <T extends z.ZodType<string, string>>(item: T) =>
+  z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(',')
+        .map((one) => one.trim())
+        .filter(Boolean),
+    )
+    .pipe(z.array(item))
 /** `id:base64` of 32 bytes each, separated by commas */
 const wrappingKeys = z
   .string()
@@ -58,6 +70,10 @@ export const settings = {
   OMIUM_TOPIC_PREFIX: z
     .string()
     .regex(/^[a-zA-Z0-9._-]{1,100}$/)
+    .refine(
+      (prefix) => !prefix.split('.').includes(tenantTopicsSegment),
+      `a segment "${tenantTopicsSegment}" is where topics of tenants begin`,
+    )
     .default(defaultTopicPrefix),
   /** partitions of each new topic; never changes once topics exist */
   OMIUM_PARTITIONS: z.coerce.number().int().min(1).max(1000).default(12),
@@ -75,6 +91,18 @@ export const settings = {
   OMIUM_MAIL_FROM: z.string().max(320).default('Omium <no-reply@localhost>'),
   OMIUM_GATEWAY_HOST: z.string().default('127.0.0.1'),
   OMIUM_GATEWAY_PORT: z.coerce.number().int().min(0).max(65535).default(8080),
+  /** origins of browser programs that may call the gateway, separated by commas; none when absent, never `*` */
+  OMIUM_CORS_ORIGINS: list(
+    z.url({ protocol: /^https?$/ }).refine((url) => new URL(url).origin === url, 'expected scheme://host[:port]'),
+  ),
+  /** addresses of proxies whose `x-forwarded-for` is believed, separated by commas: `10.0.0.0/8`; none when absent */
+  OMIUM_TRUSTED_PROXIES: list(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()])),
+  /** requests a minute that the gateway takes from one API key, one tenant, one address; 0: any number */
+  OMIUM_RATE_PER_KEY: z.coerce.number().int().min(0).default(300_000),
+  OMIUM_RATE_PER_TENANT: z.coerce.number().int().min(0).default(600_000),
+  OMIUM_RATE_PER_ADDRESS: z.coerce.number().int().min(0).default(600_000),
+  /** the same for one address and one of the routes that guard secrets */
+  OMIUM_RATE_SENSITIVE: z.coerce.number().int().min(0).default(60),
   OMIUM_ENGINE_HOST: z.string().default('127.0.0.1'),
   OMIUM_ENGINE_PORT: z.coerce.number().int().min(0).max(65535).default(8090),
   /** where workers reach this engine, when it is not host and port above */
@@ -98,6 +126,8 @@ export const settings = {
   OMIUM_IDENTITY_PORT: z.coerce.number().int().min(0).max(65535).default(8097),
   OMIUM_MODELS_HOST: z.string().default('127.0.0.1'),
   OMIUM_MODELS_PORT: z.coerce.number().int().min(0).max(65535).default(8092),
+  /** where the model gateway is: without it nobody checks that the models exist which workflows name */
+  OMIUM_MODELS_URL: z.url({ protocol: /^https?$/ }).optional(),
   /** providers, models, limits and prices; without it they come from the providers' usual variables */
   OMIUM_MODELS_FILE: z.string().optional(),
   /** `true`: the scripted model server of the examples answers where no provider does, and says so */

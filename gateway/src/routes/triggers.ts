@@ -9,6 +9,7 @@ import {
   page,
   type TriggerSource,
   type TriggerView,
+  tenantTopic,
   triggerBody,
   triggerReceipt,
   triggerView,
@@ -55,6 +56,7 @@ export const triggerRoutes =
         },
       },
       async (request) => {
+        await workflows.untilCurrent()
         const { items, ...rest } = await listTriggers(pool, callerOf(request).tenant, request.query)
         return { items: items.map(viewOf), ...rest }
       },
@@ -102,9 +104,8 @@ export const triggerRoutes =
         const made = webhookSecrets.create(tenant, id)
         return { sealed: { type: 'webhook', sealedSecret: made.sealed }, secret: made.secret }
       }
-      // topics belong to the installation: a tenant reads those that bear its name
-      if (source.type === 'topic' && !source.topic.startsWith(`${tenant}.`))
-        throw new OmiumError('invalid_request', `source.topic: names of topics begin with "${tenant}."`)
+      // told now rather than by a trigger that never fires
+      if (source.type === 'topic') tenantTopic(services.topicPrefix, tenant, source.topic)
       if (source.type === 'workflow' && source.workflow === workflow)
         throw new OmiumError('invalid_request', 'source.workflow: a workflow whose end starts it again would never end')
       return { sealed: source }
@@ -167,7 +168,7 @@ export const webhookRoutes =
           description:
             'Signed with `x-omium-signature: t=<seconds>,v1=<hex HMAC-SHA256 of "<seconds>.<body>">`. `x-omium-event-id` names the ' +
             'event: delivered twice, it counts once. With it the HMAC is of `<seconds>,<event id>,<body>`.',
-          params: z.object({ tenant: z.string().max(200), id: callerId }),
+          params: z.object({ tenant: callerId, id: callerId }),
           response: { 202: workflowReceipt },
         },
       },

@@ -392,7 +392,7 @@ describe('a session', () => {
     const inOtherGateway = () => bench.gateways[1].callers.callerOf({ authorization: `Bearer ${token}` }, 'GET')
     expect(await inOtherGateway()).toMatchObject({ sessionId: there.sessionId })
     expect((await end(browsers[0], there.sessionId)).status).toBe(204)
-    await eventually(async () => expect(await inOtherGateway()).toBeUndefined(), { timeoutMs: 5_000 })
+    await eventually(async () => expect(await inOtherGateway()).toBeUndefined(), { timeoutMs: 15_000 })
     const list = JSON.parse((await browsers[0].visit(at('/auth/sessions'), { headers: json })).text)
     expect(list.items).toHaveLength(2)
     expect(list.items.find((one: { current: boolean }) => one.current).sessionId).toBe(here.sessionId)

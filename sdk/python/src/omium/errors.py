@@ -10,9 +10,17 @@ if TYPE_CHECKING:
 
 error_catalogue: Final[dict[str, tuple[int, bool]]] = {
     # code: (HTTP status, whether the same request may succeed later unchanged)
+    "malformed_request": (400, False),
     "invalid_json": (400, False),
     "invalid_request": (422, False),
     "payload_too_large": (413, False),
+    "headers_too_large": (431, False),
+    "unsupported_media_type": (415, False),
+    "method_not_allowed": (405, False),
+    "upgrade_required": (426, False),
+    "idempotency_conflict": (409, False),
+    "request_timeout": (408, True),
+    "slow_reader": (408, True),
     "unauthenticated": (401, False),
     "forbidden": (403, False),
     "not_found": (404, False),

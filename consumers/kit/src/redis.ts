@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis'
 
-/** What the cache and the limits share. Nobody waits for Redis: what it cannot do now is done without it. */
+/** A connection for limits and caches. Nobody waits for Redis: what it cannot do now is done without it. */
 export const connectRedis = (url: string, onError: (error: unknown) => void): Redis => {
   const redis = new Redis(url, {
     enableOfflineQueue: false,
