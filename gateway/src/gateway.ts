@@ -135,7 +135,6 @@ export const startGateway = async (
       personalData,
       ids: context.ids,
       nowMs: context.nowMs,
-      topicPrefix: config.topicPrefix,
       mintWorkerToken: (claims) => mintWorkerToken(tokenSecret, claims),
       limits,
     },
