@@ -90,10 +90,10 @@ test('a fork starts, runs and goes back to before it was forked, when everything
 
   // the thread's retention runs out, and the thread goes, in the middle of forks being made
   const [early, late, raced] = await Promise.all([
-    origin.fork({ id: 'cp-early', uptoPath: 'three#1', options: queue('cp-early') }),
+    origin.fork({ id: 'cp-early', toPath: 'three#1', options: queue('cp-early') }),
     // waits for the origin's permit: it has not started when the origin is collected
-    origin.fork({ id: 'cp-late', uptoPath: 'two#1' }),
-    origin.fork({ id: 'cp-raced', uptoPath: 'one#1', options: queue('cp-raced') }),
+    origin.fork({ id: 'cp-late', toPath: 'two#1' }),
+    origin.fork({ id: 'cp-raced', toPath: 'one#1', options: queue('cp-raced') }),
     client.checkpoints.setRetention(origin.id, { keepLast: 1 }),
     client.checkpoints.delete(origin.id),
   ])
