@@ -8,6 +8,7 @@ export const gatewaySettings = [
   'OMIUM_TOKEN_SECRET',
   'OMIUM_REDIS_URL',
   'OMIUM_TOPIC_PREFIX',
+  'OMIUM_MODELS_URL',
   'OMIUM_CORS_ORIGINS',
   'OMIUM_TRUSTED_PROXIES',
   'OMIUM_RATE_PER_KEY',
@@ -38,6 +39,7 @@ export const configOf = (settings: Settings<(typeof gatewaySettings)[number]>) =
   port: settings.OMIUM_GATEWAY_PORT,
   redisUrl: settings.OMIUM_REDIS_URL,
   topicPrefix: settings.OMIUM_TOPIC_PREFIX,
+  modelsUrl: settings.OMIUM_MODELS_URL,
   corsOrigins: settings.OMIUM_CORS_ORIGINS,
   trustedProxies: settings.OMIUM_TRUSTED_PROXIES,
   rates: {

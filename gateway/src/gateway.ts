@@ -19,7 +19,9 @@ import { createCommands } from './commands.ts'
 import type { Config } from './config.ts'
 import { type GatewayContext, openGatewayContext } from './context.ts'
 import { followAccess } from './follow-access.ts'
+import { createKnownModels } from './known-models.ts'
 import { ensureLocalKey } from './local-key.ts'
+import { createHistories } from './rewind/histories.ts'
 import { createWebhookSecrets } from './webhook-secrets.ts'
 
 /** One for each context that the gateway takes part in. */
@@ -67,6 +69,7 @@ export const startGateway = async (
     open(logs.identity, 'identity'),
   ])
   const objects = await createS3ObjectStore(config.s3)
+  const payloads = createPayloadStore(objects)
   const deltas = config.redisUrl
     ? createDeltaSubscriber({
         url: config.redisUrl,
@@ -121,7 +124,9 @@ export const startGateway = async (
       webhookSecrets: createWebhookSecrets(tokenSecret),
       deltas,
       agents: createAgents(pool, executions.live),
-      payloads: createPayloadStore(objects),
+      payloads,
+      histories: createHistories(pool, payloads, context.nowMs),
+      models: createKnownModels(config.modelsUrl, (error) => warn('which models there are cannot be checked', error)),
       identity,
       apiKeys,
       newKeys,

@@ -10,8 +10,10 @@ import type { Pool } from 'pg'
 import type { Agents } from './agents.ts'
 import type { Commands } from './commands.ts'
 import type { GatewayContext } from './context.ts'
+import type { KnownModels } from './known-models.ts'
 import type { Payloads } from './payloads.ts'
 import type { Rates } from './rate-limits.ts'
+import type { Histories } from './rewind/histories.ts'
 import type { WebhookSecrets } from './webhook-secrets.ts'
 
 /** What the routes work with; `main.ts` makes it, specs replace what is outside. */
@@ -28,7 +30,7 @@ export interface Services {
   readonly deltas: DeltaSubscriber | undefined
   /** counts requests and remembers idempotency keys; absent without a setting, and it may go away at any time */
   readonly redis: Redis | undefined
-  /** separates what installations keep in one Redis */
+  /** of the installation's topics, and of what it keeps in Redis */
   readonly topicPrefix: string
   readonly corsOrigins: readonly string[]
   readonly trustedProxies: readonly string[]
@@ -36,7 +38,9 @@ export interface Services {
   /** of what the gateway calls outside, by name */
   breakers(): Readonly<Record<string, BreakerState>>
   readonly agents: Agents
+  readonly models: KnownModels
   readonly payloads: Payloads
+  readonly histories: Histories
   readonly identity: GatewayContext
   readonly apiKeys: ApiKeys
   readonly people: NonNullable<GuardParts['people']>

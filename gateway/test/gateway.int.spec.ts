@@ -333,7 +333,7 @@ describe('commands', () => {
     await engine.write('ten_a', id, started, step(1, 'one'), step(2, 'x'.repeat(100)), step(3), completed)
     await call('GET', `/v1/executions/${id}/result?wait_ms=5000`)
     const fork = await call('POST', `/v1/executions/${id}/fork`, {
-      body: { uptoPath: 'step#2', input: { topic: 'other' } },
+      body: { toPath: 'step#2', input: { topic: 'other' } },
     })
     expect(fork.status).toBe(201)
     const command = engine.commands.at(-1)
@@ -341,7 +341,7 @@ describe('commands', () => {
       input: { inline: { topic: 'other' } },
       forkedFrom: {
         executionId: id,
-        uptoPath: 'step#2',
+        toPath: 'step#2',
         seed: {
           inline: [
             { path: 'step#1', status: 'completed', kind: 'step', requestHash: '*', value: 'one' },
@@ -360,8 +360,43 @@ describe('commands', () => {
       [1, undefined],
     ])
     expect(pages[0]?.body.items[0]).toMatchObject({ name: 'step', entry: { path: 'step#1', value: 'one' } })
-    const unknown = await call('POST', `/v1/executions/${id}/fork`, { body: { uptoPath: 'nowhere#1' } })
+    const unknown = await call('POST', `/v1/executions/${id}/fork`, { body: { toPath: 'nowhere#1' } })
     expect([unknown.status, unknown.body.code]).toEqual([404, 'step_unknown'])
+  })
+})
+
+describe('a replay', () => {
+  it('is what its id was first used for: it cannot be had again with other runs, changes or budgets', async () => {
+    const ids: string[] = []
+    for (let i = 0; i < 3; i++) {
+      const { id } = await start()
+      await engine.write('ten_a', id, started, step(1), completed)
+      await call('GET', `/v1/executions/${id}/result?wait_ms=5000`)
+      ids.push(id)
+    }
+    const runs = { ids: [ids[0], ids[1]] }
+    const body = { id: 'rpl-once', runs, budget: { totalMicroCredits: 1000 } }
+    const replay = (change: object) => call('POST', '/v1/replays', { body: { ...body, ...change } })
+    const startedOf = (answer: { body: { started: { of: string }[] } }) =>
+      answer.body.started.map(({ of }) => of).sort()
+    const first = await replay({})
+    expect([first.status, startedOf(first)]).toEqual([201, [ids[0], ids[1]].sort()])
+    const budgets = engine.commands.slice(-2).map(({ data }) => (data as { options: object }).options)
+    expect(budgets).toMatchObject([{ budgetMicroCredits: 500 }, { budgetMicroCredits: 500 }])
+    const again = await replay({})
+    expect([again.status, again.body.started.length, startedOf(again)]).toEqual([201, 2, startedOf(first)])
+    const others = [
+      { budget: { totalMicroCredits: 9000 } },
+      { runs: { ids: [ids[0], ids[2]] } },
+      { runs: { ids: [ids[2]] } },
+      { overrides: { models: { '*': 'other' } } },
+    ]
+    const forks = async () => (await call('GET', '/v1/executions?label=replay:rpl-once')).body.items.length
+    for (const other of others) {
+      const { status, body } = await replay(other)
+      expect([status, body.code]).toEqual([409, 'execution_conflict'])
+    }
+    expect(await forks()).toBe(2)
   })
 })
 
@@ -579,7 +614,7 @@ describe('the process', () => {
     await call('GET', `/v1/executions/${id}?min_position=${position}`)
     const service = await spawnService('gateway/src/main.ts', env, { readyLine: /"msg":"listening"/ })
     const url = /"url":"(http:[^"]+)"/.exec(service.output())?.[1]
-    expect((await fetch(`${url}/ready`)).status).toBe(200)
+    await eventually(async () => expect((await fetch(`${url}/ready`)).status).toBe(200), { timeoutMs: 30_000 })
     const headers = { authorization: `Bearer ${keyA}`, accept: 'text/event-stream' }
     const stream = await fetch(`${url}/v1/executions/${id}/events`, { headers })
     const chunks = stream.body?.values() as AsyncIterator<Uint8Array>
@@ -646,5 +681,23 @@ describe('the process', () => {
     expect(service.output()).toMatch(/settings_invalid/)
     expect(service.output()).toMatch(/OMIUM_TOKEN_SECRET.*OMIUM_DATABASE_URL|OMIUM_DATABASE_URL.*OMIUM_TOKEN_SECRET/s)
     expect(service.output()).not.toContain('short')
+  })
+})
+
+describe('people', () => {
+  it('sign in here; tokens that this installation did not sign are nobody', async () => {
+    const { keys } = (await (await fetch(`${gateway.url}/.well-known/jwks.json`)).json()) as { keys: object[] }
+    expect(keys).toMatchObject([{ kty: 'OKP', alg: 'EdDSA' }])
+    // the page is under the address that people use (OMIUM_URL), where the cookies belong
+    const page = await fetch(`${gateway.url}/auth/sign-in`, { redirect: 'manual' })
+    expect([page.status, page.headers.get('location')]).toEqual([307, 'http://127.0.0.1:8080/auth/sign-in'])
+    const claims = Buffer.from(JSON.stringify({ sub: 'usr_a', sid: 'ses_a', tenant: 'ten_a' })).toString('base64url')
+    const unsigned = `${Buffer.from('{"alg":"none","typ":"at+jwt"}').toString('base64url')}.${claims}.`
+    for (const headers of [{ authorization: `Bearer ${unsigned}` }, { cookie: `omium_access=${unsigned}` }])
+      expect((await call('GET', '/v1/executions', { key: null, headers })).status).toBe(401)
+    const foreign = { cookie: `omium_access=${unsigned}`, 'sec-fetch-site': 'cross-site' }
+    expect((await call('POST', '/v1/executions', { key: null, headers: foreign, body: {} })).body.code).toBe(
+      'origin_refused',
+    )
   })
 })

@@ -81,7 +81,10 @@ beforeAll(async () => {
     workflow: await openLog(env, workflowContext, 'identity-spec', quiet),
   }
   sender = await openCommandSender(logs.identity.context)
-  const starting = spawnService('consumers/identity/src/main.ts', env, { readyLine: /"msg":"ready"/ })
+  identityProcess = await spawnService('consumers/identity/src/main.ts', env, {
+    readyLine: /"msg":"ready"/,
+    readyTimeoutMs: 90_000,
+  })
   projection = await runProjection({
     definition: identityProjection,
     log: logs.identity,
@@ -105,8 +108,7 @@ beforeAll(async () => {
     )
   gateway = await open(15_000, 5_000)
   hasty = await open(1, 1)
-  identityProcess = await starting
-})
+}, 240_000)
 
 afterAll(async () => {
   await gateway?.close()
@@ -203,6 +205,20 @@ describe('the local tenant', () => {
   })
 })
 
+it('a tenant is renamed, and may be used from addresses that include those of whoever says so', async () => {
+  const person = await somebody()
+  const as = person.at(person.home)
+  const change = (body: object) => call(as, 'PATCH', '/v1/tenant', body)
+  expect((await change({ name: 'Elsewhere' })).status).toBe(200)
+  expect(await change({ ranges: ['10.0.0.0/8'] })).toMatchObject({ status: 422, body: { code: 'invalid_request' } })
+  expect((await change({ ranges: ['10.0.0.0/33'] })).status).toBe(422)
+  expect((await change({ ranges: ['127.0.0.0/8', '::1'] })).status).toBe(200)
+  expect((await call(as, 'GET', '/v1/tenant')).body).toMatchObject({
+    name: 'Elsewhere',
+    ranges: ['127.0.0.0/8', '::1'],
+  })
+})
+
 describe('people', () => {
   it('who sign in for the first time own a tenant of their own', async () => {
     const person = await somebody()
@@ -243,14 +259,16 @@ describe('people', () => {
     expect((await call(guest.at(guest.home), 'POST', path)).status).toBe(200)
 
     await eventually(async () => expect((await call(inside, 'GET', '/v1/executions')).status).toBe(200), {
-      timeoutMs: 5_000,
+      timeoutMs: 20_000,
     })
     expect(
       (await call(inside, 'POST', '/v1/keys', { name: 'x', scopes: { permissions: ['executions:read'] } })).status,
     ).toBe(403)
     const member = `/v1/members/${guest.userId}`
     expect((await call(asOwner, 'PATCH', member, { role: 'admin' })).status).toBe(200)
-    await eventually(async () => expect((await call(inside, 'GET', '/v1/keys')).status).toBe(200), { timeoutMs: 5_000 })
+    await eventually(async () => expect((await call(inside, 'GET', '/v1/keys')).status).toBe(200), {
+      timeoutMs: 20_000,
+    })
     // an admin makes no owners, not even of themselves
     expect(await call(inside, 'PATCH', member, { role: 'owner' })).toMatchObject({
       status: 403,
@@ -282,7 +300,7 @@ describe('people', () => {
     await eventually(async () => expect(await getSession(pool, 'ses_out')).toBeDefined(), { timeoutMs: 20_000 })
     expect((await call(asOwner, 'DELETE', member)).status).toBe(200)
     await eventually(async () => expect((await call(inside, 'GET', '/v1/executions')).status).toBe(403), {
-      timeoutMs: 5_000,
+      timeoutMs: 20_000,
     })
     await eventually(async () => expect(await getSession(pool, 'ses_in')).toMatchObject({ endedWhy: 'removed' }), {
       timeoutMs: 20_000,
@@ -361,7 +379,7 @@ describe('API keys', () => {
           status: 'live',
           lastUsedAt: expect.any(String),
         }),
-      { timeoutMs: 10_000 },
+      { timeoutMs: 20_000 },
     )
   })
 
@@ -386,14 +404,11 @@ describe('API keys', () => {
     })
     expect((await call({ key: next.key }, 'GET', '/v1/executions')).status).toBe(200)
     await eventually(async () => expect((await call({ key: old.key }, 'GET', '/v1/executions')).status).toBe(401), {
-      timeoutMs: 10_000,
+      timeoutMs: 20_000,
     })
-    const since = performance.now()
     expect((await call(local, 'DELETE', `/v1/keys/${next.id}`, { reason: 'leaked' })).status).toBe(200)
-    await eventually(async () => expect((await call({ key: next.key }, 'GET', '/v1/executions')).status).toBe(401), {
-      timeoutMs: 5_000,
-    })
-    expect(performance.now() - since).toBeLessThan(5_000)
+    // this gateway heard of it on the log, before it could answer
+    expect((await call({ key: next.key }, 'GET', '/v1/executions')).status).toBe(401)
     expect((await call(local, 'POST', `/v1/keys/${next.id}/rotate`)).body.code).toBe('identity_conflict')
   })
 
@@ -457,14 +472,10 @@ describe('every route', () => {
 
   it('says what it needs', () => {
     expect(rules().length).toBeGreaterThan(70)
-    const open = rules().filter(({ permission }) => permission === undefined)
-    expect(open.map(({ url }) => url).sort()).toEqual([
-      '/health',
-      '/metrics',
-      '/openapi.json',
-      '/ready',
-      '/v1/hooks/:tenant/:id',
-    ])
+    // whoever signs in is unknown until then
+    const signIn = /^\/(auth|\.well-known)\//
+    const open = rules().filter(({ permission, url }) => permission === undefined && !signIn.test(url))
+    expect(open.map(({ url }) => url).sort()).toEqual(['/health', '/metrics', '/ready', '/v1/hooks/:tenant/:id'])
   })
 
   it('is open to nobody unknown', async () => {
@@ -483,7 +494,7 @@ describe('every route', () => {
       if (role !== 'owner') await join(owner.at(owner.home), owner.home, member, role)
       const as = member.at(owner.home)
       await eventually(async () => expect((await call(as, 'GET', '/v1/me')).body.role).toBe(role), {
-        timeoutMs: 10_000,
+        timeoutMs: 20_000,
       })
       await check(as, rolePermissions[role])
     }

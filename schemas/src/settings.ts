@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { OmiumError } from './errors.ts'
 import { apiKey } from './identity/api-key.ts'
 import { keyEnvironment } from './identity/model.ts'
-import { defaultTopicPrefix } from './log/topics.ts'
+import { defaultTopicPrefix, tenantTopicsSegment } from './log/topics.ts'
 
 const wrappingKey = (text: string): { id: string; key: Buffer } | null => {
   const [, id, base64] = /^\s*([A-Za-z0-9._-]{1,100}):([A-Za-z0-9+/]{43}=)\s*$/.exec(text) ?? []
@@ -70,6 +70,10 @@ export const settings = {
   OMIUM_TOPIC_PREFIX: z
     .string()
     .regex(/^[a-zA-Z0-9._-]{1,100}$/)
+    .refine(
+      (prefix) => !prefix.split('.').includes(tenantTopicsSegment),
+      `a segment "${tenantTopicsSegment}" is where topics of tenants begin`,
+    )
     .default(defaultTopicPrefix),
   /** partitions of each new topic; never changes once topics exist */
   OMIUM_PARTITIONS: z.coerce.number().int().min(1).max(1000).default(12),
@@ -122,6 +126,8 @@ export const settings = {
   OMIUM_IDENTITY_PORT: z.coerce.number().int().min(0).max(65535).default(8097),
   OMIUM_MODELS_HOST: z.string().default('127.0.0.1'),
   OMIUM_MODELS_PORT: z.coerce.number().int().min(0).max(65535).default(8092),
+  /** where the model gateway is: without it nobody checks that the models exist which workflows name */
+  OMIUM_MODELS_URL: z.url({ protocol: /^https?$/ }).optional(),
   /** providers, models, limits and prices; without it they come from the providers' usual variables */
   OMIUM_MODELS_FILE: z.string().optional(),
   /** `true`: the scripted model server of the examples answers where no provider does, and says so */

@@ -17,4 +17,5 @@ export {
   routeRules,
 } from './guard.ts'
 export { createMembers, type MemberOptions, type Members } from './members.ts'
+export { inRanges } from './ranges.ts'
 export { type Remembered, type RememberOptions, remember } from './remembered.ts'

@@ -10,11 +10,13 @@ import Fastify, {
   LogController,
 } from 'fastify'
 import { CallerGone } from './calls/failures.ts'
+import type { Minting } from './dialects/dialect.ts'
 import type { ModelMetrics } from './metrics.ts'
 import type { Redact } from './redaction.ts'
 import type { Registry } from './registry/registry.ts'
-import { installCallRoutes } from './routes/calls.ts'
+import { createNote, installCallRoutes } from './routes/calls.ts'
 import { installModelRoutes } from './routes/models.ts'
+import { installResponseRoutes } from './routes/responses.ts'
 import type { ModelService } from './service.ts'
 import { errorBody, errorHeaders, statusOf, toOmiumError } from './wire/errors.ts'
 
@@ -24,6 +26,7 @@ export interface AppParts {
   readonly service: ModelService
   readonly metrics: ModelMetrics
   readonly redact: Redact
+  readonly minting: Minting
   readonly logPrompts: boolean
   readonly bodyBytes: number
   /** null when calls can be served, otherwise what is missing */
@@ -60,7 +63,7 @@ export const buildApp = async (parts: AppParts, loggerInstance: FastifyBaseLogge
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?')[0]
     const advice = path?.startsWith('/v1/responses')
-      ? '; the Responses API is not served: use /v1/chat/completions'
+      ? '; responses are not kept: there is none to get, cancel or delete'
       : ''
     return fail(new OmiumError('not_found', `there is no ${request.method} ${path}${advice}`), request, reply)
   })
@@ -69,8 +72,10 @@ export const buildApp = async (parts: AppParts, loggerInstance: FastifyBaseLogge
   })
   installGuard(app, { apiKeys })
 
+  const calls = { service, redact, note: createNote(redact, parts.logPrompts) }
+  installCallRoutes(app, calls)
+  installResponseRoutes(app, { ...calls, minting: parts.minting })
   const open = { config: { public: true } } as const
-  installCallRoutes(app, { service, redact, logPrompts: parts.logPrompts })
   installModelRoutes(app, registry, service)
   app.get('/health', open, async () => ({ status: 'ok' }))
   app.get('/ready', open, async (_request, reply) => {

@@ -47,15 +47,16 @@ export const startModelGateway = async (
   const buckets = redis ? createRedisBuckets(redis, config.keyPrefix, local) : local
   const metrics = createModelMetrics()
   const dispatcher = createDispatcher(registry, settings, { buckets, nowMs, random: Math.random, onTry: metrics.tried })
-  metrics.watch(dispatcher)
+  metrics.watch(dispatcher, registry.label)
   const transport = createTransport(nowMs)
+  const minting = {
+    id: (prefix: string) => `${prefix}_${randomBytes(12).toString('hex')}`,
+    nowSeconds: () => Math.floor(nowMs() / 1000),
+  }
   const service = createModelService({
     registry,
     dispatcher,
-    exchanges: createExchanges(transport, {
-      id: (prefix) => `${prefix}_${randomBytes(12).toString('hex')}`,
-      nowSeconds: () => Math.floor(nowMs() / 1000),
-    }),
+    exchanges: createExchanges(transport, minting),
     tenants: createTenantLimits(settings.limits, buckets),
     cache: createCache(redis, config.keyPrefix, settings.cache),
     metrics,
@@ -68,6 +69,7 @@ export const startModelGateway = async (
       service,
       metrics,
       redact: createRedaction(registry.secrets),
+      minting,
       logPrompts: config.logPrompts,
       bodyBytes: config.bodyBytes,
       notReady: () =>

@@ -339,8 +339,7 @@ describe('who may call', () => {
     expect(estimate.body.worst_case_micro_credits).toBeGreaterThan(1000)
   })
 
-  it('is told that responses are not served, and what is wrong with a request', async () => {
-    expect((await call({}, { path: '/responses' })).body.error).toMatchObject({ code: 'not_found' })
+  it('is told what is wrong with a request', async () => {
     expect((await call({ messages: 'x' })).body.error).toMatchObject({ code: 'invalid_request' })
     const response = await fetch(`${gateway.url}/v1/chat/completions`, {
       method: 'POST',

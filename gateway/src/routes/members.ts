@@ -28,7 +28,7 @@ import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
-import { askerOf, commandIdOf } from '../requests.ts'
+import { askerOf, commandIdOf, newIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 
 const pageQuery = z.object({
@@ -183,7 +183,7 @@ export const memberRoutes =
       },
       async (request, reply) => {
         const { email, role } = request.body
-        const invitationId = ids('invitation')
+        const invitationId = newIdOf(request, ids, 'invitation')
         const address = personalData.digest('email', email)
         const data = {
           invitationId,

@@ -30,7 +30,6 @@ import { callerOf } from '../auth.ts'
 import { requireExecution } from '../reads.ts'
 import { groupViewOf, incidentDetailOf, incidentViewOf, statisticViewOf } from '../recoveries/views.ts'
 import { askerOf, commandIdOf } from '../requests.ts'
-import { readHistory } from '../rewind/history.ts'
 import { keptCount } from '../rewind/preview.ts'
 import type { Services } from '../services.ts'
 
@@ -168,7 +167,7 @@ export const recoveryRoutes =
         // what a run took over from another is not in its engine's state: whether the path is in there is known here
         if (record.forkedFrom !== null) {
           await services.executions.untilCurrent(aggregateKey('execution', tenant, executionId))
-          keptCount(await readHistory(services, tenant, record), action.toPath)
+          keptCount(await services.histories.read(tenant, record), action.toPath)
         }
       }
       if (action.type !== 'settle') return action

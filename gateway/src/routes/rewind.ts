@@ -18,7 +18,7 @@ import { callerOf } from '../auth.ts'
 import { requireExecution } from '../reads.ts'
 import { askerOf, commandIdOf, newIdOf } from '../requests.ts'
 import { type Alignment, alignRuns, diffRuns } from '../rewind/diff.ts'
-import { comparedRun, journalEntryOf, type RecordedStep, type RunHistory, readHistory } from '../rewind/history.ts'
+import { comparedRun, journalEntryOf, type RecordedStep, type RunHistory } from '../rewind/history.ts'
 import { keptCount, previewOf } from '../rewind/preview.ts'
 import { forkOptions, keptBy, startFork } from '../rewind/start-fork.ts'
 import type { Services } from '../services.ts'
@@ -37,7 +37,7 @@ export const rewindRoutes =
 
     const historyOf = async (tenant: string, id: string): Promise<RunHistory> => {
       await services.executions.untilCurrent(aggregateKey('execution', tenant, id))
-      return readHistory(services, tenant, await requireExecution(services, tenant, id))
+      return services.histories.read(tenant, await requireExecution(services, tenant, id))
     }
 
     app.post(

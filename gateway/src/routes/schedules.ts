@@ -60,6 +60,7 @@ export const scheduleRoutes =
         },
       },
       async (request) => {
+        await workflows.untilCurrent()
         const { items, ...rest } = await listSchedules(pool, callerOf(request).tenant, request.query)
         return { items: items.map(viewOf), ...rest }
       },

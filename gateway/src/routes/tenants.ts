@@ -1,3 +1,4 @@
+import { inRanges } from '@omium/access'
 import { getTenant, type TenantRecord } from '@omium/projection-identity'
 import {
   aggregateKey,
@@ -68,6 +69,8 @@ export const tenantRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         const { name, ranges } = request.body
+        if (ranges && !inRanges(ranges, request.ip))
+          throw new OmiumError('invalid_request', `ranges: your own address ${request.ip} is not among them`)
         const command: TenantCommand =
           name === undefined
             ? { type: 'AllowAddresses', data: { ranges: ranges ?? [] } }

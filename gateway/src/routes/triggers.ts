@@ -9,6 +9,7 @@ import {
   page,
   type TriggerSource,
   type TriggerView,
+  tenantTopic,
   triggerBody,
   triggerReceipt,
   triggerView,
@@ -55,6 +56,7 @@ export const triggerRoutes =
         },
       },
       async (request) => {
+        await workflows.untilCurrent()
         const { items, ...rest } = await listTriggers(pool, callerOf(request).tenant, request.query)
         return { items: items.map(viewOf), ...rest }
       },
@@ -102,9 +104,8 @@ export const triggerRoutes =
         const made = webhookSecrets.create(tenant, id)
         return { sealed: { type: 'webhook', sealedSecret: made.sealed }, secret: made.secret }
       }
-      // topics belong to the installation: a tenant reads those that bear its name
-      if (source.type === 'topic' && !source.topic.startsWith(`${tenant}.`))
-        throw new OmiumError('invalid_request', `source.topic: names of topics begin with "${tenant}."`)
+      // told now rather than by a trigger that never fires
+      if (source.type === 'topic') tenantTopic(services.topicPrefix, tenant, source.topic)
       if (source.type === 'workflow' && source.workflow === workflow)
         throw new OmiumError('invalid_request', 'source.workflow: a workflow whose end starts it again would never end')
       return { sealed: source }

@@ -44,7 +44,7 @@ import { deterministicCommandId } from '../commands.ts'
 import { isUnchanged, unchanged } from '../etags.ts'
 import { askerOf, commandIdOf, newIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
-import { prepareBundle, requireBundle } from '../workflow-bundles.ts'
+import { prepareBundle, readerOf, requireBundle } from '../workflow-bundles.ts'
 import { requireCurrent, requireVersion } from '../workflow-reads.ts'
 
 const pageQuery = z.object({
@@ -88,12 +88,7 @@ export const workflowRoutes =
         },
       },
       async (request) => {
-        const { bundle, problems } = await prepareBundle(
-          services,
-          callerOf(request).tenant,
-          request.body.definition,
-          true,
-        )
+        const { bundle, problems } = await prepareBundle(services, readerOf(request), request.body.definition, true)
         return { valid: bundle !== undefined, problems: [...problems] }
       },
     )
@@ -114,6 +109,7 @@ export const workflowRoutes =
         schema: { tags, summary: 'List workflows', querystring: pageQuery, response: { 200: page(workflowView) } },
       },
       async (request) => {
+        await workflows.untilCurrent()
         const { items, ...rest } = await listWorkflows(pool, callerOf(request).tenant, request.query)
         return { items: items.map(workflowViewOf), ...rest }
       },
@@ -139,7 +135,7 @@ export const workflowRoutes =
         const { tenant } = callerOf(request)
         const { id } = request.params
         const { definition, publish } = request.body
-        const bundle = requireBundle(await prepareBundle(services, tenant, definition, publish))
+        const bundle = requireBundle(await prepareBundle(services, readerOf(request), definition, publish))
         const bundleHash = hashJson(bundle)
         const { name, description } = bundle.definition
         const receipt = await send(request, id, {
@@ -234,7 +230,7 @@ export const workflowRoutes =
         const { id, version } = request.params
         // what a draft may lack has to be there now
         const { bundle } = await requireVersion(services, tenant, id, version)
-        requireBundle(await prepareBundle(services, tenant, bundle.definition as unknown as JsonValue, true))
+        requireBundle(await prepareBundle(services, readerOf(request), bundle.definition as unknown as JsonValue, true))
         return send(request, id, { type: 'PublishWorkflowVersion', data: { version } })
       },
     )

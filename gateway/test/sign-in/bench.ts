@@ -58,7 +58,7 @@ export const startBench = async () => {
     OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
     OMIUM_MASTER_KEYS: key('m1'),
     OMIUM_IDENTITY_PORT: '0',
-    OMIUM_LOG_LEVEL: 'warn',
+    OMIUM_LOG_LEVEL: 'info',
   }
   const folder = mkdtempSync(join(tmpdir(), 'omium-sign-in-'))
   const mails: CaughtMail[] = []
@@ -100,10 +100,11 @@ export const startBench = async () => {
     projection: 'identity',
     pool,
     databaseUrl,
-    commandTimeoutMs: 15_000,
+    commandTimeoutMs: 30_000,
     readWaitMs: 15_000,
     onNotice: quiet,
   })
+  await service.waitForLine(/"msg":"ready"/, 120_000)
   const { nowMs, ids } = log.context
   const kms = createLocalKms([{ id: 'm1', key: randomBytes(32) }])
   const personalData = createPersonalData({ kms, keys: createSubjectKeys(pool), digestKey: randomBytes(32), nowMs })

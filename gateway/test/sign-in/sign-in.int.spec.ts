@@ -9,7 +9,7 @@ let bench: Awaited<ReturnType<typeof startBench>>
 
 beforeAll(async () => {
   bench = await startBench()
-})
+}, 180_000)
 afterAll(() => bench?.close())
 afterEach(() => {
   bench.issuer.forge = undefined
@@ -138,11 +138,16 @@ describe('a first sign-in', () => {
         email_verified: true,
       }
       const before = await counts(step)
+      let crashed = false
       bench.interference.after = (type) => {
-        if (type === step) throw new Error('crashed')
+        crashed = type === step
+        if (crashed) throw new Error('crashed')
       }
       const browser = new Browser()
-      expect((await viaProvider(browser, 'corp')).status).toBe(500)
+      const { status } = await viaProvider(browser, 'corp')
+      // the identity service founds the tenant as well; when it is first, nothing is left to ask for
+      if (step !== 'FoundTenant') expect(crashed, step).toBe(true)
+      expect(status).toBe(crashed ? 500 : 200)
       bench.interference.after = undefined
       expect((await viaProvider(browser, 'corp')).status).toBe(200)
       const me = await whoami(browser)
@@ -392,7 +397,7 @@ describe('a session', () => {
     const inOtherGateway = () => bench.gateways[1].callers.callerOf({ authorization: `Bearer ${token}` }, 'GET')
     expect(await inOtherGateway()).toMatchObject({ sessionId: there.sessionId })
     expect((await end(browsers[0], there.sessionId)).status).toBe(204)
-    await eventually(async () => expect(await inOtherGateway()).toBeUndefined(), { timeoutMs: 5_000 })
+    await eventually(async () => expect(await inOtherGateway()).toBeUndefined(), { timeoutMs: 15_000 })
     const list = JSON.parse((await browsers[0].visit(at('/auth/sessions'), { headers: json })).text)
     expect(list.items).toHaveLength(2)
     expect(list.items.find((one: { current: boolean }) => one.current).sessionId).toBe(here.sessionId)

@@ -112,6 +112,27 @@ export const createS3ObjectStore = async (options: S3Options): Promise<S3ObjectS
     )
   }
 
+  async function* pages(prefix: string, size = 1000): AsyncIterable<readonly string[]> {
+    for (let after: string | undefined; ; ) {
+      // from the last key on, not by the store's token: what is removed in between moves nothing
+      const { Contents = [], IsTruncated } = await ask(`list ${prefix}`, (abortSignal) =>
+        client.send(
+          new ListObjectsV2Command({
+            Bucket: bucket,
+            Prefix: prefix,
+            MaxKeys: size,
+            ...(after !== undefined && { StartAfter: after }),
+          }),
+          { abortSignal },
+        ),
+      )
+      const keys = Contents.flatMap(({ Key }) => (Key === undefined ? [] : [Key]))
+      if (keys.length > 0) yield keys
+      after = keys.at(-1)
+      if (!IsTruncated || after === undefined) return
+    }
+  }
+
   return {
     async put(key, body) {
       await ask(`put ${key}`, (abortSignal) =>
@@ -125,23 +146,10 @@ export const createS3ObjectStore = async (options: S3Options): Promise<S3ObjectS
       }),
     async list(prefix) {
       const keys: string[] = []
-      let token: string | undefined
-      do {
-        const page = await ask(`list ${prefix}`, (abortSignal) =>
-          client.send(
-            new ListObjectsV2Command({
-              Bucket: bucket,
-              Prefix: prefix,
-              ...(token !== undefined && { ContinuationToken: token }),
-            }),
-            { abortSignal },
-          ),
-        )
-        for (const { Key } of page.Contents ?? []) if (Key !== undefined) keys.push(Key)
-        token = page.NextContinuationToken
-      } while (token !== undefined)
+      for await (const page of pages(prefix)) keys.push(...page)
       return keys
     },
+    pages,
     async remove(key) {
       await ask(`remove ${key}`, (abortSignal) =>
         client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }), { abortSignal }),

@@ -10,12 +10,7 @@ export type JsonSchema = Readonly<Record<string, JsonValue>>
 const compiled = new Map<string, ValidateFunction>()
 const mostCompiled = 500
 
-/** @throws OmiumError `invalid_request` when the schema cannot be used */
-const validatorOf = (schema: JsonSchema): ValidateFunction => {
-  const key = JSON.stringify(schema)
-  const known = compiled.get(key)
-  if (known) return known
-  // one instance for each schema: an $id that two of them use must not collide
+const newAjv = (): Ajv2020 => {
   const ajv = new Ajv2020({
     allErrors: true,
     strict: false,
@@ -24,12 +19,25 @@ const validatorOf = (schema: JsonSchema): ValidateFunction => {
     code: { regExp: linearPatterns },
   })
   addFormats.default(ajv)
+  return ajv
+}
+const shared = newAjv()
+
+/** @throws OmiumError `invalid_request` when the schema cannot be used */
+const validatorOf = (schema: JsonSchema): ValidateFunction => {
+  const key = JSON.stringify(schema)
+  const known = compiled.get(key)
+  if (known) return known
   const { $schema: _, ...rest } = schema
+  // a name in one schema must not mean another one's part: those with names have an instance of their own, which is slow to make
+  const ajv = key.includes('"$id"') ? newAjv() : shared
   let validate: ValidateFunction
   try {
     validate = ajv.compile(rest)
   } catch (cause) {
     throw new OmiumError('invalid_request', `the JSON Schema cannot be used: ${(cause as Error).message}`, { cause })
+  } finally {
+    ajv.removeSchema(rest)
   }
   compiled.set(key, validate)
   if (compiled.size > mostCompiled) compiled.delete(compiled.keys().next().value as string)

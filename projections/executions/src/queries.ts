@@ -1,14 +1,6 @@
-import {
-  type AgentDefinition,
-  type ExecutionOptions,
-  type ExecutionStatus,
-  type Failure,
-  type JsonValue,
-  OmiumError,
-  type Payload,
-} from '@omium/schemas'
+import { type AgentDefinition, type ExecutionStatus, type JsonValue, OmiumError, type Payload } from '@omium/schemas'
 import type { Pool } from 'pg'
-import type { Pending } from './execution-row.ts'
+import type { ExecutionRow } from './execution-row.ts'
 
 /**
  * Everything that is read from the execution read models. Every function takes the tenant first and every statement has it
@@ -21,30 +13,14 @@ export interface Page<T> {
   readonly nextCursor?: string
 }
 
-export interface ExecutionRecord {
-  readonly id: string
-  readonly agent: string
-  readonly status: ExecutionStatus
-  readonly attempt: number
-  readonly pending: Pending
-  readonly stepsCompleted: number
-  readonly costMicroCredits: number
-  readonly inputTokens: number
-  readonly outputTokens: number
-  readonly options: ExecutionOptions
+/** An execution as it is read: its row, with times as the database gives them. Lists come without input and output. */
+export interface ExecutionRecord
+  extends Omit<ExecutionRow, 'tenant' | 'input' | 'output' | 'createdAt' | 'startedAt' | 'finishedAt'> {
   readonly input?: Payload
   readonly output?: Payload | null
-  readonly error: Failure | null
-  readonly parentId: string | null
-  readonly forkedFrom: string | null
-  readonly forkedUpto: string | null
-  readonly generation: number
   readonly createdAt: Date
   readonly startedAt: Date | null
   readonly finishedAt: Date | null
-  readonly version: number
-  readonly partition: number
-  readonly offset: number
 }
 
 const listColumns = `id, agent, status, attempt, pending, steps_completed AS "stepsCompleted",
@@ -119,6 +95,8 @@ export interface EventRecord {
   readonly partition: number
   readonly offset: number
   readonly data: JsonValue
+  /** length of `data` as JSON */
+  readonly bytes: number
 }
 
 /** History in order, from the version after `afterVersion`. */
@@ -130,7 +108,8 @@ export const listEvents = async (
 ): Promise<readonly EventRecord[]> => {
   const { rows } = await pool.query<EventRecord>({
     name: 'execution-events',
-    text: `SELECT event_id AS id, type, version, time, actor, command_id AS "commandId", partition, log_offset AS "offset", data
+    text: `SELECT event_id AS id, type, version, time, actor, command_id AS "commandId", partition, log_offset AS "offset", data,
+             octet_length(data::text) AS bytes
            FROM executions.events WHERE tenant = $1 AND execution_id = $2 AND version > $3 ORDER BY version LIMIT $4`,
     values: [tenant, executionId, afterVersion, limit],
   })

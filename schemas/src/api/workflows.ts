@@ -162,5 +162,7 @@ export const templateView = z.object({
   description: z.string(),
   agents: z.array(z.string()),
   definition: jsonValue,
+  /** parameters for a first run */
+  example: jsonValue,
 })
 export type TemplateView = z.infer<typeof templateView>

@@ -33,6 +33,6 @@ const pytest = async (file: string, atLeast: number) => {
 it("passes LangGraph's own conformance tests for checkpointers", () => pytest('test_conformance.py', 8), 120_000)
 it(
   'carries graphs through interrupts, time travel, kill -9 and other tenants',
-  () => pytest('test_graphs.py', 16),
-  120_000,
+  () => pytest('test_graphs.py', 22),
+  240_000,
 )

@@ -47,7 +47,7 @@ class Edits:
 
 
 def fork_body(
-    upto_path: str | Missing | None,
+    to_path: str | Missing | None,
     given: object,
     edits: Edits | None,
     options: RunOptions | None,
@@ -55,8 +55,8 @@ def fork_body(
 ) -> dict[str, JsonValue]:
     """What is asked of a fork; what is MISSING is left to the platform."""
     body: dict[str, JsonValue] = {} if fork_id is None else {"id": fork_id}
-    if not isinstance(upto_path, Missing):
-        body["uptoPath"] = upto_path
+    if not isinstance(to_path, Missing):
+        body["toPath"] = to_path
     if not isinstance(given, Missing):
         body["input"] = plain_json(given, "the input")
     if options is not None:

@@ -78,30 +78,30 @@ class Run(Generic[_Out]):
     def fork(
         self,
         *,
-        upto_path: str | Missing | None = MISSING,
+        to_path: str | Missing | None = MISSING,
         input: object = MISSING,
         edits: Edits | None = None,
         options: RunOptions | None = None,
         id: str | None = None,
     ) -> Run[_Out]:
-        """A new run that takes over recorded results up to and including `upto_path`; None: none of them.
+        """A new run that takes over recorded results up to and including `to_path`; None: none of them.
 
         By default up to the last edited one, or all. With another input what was recorded is taken over without a look at
         what each step was asked.
         """
-        body = rewind.fork_body(upto_path, input, edits, options, id)
+        body = rewind.fork_body(to_path, input, edits, options, id)
         receipt = self._client.drive(self._client.api.fork(self.id, body))
         return Run(self._client, receipt["executionId"], receipt)
 
     def preview_fork(
         self,
         *,
-        upto_path: str | Missing | None = MISSING,
+        to_path: str | Missing | None = MISSING,
         input: object = MISSING,
         edits: Edits | None = None,
     ) -> Report:
         """What a fork would take over, run again and cost; starts nothing."""
-        body = rewind.fork_body(upto_path, input, edits, None, None)
+        body = rewind.fork_body(to_path, input, edits, None, None)
         return self._client.drive(rewind.preview(self._client.api, self.id, "fork", body))
 
     def roll_back(
