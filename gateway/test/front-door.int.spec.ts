@@ -1,4 +1,3 @@
-import { once } from 'node:events'
 import { connect } from 'node:net'
 import { eventually, testStack } from '@omium/dev/testing'
 import { createLogger } from '@omium/kit'
@@ -37,7 +36,7 @@ const raw = async (text: string | Buffer, drip?: string) => {
   })
   socket.write(text)
   const timer = setInterval(() => drip && socket.writable && socket.write(drip), 50)
-  await once(socket, 'close')
+  await new Promise((resolve) => socket.on('close', resolve))
   clearInterval(timer)
   const [head = '', body = ''] = answer.split('\r\n\r\n')
   return {

@@ -145,6 +145,9 @@ export const describe = (document: Document, routes: readonly RouteFacts[]): Doc
       operation.parameters = [...(operation.parameters ?? []), { ...idempotencyParameter }]
     const example = requestExamples[operationId]
     const json = operation.requestBody?.content['application/json']
+    const { anyOf } = (json?.schema ?? {}) as { anyOf?: { type?: string }[] }
+    // a body that may be null may as well be absent
+    if (operation.requestBody && anyOf?.some(({ type }) => type === 'null')) operation.requestBody.required = false
     if (json && example !== undefined) json.example = example
   }
   document.components = {
