@@ -475,7 +475,13 @@ describe('every route', () => {
     // whoever signs in is unknown until then
     const signIn = /^\/(auth|\.well-known)\//
     const open = rules().filter(({ permission, url }) => permission === undefined && !signIn.test(url))
-    expect(open.map(({ url }) => url).sort()).toEqual(['/health', '/metrics', '/ready', '/v1/hooks/:tenant/:id'])
+    expect(open.map(({ url }) => url).sort()).toEqual([
+      '/health',
+      '/metrics',
+      '/openapi.json',
+      '/ready',
+      '/v1/hooks/:tenant/:id',
+    ])
   })
 
   it('is open to nobody unknown', async () => {
