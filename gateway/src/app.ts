@@ -135,6 +135,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(tenantRoutes(services))
   await app.register(memberRoutes(services))
   await app.register(services.signIn.routes)
+  app.get('/openapi.json', { config: { public: true }, schema: { hide: true } as object }, async () => app.swagger())
   await app.ready()
   return app
 }

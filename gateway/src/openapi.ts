@@ -9,7 +9,7 @@ const docsPolicy =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-/** `/openapi.json`, and at `/docs` a page to read it and try it out. Describes every route that is added later. */
+/** Describes every route that is added later, and shows that at `/docs`: a page to read it and try it out. */
 export const installOpenApi = async (app: FastifyInstance): Promise<void> => {
   const routes: RouteFacts[] = []
   app.addHook('onRoute', ({ method, url, config }) => {
@@ -30,5 +30,4 @@ export const installOpenApi = async (app: FastifyInstance): Promise<void> => {
         : made.swaggerObject,
   })
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { deepLinking: true } })
-  app.get('/openapi.json', { config: { public: true }, schema: { hide: true } as object }, async () => app.swagger())
 }

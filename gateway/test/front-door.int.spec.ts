@@ -20,7 +20,7 @@ const completed: ExecutionEvent = { type: 'ExecutionCompleted', data: { attempt:
 
 beforeAll(async () => {
   const env = { OMIUM_CORS_ORIGINS: 'https://app.example', OMIUM_RATE_PER_KEY: '100000' }
-  const limits = { headersMs: 400, requestMs: 800, bodyBytes: 10 * 1024 * 1024 }
+  const limits = { headersMs: 1_500, requestMs: 5_000, bodyBytes: 10 * 1024 * 1024 }
   world = await startGatewayWorld({ env, limits, logger })
   ;({ call } = world)
 })

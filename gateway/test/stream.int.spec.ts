@@ -10,9 +10,13 @@ import { type GatewayWorld, keyA, keyB, startGatewayWorld } from './gateway-worl
 let world: GatewayWorld
 let counter = 0
 const sockets = new Set<WebSocket>()
+const patient = { timeoutMs: 30_000 }
 
 beforeAll(async () => {
-  world = await startGatewayWorld({ env: { OMIUM_CORS_ORIGINS: 'https://app.example' } })
+  world = await startGatewayWorld({
+    env: { OMIUM_CORS_ORIGINS: 'https://app.example' },
+    limits: { heartbeatMs: 500, slowReaderMs: 1_000 },
+  })
 })
 afterEach(() => {
   for (const socket of sockets) socket.terminate()
@@ -74,7 +78,7 @@ const open = async ({ key = keyA as string | null, at = world.gateway.url, origi
         const found = about(subscription).find((message) => message.type === type)
         expect(found, `${type} of ${subscription}`).toBeDefined()
         return found as StreamMessage & { type: T }
-      }),
+      }, patient),
   }
 }
 const refusal = (options: Parameters<typeof open>[0]) =>
@@ -89,7 +93,7 @@ describe('a subscription to one run', () => {
     await world.engine.write('ten_a', id, started, step(1))
     const { send, until, versions } = await open()
     send({ type: 'subscribe', subscription: 'a', execution: id })
-    await eventually(() => expect(versions('a')).toEqual([1, 2, 3]))
+    await eventually(() => expect(versions('a')).toEqual([1, 2, 3]), patient)
     await world.engine.write('ten_a', id, step(2), completed)
     await until('a', 'ended')
     expect(versions('a')).toEqual([1, 2, 3, 4, 5])
@@ -106,7 +110,10 @@ describe('a subscription to one run', () => {
     for (let cut = 0; !seen.includes(63); cut++) {
       const connection = await open()
       connection.send({ type: 'subscribe', subscription: 'a', execution: id, after: seen.at(-1) ?? 0 })
-      await eventually(() => connection.versions('a').length >= 2 + (cut % 7) || connection.versions('a').includes(63))
+      await eventually(
+        () => connection.versions('a').length >= 2 + (cut % 7) || connection.versions('a').includes(63),
+        patient,
+      )
       connection.socket.terminate()
       await connection.closed
       seen.push(...connection.versions('a'))
@@ -120,15 +127,15 @@ describe('a subscription to one run', () => {
     const { send, until, versions } = await open()
     send({ type: 'subscribe', subscription: 'a', execution: a })
     send({ type: 'subscribe', subscription: 'b', execution: b })
-    await eventually(() => expect([versions('a'), versions('b')]).toEqual([[1], [1]]))
+    await eventually(() => expect([versions('a'), versions('b')]).toEqual([[1], [1]]), patient)
     send({ type: 'unsubscribe', subscription: 'a' })
     await until('a', 'ended')
     for (const id of [a, b]) await world.engine.write('ten_a', id, started)
-    await eventually(() => expect(versions('b')).toEqual([1, 2]))
+    await eventually(() => expect(versions('b')).toEqual([1, 2]), patient)
     expect(versions('a')).toEqual([1])
     // the name is free again
     send({ type: 'subscribe', subscription: 'a', execution: a, after: 1 })
-    await eventually(() => expect(versions('a')).toEqual([1, 2]))
+    await eventually(() => expect(versions('a')).toEqual([1, 2]), patient)
   })
 
   it('is refused for what there is not, what is of others, and what is no request; the connection goes on', async () => {
@@ -146,14 +153,14 @@ describe('a subscription to one run', () => {
       socket.send(text)
     socket.send(Buffer.from([1, 2, 3]))
     send({ type: 'subscribe', subscription: 'own', execution: own })
-    await eventually(() => expect(versions('own')).toEqual([1]))
+    await eventually(() => expect(versions('own')).toEqual([1]), patient)
     send({ type: 'subscribe', subscription: 'own', execution: own })
     await eventually(() => {
       const codes = messages.flatMap((message) => (message.type === 'error' ? [message.error.code] : []))
       expect(codes.slice(2).sort()).toEqual(['invalid_json', 'invalid_json', ...Array(4).fill('invalid_request')])
     })
     await world.engine.write('ten_a', own, started)
-    await eventually(() => expect(versions('own')).toEqual([1, 2]))
+    await eventually(() => expect(versions('own')).toEqual([1, 2]), patient)
   })
 })
 
@@ -167,7 +174,7 @@ describe("a tenant's feed", () => {
     const runs = [await start(), await start(), await start()]
     await world.engine.write('ten_b', foreign, started, completed)
     for (const id of runs) await world.engine.write('ten_a', id, started, completed)
-    await eventually(() => expect(eventsOf('all')).toHaveLength(9))
+    await eventually(() => expect(eventsOf('all')).toHaveLength(9), patient)
     for (const id of runs) {
       const own = eventsOf('all').filter(({ execution }) => execution === id)
       expect(own.map(({ event }) => event.version)).toEqual([1, 2, 3])
@@ -180,7 +187,7 @@ describe("a tenant's feed", () => {
     first.send({ type: 'follow', subscription: 'all' })
     const { after = [] } = await first.until('all', 'subscribed')
     const runs = [await start(), await start()]
-    await eventually(() => expect(first.eventsOf('all')).toHaveLength(2))
+    await eventually(() => expect(first.eventsOf('all')).toHaveLength(2), patient)
     first.socket.terminate()
     const positions = new Map(after.map((position) => position.split(':') as [string, string]))
     for (const { event } of first.eventsOf('all')) {
@@ -192,9 +199,9 @@ describe("a tenant's feed", () => {
     const other = await world.startOne()
     const second = await open({ at: other.url })
     second.send({ type: 'follow', subscription: 'all', after: [...positions].map((one) => one.join(':')) })
-    await eventually(() => expect(second.eventsOf('all')).toHaveLength(4))
+    await eventually(() => expect(second.eventsOf('all')).toHaveLength(4), patient)
     for (const id of runs) await world.engine.write('ten_a', id, completed)
-    await eventually(() => expect(second.eventsOf('all')).toHaveLength(6))
+    await eventually(() => expect(second.eventsOf('all')).toHaveLength(6), patient)
     for (const id of runs) {
       const seen = [...first.eventsOf('all'), ...second.eventsOf('all')].filter(({ execution }) => execution === id)
       expect(seen.map(({ event }) => event.version)).toEqual([1, 2, 3, 4])
@@ -220,7 +227,10 @@ describe('a connection', () => {
 
   it('hears heartbeats, and is ended when it answers none', async () => {
     const { socket, messages } = await open()
-    await eventually(() => expect(messages.filter(({ type }) => type === 'heartbeat').length).toBeGreaterThan(3))
+    await eventually(
+      () => expect(messages.filter(({ type }) => type === 'heartbeat').length).toBeGreaterThan(3),
+      patient,
+    )
     expect(socket.readyState).toBe(WebSocket.OPEN)
     const deaf = new WebSocket(`${world.gateway.url.replace('http', 'ws')}/v1/stream`, {
       headers: { authorization: `Bearer ${keyA}` },
@@ -242,7 +252,7 @@ describe('a connection', () => {
     await world.engine.write('ten_a', id, started)
     const slow = await open()
     slow.send({ type: 'subscribe', subscription: 'a', execution: id })
-    await eventually(() => expect(slow.versions('a')).toEqual([1, 2]))
+    await eventually(() => expect(slow.versions('a')).toEqual([1, 2]), patient)
     slow.socket.pause()
     for (let n = 1; n <= 300; n++) await world.engine.write('ten_a', id, step(n, 'x'.repeat(60_000)))
     await eventually(async () => {

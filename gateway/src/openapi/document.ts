@@ -76,11 +76,13 @@ const problemResponses = (codes: readonly ErrorCode[]): Operation['responses'] =
   )
 }
 
-/** `POST /v1/keys/{id}/rotate` becomes `postKeysRotate`: for routes that nobody has named. */
+/** `POST /v1/keys/{id}/rotate` becomes `postKeysByIdRotate`: for routes that nobody has named. */
 const nameOf = ({ method, path }: RouteFacts): string => {
-  const words = path.replace(/^\/v1/, '').split(/[^A-Za-z0-9{}]+/)
-  const literal = words.filter((word) => word !== '' && !word.startsWith('{'))
-  return method.toLowerCase() + literal.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
+  const words = path
+    .replace(/^\/v1/, '')
+    .replaceAll('{', 'by-')
+    .split(/[^A-Za-z0-9]+/)
+  return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
 }
 
 const limitHeaders = ['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset'] as const

@@ -14,7 +14,7 @@ import { tenantSource } from './tenant-source.ts'
  * 1. A message that is not understood is answered with an error and changes nothing.
  * 2. Slowness is the connection's: the first subscription that the reader does not keep up with closes it (4008).
  * 3. Each heartbeat asks whether the key still opens what it opened; it closes the connection when not (4001).
- * 4. A peer that answered nothing since the last heartbeat is gone.
+ * 4. A peer that has answered nothing for some heartbeats is gone.
  */
 export interface SocketOptions {
   readonly services: Services
@@ -29,6 +29,7 @@ const mostSubscriptions = 200
 /** beyond, the sender waits until the reader has taken some of it */
 const highWaterBytes = 512 * 1024
 
+const mostUnanswered = 3
 /** how long a peer may take to say goodbye, ms */
 const closingMs = 2_000
 
@@ -41,7 +42,8 @@ export class SocketSession {
   readonly #options: SocketOptions
   readonly #subscriptions = new Map<string, Subscription>()
   readonly #heartbeat: NodeJS.Timeout
-  #heard = true
+  /** heartbeats since the peer was heard */
+  #unanswered = 0
   #closing = false
 
   constructor(socket: WebSocket, options: SocketOptions) {
@@ -49,10 +51,10 @@ export class SocketSession {
     this.#options = options
     this.#heartbeat = setInterval(() => void this.#beat(), options.heartbeatMs)
     socket.on('pong', () => {
-      this.#heard = true
+      this.#unanswered = 0
     })
     socket.on('message', (data, isBinary) => {
-      this.#heard = true
+      this.#unanswered = 0
       void this.#receive(isBinary ? '' : String(data))
     })
     socket.on('close', () => this.#stop())
@@ -64,8 +66,7 @@ export class SocketSession {
   }
 
   async #beat(): Promise<void> {
-    if (!this.#heard) return this.#socket.terminate()
-    this.#heard = false
+    if (this.#unanswered++ >= mostUnanswered) return this.#socket.terminate()
     this.#socket.ping()
     this.#send({ type: 'heartbeat' })
     const allowed = await this.#options.isStillAllowed().catch(() => true)
