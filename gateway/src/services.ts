@@ -12,8 +12,8 @@ import type { Commands } from './commands.ts'
 import type { GatewayContext } from './context.ts'
 import type { KnownModels } from './known-models.ts'
 import type { Payloads } from './payloads.ts'
-import type { Histories } from './rewind/histories.ts'
 import type { Rates } from './rate-limits.ts'
+import type { Histories } from './rewind/histories.ts'
 import type { WebhookSecrets } from './webhook-secrets.ts'
 
 /** What the routes work with; `main.ts` makes it, specs replace what is outside. */
