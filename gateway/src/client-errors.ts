@@ -4,6 +4,9 @@ import { type ErrorCode, errorCatalogue } from '@omium/schemas'
 
 /** What Node's parser refuses before there is a request, answered like everything else: a coded problem, then the end. */
 
+/** how long whoever sends too much or too slowly has to read why it is refused, ms */
+const lingerMs = 1_000
+
 const codeOf = (nodeCode: string | undefined): ErrorCode => {
   if (nodeCode === 'ERR_HTTP_REQUEST_TIMEOUT') return 'request_timeout'
   if (nodeCode === 'HPE_HEADER_OVERFLOW') return 'headers_too_large'
@@ -26,7 +29,9 @@ export const answerClientError = (error: Error & { code?: string }, socket: Sock
     `content-length: ${Buffer.byteLength(body)}`,
     'connection: close',
   ]
-  // ended, not destroyed: who still sends would lose the answer
-  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`, () => socket.destroySoon())
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
+  // who still sends when the connection is reset loses the answer: what comes is thrown away until it has been read
   socket.resume()
+  const linger = setTimeout(() => socket.destroy(), lingerMs)
+  socket.once('close', () => clearTimeout(linger))
 }
