@@ -17,7 +17,7 @@ import logging
 import math
 import random
 import re
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, cast
 from weakref import WeakKeyDictionary
@@ -37,12 +37,22 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from ..client import AsyncClient, Client
-from ..client import checkpoints as calls
-from ..client.api import Api, Flow
-from ..client.checkpoints import Bytes, CheckpointDetail, CheckpointView, NewCheckpoint, Receipt, Scalar, Writes
+from ..client.checkpoints import (
+    Bytes,
+    CheckpointDetail,
+    CheckpointFlows,
+    CheckpointView,
+    Json,
+    NewCheckpoint,
+    Scalar,
+    ThreadReceipt,
+    Writes,
+)
+from ..client.flows import Flow, Give, Items, collected, following
+from ..client.http import Http
+from ..client.transports import AsyncTransport, NoTransport, SyncTransport
 from ..errors import OmiumError
-from ..json import JsonValue, dumps
+from ..settings import connection
 
 _log = logging.getLogger("omium.langgraph")
 
@@ -75,23 +85,24 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
         self, *, url: str | None = None, api_key: str | None = None, serde: SerializerProtocol | None = None
     ) -> None:
         super().__init__(serde=serde)
-        self._connection = {"url": url, "api_key": api_key}
-        self._client = Client(url=url, api_key=api_key)
+        self._api = Http(connection(url, api_key))
+        self._calls = CheckpointFlows(NoTransport(self._api))
+        self._sync = SyncTransport(self._api)
         # connections belong to the loop that opened them
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = WeakKeyDictionary()
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncTransport] = WeakKeyDictionary()
         self._positions: dict[str, str] = {}
 
     # ---- lifetime
 
     def close(self) -> None:
         """Gives the connections of the synchronous methods back."""
-        self._client.close()
+        self._sync.close()
 
     async def aclose(self) -> None:
         """Gives the connections of this event loop back."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.close()
+        transport = self._loops.pop(asyncio.get_running_loop(), None)
+        if transport is not None:
+            await transport.close()
 
     def __enter__(self) -> OmiumCheckpointSaver:
         return self
@@ -109,32 +120,31 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
     ) -> None:
         await self.aclose()
 
-    def _async(self) -> AsyncClient:
+    @property
+    def _async(self) -> AsyncTransport:
         loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            client = self._clients[loop] = AsyncClient(**self._connection)
-        return client
+        transport = self._loops.get(loop)
+        if transport is None:
+            transport = self._loops[loop] = AsyncTransport(self._api)
+        return transport
 
     # ---- reading
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        return self._client.drive(self._get(self._client.api, config))
+        return self._sync.drive(self._get(config))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        client = self._async()
-        return await client.drive(self._get(client.api, config))
+        return await self._async.drive(self._get(config))
 
-    def _get(self, api: Api, config: RunnableConfig) -> Flow[CheckpointTuple | None]:
+    def _get(self, config: RunnableConfig) -> Flow[CheckpointTuple | None]:
         thread_id, namespace = _place(config)
         thread = thread_of(thread_id)
         asked = get_checkpoint_id(config)
-        detail = yield from calls.get(
-            api,
+        detail = yield from self._calls.find(
             thread,
             asked or "latest",
-            namespace,
-            position=self._positions.get(thread),
+            namespace=namespace,
+            min_position=self._positions.get(thread),
             by_id=asked is None,
         )
         if detail is None or not detail["format"].startswith(_FORMAT):
@@ -156,11 +166,9 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        flows = self._found(self._client.api, config, filter, before, limit)
-        while (found := self._client.drive(_next(flows))) is not None:
-            yield from found
+        return self._sync.iterate(self._found(config, filter, before, limit))
 
-    async def alist(
+    def alist(
         self,
         config: RunnableConfig | None,
         *,
@@ -168,39 +176,21 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        client = self._async()
-        flows = self._found(client.api, config, filter, before, limit)
-        while (found := await client.drive(_next(flows))) is not None:
-            for one in found:
-                yield one
+        return self._async.iterate(self._found(config, filter, before, limit))
 
     def _found(
         self,
-        api: Api,
         config: RunnableConfig | None,
         filter: dict[str, Any] | None,
         before: RunnableConfig | None,
         limit: int | None,
-    ) -> Iterator[Flow[Sequence[CheckpointTuple]]]:
-        """One flow after the other, each of which gives what comes next in the list."""
+    ) -> Items[CheckpointTuple]:
         left = math.inf if limit is None else limit
-        state = _Listing(left)
-        query = self._query(config, filter, before)
-        while state.more and state.left > 0:
-            yield self._next_page(api, query, filter or {}, state)
-
-    def _next_page(
-        self, api: Api, query: dict[str, str | int | None], filter: dict[str, Any], state: _Listing
-    ) -> Flow[Sequence[CheckpointTuple]]:
-        limit = int(min(_PAGE, state.left))
-        items, state.cursor = yield from calls.page(api, {**query, "limit": limit, "cursor": state.cursor})
-        state.more = state.cursor is not None
-        found: list[CheckpointTuple] = []
-        for item in items:
-            if state.left <= 0 or not item["format"].startswith(_FORMAT):
-                continue
+        wanted = filter or {}
+        listed = self._listed(page_size=max(1, int(min(_PAGE, left))), **self._query(config, wanted, before))
+        while left > 0 and (item := (yield from following(listed))) is not None:
             try:
-                detail = yield from calls.get(api, item["thread"], item["id"], item["namespace"], position=None)
+                detail = yield from self._read(item)
             except OmiumError as error:
                 if error.code != "checkpoint_corrupt":
                     raise
@@ -210,15 +200,27 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
                 continue
             one = self._tuple(_thread_id_of(item), detail)
             metadata = cast("dict[str, Any]", one.metadata)
-            if all(metadata.get(name) == value for name, value in filter.items()):
-                found.append(one)
-                state.left -= 1
-        return found
+            if all(metadata.get(name) == value for name, value in wanted.items()):
+                left -= 1
+                yield Give(one)
+
+    def _listed(self, *, page_size: int = _PAGE, **query: Any) -> Items[CheckpointView]:
+        """Every checkpoint of LangGraph that fits, newest first."""
+        listed = self._calls.list(kind="state", page_size=page_size, **query)
+        while (item := (yield from following(listed))) is not None:
+            if item["format"].startswith(_FORMAT):
+                yield Give(item)
+
+    def _of_thread(self, thread: str) -> Flow[Sequence[CheckpointView]]:
+        return (yield from collected(self._listed(thread=thread, min_position=self._positions.get(thread))))
+
+    def _read(self, item: CheckpointView) -> Flow[CheckpointDetail | None]:
+        return self._calls.find(item["thread"], item["id"], namespace=item["namespace"], min_position=None)
 
     def _query(
-        self, config: RunnableConfig | None, filter: dict[str, Any] | None, before: RunnableConfig | None
-    ) -> dict[str, str | int | None]:
-        query: dict[str, str | int | None] = {"order": "id", "kind": "state"}
+        self, config: RunnableConfig | None, filter: dict[str, Any], before: RunnableConfig | None
+    ) -> dict[str, Any]:
+        query: dict[str, Any] = {"order": "id"}
         if config is not None:
             configurable = config.get("configurable", {})
             thread = thread_of(str(configurable["thread_id"]))
@@ -228,9 +230,7 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
             query["id"] = get_checkpoint_id(config)
         if before is not None:
             query["before"] = get_checkpoint_id(before)
-        searched = {name: value for name, value in _indexed(filter or {}).items() if value is not None}
-        if searched:
-            query["metadata"] = _json(searched)
+        query["metadata"] = {name: value for name, value in _indexed(filter).items() if value is not None}
         return query
 
     def _tuple(self, thread_id: str, detail: CheckpointDetail) -> CheckpointTuple:
@@ -269,7 +269,7 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        return self._client.drive(self._put(self._client.api, config, checkpoint, metadata))
+        return self._sync.drive(self._put(config, checkpoint, metadata))
 
     async def aput(
         self,
@@ -278,11 +278,10 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        client = self._async()
-        return await client.drive(self._put(client.api, config, checkpoint, metadata))
+        return await self._async.drive(self._put(config, checkpoint, metadata))
 
     def _put(
-        self, api: Api, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata
+        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata
     ) -> Flow[RunnableConfig]:
         thread_id, namespace = _place(config)
         full = cast("dict[str, Any]", get_serializable_checkpoint_metadata(config, metadata))
@@ -301,22 +300,21 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
                 name not in checkpoint["channel_values"] for name in full.get("counters_since_delta_snapshot") or ()
             ):
                 body["needsParent"] = True
-        self._remember((yield from calls.create(api, body)))
+        self._remember((yield from self._calls.store(body)))
         return _config(thread_id, namespace, checkpoint["id"])
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        self._client.drive(self._put_writes(self._client.api, config, writes, task_id, task_path))
+        self._sync.drive(self._put_writes(config, writes, task_id, task_path))
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        client = self._async()
-        await client.drive(self._put_writes(client.api, config, writes, task_id, task_path))
+        await self._async.drive(self._put_writes(config, writes, task_id, task_path))
 
     def _put_writes(
-        self, api: Api, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
     ) -> Flow[None]:
         thread_id, namespace = _place(config)
         batch: Writes = {
@@ -329,49 +327,45 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
             "state": self._dumps([value for _, value in writes]),
         }
         checkpoint = str(config.get("configurable", {})["checkpoint_id"])
-        self._remember((yield from calls.add_writes(api, thread_of(thread_id), checkpoint, namespace, batch)))
+        added = yield from self._calls.add_writes(thread_of(thread_id), checkpoint, batch, namespace=namespace)
+        self._remember(added)
 
     # ---- deleting, copying, pruning
 
     def delete_thread(self, thread_id: str) -> None:
-        self._client.drive(self._delete_thread(self._client.api, thread_id))
+        self._sync.drive(self._delete_thread(thread_id))
 
     async def adelete_thread(self, thread_id: str) -> None:
-        client = self._async()
-        await client.drive(self._delete_thread(client.api, thread_id))
+        await self._async.drive(self._delete_thread(thread_id))
 
-    def _delete_thread(self, api: Api, thread_id: str) -> Flow[None]:
-        self._remember((yield from calls.delete_thread(api, thread_of(str(thread_id)))))
+    def _delete_thread(self, thread_id: str) -> Flow[None]:
+        self._remember((yield from self._calls.delete_thread(thread_of(str(thread_id)))))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
-        self._client.drive(self._delete_for_runs(self._client.api, run_ids))
+        self._sync.drive(self._delete_for_runs(run_ids))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        client = self._async()
-        await client.drive(self._delete_for_runs(client.api, run_ids))
+        await self._async.drive(self._delete_for_runs(run_ids))
 
-    def _delete_for_runs(self, api: Api, run_ids: Sequence[str]) -> Flow[None]:
+    def _delete_for_runs(self, run_ids: Sequence[str]) -> Flow[None]:
         """Raises OmiumError `checkpoint_needed` rather than take from under another checkpoint what it builds on."""
         threads: dict[str, list[CheckpointView]] = {}
         for run_id in run_ids:
-            query: dict[str, str | int | None] = {"metadata": _json({"run_id": run_id})}
-            for item in (yield from self._all(api, query)):
+            for item in (yield from collected(self._listed(metadata={"run_id": run_id}))):
                 threads.setdefault(item["thread"], []).append(item)
         for thread, items in threads.items():
-            yield from self._delete(api, thread, items)
+            yield from self._delete(thread, items)
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        self._client.drive(self._copy_thread(self._client.api, source_thread_id, target_thread_id))
+        self._sync.drive(self._copy_thread(source_thread_id, target_thread_id))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        client = self._async()
-        await client.drive(self._copy_thread(client.api, source_thread_id, target_thread_id))
+        await self._async.drive(self._copy_thread(source_thread_id, target_thread_id))
 
-    def _copy_thread(self, api: Api, source_thread_id: str, target_thread_id: str) -> Flow[None]:
+    def _copy_thread(self, source_thread_id: str, target_thread_id: str) -> Flow[None]:
         source, target = thread_of(str(source_thread_id)), thread_of(str(target_thread_id))
-        items = yield from self._all(api, {"thread": source, "min_position": self._positions.get(source)})
-        for item in reversed(items):
-            detail = yield from calls.get(api, source, item["id"], item["namespace"], position=None)
+        for item in reversed((yield from self._of_thread(source))):
+            detail = yield from self._read(item)
             if detail is None:
                 continue
             metadata = {name: value for name, value in detail["metadata"].items() if name != _THREAD_ID}
@@ -385,27 +379,27 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
             }
             if "parent" in detail:
                 body["parent"] = detail["parent"]
-            self._remember((yield from calls.create(api, body)))
+            self._remember((yield from self._calls.store(body)))
             for batch in detail["writes"]:
-                self._remember((yield from calls.add_writes(api, target, detail["id"], detail["namespace"], batch)))
+                added = yield from self._calls.add_writes(target, detail["id"], batch, namespace=detail["namespace"])
+                self._remember(added)
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        self._client.drive(self._prune(self._client.api, thread_ids, strategy))
+        self._sync.drive(self._prune(thread_ids, strategy))
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        client = self._async()
-        await client.drive(self._prune(client.api, thread_ids, strategy))
+        await self._async.drive(self._prune(thread_ids, strategy))
 
-    def _prune(self, api: Api, thread_ids: Sequence[str], strategy: str) -> Flow[None]:
+    def _prune(self, thread_ids: Sequence[str], strategy: str) -> Flow[None]:
         """Keeps the latest of each namespace, with those that it builds on."""
         if strategy not in ("keep_latest", "delete"):
             raise ValueError(f"there is no strategy {strategy!r}: use 'keep_latest' or 'delete'")
         for thread_id in thread_ids:
             if strategy == "delete":
-                yield from self._delete_thread(api, thread_id)
+                yield from self._delete_thread(thread_id)
                 continue
             thread = thread_of(str(thread_id))
-            items = yield from self._all(api, {"thread": thread, "min_position": self._positions.get(thread)})
+            items = yield from self._of_thread(thread)
             by_place = {(item["namespace"], item["id"]): item for item in items}
             kept: set[tuple[str, str]] = set()
             for namespace in {item["namespace"] for item in items}:
@@ -414,29 +408,17 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
                 while one is not None:
                     kept.add((namespace, one["id"]))
                     one = by_place.get((namespace, one["parent"])) if one["needsParent"] and "parent" in one else None
-            yield from self._delete(api, thread, [item for place, item in by_place.items() if place not in kept])
+            yield from self._delete(thread, [item for place, item in by_place.items() if place not in kept])
 
-    def _all(self, api: Api, query: dict[str, str | int | None]) -> Flow[list[CheckpointView]]:
-        """Every checkpoint of LangGraph that fits, newest first."""
-        items: list[CheckpointView] = []
-        cursor: str | None = None
-        while True:
-            found, cursor = yield from calls.page(api, {**query, "kind": "state", "limit": _PAGE, "cursor": cursor})
-            items.extend(item for item in found if item["format"].startswith(_FORMAT))
-            if cursor is None:
-                return items
-
-    def _delete(self, api: Api, thread: str, items: Sequence[CheckpointView]) -> Flow[None]:
+    def _delete(self, thread: str, items: Sequence[CheckpointView]) -> Flow[None]:
         # newest first, so that none goes before what builds on it
         for start in range(0, len(items), _DELETED_AT_ONCE):
             which = [(item["namespace"], item["id"]) for item in items[start : start + _DELETED_AT_ONCE]]
-            self._remember((yield from calls.delete(api, thread, which)))
+            self._remember((yield from self._calls.delete(thread, which)))
 
     async def astored(self, thread_id: str) -> set[tuple[str, str]]:
         """(namespace, id) of every checkpoint of a thread, without reading any state."""
-        client = self._async()
-        query: dict[str, str | int | None] = {"thread": thread_of(thread_id)}
-        items = await client.drive(self._all(client.api, query))
+        items = await self._async.drive(collected(self._listed(thread=thread_of(thread_id))))
         return {(item["namespace"], item["id"]) for item in items}
 
     # ---- versions and bytes
@@ -450,30 +432,18 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
         kind, body = self.serde.dumps_typed(value)
         return {"format": f"{_FORMAT}{kind}", "base64": base64.b64encode(body).decode("ascii")}
 
-    def _loads(self, state: Bytes) -> Any:
+    def _loads(self, stored: Bytes | Json) -> Any:
+        # only this saver's own format is read
+        state = cast(Bytes, stored)
         return self.serde.loads_typed((state["format"].removeprefix(_FORMAT), base64.b64decode(state["base64"])))
 
-    def _remember(self, receipt: Receipt) -> None:
+    def _remember(self, receipt: ThreadReceipt) -> None:
         """Up to where reads of the thread have to be current, also when another gateway answers them."""
         thread = receipt["thread"]
         self._positions.pop(thread, None)
         self._positions[thread] = receipt["position"]
         if len(self._positions) > _POSITIONS_KEPT:
             self._positions.pop(next(iter(self._positions)), None)
-
-
-class _Listing:
-    def __init__(self, left: float) -> None:
-        self.left = left
-        self.more = True
-        self.cursor: str | None = None
-
-
-def _next(
-    flows: Iterator[Flow[Sequence[CheckpointTuple]]],
-) -> Generator[Any, Any, Sequence[CheckpointTuple] | None]:
-    flow = next(flows, None)
-    return None if flow is None else (yield from flow)
 
 
 def _place(config: RunnableConfig) -> tuple[str, str]:
@@ -512,7 +482,3 @@ def _is_plain(value: object) -> bool:
             return len(value) <= _MAX_INDEXED_TEXT and "\0" not in value
         case _:
             return False
-
-
-def _json(value: Mapping[str, Scalar]) -> str:
-    return dumps(cast(JsonValue, value))
