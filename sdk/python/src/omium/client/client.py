@@ -37,7 +37,7 @@ class _ClientCalls(ExecutionCalls):
         return self._api.json(HttpRequest("POST", "/v1/workers/connect", {}, timeout_s=5))
 
 
-class Run(RunCalls[_Out], Blocking, Generic[_Out]):
+class Run(RunCalls[_Out, "Run[_Out]"], Blocking, Generic[_Out]):
     """A started execution."""
 
 
@@ -114,7 +114,7 @@ class Client(_ClientCalls, Blocking):
         return Run(self._driver, id, receipt)
 
 
-class AsyncRun(RunCalls[_Out], Awaiting, Generic[_Out]):
+class AsyncRun(RunCalls[_Out, "AsyncRun[_Out]"], Awaiting, Generic[_Out]):
     """A started execution."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import Generic, Literal, TypeVar, cast
 
 import httpx
 
@@ -50,7 +50,8 @@ from .views import (
 )
 
 _Out = TypeVar("_Out")
-_Self = TypeVar("_Self", bound="RunCalls[Any]")
+_Handle = TypeVar("_Handle")
+"""what a run's handle is: its forks have the same"""
 
 SILENCE_S = 45.0
 """A stream of events that is silent for longer (heartbeats included) is taken for dead."""
@@ -60,7 +61,9 @@ _ENDED = ("completed", "failed", "cancelled")
 _TERMINAL_EVENTS = ("ExecutionCompleted", "ExecutionFailed", "ExecutionCancelled")
 
 
-def start(api: Api, agent: AnyAgent | str, input: object, id: str | None, options: RunOptions | None) -> Flow[WriteReceipt]:
+def start(
+    api: Api, agent: AnyAgent | str, input: object, id: str | None, options: RunOptions | None
+) -> Flow[WriteReceipt]:
     """Starts an execution; see `Client.start`."""
     body: dict[str, JsonValue] = {
         "agent": agent if isinstance(agent, str) else agent.id,
@@ -107,7 +110,7 @@ class ExecutionCalls(Calls):
         return pages(self._api, "/v1/failures", {"execution": execution, "limit": page_size})
 
 
-class RunCalls(Calls, Generic[_Out]):
+class RunCalls(Calls, Generic[_Out, _Handle]):
     """A started execution."""
 
     def __init__(self, driver: Driver, id: str, receipt: WriteReceipt | None = None) -> None:
@@ -186,14 +189,14 @@ class RunCalls(Calls, Generic[_Out]):
 
     @call
     def fork(
-        self: _Self,
+        self,
         *,
         upto_path: str | Missing | None = MISSING,
         input: object = MISSING,
         edits: Edits | None = None,
         options: RunOptions | None = None,
         id: str | None = None,
-    ) -> Flow[_Self]:
+    ) -> Flow[_Handle]:
         """A new run that takes over recorded results up to and including `upto_path`; None: none of them.
 
         By default up to the last edited one, or all. With another input what was recorded is taken over without a look at
@@ -201,7 +204,7 @@ class RunCalls(Calls, Generic[_Out]):
         """
         body = {"id": id or new_id("exe"), **_fork_body(upto_path, input, edits, options)}
         receipt = yield from self._api.json(HttpRequest("POST", f"{_path(self.id)}/fork", body))
-        return type(self)(self._driver, receipt["executionId"], receipt)
+        return cast(_Handle, type(self)(self._driver, receipt["executionId"], receipt))
 
     @call
     def preview_fork(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import update_wrapper, wraps
+from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 from urllib.parse import quote
 
@@ -117,12 +117,12 @@ class Composing(Calls):
     """Calls give their flows, for flows that are made of several."""
 
 
-class call(Generic[_P, _T]):  # noqa: N801 - it is used as a decorator
+class call(Generic[_P, _T]):
     """Makes a call of a method that is a flow."""
 
     def __init__(self, flow: Callable[Concatenate[Any, _P], Flow[_T]]) -> None:
         self._flow = flow
-        update_wrapper(self, flow)
+        self.__doc__ = flow.__doc__
 
     @overload
     def __get__(self, calls: Blocking, owner: type) -> Callable[_P, _T]: ...
@@ -134,12 +134,12 @@ class call(Generic[_P, _T]):  # noqa: N801 - it is used as a decorator
         return self if calls is None else _bound(self._flow, calls, calls._driver.drive)
 
 
-class items(Generic[_P, _T]):  # noqa: N801 - it is used as a decorator
+class items(Generic[_P, _T]):
     """Makes a call of a method that is a flow which gives items one by one."""
 
     def __init__(self, flow: Callable[Concatenate[Any, _P], Items[_T]]) -> None:
         self._flow = flow
-        update_wrapper(self, flow)
+        self.__doc__ = flow.__doc__
 
     @overload
     def __get__(self, calls: Blocking, owner: type) -> Callable[_P, Iterator[_T]]: ...

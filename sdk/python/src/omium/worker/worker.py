@@ -22,7 +22,7 @@ from ..agent import RUNTIME, AnyAgent
 from ..client import AsyncClient
 from ..errors import OmiumError
 from ..ids import new_id
-from ..isolation import IsolatedRun, Limits, Nursery
+from ..isolation import Limits, Nursery
 from ..isolation.attempt import AttemptSettings, run_attempt
 from ..llm.model import Complete, LlmSettings, PriceTable
 from ..llm.openai import OpenAiCompatible
