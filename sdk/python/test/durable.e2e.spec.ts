@@ -1,6 +1,6 @@
 import { eventually } from '@omium/dev/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { askedByTypeScript, operationOf, operationsOf } from './operations.ts'
+import { askedByTypeScript, type OpenApi, operationOf, operationsOf } from './operations.ts'
 import { followAndKill, isRecord, openStage, recordedTwice, repeated, type Stage } from './stage.ts'
 
 const target = 'durable:agents'
@@ -53,7 +53,7 @@ describe('a Python worker', () => {
 
   it('has a call for each operation of the API in both Python clients, as the TypeScript client has', async () => {
     const document = await fetch(`${stage.url}/openapi.json`)
-    const operations = operationsOf(await document.json())
+    const operations = operationsOf((await document.json()) as OpenApi)
     const script = await stage.runScript('operations.py')
     expect((await script.exited).code, script.output()).toBe(0)
     const asked = { python: script.output().match(/^[A-Z]+ \/v1\/\S+/gm) ?? [], typescript: await askedByTypeScript() }

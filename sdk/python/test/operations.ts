@@ -1,7 +1,11 @@
 import { type Client, omium } from '@omium/sdk'
 
+export interface OpenApi {
+  paths: Record<string, Record<string, unknown>>
+}
+
 /** The operations of an OpenAPI document: `GET /v1/executions/{id}`. */
-export const operationsOf = (document: { paths: Record<string, Record<string, unknown>> }): string[] =>
+export const operationsOf = (document: OpenApi): string[] =>
   Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
   )
