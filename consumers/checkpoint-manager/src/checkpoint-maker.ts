@@ -1,7 +1,8 @@
+import type { Notices } from '@omium/kit'
 import type { CommandSender } from '@omium/log'
 import { aggregateKey, type CheckpointCommand, hashJson, maxCheckpointBytes } from '@omium/schemas'
 import type { DueCheckpoint } from './domain/run-watch.ts'
-import type { ManagerMeasures, Notices, Objects } from './ports.ts'
+import type { ManagerMeasures, Objects } from './ports.ts'
 import { isTooLarge, journalBytes, journalOf, type OpenPayload } from './run-checkpoints.ts'
 
 export interface MakerOptions {

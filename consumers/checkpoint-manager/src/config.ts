@@ -1,15 +1,10 @@
-import { objectSettings, settingsOrExit } from '@omium/kit'
-import { logSettings } from '@omium/log'
+import { capabilitySettings, settingsOrExit } from '@omium/kit'
 
 const names = [
-  ...logSettings,
-  ...objectSettings,
-  'OMIUM_OWNER_SESSION_TIMEOUT_MS',
-  'OMIUM_SNAPSHOT_EVERY',
+  ...capabilitySettings,
   'OMIUM_CHECKPOINTS_PORT',
   'OMIUM_CHECKPOINT_SWEEP_MS',
   'OMIUM_ENCRYPTION_KEYS',
-  'OMIUM_LOG_LEVEL',
 ] as const
 
 /** Everything that this process can be told, checked; prints what is wrong and exits otherwise. */

@@ -1,4 +1,4 @@
-import type { Clock } from '@omium/kit'
+import { authorOf, bySystem, type Clock, HostedPartition, type Notices } from '@omium/kit'
 import type { Command, ContextHandler, OwnedPartition } from '@omium/log'
 import {
   aggregateKey,
@@ -12,8 +12,7 @@ import { decideCommand, expire } from './domain/decide.ts'
 import { nextExpiry } from './domain/retention.ts'
 import { referredTo, refKey } from './domain/thread.ts'
 import type { PartitionState } from './machine.ts'
-import { OwnedThreads } from './owned-threads.ts'
-import type { ManagerMeasures, Notices, ObjectListing, Objects, RunHistory } from './ports.ts'
+import type { ManagerMeasures, ObjectListing, Objects, RunHistory } from './ports.ts'
 import { journalBytes } from './run-checkpoints.ts'
 
 /**
@@ -35,12 +34,12 @@ export interface ManagerOptions {
   readonly measures: ManagerMeasures
   /** partition of an aggregate */
   partitionOf(aggregate: string): number
-  /** the partitions that are owned have changed */
-  onOwnership?(partitions: readonly number[]): void
 }
 
+type Threads = HostedPartition<PartitionState>
+
 export class CheckpointManager implements ContextHandler<PartitionState> {
-  readonly #owned = new Map<number, OwnedThreads>()
+  readonly #owned = new Map<number, Threads>()
   /** rebuilds in flight, by thread and checkpoint */
   readonly #rebuilding = new Set<string>()
   readonly #options: ManagerOptions
@@ -56,27 +55,28 @@ export class CheckpointManager implements ContextHandler<PartitionState> {
   get counts(): { threads: number; checkpoints: number } {
     let threads = 0
     let checkpoints = 0
-    for (const { log } of this.#owned.values()) {
-      threads += log.state.threads.size
-      for (const thread of log.state.threads.values()) checkpoints += thread.checkpoints.size
+    for (const { state } of this.#owned.values()) {
+      threads += state.threads.size
+      for (const thread of state.threads.values()) checkpoints += thread.checkpoints.size
     }
     return { threads, checkpoints }
   }
 
   owned(log: OwnedPartition<PartitionState>): void {
-    const partition = new OwnedThreads(log)
+    const { notices } = this.#options
+    const partition: Threads = new HostedPartition(log, {
+      onFault: (err) => notices.error({ err, partition: log.partition }, 'what follows from accepted events failed'),
+    })
     this.#owned.set(log.partition, partition)
     for (const [aggregate, thread] of log.state.threads) {
       for (const checkpoint of thread.checkpoints.values()) {
         if (checkpoint.corrupted && checkpoint.kind === 'run') void this.#rebuild(partition, aggregate, checkpoint)
       }
     }
-    this.#options.onOwnership?.(this.partitions)
   }
 
   lost(partition: number): void {
     this.#owned.delete(partition)
-    this.#options.onOwnership?.(this.partitions)
   }
 
   command(log: OwnedPartition<PartitionState>, command: Command): Promise<unknown> {
@@ -93,11 +93,16 @@ export class CheckpointManager implements ContextHandler<PartitionState> {
     }
     const asked = { type: command.type, data: command.data } as CheckpointCommand
     const nowMs = this.#options.clock.nowMs()
-    const decision = decideCommand(partition.thread(aggregate), asked, { tenant, threadId: key.id, nowMs, by })
+    const decision = decideCommand(partition.state.threads.get(aggregate), asked, {
+      tenant,
+      threadId: key.id,
+      nowMs,
+      by,
+    })
     this.#options.measures.decided(command.type)
     if (decision.status === 'refused') return partition.reject(command, decision.code, decision.detail)
     if (decision.events.length === 0) return partition.recordDeduplicated(command)
-    const recorded = partition.record(command, decision.events)
+    const recorded = partition.record(aggregate, decision.events, authorOf(command))
     for (const event of decision.events) {
       if (event.type !== 'CheckpointCorrupted') continue
       this.#options.measures.corrupted(event.data.found)
@@ -112,15 +117,15 @@ export class CheckpointManager implements ContextHandler<PartitionState> {
   }
 
   /** Makes a checkpoint of a run again from the run's own history. */
-  async #rebuild(partition: OwnedThreads, aggregate: string, ref: CheckpointRef): Promise<void> {
+  async #rebuild(partition: Threads, aggregate: string, ref: CheckpointRef): Promise<void> {
     const { history, objects, notices, measures } = this.#options
     const work = `${aggregate} ${refKey(ref)}`
     const find = () => {
-      const checkpoint = partition.thread(aggregate)?.checkpoints.get(refKey(ref))
+      const checkpoint = partition.state.threads.get(aggregate)?.checkpoints.get(refKey(ref))
       return checkpoint?.corrupted && checkpoint.kind === 'run' ? checkpoint : undefined
     }
     const point = find()?.point
-    const thread = partition.thread(aggregate)
+    const thread = partition.state.threads.get(aggregate)
     if (!point || !thread || this.#rebuilding.has(work)) return
     this.#rebuilding.add(work)
     const { tenant, threadId } = thread
@@ -130,7 +135,7 @@ export class CheckpointManager implements ContextHandler<PartitionState> {
       const object = await objects.store(tenant, threadId, journalBytes(journal))
       if (!partition.live || !find()) return
       const data = { namespace, checkpointId, object }
-      await partition.recordOwn(aggregate, tenant, [{ type: 'CheckpointRebuilt', data }])
+      await partition.record(aggregate, [{ type: 'CheckpointRebuilt', data }], byManager(tenant, aggregate))
       measures.rebuilt()
       notices.info({ tenant, thread: threadId, checkpointId }, 'a checkpoint was made again from the log')
     } catch (error) {
@@ -148,11 +153,11 @@ export class CheckpointManager implements ContextHandler<PartitionState> {
     const appends: Promise<unknown>[] = []
     for (const partition of this.#owned.values()) {
       if (!partition.live) continue
-      for (const [aggregate, thread] of partition.log.state.threads) {
+      for (const [aggregate, thread] of partition.state.threads) {
         const due = nextExpiry(thread)
         if (due === null || due > nowMs) continue
         const events = expire(thread, nowMs)
-        if (events.length > 0) appends.push(partition.recordOwn(aggregate, thread.tenant, events))
+        if (events.length > 0) appends.push(partition.record(aggregate, events, byManager(thread.tenant, aggregate)))
       }
     }
     await Promise.all(appends)
@@ -162,7 +167,7 @@ export class CheckpointManager implements ContextHandler<PartitionState> {
   async sweep(): Promise<number> {
     const { listing, clock, measures, partitionOf } = this.#options
     const keys = await listing.list()
-    const garbage = new Map<OwnedThreads, string[]>()
+    const garbage = new Map<Threads, string[]>()
     const referred = new Map<string, ReadonlySet<string>>()
     for (const key of keys) {
       const object = parseCheckpointObjectKey(key)
@@ -172,7 +177,7 @@ export class CheckpointManager implements ContextHandler<PartitionState> {
       if (!partition?.live) continue
       let needed = referred.get(aggregate)
       if (!needed) {
-        const thread = partition.thread(aggregate)
+        const thread = partition.state.threads.get(aggregate)
         needed = thread ? referredTo(thread) : new Set()
         referred.set(aggregate, needed)
       }
@@ -191,3 +196,6 @@ export class CheckpointManager implements ContextHandler<PartitionState> {
     return removed
   }
 }
+
+/** What follows from time or from the state of the world, not from a command: a chain of its own. */
+const byManager = (tenant: string, aggregate: string) => bySystem({ tenant, correlationId: aggregate })

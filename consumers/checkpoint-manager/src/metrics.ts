@@ -1,4 +1,4 @@
-import { Counter, createMetrics, exposeCounters, Gauge, type Registry } from '@omium/kit'
+import { Counter, createMetrics, exposeGauge, type Registry } from '@omium/kit'
 import type { CheckpointManager } from './manager.ts'
 import type { ManagerMeasures } from './ports.ts'
 
@@ -6,7 +6,7 @@ export interface ManagerMetrics {
   readonly registry: Registry
   readonly measures: ManagerMeasures
   /** from now on gauges show this manager */
-  observe(manager: CheckpointManager, log: { counters: Readonly<Record<string, number>> }): void
+  observe(manager: CheckpointManager): void
 }
 
 export const createManagerMetrics = (): ManagerMetrics => {
@@ -28,11 +28,8 @@ export const createManagerMetrics = (): ManagerMetrics => {
       swept: () => swept.inc(),
       followed: (kind) => followed.inc({ kind }),
     },
-    observe(manager, log) {
-      exposeCounters(registry, () => log.counters)
-      const gauge = (name: string, help: string, read: () => number): void => {
-        const metric: Gauge = new Gauge({ name, help, registers, collect: () => metric.set(read()) })
-      }
+    observe(manager) {
+      const gauge = (name: string, help: string, read: () => number): void => exposeGauge(registry, name, help, read)
       gauge('omium_checkpoint_threads', 'Threads in the owned partitions', () => manager.counts.threads)
       gauge('omium_checkpoints', 'Checkpoints in the owned partitions', () => manager.counts.checkpoints)
       gauge('omium_partitions_owned', 'Partitions owned by this process', () => manager.partitions.length)

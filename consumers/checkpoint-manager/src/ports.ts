@@ -2,12 +2,6 @@ import type { JournalEntry, ObjectRef } from '@omium/schemas'
 
 /** What the manager needs from its surroundings; the composition root and specs provide it. */
 
-export interface Notices {
-  info(fields: Record<string, unknown>, message: string): void
-  warn(fields: Record<string, unknown>, message: string): void
-  error(fields: Record<string, unknown>, message: string): void
-}
-
 /** Where checkpoints' bytes are. */
 export interface Objects {
   store(tenant: string, threadId: string, body: Buffer): Promise<ObjectRef>

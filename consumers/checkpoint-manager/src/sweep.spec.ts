@@ -164,7 +164,7 @@ describe('garbage collection', () => {
     const sweeping = world.manager.sweep()
     await Promise.resolve()
     world.partition.fence()
-    await expect(sweeping).rejects.toThrow('log_fenced')
+    await expect(sweeping).rejects.toMatchObject({ code: 'log_fenced' })
     expect(world.objects.size).toBe(1)
   })
 

@@ -1,4 +1,5 @@
-import type { Command, EventDraft, OwnedPartition } from '@omium/log'
+import { commandTo as commandOf, MemoryPartition as Memory } from '@omium/kit/testing'
+import type { Command, EventDraft } from '@omium/log'
 import {
   aggregateKey,
   type CheckpointCommand,
@@ -55,66 +56,17 @@ export const given = (...events: CheckpointEvent[]) => ({
   state: () => fold(events),
 })
 
-/** A partition in memory: what is appended is in the state at once, and accepted when the spec says so. */
-export class MemoryPartition implements OwnedPartition<PartitionState> {
-  readonly partition = 0
-  readonly epoch = 1
-  readonly state = checkpointMachine.empty()
-  readonly log: (CheckpointEvent | { type: string; data: unknown })[] = []
-  live = true
-  automatic = true
-  readonly #nowMs: () => number
-  #waiting: { resolve: () => void; reject: (error: Error) => void }[] = []
-
+/** A partition in memory that accepts at once, unless the spec says when. */
+export class MemoryPartition extends Memory<PartitionState> {
   constructor(nowMs: () => number) {
-    this.#nowMs = nowMs
+    super(checkpointMachine, { nowMs })
   }
-
-  versionOf(): number {
-    return 0
-  }
-  append(drafts: readonly EventDraft[]) {
-    for (const { type, data, aggregate, tenant: of } of drafts) {
-      const envelope = { aggregate, tenant: of, time: this.#nowMs() } as never
-      checkpointMachine.apply(this.state, { envelope, type, data: structuredClone(data), partition: 0, offset: -1 })
-      this.log.push({ type, data })
-    }
-    return new Promise<{ firstOffset: number; lastOffset: number }>((resolve, reject) => {
-      this.#waiting.push({ resolve: () => resolve({ firstOffset: 0, lastOffset: 0 }), reject })
-      if (this.automatic) this.accept()
-    })
-  }
-  accept(): void {
-    for (const { resolve } of this.#waiting.splice(0)) resolve()
-  }
-  fence(): void {
-    this.live = false
-    for (const { reject } of this.#waiting.splice(0)) reject(new Error('log_fenced'))
-  }
-  async send(): Promise<void> {}
-  reject(command: Command, code: string, detail: string) {
-    return this.append([{ ...about(command), type: 'CommandRejected', data: { code, detail } }])
+  override append(drafts: readonly EventDraft[]) {
+    const appended = super.append(drafts)
+    if (this.automatic) this.accept()
+    return appended
   }
 }
 
-const about = ({ envelope: { aggregate, tenant: of, actor, correlationId } }: Command) => ({
-  aggregate,
-  tenant: of,
-  actor,
-  correlationId,
-})
-
-let commands = 0
-export const commandTo = (command: CheckpointCommand, thread = threadId): Command => {
-  const envelope = {
-    id: `cmd_${++commands}`,
-    type: command.type,
-    schemaVersion: 1,
-    tenant,
-    aggregate: aggregateKey('thread', tenant, thread),
-    correlationId: 'cor',
-    actor: 'key:k',
-    time: 0,
-  }
-  return { envelope, type: command.type, data: command.data, partition: 0, offset: 0 }
-}
+export const commandTo = (command: CheckpointCommand, thread = threadId): Command =>
+  commandOf(aggregateKey('thread', tenant, thread), command)

@@ -1,6 +1,7 @@
+import type { Notices } from '@omium/kit'
 import type { CommandSender } from '@omium/log'
 import { type AgentDefinition, aggregateKey, hashJson, type IdSource } from '@omium/schemas'
-import type { AgentRegistrar, Notices } from './ports.ts'
+import type { AgentRegistrar } from './ports.ts'
 
 /**
  * Announces agents as commands. A definition goes out when it differs from the last one that this process announced for

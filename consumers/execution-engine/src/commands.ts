@@ -1,3 +1,4 @@
+import { authorOf } from '@omium/kit'
 import type { Command } from '@omium/log'
 import type { AgentCommand, ExecutionCommand, PermitCommand } from '@omium/schemas'
 import { parseAggregateKey } from '@omium/schemas'
@@ -8,7 +9,7 @@ import { decideCommand } from './domain/decide.ts'
 import type { Refused } from './domain/decision.ts'
 import { childRefused, grantOf } from './domain/outbox.ts'
 import { decidePermit } from './domain/permits.ts'
-import { authorOf, type HostedPartition } from './hosted-partition.ts'
+import type { HostedPartition } from './hosted-partition.ts'
 import type { Outbox } from './outbox.ts'
 import type { StopReason } from './ports.ts'
 import type { Recorder } from './recorder.ts'
@@ -60,7 +61,7 @@ export class Commands {
     if (register.data.definition.agentId !== agentId) {
       return partition.reject(command, 'invalid_request', `the definition is of another agent than ${agentId}`)
     }
-    const { events } = registerAgent(partition.log.state.agents.get(aggregate), register)
+    const { events } = registerAgent(partition.state.agents.get(aggregate), register)
     return events.length === 0
       ? partition.recordDeduplicated(command)
       : partition.record(aggregate, events, authorOf(command))
@@ -68,7 +69,7 @@ export class Commands {
 
   #permit(partition: HostedPartition, command: Command, permit: PermitCommand): Promise<unknown> {
     const { aggregate } = command.envelope
-    const { pools } = partition.log.state
+    const { pools } = partition.state
     const { events } = decidePermit(pools.get(aggregate), permit)
     if (events.length === 0) return partition.recordDeduplicated(command)
     const appended = partition.record(aggregate, events, authorOf(command))
@@ -118,7 +119,7 @@ export class Commands {
   #closed(partition: HostedPartition, command: Command, execution: ExecutionCommand): Promise<unknown> {
     switch (execution.type) {
       case 'StartExecution':
-        if (partition.log.state.closed.get(command.envelope.aggregate) === execution.data.requestHash) {
+        if (partition.state.closed.get(command.envelope.aggregate) === execution.data.requestHash) {
           return partition.recordDeduplicated(command)
         }
         return this.#refuse(partition, command, execution, {

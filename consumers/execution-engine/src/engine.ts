@@ -1,4 +1,4 @@
-import { type Clock, TimerQueue } from '@omium/kit'
+import { type Clock, type Notices, sleep, TimerQueue } from '@omium/kit'
 import type { Command, ContextHandler, OwnedPartition } from '@omium/log'
 import { aggregateKey, type ExecutionStatus, type errorCatalogue } from '@omium/schemas'
 import { Assignments } from './assignments.ts'
@@ -18,7 +18,7 @@ import { grantOf, type OwedCommand, owedBy } from './domain/outbox.ts'
 import { HostedPartition, onBehalfOf } from './hosted-partition.ts'
 import type { PartitionState } from './machine.ts'
 import { Outbox } from './outbox.ts'
-import type { EngineMeasures, LiveOutput, Notices, Payloads, RunMessage } from './ports.ts'
+import type { EngineMeasures, LiveOutput, Payloads, RunMessage } from './ports.ts'
 import { type Moment, Recorder } from './recorder.ts'
 import { RunRequests } from './run-requests.ts'
 import type { WorkerSession } from './worker-session.ts'
@@ -62,10 +62,7 @@ export class Engine implements ContextHandler<PartitionState> {
     this.#measures = measures
     this.#dispatcher = new Dispatcher((run, session) => this.#assignments.startWaiting(run, session))
     this.#timers = new TimerQueue(clock, (moment) => this.#elapsed(moment))
-    const delay = (ms: number): Promise<void> =>
-      new Promise((resolve) => {
-        clock.after(ms, resolve)
-      })
+    const delay = (ms: number): Promise<void> => sleep(clock, ms)
     this.#outbox = new Outbox({
       notices,
       delay,
@@ -99,8 +96,9 @@ export class Engine implements ContextHandler<PartitionState> {
   // the log's side
 
   owned(log: OwnedPartition<PartitionState>): void {
-    const partition = new HostedPartition(log, (error) => {
-      this.#notices.error({ err: error, partition: log.partition }, 'what follows from accepted events failed')
+    const partition = new HostedPartition(log, {
+      onFault: (err) =>
+        this.#notices.error({ err, partition: log.partition }, 'what follows from accepted events failed'),
     })
     this.#partitions.set(log.partition, partition)
     const { executions, pools } = log.state

@@ -1,9 +1,6 @@
-import { randomBytes } from 'node:crypto'
-import { hostname } from 'node:os'
 import { createDeltaPublisher } from '@omium/deltas'
-import { createLogger, noticesTo, openHealthServer, openObjects, runService, systemClock } from '@omium/kit'
-import { openCommandSender, openLog, openOwner } from '@omium/log'
-import { createPayloadStore, createSnapshotStore } from '@omium/payloads'
+import { runCapability, systemClock } from '@omium/kit'
+import { createPayloadStore } from '@omium/payloads'
 import { executionContext } from '@omium/schemas'
 import { createAgentRegistrar } from './agent-registrar.ts'
 import { readConfig } from './config.ts'
@@ -14,44 +11,24 @@ import { openWorkerServer } from './worker-server/server.ts'
 
 /** The composition root of an execution engine process. */
 
-const drainMs = 15_000
 const workersLeaveMs = 1_000
 
-const config = readConfig()
-const logger = createLogger('execution-engine', config.OMIUM_LOG_LEVEL)
-const name = `execution-engine-${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`
+const settings = readConfig()
+const { OMIUM_ENGINE_HOST: host, OMIUM_ENGINE_PORT: port, OMIUM_REDIS_URL: redisUrl } = settings
+const metrics = createEngineMetrics()
 
-await runService({
-  logger,
-  drainMs,
-  async start(life) {
-    let missing: string | null = 'the process has not joined its group'
-    const metrics = createEngineMetrics()
-    const health = await openHealthServer({
-      listen: { host: config.OMIUM_ENGINE_HOST, port: config.OMIUM_ENGINE_PORT },
-      metrics: metrics.registry,
-      notReady: () => missing,
-    })
-    life.onClose('http', () => health.close())
-    const host = config.OMIUM_ENGINE_HOST.includes(':') ? `[${config.OMIUM_ENGINE_HOST}]` : config.OMIUM_ENGINE_HOST
-    const endpoint = config.OMIUM_ENGINE_ADVERTISED_URL ?? `ws://${host}:${health.port}`
-
-    const objects = await openObjects(config)
-    life.onClose('object store', () => objects.close())
-    const context = await openLog(config, {
-      definition: executionContext,
-      clientId: name,
-      onNotice: noticesTo(logger),
-    })
-    life.onClose('log', () => context.transport.close())
-    const commands = await openCommandSender(context)
-    life.onClose('command sender', () => commands.close())
-
-    const url = config.OMIUM_REDIS_URL
+await runCapability({
+  name: 'execution-engine',
+  context: executionContext,
+  settings,
+  listen: { host, port },
+  metrics: metrics.registry,
+  async build({ log, logger, life, health, objects, openCommandSender }) {
+    const commands = await openCommandSender(log)
     const onError = (error: unknown): void => logger.warn({ err: error }, 'live output is not shown for the moment')
-    const deltas = url ? createDeltaPublisher({ url, topicPrefix: config.OMIUM_TOPIC_PREFIX, onError }) : undefined
+    const topicPrefix = settings.OMIUM_TOPIC_PREFIX
+    const deltas = redisUrl ? createDeltaPublisher({ url: redisUrl, topicPrefix, onError }) : undefined
     if (deltas) life.onClose('live output', async () => deltas.close())
-
     const engine = new Engine({
       payloads: createPayloadStore(objects),
       clock: systemClock,
@@ -59,36 +36,29 @@ await runService({
       measures: metrics.measures,
       liveOutput: deltas ?? { publish: () => undefined },
     })
-    const owner = await openOwner(context, {
+    const literalHost = host.includes(':') ? `[${host}]` : host
+    return {
       machine: executionMachine,
       handler: engine,
-      snapshots: createSnapshotStore(objects),
-      snapshotEvery: config.OMIUM_SNAPSHOT_EVERY,
-      owner: name,
-      endpoint,
-      sessionTimeoutMs: config.OMIUM_OWNER_SESSION_TIMEOUT_MS,
-      onNotice: noticesTo(logger),
-    })
-    life.onClose('partitions', () => owner.close())
-    metrics.observe(engine, owner)
-
-    const workers = openWorkerServer({
-      http: health.http,
-      host: engine,
-      registrar: createAgentRegistrar({ commands, ids: context.ids, notices: logger }),
-      notices: logger,
-      tokenSecret: config.OMIUM_TOKEN_SECRET,
-      heartbeatIntervalMs: config.OMIUM_WORKER_HEARTBEAT_MS,
-      leaseMs: config.OMIUM_WORKER_LEASE_MS,
-      nowMs: systemClock.nowMs,
-      newSessionId: () => context.ids('session'),
-    })
-    life.onClose('workers', async () => {
-      missing = 'the process is ending'
-      engine.leave()
-      await workers.close(workersLeaveMs)
-    })
-    missing = null
-    logger.info({ endpoint, owner: name }, 'ready')
+      endpoint: settings.OMIUM_ENGINE_ADVERTISED_URL ?? `ws://${literalHost}:${health.port}`,
+      joined(running) {
+        metrics.observe(engine, running.owner)
+        const workers = openWorkerServer({
+          http: health.http,
+          host: engine,
+          registrar: createAgentRegistrar({ commands, ids: log.ids, notices: logger }),
+          notices: logger,
+          tokenSecret: settings.OMIUM_TOKEN_SECRET,
+          heartbeatIntervalMs: settings.OMIUM_WORKER_HEARTBEAT_MS,
+          leaseMs: settings.OMIUM_WORKER_LEASE_MS,
+          nowMs: systemClock.nowMs,
+          newSessionId: () => log.ids('session'),
+        })
+        life.onClose('workers', async () => {
+          engine.leave()
+          await workers.close(workersLeaveMs)
+        })
+      },
+    }
   },
 })

@@ -1,4 +1,5 @@
-import { Counter, createMetrics, exposeCounters, Gauge, Histogram, type Registry } from '@omium/kit'
+import { Counter, createMetrics, exposeGauge, Gauge, Histogram, type Registry } from '@omium/kit'
+import type { ContextOwner } from '@omium/log'
 import type { ExecutionStatus } from '@omium/schemas'
 import type { EngineMeasures } from './ports.ts'
 
@@ -14,7 +15,7 @@ export interface EngineMetrics {
   readonly registry: Registry
   readonly measures: EngineMeasures
   /** from now on gauges show this engine */
-  observe(engine: EngineView, log: { counters: Readonly<Record<string, number>>; partitions: readonly number[] }): void
+  observe(engine: EngineView, owner: Pick<ContextOwner, 'partitions'>): void
 }
 
 export const createEngineMetrics = (): EngineMetrics => {
@@ -45,18 +46,15 @@ export const createEngineMetrics = (): EngineMetrics => {
       attemptLost: (reason) => lost.inc({ reason }),
       requestRefused: (code) => refused.inc({ code }),
     },
-    observe(engine, log) {
-      exposeCounters(registry, () => log.counters)
-      const gauge = (name: string, help: string, read: () => number): void => {
-        const metric: Gauge = new Gauge({ name, help, registers, collect: () => metric.set(read()) })
-      }
+    observe(engine, owner) {
+      const gauge = (name: string, help: string, read: () => number): void => exposeGauge(registry, name, help, read)
       gauge('omium_worker_sessions', 'Connected workers', () => engine.sessions)
       gauge('omium_executions_waiting_for_worker', 'Runs that no worker has a slot for', () => engine.waiting)
       gauge('omium_engine_moments', 'Timers, time limits and delays that wait for their time', () => engine.moments)
       gauge(
         'omium_partitions_owned',
         'Partitions of the execution context owned by this process',
-        () => log.partitions.length,
+        () => owner.partitions.length,
       )
       const live: Gauge<'status'> = new Gauge({
         name: 'omium_executions_live',

@@ -1,8 +1,8 @@
+import type { Notices } from '@omium/kit'
 import type { OwnedPartition } from '@omium/log'
 import { aggregateKey } from '@omium/schemas'
 import type { OwedCommand } from './domain/outbox.ts'
 import type { HostedPartition } from './hosted-partition.ts'
-import type { Notices } from './ports.ts'
 
 /**
  * Sends what runs owe, again and again until the log has it or the partition belongs to somebody else, who then sends it.

@@ -12,12 +12,6 @@ import type {
 
 /** What the engine needs from its surroundings; composition roots and specs provide it. */
 
-export interface Notices {
-  info(fields: Record<string, unknown>, message: string): void
-  warn(fields: Record<string, unknown>, message: string): void
-  error(fields: Record<string, unknown>, message: string): void
-}
-
 /** Announces what a worker can run; the announcement is a command like any other. */
 export interface AgentRegistrar {
   announce(tenant: string, actor: string, agents: readonly AgentDefinition[]): void

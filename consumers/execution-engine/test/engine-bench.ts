@@ -1,11 +1,13 @@
+import { commandTo, MemoryPartition, silent } from '@omium/kit/testing'
+import type { AcceptedEvent } from '@omium/log'
 import { createPayloadStore } from '@omium/payloads'
 import { createInMemoryObjectStore } from '@omium/payloads/testing'
-import type { AgentDefinition, ExecutionOptions, JsonValue } from '@omium/schemas'
+import type { AgentDefinition, ExecutionContextCommand, ExecutionOptions, JsonValue } from '@omium/schemas'
 import { aggregateKey, executionOptions, OmiumError } from '@omium/schemas'
 import { Engine } from '../src/engine.ts'
+import { executionMachine } from '../src/machine.ts'
 import type { RunMessage, WorkerLink } from '../src/ports.ts'
 import { WorkerSession } from '../src/worker-session.ts'
-import { commandTo, MemoryPartition } from './memory-partition.ts'
 
 /** An engine on a partition in memory, with links that keep what they are told: for the host's specs. */
 
@@ -62,11 +64,10 @@ export class KeptLink implements WorkerLink {
   }
 }
 
-const quiet = { info: () => {}, warn: () => {}, error: () => {} }
 export const tenant = 'ten_a'
 export const keyOf = (executionId: string): string => aggregateKey('execution', tenant, executionId)
 
-export const createBench = (history: ConstructorParameters<typeof MemoryPartition>[1] = []) => {
+export const createBench = (history: readonly AcceptedEvent[] = []) => {
   const clock = new ManualClock()
   const objects = createInMemoryObjectStore()
   const stored = createPayloadStore(objects)
@@ -81,11 +82,11 @@ export const createBench = (history: ConstructorParameters<typeof MemoryPartitio
       open: (payload) => unlessAway(() => stored.open(payload)),
     },
     clock,
-    notices: quiet,
+    notices: silent,
     liveOutput: { publish: (tenant, executionId, delta) => shown.push({ tenant, executionId, ...delta }) },
     measures: { dispatched: () => {}, attemptLost: () => {}, requestRefused: () => {} },
   })
-  const partition = new MemoryPartition(() => clock.now, history)
+  const partition = new MemoryPartition(executionMachine, { nowMs: () => clock.now, history })
   engine.owned(partition)
   const bench = {
     clock,
@@ -125,7 +126,7 @@ export const createBench = (history: ConstructorParameters<typeof MemoryPartitio
         },
       })
     },
-    send(aggregate: string, command: Parameters<typeof commandTo>[1]) {
+    send(aggregate: string, command: ExecutionContextCommand) {
       return engine.command(partition, commandTo(aggregate, command))
     },
   }

@@ -9,6 +9,8 @@ export interface HealthOptions {
   readonly metrics: Pick<Registry, 'metrics' | 'contentType'>
   /** null when ready, otherwise what is missing */
   notReady(): string | null
+  /** what else is said of the process */
+  details?(): object
 }
 
 export interface HealthServer {
@@ -23,15 +25,20 @@ const answer = (response: ServerResponse, status: number, body: unknown): void =
 }
 
 /** @throws OmiumError `unavailable` when the address cannot be listened on */
-export const openHealthServer = async ({ listen, metrics, notReady }: HealthOptions): Promise<HealthServer> => {
+export const openHealthServer = async ({
+  listen,
+  metrics,
+  notReady,
+  details,
+}: HealthOptions): Promise<HealthServer> => {
   const http = createServer((request, response) => {
     const path = request.url?.split('?')[0]
     if (request.method !== 'GET') answer(response, 405, { status: 'method not allowed' })
-    else if (path === '/health') answer(response, 200, { status: 'ok' })
+    else if (path === '/health') answer(response, 200, { status: 'ok', ...details?.() })
     else if (path === '/ready') {
       const missing = notReady()
-      if (missing === null) answer(response, 200, { status: 'ready' })
-      else answer(response, 503, { status: 'not ready', missing })
+      if (missing === null) answer(response, 200, { status: 'ready', ...details?.() })
+      else answer(response, 503, { status: 'not ready', missing, ...details?.() })
     } else if (path === '/metrics') {
       metrics.metrics().then(
         (text) => response.writeHead(200, { 'content-type': metrics.contentType }).end(text),

@@ -24,3 +24,8 @@ export const exposeCounters = (registry: Registry, counters: () => Readonly<Reco
     },
   })
 }
+
+/** A gauge that is read when it is scraped. */
+export const exposeGauge = (registry: Registry, name: string, help: string, read: () => number): void => {
+  const gauge: Gauge = new Gauge({ name, help, registers: [registry], collect: () => gauge.set(read()) })
+}

@@ -1,6 +1,5 @@
-import { createLogger, createMetrics, Gauge, openHealthServer, runService } from '@omium/kit'
-import { OmiumError } from '@omium/schemas'
-import { type PythonPoolConfig, readConfig } from './config.ts'
+import { createLogger, createMetrics, Gauge, openHealthServer, orExit, runService } from '@omium/kit'
+import { readConfig } from './config.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 /** The composition root of the Python pool. */
@@ -8,17 +7,7 @@ import { WorkerProcess } from './worker-process.ts'
 /** longer than a worker may take to drain */
 const drainMs = 40_000
 
-const configOrExit = (): PythonPoolConfig => {
-  try {
-    return readConfig(process.env)
-  } catch (error) {
-    if (!(error instanceof OmiumError)) throw error
-    process.stderr.write(`${error.code}: ${error.message}\n`)
-    process.exit(1)
-  }
-}
-
-const config = configOrExit()
+const config = orExit(() => readConfig(process.env))
 const logger = createLogger('python-pool', config.logLevel)
 
 await runService({

@@ -1,15 +1,6 @@
-import { objectSettings, settingsOrExit } from '@omium/kit'
-import { logSettings } from '@omium/log'
+import { capabilitySettings, settingsOrExit } from '@omium/kit'
 
-const names = [
-  ...logSettings,
-  ...objectSettings,
-  'OMIUM_OWNER_SESSION_TIMEOUT_MS',
-  'OMIUM_SNAPSHOT_EVERY',
-  'OMIUM_RECOVERY_PORT',
-  'OMIUM_RECOVERY_SWEEP_MS',
-  'OMIUM_LOG_LEVEL',
-] as const
+const names = [...capabilitySettings, 'OMIUM_RECOVERY_PORT', 'OMIUM_RECOVERY_SWEEP_MS'] as const
 
 /** Everything that this process can be told, checked; prints what is wrong and exits otherwise. */
 export const readConfig = () => settingsOrExit(names)

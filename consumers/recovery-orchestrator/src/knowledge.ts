@@ -1,4 +1,5 @@
-import type { AcceptedEvent, LogContext, OpenTail, Tail } from '@omium/log'
+import { type Clock, keepReading, type Notices, type Reading } from '@omium/kit'
+import { type AcceptedEvent, type LogContext, openTail } from '@omium/log'
 import {
   defaultRecoveryPolicy,
   eventsTopic,
@@ -9,7 +10,6 @@ import {
 } from '@omium/schemas'
 import type { Diagnosis, Knowledge } from './domain/decide.ts'
 import type { Observed, PolicyInForce } from './domain/plan.ts'
-import type { Notices } from './ports.ts'
 
 /**
  * What every decision may rest on beside its incident: the tenants' policies, and how often which strategy has helped. Both
@@ -26,7 +26,6 @@ const wanted: ReadonlySet<string> = new Set<RecoveryContextEvent['type']>([
   'RecoveryFailed',
 ])
 
-const retryDelayMs = 500
 const mostFingerprints = 50_000
 
 interface Count {
@@ -35,38 +34,46 @@ interface Count {
 }
 
 export class KnowledgeBook {
-  readonly #context: LogContext
-  readonly #openTail: OpenTail
-  readonly #notices: Notices
+  readonly #port: { readonly context: LogContext; readonly clock: Clock; readonly notices: Notices }
   readonly #policies = new Map<string, { version: number; policy: RecoveryPolicy | null }>()
   readonly #byClass = new Map<string, Count>()
   readonly #byFingerprint = new Map<string, Count>()
   readonly #positions = new Map<number, number>()
-  #tail: Tail | undefined
-  #closed = false
-  #loop: Promise<void> = Promise.resolve()
+  #reading: Reading | undefined
 
-  constructor(port: { context: LogContext; openTail: OpenTail; notices: Notices }) {
-    this.#context = port.context
-    this.#openTail = port.openTail
-    this.#notices = port.notices
+  constructor(port: { readonly context: LogContext; readonly clock: Clock; readonly notices: Notices }) {
+    this.#port = port
   }
 
   /** Reads on for ever, once what is on the log now is known. */
   async open(): Promise<void> {
-    const { transport, topicPrefix, definition } = this.#context
-    const ends = await transport.endOffsets(eventsTopic(topicPrefix, definition.name))
+    const { context, clock, notices } = this.#port
+    const ends = await context.transport.endOffsets(eventsTopic(context.topicPrefix, context.definition.name))
     for (const partition of ends.keys()) this.#positions.set(partition, 0)
-    this.#loop = this.#run()
-    while (!this.#closed && [...ends].some(([partition, end]) => (this.#positions.get(partition) ?? 0) < end)) {
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
+    const isCurrent = (): boolean => [...ends].every(([partition, end]) => (this.#positions.get(partition) ?? 0) >= end)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#reading = keepReading({
+      clock,
+      open: () =>
+        openTail(
+          context,
+          [...this.#positions].map(([partition, fromOffset]) => ({ partition, fromOffset })),
+          { wants: ({ type }) => wanted.has(type) },
+        ),
+      take: async (batch) => {
+        for (const event of batch.events) this.#learn(event)
+        this.#positions.set(batch.partition, batch.nextOffset)
+        if (isCurrent()) resolve()
+      },
+      onFailure: (error) => notices.warn({ err: error }, 'the recovery events are read anew'),
+    })
+    this.#reading.signal.addEventListener('abort', () => resolve())
+    if (isCurrent()) resolve()
+    await promise
   }
 
   async close(): Promise<void> {
-    this.#closed = true
-    await this.#tail?.close()
-    await this.#loop
+    await this.#reading?.close()
   }
 
   at(nowMs: number): Knowledge {
@@ -91,27 +98,6 @@ export class KnowledgeBook {
     if (exact && exact.tries >= 5) return { ...exact, likeness: 'fingerprint' }
     const alike = this.#byClass.get(`${tenant}/${failure.class}/${strategy}`)
     return alike ? { ...alike, likeness: 'class' } : null
-  }
-
-  async #run(): Promise<void> {
-    while (!this.#closed) {
-      try {
-        this.#tail ??= await this.#openTail(
-          this.#context,
-          [...this.#positions].map(([partition, fromOffset]) => ({ partition, fromOffset })),
-          { wants: ({ type }) => wanted.has(type) },
-        )
-        const batch = await this.#tail.next()
-        if (!batch) return
-        for (const event of batch.events) this.#learn(event)
-        this.#positions.set(batch.partition, batch.nextOffset)
-      } catch (error) {
-        this.#notices.warn({ err: error }, 'the recovery events are read anew')
-        await this.#tail?.close().catch(() => undefined)
-        this.#tail = undefined
-        await new Promise((resolve) => setTimeout(resolve, retryDelayMs))
-      }
-    }
   }
 
   #learn({ envelope, type, data }: AcceptedEvent): void {

@@ -1,10 +1,17 @@
-import { Counter, createMetrics, exposeCounters, Gauge, Histogram, type Registry } from '@omium/kit'
+import {
+  Counter,
+  createMetrics,
+  exposeGauge,
+  Gauge,
+  Histogram,
+  type Registry,
+  type RunningCapability,
+} from '@omium/kit'
 import type { IncidentStatus } from '@omium/schemas'
 import type { RecoveryMeasures } from './ports.ts'
 
 /** What the gauges look at when they are scraped. */
 export interface OrchestratorView {
-  readonly followed: number
   countByStatus(): ReadonlyMap<IncidentStatus, number>
 }
 
@@ -12,10 +19,7 @@ export interface RecoveryMetrics {
   readonly registry: Registry
   readonly measures: RecoveryMeasures
   /** from now on gauges show this orchestrator */
-  observe(
-    view: OrchestratorView,
-    log: { counters: Readonly<Record<string, number>>; partitions: readonly number[] },
-  ): void
+  observe(view: OrchestratorView, running: RunningCapability): void
 }
 
 export const createRecoveryMetrics = (): RecoveryMetrics => {
@@ -54,17 +58,11 @@ export const createRecoveryMetrics = (): RecoveryMetrics => {
       escalated: () => escalated.inc(),
       givenUp: () => givenUp.inc(),
     },
-    observe(view, log) {
-      exposeCounters(registry, () => log.counters)
-      const gauge = (name: string, help: string, read: () => number): void => {
-        const metric: Gauge = new Gauge({ name, help, registers, collect: () => metric.set(read()) })
-      }
-      gauge('omium_runs_followed', 'Runs that ask for recovery and have not ended', () => view.followed)
-      gauge(
-        'omium_partitions_owned',
-        'Partitions of the recovery context owned by this process',
-        () => log.partitions.length,
-      )
+    observe(view, { owner, followers }) {
+      const followed = 'Runs that ask for recovery and have not ended'
+      exposeGauge(registry, 'omium_runs_followed', followed, () => followers.size)
+      const owned = 'Partitions of the recovery context owned by this process'
+      exposeGauge(registry, 'omium_partitions_owned', owned, () => owner.partitions.length)
       const open: Gauge<'status'> = new Gauge({
         name: 'omium_incidents_open',
         help: 'Incidents that are not closed, by status',

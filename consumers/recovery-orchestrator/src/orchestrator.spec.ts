@@ -1,107 +1,46 @@
-import type { AcceptedEvent, Appended, Command, CommandDraft, EventDraft, OwnedPartition } from '@omium/log'
-import { aggregateKey, type ErrorCode, hashJson, OmiumError, type RecoveryContextCommand } from '@omium/schemas'
+import { commandTo as commandOf, MemoryPartition, silent, turns } from '@omium/kit/testing'
+import type { AcceptedEvent, CommandDraft } from '@omium/log'
+import { aggregateKey, hashJson, OmiumError, type RecoveryContextCommand } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { facts, incident, knowing, now, policyOf, tenant } from '../test/given.ts'
 import { recoverCommandId } from './domain/outbox.ts'
-import { type PartitionState, recoveryMachine } from './machine.ts'
+import { recoveryMachine } from './machine.ts'
 import { Orchestrator } from './orchestrator.ts'
-import { Outbox } from './outbox.ts'
 
-/** An owned partition that accepts in the next turn; what is on its log outlives every owner. */
-class MemoryPartition implements OwnedPartition<PartitionState> {
-  readonly partition = 0
-  readonly epoch: number
-  live = true
-  readonly state: PartitionState
-  readonly log: AcceptedEvent[]
-  readonly #versions = new Map<string, number>()
+const partitionOf = (history: readonly AcceptedEvent[] = [], epoch = 1) =>
+  new MemoryPartition(recoveryMachine, { nowMs: () => now, history, epoch })
 
-  constructor(log: AcceptedEvent[] = [], epoch = 1) {
-    this.log = log
-    this.epoch = epoch
-    this.state = recoveryMachine.decode(JSON.parse(JSON.stringify(recoveryMachine.encode(recoveryMachine.empty()))))
-    for (const event of log) this.#apply(event)
-  }
-
-  versionOf(aggregate: string): number {
-    return this.#versions.get(aggregate) ?? 0
-  }
-
-  async append(drafts: readonly EventDraft[]): Promise<Appended> {
-    for (const draft of drafts) {
-      const { type, data, ...rest } = draft
-      const version = type.startsWith('Command') ? 0 : this.versionOf(draft.aggregate) + 1
-      const envelope = {
-        ...rest,
-        id: `evt_${this.log.length}`,
-        type,
-        schemaVersion: 1,
-        time: now,
-        version,
-        epoch: this.epoch,
-      }
-      const event = { envelope, type, data: JSON.parse(JSON.stringify(data)), partition: 0, offset: this.log.length }
-      this.log.push(event)
-      this.#apply(event)
-    }
-    return { firstOffset: 0, lastOffset: 0 }
-  }
-
-  reject(command: Command, code: ErrorCode, detail: string): Promise<Appended> {
-    const { aggregate, actor, correlationId } = command.envelope
-    const data = { commandType: command.type, code, detail }
-    return this.append([
-      { type: 'CommandRejected', data, aggregate, tenant: command.envelope.tenant, actor, correlationId },
-    ])
-  }
-
-  send(): Promise<void> {
-    throw new Error('incidents send to another context')
-  }
-
-  #apply(event: AcceptedEvent): void {
-    if (event.envelope.version === 0) return
-    this.#versions.set(event.envelope.aggregate, event.envelope.version)
-    recoveryMachine.apply(this.state, event)
-  }
-}
-
-const commandTo = (aggregate: string, { type, data }: RecoveryContextCommand, own = tenant): Command => ({
-  envelope: {
-    id: `cmd_${hashJson([type, data]).slice(0, 8)}`,
-    type,
-    schemaVersion: 1,
-    tenant: own,
+/** a command that is given twice is the same command */
+const commandTo = (aggregate: string, { type, data }: RecoveryContextCommand, own = tenant) =>
+  commandOf(
     aggregate,
-    correlationId: 'c',
-    actor: 'system',
-    time: now,
-  },
-  type,
-  data,
-  partition: 0,
-  offset: 0,
-})
+    { type, data },
+    { id: `cmd_${hashJson([type, data]).slice(0, 8)}`, tenant: own, actor: 'system', time: now },
+  )
 
-const clock = { nowMs: () => now, after: () => () => undefined }
-const silent = { info: () => {}, warn: () => {}, error: () => {} }
+const clock = {
+  nowMs: () => now,
+  after: (_ms: number, run: () => void) => {
+    const turn = setImmediate(run)
+    return () => clearImmediate(turn)
+  },
+}
 const measures = { planned() {}, recovered() {}, failed() {}, decidedIn() {}, escalated() {}, givenUp() {} }
 
-const orchestrate = (send: (draft: CommandDraft) => Promise<unknown>) =>
-  new Orchestrator({
+/** an orchestrator that owns the partition */
+const orchestrate = (
+  partition: ReturnType<typeof partitionOf>,
+  send: (draft: CommandDraft) => Promise<unknown> = async () => undefined,
+) => {
+  const orchestrator = new Orchestrator({
     knowledge: { at: () => knowing() },
-    outbox: new Outbox({
-      executions: { send },
-      notices: silent,
-      delay: () => new Promise((resolve) => setImmediate(resolve)),
-    }),
+    executions: { send },
     clock,
     notices: silent,
     measures,
-    followersOf: () => [],
   })
-const turns = async (count = 5) => {
-  for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve))
+  orchestrator.owned(partition)
+  return orchestrator
 }
 
 const key = aggregateKey('incident', tenant, incident)
@@ -110,27 +49,24 @@ const failure = commandTo(key, { type: 'ReportFailure', data: { facts: facts() }
 describe('the orchestrator', () => {
   it('sends a command only after its decision is accepted', async () => {
     const sent: string[] = []
-    const partition = new MemoryPartition()
-    const orchestrator = orchestrate(async ({ id }) => {
+    const partition = partitionOf()
+    const orchestrator = orchestrate(partition, async ({ id }) => {
       sent.push(`${id} after ${partition.log.length}`)
     })
-    orchestrator.owned(partition)
     await orchestrator.command(partition, failure)
     await turns()
     expect(sent).toEqual([`${recoverCommandId(tenant, incident, 1)} after 2`])
   })
 
   it('that dies between decision and command forgets nothing, and repeats nothing under another id', async () => {
-    const died = new MemoryPartition()
-    const first = orchestrate(() => new Promise(() => undefined))
-    first.owned(died)
+    const died = partitionOf()
+    const first = orchestrate(died, () => new Promise(() => undefined))
     await first.command(died, failure)
     died.live = false
 
     const sent: CommandDraft[] = []
-    const taken = new MemoryPartition(died.log, 2)
-    const second = orchestrate(async (draft) => sent.push(draft))
-    second.owned(taken)
+    const taken = partitionOf(died.log, 2)
+    const second = orchestrate(taken, async (draft) => sent.push(draft))
     await turns()
     expect(sent).toMatchObject([
       { id: recoverCommandId(tenant, incident, 1), type: 'RecoverExecution', aggregate: `execution:${tenant}/run-1` },
@@ -144,12 +80,11 @@ describe('the orchestrator', () => {
 
   it('sends again while the log is away, until the incident owes it no more', async () => {
     let tries = 0
-    const partition = new MemoryPartition()
-    const orchestrator = orchestrate(async () => {
+    const partition = partitionOf()
+    const orchestrator = orchestrate(partition, async () => {
       tries++
       throw new OmiumError('log_unreachable', 'away')
     })
-    orchestrator.owned(partition)
     await orchestrator.command(partition, failure)
     await turns(20)
     expect(tries).toBeGreaterThan(3)
@@ -163,9 +98,8 @@ describe('the orchestrator', () => {
   })
 
   it('keeps closed incidents closed', async () => {
-    const partition = new MemoryPartition()
-    const orchestrator = orchestrate(async () => undefined)
-    orchestrator.owned(partition)
+    const partition = partitionOf()
+    const orchestrator = orchestrate(partition)
     await orchestrator.command(partition, failure)
     await orchestrator.command(
       partition,
@@ -187,8 +121,8 @@ describe('the orchestrator', () => {
   })
 
   it('lets nobody touch another tenant’s incidents', async () => {
-    const partition = new MemoryPartition()
-    const orchestrator = orchestrate(async () => undefined)
+    const partition = partitionOf()
+    const orchestrator = orchestrate(partition)
     await orchestrator.command(
       partition,
       commandTo(key, { type: 'ReportFailure', data: { facts: facts() } }, 'ten_other'),
@@ -197,8 +131,8 @@ describe('the orchestrator', () => {
   })
 
   it('versions policies, and folds what it wrote', async () => {
-    const partition = new MemoryPartition()
-    const orchestrator = orchestrate(async () => undefined)
+    const partition = partitionOf()
+    const orchestrator = orchestrate(partition)
     const policyKey = aggregateKey('policy', tenant, 'mine')
     const publish = (models: string[], expectedVersion?: number) =>
       orchestrator.command(
@@ -227,6 +161,6 @@ describe('the orchestrator', () => {
       ['RecoveryPolicyRetired', undefined],
       ['RecoveryPolicyPublished', 3],
     ])
-    expect(new MemoryPartition(partition.log).state).toEqual(partition.state)
+    expect(partitionOf(partition.log).state).toEqual(partition.state)
   })
 })

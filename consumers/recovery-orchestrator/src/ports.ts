@@ -2,12 +2,6 @@ import type { CommandDraft } from '@omium/log'
 
 /** What the orchestrator needs from its surroundings; composition roots and specs provide it. */
 
-export interface Notices {
-  info(fields: Record<string, unknown>, message: string): void
-  warn(fields: Record<string, unknown>, message: string): void
-  error(fields: Record<string, unknown>, message: string): void
-}
-
 /** Puts a command on a context's log, at least once. @throws OmiumError; the command may be there all the same */
 export interface Commands {
   send(command: CommandDraft): Promise<unknown>

@@ -1,21 +1,30 @@
-import { OmiumError } from '@omium/schemas'
-import { pino } from 'pino'
+import { createLogger, createMetrics, openHealthServer, orExit, runService } from '@omium/kit'
 import { readConfig } from './config.ts'
 import { startPool } from './pool.ts'
 
-const main = async (): Promise<void> => {
-  const config = readConfig(process.env)
-  const logger = pino({ name: 'worker-pool', level: config.logLevel })
-  const pool = await startPool(config, logger, process.cwd())
-  const end = new AbortController()
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end.abort())
-  end.signal.addEventListener('abort', () => void pool.close().then(() => process.exit(0)))
-}
+/** The composition root of the worker pool. */
 
-try {
-  await main()
-} catch (error) {
-  const said = error instanceof OmiumError ? `${error.code}: ${error.message}` : String(error)
-  process.stderr.write(`${said}\n`)
-  process.exit(1)
-}
+/** longer than running steps may take to be recorded */
+const drainMs = 40_000
+
+const config = orExit(() => readConfig(process.env))
+const logger = createLogger('worker-pool', config.logLevel)
+
+await runService({
+  logger,
+  drainMs,
+  async start(life) {
+    const pool = await startPool(config, logger, process.cwd())
+    life.onClose('worker', () => pool.close())
+    const health = await openHealthServer({
+      listen: { host: '127.0.0.1', port: config.port },
+      metrics: createMetrics(),
+      notReady: () => pool.notReady(),
+      details: () => pool.details(),
+    })
+    life.onClose('http', () => health.close())
+    const { agents } = pool.details()
+    logger.info({ agents, slots: config.slots, healthPort: health.port }, 'pool started')
+    await pool.connect()
+  },
+})

@@ -1,10 +1,19 @@
+import type { Logger } from '@omium/kit'
 import { loadAgents, type Worker, worker } from '@omium/sdk'
-import type { Logger } from 'pino'
 import type { PoolConfig } from './config.ts'
-import { startHealthServer } from './health.ts'
+
+export interface PoolDetails {
+  readonly agents: readonly string[]
+  readonly runs: number
+  readonly badModules: readonly { readonly module: string; readonly code: string; readonly detail: string }[]
+}
 
 export interface Pool {
-  readonly healthPort: number
+  details(): PoolDetails
+  /** null once an engine has welcomed it */
+  notReady(): string | null
+  /** Connects to the platform; resolves when it is ready. */
+  connect(): Promise<void>
   /** Takes no new runs, finishes or hands on what runs, and ends. */
   close(): Promise<void>
 }
@@ -25,28 +34,22 @@ export const startPool = async (config: PoolConfig, logger: Logger, workingFolde
     agents.length > 0
       ? worker({ agents, url: config.url, apiKey: config.apiKey, slots: config.slots, logger, signals: false })
       : undefined
-  let ready = running === undefined
-  const health = await startHealthServer(config.port, () => ({
-    ready,
-    agents: agents.map((agent) => agent.id),
-    runs: running?.runs ?? 0,
-    badModules: problems.map(({ module, error }) => ({ module, code: error.code, detail: error.message })),
-  }))
-  logger.info({ agents: agents.map((agent) => agent.id), slots: config.slots, healthPort: health.port }, 'pool started')
-  try {
-    await running?.start()
-  } catch (error) {
-    await health.close()
-    throw error
-  }
-  ready = true
+  let missing: string | null = running ? 'no engine has welcomed the pool' : null
   return {
-    healthPort: health.port,
+    details: () => ({
+      agents: agents.map((agent) => agent.id),
+      runs: running?.runs ?? 0,
+      badModules: problems.map(({ module, error }) => ({ module, code: error.code, detail: error.message })),
+    }),
+    notReady: () => missing,
+    connect: async () => {
+      await running?.start()
+      missing = null
+    },
     close: async () => {
-      ready = false
+      missing = 'the process is ending'
       await running?.drain()
       await running?.stop()
-      await health.close()
     },
   }
 }

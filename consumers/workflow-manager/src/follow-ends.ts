@@ -1,36 +1,30 @@
-import type { AcceptedEvent, LogContext, OpenTail } from '@omium/log'
+import type { EventReader, Following, Work } from '@omium/kit'
+import type { AcceptedEvent, LogContext } from '@omium/log'
 import {
+  aggregateKey,
   type EventEnvelope,
   type ExecutionEvent,
-  eventsTopic,
+  hashJson,
   type JsonValue,
   parseAggregateKey,
   type RunEnd,
   workflowOfRun,
 } from '@omium/schemas'
-import { keepFollowing, type Link } from './keep-following.ts'
-import type { FollowEnds, Notices, Progress, SeenEnd } from './ports.ts'
+import type { Commands } from './ports.ts'
 
 /**
- * Follows the log of executions for the ends of workflows' runs, which their ids tell apart.
- *
- * 1. Partition p of workflows follows the partitions of executions that are p modulo the count, so each is followed once.
- * 2. Progress is stored after what it covers was handed on: after a kill some ends are handed on again, none is lost. Ends
- *    become commands with ids made from the run, and count once.
+ * Follows the log of executions for the ends of workflows' runs, which their ids tell apart, and tells the workflows. Nothing
+ * is remembered from one event to the next; an end that is told twice has the same command id, and counts once.
  */
 const terminal = new Set(['ExecutionCompleted', 'ExecutionFailed', 'ExecutionCancelled'])
 const startPrefix = 'cmd_wfstart_'
-const storeEveryMs = 5_000
-const retryDelayMs = 500
 
-export interface FollowEndsOptions {
-  readonly context: LogContext
-  readonly openTail: OpenTail
-  readonly progress: Progress
-  /** partitions of the workflow context */
-  readonly partitions: number
-  readonly notices: Notices
-  readonly nowMs: () => number
+interface SeenEnd extends Work {
+  readonly tenant: string
+  readonly workflow: string
+  readonly runId: string
+  readonly correlationId: string
+  readonly data: JsonValue
 }
 
 const isRun = (aggregate: string): boolean => {
@@ -57,52 +51,31 @@ const endOf = (event: AcceptedEvent): { end: RunEnd; output?: JsonValue } => {
   return { end: { status: 'cancelled', ...(reason !== undefined && { detail: reason }) } }
 }
 
-const seenOf = (event: AcceptedEvent): SeenEnd | undefined => {
+const seenOf = (event: AcceptedEvent): SeenEnd[] => {
   const { aggregate, tenant, correlationId } = event.envelope
   const runId = parseAggregateKey(aggregate)?.id ?? ''
   const workflow = workflowOfRun(runId)
-  return workflow
-    ? { tenant, workflow, runId, correlationId, data: { runId, ...endOf(event) } as JsonValue }
-    : undefined
+  if (!workflow) return []
+  return [{ aggregate, tenant, workflow, runId, correlationId, data: { runId, ...endOf(event) } as JsonValue }]
 }
 
-export const createFollowEnds =
-  (options: FollowEndsOptions): FollowEnds =>
-  (own, onEnd) =>
-    keepFollowing((link) => follow(options, own, onEnd, link), {
-      retryDelayMs,
-      onRetry: (err) => options.notices.warn({ err, partition: own }, 'following the ends of runs starts anew'),
-    })
-
-const follow = async (
-  { context, openTail, progress, partitions, nowMs }: FollowEndsOptions,
-  ours: number,
-  onEnd: (end: SeenEnd) => Promise<void>,
-  link: Link,
-): Promise<void> => {
-  const ends = await context.transport.endOffsets(eventsTopic(context.topicPrefix, context.definition.name))
-  const own = [...ends.keys()].filter((partition) => partition % partitions === ours)
-  if (own.length === 0) return link.untilClosed()
-  const requests = await Promise.all(
-    own.map(async (partition) => {
-      const checkpoint = await progress.load(partition)
-      return { partition, fromOffset: checkpoint?.nextOffset ?? 0, ...(checkpoint && { checkpoint }) }
-    }),
-  )
-  if (link.closed) return
-  const tail = await openTail(context, requests, { wants })
-  link.hold(tail)
-  if (link.closed) return
-  const stored = new Map<number, number>()
-  for (let batch = await tail.next(); batch && !link.closed; batch = await tail.next()) {
-    for (const event of batch.events) {
-      const seen = wants(event.envelope) ? seenOf(event) : undefined
-      if (seen) await onEnd(seen)
-    }
-    const { partition } = batch
-    if (nowMs() - (stored.get(partition) ?? 0) < storeEveryMs) continue
-    stored.set(partition, nowMs())
-    await progress.save(partition, tail.checkpoint(partition))
+/** @param executions what is followed @param workflows takes the commands */
+export const followEnds = (executions: LogContext, workflows: Commands): Following<object, SeenEnd> => {
+  const reader: EventReader<object, SeenEnd> = {
+    wants,
+    observe: seenOf,
+    async perform({ tenant, workflow, runId, correlationId, data }) {
+      await workflows.send({
+        id: `cmd_wfend_${hashJson([tenant, runId]).slice(0, 32)}`,
+        type: 'EndWorkflowRun',
+        data,
+        aggregate: aggregateKey('workflow', tenant, workflow),
+        tenant,
+        actor: 'system',
+        correlationId,
+      })
+    },
+    memory: () => ({}),
   }
-  if (!link.closed) throw new Error('the tail ended')
+  return { context: executions, name: 'workflow', version: 1, begin: () => reader }
 }

@@ -1,10 +1,9 @@
+import { type Clock, keepReading, type Notices } from '@omium/kit'
 import type { LogTransport, StoredRecord } from '@omium/log'
 import type { JsonValue } from '@omium/schemas'
-import { keepFollowing, type Link } from './keep-following.ts'
-import type { FollowTopic, Notices, TopicEvent } from './ports.ts'
+import type { FollowTopic, TopicEvent } from './ports.ts'
 
 /** Follows a topic that others write to: JSON values, or text. Without the topic it waits for it. */
-const retryDelayMs = 1_000
 /** larger values cannot be what starts a run */
 const maxEventBytes = 48 * 1024
 
@@ -21,37 +20,39 @@ const eventOf = ({ topic, partition, offset, key, timestamp, value }: StoredReco
   return { partition, offset, event }
 }
 
+export interface FollowTopicPort {
+  readonly transport: LogTransport
+  readonly clock: Clock
+  readonly notices: Notices
+}
+
 export const createFollowTopic =
-  (transport: LogTransport, notices: Notices): FollowTopic =>
+  ({ transport, clock, notices }: FollowTopicPort): FollowTopic =>
   (topic, from, handlers) => {
     let known: Record<string, number> | null = from && { ...from }
-    const follow = async (link: Link): Promise<void> => {
-      const ends = await transport.endOffsets(topic)
-      const starts = await transport.startOffsets(topic)
-      if (!known) {
-        const atEnd = Object.fromEntries([...ends].map(([partition, end]) => [String(partition), end]))
-        await handlers.onStart(atEnd)
-        known = atEnd
-      }
-      const positions = known
-      const requests = [...ends.keys()].map((partition) => ({
-        topic,
-        partition,
-        fromOffset: Math.max(positions[partition] ?? 0, starts.get(partition) ?? 0),
-      }))
-      if (link.closed) return
-      const reader = await transport.openReader(requests)
-      link.hold(reader)
-      for (let batch = await reader.next(); batch && !link.closed; batch = await reader.next()) {
-        for (const record of batch.records) {
-          await handlers.onEvent(eventOf(record))
-          positions[record.partition] = record.offset + 1
+    return keepReading({
+      clock,
+      onFailure: (err) => notices.warn({ err, topic }, 'following a topic starts anew'),
+      async open() {
+        const ends = await transport.endOffsets(topic)
+        const starts = await transport.startOffsets(topic)
+        if (!known) {
+          const atEnd = Object.fromEntries([...ends].map(([partition, end]) => [String(partition), end]))
+          await handlers.onStart(atEnd)
+          known = atEnd
         }
-      }
-      if (!link.closed) throw new Error('the reader ended')
-    }
-    return keepFollowing(follow, {
-      retryDelayMs,
-      onRetry: (err) => notices.warn({ err, topic }, 'following a topic starts anew'),
+        const positions = known
+        const fromOffset = (partition: number): number =>
+          Math.max(positions[partition] ?? 0, starts.get(partition) ?? 0)
+        return transport.openReader(
+          [...ends.keys()].map((partition) => ({ topic, partition, fromOffset: fromOffset(partition) })),
+        )
+      },
+      async take({ records }) {
+        for (const record of records) {
+          await handlers.onEvent(eventOf(record))
+          if (known) known[record.partition] = record.offset + 1
+        }
+      },
     })
   }

@@ -1,71 +1,48 @@
-import type { Appended, Command, EventDraft, OwnedPartition } from '@omium/log'
-import type { WorkflowContextEvent } from '@omium/schemas'
+import { type Clock, HostedPartition as Hosted, type Notices, Outbox } from '@omium/kit'
+import type { OwnedPartition } from '@omium/log'
+import { type Owed, owedBySchedule, owedByTrigger, owedByWorkflow } from './domain/owed.ts'
 import type { PartitionState } from './machine.ts'
 import type { Following } from './ports.ts'
 
-/** Who causes events, and in which chain of cause and effect. */
-export interface Authorship {
-  readonly tenant: string
-  readonly actor: string
-  readonly correlationId: string
-  readonly commandId?: string
-  readonly traceparent?: string
+export interface HostedPartitionOptions {
+  readonly clock: Clock
+  readonly notices: Notices
+  send(partition: HostedPartition, aggregate: string, owed: Owed): Promise<unknown>
+  /** everything appended for the aggregate is accepted, and what it owes is being sent */
+  settled(partition: HostedPartition, aggregate: string): void
 }
 
-export const authorOf = (command: Command): Authorship => ({
-  tenant: command.envelope.tenant,
-  actor: command.envelope.actor,
-  correlationId: command.envelope.correlationId,
-  commandId: command.envelope.id,
-  ...(command.envelope.traceparent !== undefined && { traceparent: command.envelope.traceparent }),
-})
+/** What an aggregate owes by the state of its partition. */
+const owedBy = ({ workflows, schedules, triggers }: PartitionState, aggregate: string): Owed[] => {
+  const workflow = workflows.get(aggregate)
+  if (workflow) return owedByWorkflow(workflow)
+  const schedule = schedules.get(aggregate)
+  if (schedule) return owedBySchedule(schedule)
+  const trigger = triggers.get(aggregate)
+  return trigger ? owedByTrigger(trigger) : []
+}
 
-/**
- * A partition that this process owns, as the manager writes to it. The state already holds what was appended; what follows
- * from it waits until everything appended for the aggregate is accepted.
- */
-export class HostedPartition {
-  readonly log: OwnedPartition<PartitionState>
-  /** ids of what was sent or is being sent, by aggregate, as long as it is owed */
-  readonly sent = new Map<string, Set<string>>()
-  /** the end of each aggregate's queue of things to send */
-  readonly sending = new Map<string, Promise<void>>()
+/** A partition that this process owns, with what the manager holds beside its state. */
+export class HostedPartition extends Hosted<PartitionState> {
   /** when each schedule is looked at next */
   readonly armed = new Map<string, number>()
   /** topics that triggers follow, by aggregate */
   readonly topics = new Map<string, { readonly topic: string; readonly following: Following }>()
-  ends: Following | undefined
-  readonly #last = new Map<string, Promise<unknown>>()
-  readonly #settle: (partition: HostedPartition, aggregate: string) => void
+  readonly #outbox: Outbox<PartitionState, Owed>
+  readonly #settled: (aggregate: string) => void
 
-  constructor(log: OwnedPartition<PartitionState>, settle: (partition: HostedPartition, aggregate: string) => void) {
-    this.log = log
-    this.#settle = settle
+  constructor(log: OwnedPartition<PartitionState>, { clock, notices, send, settled }: HostedPartitionOptions) {
+    super(log, {
+      onFault: (err) => notices.error({ err, partition: log.partition }, 'what follows from accepted events failed'),
+      onSettled: (aggregate) => this.settle(aggregate),
+    })
+    this.#outbox = new Outbox(log, { clock, notices, owedBy, send: (aggregate, owed) => send(this, aggregate, owed) })
+    this.#settled = (aggregate) => settled(this, aggregate)
   }
 
-  get live(): boolean {
-    return this.log.live
-  }
-
-  record(aggregate: string, events: readonly WorkflowContextEvent[], by: Authorship): Promise<Appended> {
-    const drafts: EventDraft[] = events.map(({ type, data }) => ({ type, data, aggregate, ...by }))
-    const append = this.log.append(drafts)
-    this.#last.set(aggregate, append)
-    append.then(
-      () => {
-        if (this.#last.get(aggregate) !== append) return
-        this.#last.delete(aggregate)
-        if (this.live) this.#settle(this, aggregate)
-      },
-      () => undefined,
-    )
-    return append
-  }
-
-  /** Answers a command that asks for what is already so. */
-  recordDeduplicated(command: Command): Promise<Appended> {
-    const { aggregate } = command.envelope
-    const data = { commandType: command.type, outcome: 'accepted' }
-    return this.log.append([{ type: 'CommandDeduplicated', data, aggregate, ...authorOf(command) }])
+  /** Everything that the aggregate asks for now. */
+  settle(aggregate: string): void {
+    this.#outbox.settle(aggregate)
+    this.#settled(aggregate)
   }
 }

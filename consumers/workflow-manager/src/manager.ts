@@ -1,8 +1,7 @@
-import { type Clock, TimerQueue } from '@omium/kit'
+import { authorOf, bySystem, type Clock, type Notices, TimerQueue } from '@omium/kit'
 import type { Command, ContextHandler, OwnedPartition } from '@omium/log'
 import {
   aggregateKey,
-  hashJson,
   OmiumError,
   parseAggregateKey,
   type ScheduleCommand,
@@ -15,15 +14,15 @@ import {
 } from '@omium/schemas'
 import { checkCron, momentsBetween, nextMoment } from '@omium/workflow-language'
 import type { Decision } from './domain/decision.ts'
-import { type Owed, owedBySchedule, owedByTrigger, owedByWorkflow, reportOf } from './domain/owed.ts'
+import { reportOf } from './domain/owed.ts'
 import { decideSchedule, passTime, type ScheduleState, windowOf } from './domain/schedule.ts'
 import { decideTrigger, fireTrigger, type TriggerState } from './domain/trigger.ts'
 import { decideWorkflow } from './domain/workflow.ts'
-import { authorOf, HostedPartition } from './hosted-partition.ts'
+import { HostedPartition, type HostedPartitionOptions } from './hosted-partition.ts'
 import type { PartitionState } from './machine.ts'
 import { mapEvent } from './mapping.ts'
-import { Outbox } from './outbox.ts'
-import type { Executions, FollowEnds, FollowTopic, Measures, Notices, Payloads, SeenEnd, TopicEvent } from './ports.ts'
+import type { Commands, FollowTopic, Measures, Payloads, TopicEvent } from './ports.ts'
+import { createSendOwed } from './send-owed.ts'
 
 /**
  * Workflows, schedules and triggers of the partitions that this process owns.
@@ -37,9 +36,8 @@ export interface ManagerOptions {
   readonly clock: Clock
   readonly notices: Notices
   readonly measures: Measures
-  readonly executions: Executions
+  readonly executions: Commands
   readonly payloads: Payloads
-  readonly followEnds: FollowEnds
   readonly followTopic: FollowTopic
 }
 
@@ -56,18 +54,16 @@ export class Manager implements ContextHandler<PartitionState> {
   readonly #options: ManagerOptions
   readonly #partitions = new Map<number, HostedPartition>()
   readonly #timers: TimerQueue<Moment>
-  readonly #outbox: Outbox
+  readonly #hosting: HostedPartitionOptions
 
   constructor(options: ManagerOptions) {
     this.#options = options
     this.#timers = new TimerQueue(options.clock, (moment) => this.#elapsed(moment))
-    this.#outbox = new Outbox({
+    this.#hosting = {
       ...options,
-      delay: (ms) =>
-        new Promise<void>((resolve) => {
-          options.clock.after(ms, resolve)
-        }),
-    })
+      send: createSendOwed(options),
+      settled: (partition, aggregate) => this.#settled(partition, aggregate),
+    }
   }
 
   /** of the partitions that this process owns, for metrics */
@@ -83,15 +79,11 @@ export class Manager implements ContextHandler<PartitionState> {
   }
 
   owned(log: OwnedPartition<PartitionState>): void {
-    const partition = new HostedPartition(log, (hosted, aggregate) => this.#settle(hosted, aggregate))
+    const partition = new HostedPartition(log, this.#hosting)
     this.#partitions.set(log.partition, partition)
-    for (const aggregate of [...log.state.workflows.keys(), ...log.state.triggers.keys()])
-      this.#settle(partition, aggregate)
-    for (const aggregate of log.state.schedules.keys()) {
-      this.#settle(partition, aggregate)
-      this.#lookAt(partition, aggregate)
-    }
-    partition.ends = this.#options.followEnds(log.partition, (end) => this.#ended(partition, end))
+    const { workflows, schedules, triggers } = log.state
+    for (const aggregate of [...workflows.keys(), ...schedules.keys(), ...triggers.keys()]) partition.settle(aggregate)
+    for (const aggregate of schedules.keys()) this.#lookAt(partition, aggregate)
   }
 
   lost(number: number): void {
@@ -99,9 +91,7 @@ export class Manager implements ContextHandler<PartitionState> {
     if (!partition) return
     this.#partitions.delete(number)
     this.#timers.removeWhere((moment) => moment.partition === partition)
-    const followed = [partition.ends, ...[...partition.topics.values()].map(({ following }) => following)]
-    for (const following of followed)
-      following?.close().catch((err: unknown) => this.#options.notices.warn({ err }, 'following could not be ended'))
+    for (const { following } of partition.topics.values()) void following.close()
     partition.topics.clear()
   }
 
@@ -114,7 +104,7 @@ export class Manager implements ContextHandler<PartitionState> {
       command.type in scheduleCommands ? 'schedule' : command.type in triggerCommands ? 'trigger' : 'workflow'
     if (!key || key.type !== expected || key.tenant !== tenant || !namesItself(command, key.id)) {
       const detail = `${command.type} is for an aggregate ${expected}:<tenant>/<id> of its own tenant and id`
-      return log.reject(command, 'invalid_request', detail)
+      return partition.reject(command, 'invalid_request', detail)
     }
     let decision: Decision
     try {
@@ -149,21 +139,19 @@ export class Manager implements ContextHandler<PartitionState> {
     code: OmiumError['code'],
     detail: string,
   ): Promise<unknown> {
-    const { tenant, correlationId } = command.envelope
+    const { tenant } = command.envelope
     const asked = { type: command.type, data: command.data } as WorkflowContextCommand
-    if (asked.type !== 'RunWorkflow') return partition.log.reject(command, code, detail)
+    if (asked.type !== 'RunWorkflow') return partition.reject(command, code, detail)
     const end = { status: 'refused', code, detail: detail.slice(0, 8192) } as const
     const report = reportOf(tenant, asked.data.source, asked.data.runId, end)
-    if (!report) return partition.log.reject(command, code, detail)
+    if (!report) return partition.reject(command, code, detail)
     const sent = partition.log.send({
       id: report.id,
       ...report.command,
       aggregate: aggregateKey(report.to.type, tenant, report.to.id),
-      tenant,
-      actor: 'system',
-      correlationId,
+      ...bySystem(command.envelope),
     })
-    return sent.then(() => partition.log.reject(command, code, detail))
+    return sent.then(() => partition.reject(command, code, detail))
   }
 
   #measure(events: readonly WorkflowContextEvent[]): void {
@@ -176,31 +164,13 @@ export class Manager implements ContextHandler<PartitionState> {
     }
   }
 
-  /** Everything that the aggregate asks for now: what it owes, when to look at it again, what it follows. */
-  #settle(partition: HostedPartition, aggregate: string): void {
-    const { workflows, schedules, triggers } = partition.log.state
-    const workflow = workflows.get(aggregate)
+  /** When to look at the aggregate again, and what it follows. */
+  #settled(partition: HostedPartition, aggregate: string): void {
+    const { schedules, triggers } = partition.state
     const schedule = schedules.get(aggregate)
     const trigger = triggers.get(aggregate)
-    if (workflow) this.#send(partition, aggregate, owedByWorkflow(workflow))
-    if (schedule) {
-      this.#send(partition, aggregate, owedBySchedule(schedule))
-      this.#arm(partition, aggregate, schedule)
-    }
-    if (trigger) {
-      this.#send(partition, aggregate, owedByTrigger(trigger))
-      this.#follow(partition, aggregate, trigger)
-    }
-  }
-
-  #send(partition: HostedPartition, aggregate: string, owed: readonly Owed[]): void {
-    const sent = partition.sent.get(aggregate) ?? new Set()
-    const fresh = owed.filter(({ id }) => !sent.has(id))
-    // what is not owed any more is forgotten
-    const now = new Set(owed.map(({ id }) => id))
-    if (now.size > 0) partition.sent.set(aggregate, now)
-    else partition.sent.delete(aggregate)
-    if (fresh.length > 0) this.#outbox.send(partition, aggregate, fresh)
+    if (schedule) this.#arm(partition, aggregate, schedule)
+    if (trigger) this.#follow(partition, aggregate, trigger)
   }
 
   #arm(partition: HostedPartition, aggregate: string, state: ScheduleState): void {
@@ -222,7 +192,7 @@ export class Manager implements ContextHandler<PartitionState> {
   }
 
   #lookAt(partition: HostedPartition, aggregate: string): void {
-    const state = partition.log.state.schedules.get(aggregate)
+    const state = partition.state.schedules.get(aggregate)
     if (!state) return
     const events = passTime(state, this.#options.clock.nowMs(), momentsBetween)
     if (events.length === 0) {
@@ -230,20 +200,7 @@ export class Manager implements ContextHandler<PartitionState> {
       return
     }
     this.#measure(events)
-    const by = { tenant: state.tenant, actor: 'system', correlationId: state.correlationId }
-    partition.record(aggregate, events, by).catch(() => undefined)
-  }
-
-  async #ended(partition: HostedPartition, { tenant, workflow, runId, correlationId, data }: SeenEnd): Promise<void> {
-    await partition.log.send({
-      id: `cmd_wfend_${hashJson([tenant, runId]).slice(0, 32)}`,
-      type: 'EndWorkflowRun',
-      data,
-      aggregate: aggregateKey('workflow', tenant, workflow),
-      tenant,
-      actor: 'system',
-      correlationId,
-    })
+    partition.record(aggregate, events, bySystem(state)).catch(() => undefined)
   }
 
   #follow(partition: HostedPartition, aggregate: string, state: TriggerState): void {
@@ -252,11 +209,9 @@ export class Manager implements ContextHandler<PartitionState> {
     const current = partition.topics.get(aggregate)
     if (current?.topic === wanted) return
     partition.topics.delete(aggregate)
-    current?.following
-      .close()
-      .catch((err: unknown) => this.#options.notices.warn({ err, aggregate }, 'following could not be ended'))
+    void current?.following.close()
     if (wanted === undefined) return
-    const by = { tenant: state.tenant, actor: 'system', correlationId: state.correlationId }
+    const by = bySystem(state)
     let passed = 0
     const following = this.#options.followTopic(
       wanted,
@@ -266,7 +221,7 @@ export class Manager implements ContextHandler<PartitionState> {
           await partition.record(aggregate, [{ type: 'TriggerAdvanced', data: { positions } }], by)
         },
         onEvent: async ({ partition: number, offset, event }: TopicEvent) => {
-          const now = partition.log.state.triggers.get(aggregate)
+          const now = partition.state.triggers.get(aggregate)
           if (now?.status !== 'active' || (now.positions[number] ?? 0) > offset) return
           const positions = { [number]: offset + 1 }
           const fired = { eventId: `${wanted}:${number}:${offset}`, event, positions }

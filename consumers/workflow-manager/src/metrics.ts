@@ -1,13 +1,10 @@
-import { Counter, createMetrics, exposeCounters, Gauge, Histogram, type Registry } from '@omium/kit'
+import { Counter, createMetrics, Gauge, Histogram, type Registry } from '@omium/kit'
 import type { Measures } from './ports.ts'
 
 export interface ManagerMetrics {
   readonly registry: Registry
   readonly measures: Measures
-  observe(
-    manager: { count(): Readonly<Record<'workflows' | 'schedules' | 'triggers' | 'runs', number>> },
-    log: { counters: Readonly<Record<string, number>> },
-  ): void
+  observe(manager: { count(): Readonly<Record<'workflows' | 'schedules' | 'triggers' | 'runs', number>> }): void
 }
 
 export const createManagerMetrics = (): ManagerMetrics => {
@@ -37,8 +34,7 @@ export const createManagerMetrics = (): ManagerMetrics => {
       fireLatency: (ms) => latency.observe(ms / 1000),
       started: () => started.inc(),
     },
-    observe(manager, log) {
-      exposeCounters(registry, () => log.counters)
+    observe(manager) {
       const gauge: Gauge<'what'> = new Gauge({
         name: 'omium_workflow_aggregates',
         help: 'Workflows, schedules, triggers and open runs of the partitions owned by this process',

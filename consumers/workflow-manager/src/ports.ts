@@ -1,16 +1,10 @@
-import type { AcceptanceCheckpoint, CommandDraft } from '@omium/log'
+import type { CommandDraft } from '@omium/log'
 import type { JsonValue, Payload } from '@omium/schemas'
 
 /** What the manager needs from its surroundings; the composition root and specs provide it. */
 
-export interface Notices {
-  info(fields: Record<string, unknown>, message: string): void
-  warn(fields: Record<string, unknown>, message: string): void
-  error(fields: Record<string, unknown>, message: string): void
-}
-
-/** Puts commands on the log of executions. */
-export interface Executions {
+/** Puts a command on a context's log, at least once. @throws OmiumError; the command may be there all the same */
+export interface Commands {
   send(command: CommandDraft): Promise<unknown>
 }
 
@@ -20,28 +14,10 @@ export interface Payloads {
   open(payload: Payload): Promise<JsonValue>
 }
 
-/** How far the ends of executions were seen, so that the next owner goes on from there. May be behind, never ahead. */
-export interface Progress {
-  load(partition: number): Promise<AcceptanceCheckpoint | undefined>
-  save(partition: number, checkpoint: AcceptanceCheckpoint): Promise<void>
-}
-
-/** The end of a run's execution, as its log shows it. */
-export interface SeenEnd {
-  readonly tenant: string
-  readonly workflow: string
-  readonly runId: string
-  readonly correlationId: string
-  readonly data: JsonValue
-}
-
 /** Follows something outside for as long as the partition is owned. */
 export interface Following {
   close(): Promise<void>
 }
-
-/** Follows the ends of the executions that belong to one partition of workflows. */
-export type FollowEnds = (partition: number, onEnd: (end: SeenEnd) => Promise<void>) => Following
 
 export interface TopicEvent {
   readonly partition: number

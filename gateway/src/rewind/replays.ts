@@ -113,6 +113,8 @@ export const startReplay = async (
         ...(agent !== undefined && { agent }),
       }
       await startFork(services, asker, executionId, history, asked, options)
+      // the report is made from the read model: whoever asks for it next finds all that was started
+      await services.executions.untilCurrent(aggregateKey('execution', tenant, executionId))
       started.push({ of, executionId })
     } catch (error) {
       const known = error instanceof OmiumError ? error : undefined

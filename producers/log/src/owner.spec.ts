@@ -1,142 +1,13 @@
-import { createIdSource } from '@omium/schemas'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { openCommandSender } from './command-sender.ts'
-import { openOwnerWith } from './context-owner.ts'
-import type { Command, ContextOwner, LogContext, OwnedPartition, TailBatch } from './contract.ts'
-import { createJsonCodec } from './json-codec.ts'
+import type { ContextOwner } from './contract.ts'
 import { partitionFor } from './partitioning.ts'
-import { ownerParts } from './parts.ts'
-import { provisionContext } from './provision.ts'
 import { maxAppendBytes } from './record-size.ts'
-import { type Accounts, accountsContext, accountsMachine, decide } from './simulation/accounts.ts'
-import { SimulatedLog } from './simulation/log.ts'
-import { noCompression, SimulatedSnapshots } from './simulation/snapshots.ts'
-import { SimulatedGroups, simulatedTransport } from './simulation/transport.ts'
-import { Process, World } from './simulation/world.ts'
-import { openTail } from './tail.ts'
+import { accountsMachine } from './simulation/accounts.ts'
+import { Installation } from './simulation/installation.ts'
+import { Process } from './simulation/world.ts'
 
 const eventsTopic = 'sim.accounts.events'
 const commandsTopic = 'sim.accounts.commands'
-
-/** One simulated installation with a single partition and a world that runs as fast as it can. */
-class Installation {
-  readonly world = new World(7)
-  readonly log = new SimulatedLog(this.world)
-  readonly groups = new SimulatedGroups(this.log)
-  readonly snapshots = new SimulatedSnapshots(this.world, 0)
-  readonly notices: string[] = []
-  readonly owned: OwnedPartition<Accounts>[] = []
-  readonly lost: number[] = []
-  onLost = () => {}
-  #stopped = false
-  #running: Promise<void> | undefined
-  #effects = 0
-
-  context(process: Process): LogContext {
-    const { world } = this
-    return {
-      transport: simulatedTransport(this.log, this.groups, process),
-      codec: createJsonCodec(accountsContext),
-      definition: accountsContext,
-      topicPrefix: 'sim',
-      nowMs: () => world.nowMs,
-      ids: createIdSource(
-        () => world.nowMs,
-        (size) => world.random.bytes(size),
-      ),
-      timers: {
-        after: (delayMs, run) => world.after(delayMs, run, process),
-        turn: () => new Promise((resolve) => world.after(0, resolve, process)),
-      },
-    }
-  }
-
-  async start(): Promise<void> {
-    this.#running = this.world.runFreely(() => this.#stopped)
-    await provisionContext(this.context(new Process('setup')), { partitions: 1, replication: 1, fsync: true })
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true
-    this.world.wake()
-    await this.#running
-  }
-
-  readonly command = async (partition: OwnedPartition<Accounts>, command: Command): Promise<unknown> => {
-    const decision = decide(partition, command, () => `effect-${this.#effects++}`)
-    if (decision === 'insufficient') return partition.reject(command, 'invalid_request', 'insufficient')
-    return partition.append(decision)
-  }
-
-  openOwner(
-    name: string,
-    process = new Process(name),
-    snapshotEvery = 1_000,
-    machine = accountsMachine,
-  ): Promise<ContextOwner> {
-    return openOwnerWith(
-      this.context(process),
-      {
-        machine,
-        handler: {
-          owned: (partition) => this.owned.push(partition),
-          command: this.command,
-          lost: (partition) => {
-            this.lost.push(partition)
-            this.onLost()
-          },
-        },
-        snapshots: this.snapshots.storeFor(process),
-        snapshotEvery,
-        owner: name,
-        sessionTimeoutMs: 1_000,
-        onNotice: ({ message }) => this.notices.push(message),
-      },
-      { ...ownerParts, compression: noCompression },
-    )
-  }
-
-  async send(type: string, data: unknown, id: string, aggregate = 'execution:t/a') {
-    const sender = await openCommandSender(this.context(new Process(`client-${id}`)))
-    const tenant = { tenant: 't', actor: 'user:u', correlationId: id }
-    const sent = await sender.send({ id, type, data, aggregate, ...tenant })
-    await sender.close()
-    return sent
-  }
-
-  /** Reads the whole events log until `enough` says so. */
-  async read(enough: (seen: TailBatch['events'], all: TailBatch[]) => boolean): Promise<TailBatch[]> {
-    const tail = await openTail(this.context(new Process('reader')), [{ partition: 0, fromOffset: 0 }])
-    const batches: TailBatch[] = []
-    while (
-      !enough(
-        batches.flatMap((b) => b.events),
-        batches,
-      )
-    ) {
-      const batch = await tail.next()
-      if (batch === null) throw new Error('the tail ended')
-      batches.push(batch)
-    }
-    await tail.close()
-    return batches
-  }
-
-  async events(count: number) {
-    const batches = await this.read((seen) => seen.length >= count)
-    return batches.flatMap((b) => b.events)
-  }
-
-  letters = () => this.log.records('sim.dead-letters', 0)
-
-  async eventually(what: string, condition: () => boolean): Promise<void> {
-    const until = performance.now() + 5_000
-    while (!condition()) {
-      if (performance.now() > until) throw new Error(`not in time: ${what}; notices: ${this.notices.join('; ')}`)
-      await new Promise((resolve) => setTimeout(resolve, 1))
-    }
-  }
-}
 
 const account = { aggregate: 'execution:t/a', tenant: 't', actor: 'system', correlationId: 'c' }
 let installation: Installation
@@ -377,7 +248,7 @@ describe('an owner', () => {
     let owner: ContextOwner | undefined
     const handOver = async (machine: typeof accountsMachine) => {
       await owner?.close()
-      owner = await installation.openOwner('next', undefined, 1_000, machine)
+      owner = await installation.openOwner('next', { machine })
       await installation.eventually('ownership', () => installation.owned.at(-1)?.live === true)
       return installation.owned.at(-1)
     }

@@ -17,6 +17,9 @@ export interface ReaderOptions extends ConnectionOptions {
   readonly bufferBytes: number
 }
 
+/** One for all: an empty function made in a scope keeps that scope, and with it what it replaced, alive. */
+const nobody = (): void => {}
+
 const sizeOf = (batch: ReadBatch): number => {
   let bytes = 0
   for (const record of batch.records) bytes += 200 + (record.value?.length ?? 0)
@@ -32,8 +35,8 @@ export const openKafkaReader = async (
   let waitingBytes = 0
   let failure: OmiumError | undefined
   let closed = false
-  let onAvailable: () => void = () => {}
-  let onRoom: () => void = () => {}
+  let onAvailable = nobody
+  let onRoom = nobody
 
   const topics = [...new Set(requests.map((request) => request.topic))]
   try {
@@ -77,7 +80,7 @@ export const openKafkaReader = async (
 
   const release = () => {
     const waiters = onRoom
-    onRoom = () => {}
+    onRoom = nobody
     waiters()
   }
 
@@ -95,7 +98,7 @@ export const openKafkaReader = async (
         await new Promise<void>((resolve) => {
           const previous = onAvailable
           onAvailable = () => {
-            onAvailable = () => {}
+            onAvailable = nobody
             previous()
             resolve()
           }
