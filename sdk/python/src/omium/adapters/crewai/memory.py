@@ -13,18 +13,24 @@
 from __future__ import annotations
 
 import inspect
+import os
+import threading
 import warnings
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import wraps
 from typing import Any, cast
 
+from chromadb.api.shared_system_client import SharedSystemClient
 from crewai.knowledge.knowledge import Knowledge
 from crewai.knowledge.storage.knowledge_storage import KnowledgeStorage
 from crewai.memory import encoding_flow, recall_flow
 from crewai.memory import types as memory_types
+from crewai.memory.storage.lancedb_storage import LanceDBStorage
 from crewai.memory.types import MemoryRecord, ScopeInfo
 from crewai.memory.unified_memory import Memory
+from crewai.rag.config.utils import RagContext, _rag_context
+from crewai.rag.factory import create_client
 
 from ...json import hash_json, plain_json
 from ..journal import from_loop, from_thread, on_this_loop
@@ -46,6 +52,15 @@ _RECORDED: dict[str, tuple[str, Any]] = {
     "reset": ("memory delete", None),
 }
 """Methods of a storage: how their calls are named, and what they give."""
+
+_PROCESS = "_omium_process"
+_made_in = os.getpid()
+"""Where the user's code is imported; attempts are forked from there."""
+_opening = threading.Lock()
+_opened_anew: dict[int, tuple[Any, Any]] = {}
+_clients: dict[int, Any] = {}
+_left_behind: list[Any] = []
+"""Of before the fork, kept so that nothing is done with it, not even an end."""
 
 
 def install(pool: type[Any], clock: type[Any], next_id: Callable[[], Any]) -> None:
@@ -71,9 +86,28 @@ def install(pool: type[Any], clock: type[Any], next_id: Callable[[], Any]) -> No
 
 
 def _storage_of(memory: Memory) -> Any:
-    storage = cast("dict[str, Any]", memory.__pydantic_private__)["_storage"]
+    private = cast("dict[str, Any]", memory.__pydantic_private__)
+    storage = private["_storage"] = _of_this_process(private["_storage"])
     world = here()
     return storage if world is None else _RecordedStorage(storage, world)
+
+
+def _of_this_process(storage: Any) -> Any:
+    """A connection of LanceDB that was opened before a fork is dead in the forked process, and even its end would crash it."""
+    process = os.getpid()
+    if process == _made_in or type(storage) is not LanceDBStorage or getattr(storage, _PROCESS, None) == process:
+        return storage
+    with _opening:
+        if id(storage) not in _opened_anew:
+            own = LanceDBStorage(
+                path=storage._path,
+                table_name=storage._table_name,
+                vector_dim=storage._vector_dim or None,
+                compact_every=storage._compact_every,
+            )
+            setattr(own, _PROCESS, process)
+            _opened_anew[id(storage)] = (storage, own)
+        return _opened_anew[id(storage)][1]
 
 
 class _RecordedStorage:
@@ -111,6 +145,31 @@ def _identity(value: Any) -> Any:
         if isinstance(value[0], float):
             return f"vector {hash_json(plain_json(list(value), 'the vector'))[:16]}"
     return value
+
+
+def _client_of_this_process(original: Callable[[KnowledgeStorage], Any]) -> Callable[[KnowledgeStorage], Any]:
+    """Chroma's clients that were made before a fork would wait for ever in the forked process."""
+
+    def get_client(self: KnowledgeStorage) -> Any:
+        if os.getpid() != _made_in:
+            with _opening:
+                if not _left_behind:
+                    _left_behind.append(SharedSystemClient._identifier_to_system)
+                    SharedSystemClient._identifier_to_system = {}
+                    SharedSystemClient._identifier_to_refcount = {}
+                shared = _rag_context.get()
+                if self._client is None and shared is not None and id(shared.client) not in _clients:
+                    _left_behind.append(shared)
+                    _rag_context.set(RagContext(config=shared.config, client=create_client(shared.config)))
+                elif self._client is not None and id(self._client) not in _clients:
+                    _left_behind.append(self._client)
+                    self._init_client()
+                client = original(self)
+                _clients[id(client)] = client
+                return client
+        return original(self)
+
+    return get_client
 
 
 def _submit_inline(submit: Callable[..., Any]) -> None:
@@ -166,5 +225,6 @@ def _record_search() -> None:
         on_loop = on_this_loop(world.run, fn)
         return await from_loop(world.run, lambda: record_tool("knowledge search", request, on_loop))
 
+    KnowledgeStorage._get_client = _client_of_this_process(KnowledgeStorage._get_client)  # type: ignore[method-assign]
     KnowledgeStorage.search = recorded  # type: ignore[method-assign]
     KnowledgeStorage.asearch = arecorded  # type: ignore[method-assign]

@@ -72,7 +72,8 @@ def install() -> None:
     tools.install()
     memory.install(_CountedPool, _RecordedTime, _uuid4)
     _show_progress()
-    logging.getLogger("crewai.llms.base_llm").addFilter(_is_of_use)
+    for logger in ("", "crewai.llms.base_llm"):
+        logging.getLogger(logger).addFilter(_is_of_use)
     os.register_at_fork(after_in_child=_renew_bus)
 
 
@@ -272,8 +273,10 @@ def _show_progress() -> None:
 
 
 def _is_of_use(record: logging.LogRecord) -> bool:
-    # it is said before each call of a model that CrewAI does not know, and nobody can do anything about it
-    return not str(record.msg).startswith("Using an approximate input token count")
+    # each call of a model is a step, with its tokens; the length of requests to unknown models is a guess that nobody can help
+    return not str(record.msg).startswith(
+        ("OpenAI API usage: ", "OpenAI: Successfully validated tool ", "Using an approximate input token count ")
+    )
 
 
 def _role(task: Any) -> str:
