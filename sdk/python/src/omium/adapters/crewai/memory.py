@@ -163,7 +163,7 @@ def _client_of_this_process(original: Callable[[KnowledgeStorage], Any]) -> Call
                     _rag_context.set(RagContext(config=shared.config, client=create_client(shared.config)))
                 elif self._client is not None and id(self._client) not in _clients:
                     _left_behind.append(self._client)
-                    self._init_client()
+                    cast(Any, self)._init_client()
                 client = original(self)
                 _clients[id(client)] = client
                 return client

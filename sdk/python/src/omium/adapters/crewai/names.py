@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -26,7 +26,7 @@ def speaks(agent: Any, task: Any) -> None:
 
 
 @contextmanager
-def service(name: str) -> Iterator[None]:
+def service(name: str) -> Generator[None]:
     """What the model is asked meanwhile is asked by this part of the framework, whoever spoke last."""
     before = _service.set(name)
     try:
