@@ -44,7 +44,7 @@ export default {
       name: 'the-gateway-never-imports-a-consumer',
       comment: 'the kit is no consumer: it is what every process of the platform shares',
       severity: 'error',
-      from: { path: '^gateway/(?:src|keys/src|models/src)/' },
+      from: { path: '^gateway/(?:src|access/src|models/src|sign-in/src)/' },
       to: { path: '^consumers/(?!kit/)' },
     },
     {
@@ -58,10 +58,10 @@ export default {
       comment: "a package's public face is its index.ts, imported by package name",
       severity: 'error',
       from: {
-        path: '^((?:producers|consumers|projections|sdk|examples)/[^/]+|gateway/(?:keys|models)|schemas|gateway|migrations|dev|bench|e2e)/',
+        path: '^((?:producers|consumers|projections|sdk|examples)/[^/]+|gateway/(?:access|models|sign-in)|schemas|gateway|migrations|dev|bench|e2e)/',
       },
       to: {
-        path: '^((?:producers|consumers|projections|sdk)/[^/]+|gateway/(?:keys|models)|schemas|gateway|migrations|dev)/src/',
+        path: '^((?:producers|consumers|projections|sdk)/[^/]+|gateway/(?:access|models|sign-in)|schemas|gateway|migrations|dev)/src/',
         pathNot: ['^$1/(?:src|test)/', '/src/(index|testing|hermetic)\\.ts$', '^dev/'],
       },
     },

@@ -110,9 +110,7 @@ function ensurePackages(node) {
   const wanted = lockHash()
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return
   console.log('  installing the npm packages of package-lock.json')
-  // Not `npm ci`: it refuses a lockfile that lacks the optional packages of platforms that a registry does not carry.
-  // `install` takes the locked versions and integrity hashes just the same, and without --save it leaves the lockfile alone.
-  const run = npm(['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund'], {
+  const run = npm(['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
     cwd: root,
     env: { PATH: `${dirname(node)}${delimiter}${process.env.PATH}` },
   })

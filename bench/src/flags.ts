@@ -1,7 +1,18 @@
 import { parseArgs } from 'node:util'
 import { OmiumError } from '@omium/schemas'
 
-export const benches = ['engine', 'recovery', 'frameworks', 'rebuild', 'soak', 'models', 'mttr', 'matrix'] as const
+export const benches = [
+  'engine',
+  'gateway',
+  'recovery',
+  'frameworks',
+  'rebuild',
+  'soak',
+  'models',
+  'mttr',
+  'matrix',
+  'keys',
+] as const
 export type BenchName = (typeof benches)[number]
 
 export interface Flags {
@@ -37,7 +48,7 @@ export const usage = `npm run bench -- [${benches.join('|')}] [options]
   --via gateway|log    engine, soak: how runs are started and awaited (default gateway)
   --partitions N       engine: of each topic (default 4, as npm start has them)
   --concurrency LIST   engine: workflows at a time (default 1,50,200,1000); soak takes the first (default 50);
-                       models: calls at a time (default 1,50)
+                       models: calls at a time (default 1,50); keys: verifications at a time (default 1,20)
   --seconds N          engine: length of a row (default 6), after --warmup-seconds (default 3)
   --kills N            recovery: kills of each kind (default 30)
   --events N           rebuild: events in the partition (default 1000000)
@@ -46,7 +57,7 @@ export const usage = `npm run bench -- [${benches.join('|')}] [options]
   --only LIST          matrix: these frameworks and these classes of failure`
 
 const usualRuns: Partial<Record<BenchName, string>> = { matrix: '5' }
-const usualLevels: Partial<Record<BenchName, string>> = { soak: '50', models: '1,50' }
+const usualLevels: Partial<Record<BenchName, string>> = { soak: '50', models: '1,50', keys: '1,20' }
 
 /** @throws OmiumError `invalid_request` for what it does not know */
 export const readFlags = (args: readonly string[]): Flags => {

@@ -6,6 +6,8 @@ import { OmiumError } from '@omium/schemas'
 import { benchEngine, engineText } from './engine.ts'
 import { type Flags, readFlags } from './flags.ts'
 import { benchFrameworks, frameworksText } from './frameworks.ts'
+import { benchGateway, gatewayText } from './gateway.ts'
+import { benchKeys, keysText } from './keys.ts'
 import { matrixText } from './matrix/report.ts'
 import { benchMatrix } from './matrix.ts'
 import { benchModels, modelsText } from './models.ts'
@@ -20,6 +22,10 @@ const run = async (flags: Flags, say: (line: string) => void): Promise<{ result:
     case 'engine': {
       const result = await benchEngine(flags, say)
       return { result, text: engineText(result) }
+    }
+    case 'gateway': {
+      const result = await benchGateway(flags, say)
+      return { result, text: gatewayText(result) }
     }
     case 'frameworks': {
       const result = await benchFrameworks(flags, say)
@@ -45,6 +51,10 @@ const run = async (flags: Flags, say: (line: string) => void): Promise<{ result:
       const result = await benchMatrix(flags, say)
       if (result.deviations.length > 0) process.exitCode = 1
       return { result, text: matrixText(result) }
+    }
+    case 'keys': {
+      const result = await benchKeys(flags, say)
+      return { result, text: keysText(result) }
     }
     case 'soak': {
       const result = await benchSoak(flags, say)

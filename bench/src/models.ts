@@ -53,7 +53,7 @@ const askerOf = (baseUrl: string, apiKey: string, stream: boolean) => {
 
 /** The same calls to a provider directly and through the model gateway, each in a process of its own. */
 export const benchModels = async (flags: Flags, say: (line: string) => void): Promise<ModelsResult> => {
-  const stack = await startBenchStack({ fsync: false, services: 'models', say })
+  const stack = await startBenchStack({ fsync: false, services: 'platform without engine', say })
   try {
     const provider = stack.spawn('provider', 'examples/model-server/src/main.ts', {
       OMIUM_MODEL_PORT: '0',

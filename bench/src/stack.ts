@@ -11,19 +11,11 @@ const root = resolve(import.meta.dirname, '../..')
 const inspectable = '--inspect-port=127.0.0.1:0'
 
 /** The platform without what no bench of its core needs; or the read side alone, when the bench is the engine's place itself. */
+const readSide = ['migrations', 'log', 'identity', 'projections', 'gateway'] as const
 const serviceSets = {
-  platform: ['migrations', 'log', 'execution-engine', 'projections', 'gateway'],
-  'platform with recovery': [
-    'migrations',
-    'log',
-    'execution-engine',
-    'projections',
-    'recovery-orchestrator',
-    'gateway',
-  ],
-  'platform without engine': ['migrations', 'log', 'projections', 'gateway'],
-  /** what the model gateway needs, which the bench starts itself */
-  models: ['migrations'],
+  platform: [...readSide, 'execution-engine'],
+  'platform with recovery': [...readSide, 'execution-engine', 'recovery-orchestrator'],
+  'platform without engine': readSide,
   none: [],
 } as const satisfies Record<string, readonly string[]>
 

@@ -14,6 +14,7 @@ const preferredPorts = {
   postgres: 15432,
   redis: 16379,
   s3: 19000,
+  mail: 11025,
   gateway: 8080,
   engine: 8090,
   projections: 8091,
@@ -21,6 +22,7 @@ const preferredPorts = {
   checkpoints: 8093,
   workflows: 8094,
   recovery: 8096,
+  identity: 8097,
 } as const
 export type PortName = keyof typeof preferredPorts
 

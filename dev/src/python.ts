@@ -17,7 +17,6 @@ export interface PythonEnvironment {
 const home = join(root, '.omium/python')
 /** The folder of the Python SDK. */
 export const pythonProject = join(root, 'sdk/python')
-const stampFile = join(home, '.omium-stamp')
 
 const oldest = [3, 11] as const
 
@@ -42,15 +41,16 @@ const locks = ['requirements.lock', 'requirements-frameworks.lock'].map((file) =
 /** The installer, from the same registry as everything else; it installs what takes pip minutes in seconds. */
 const installer = 'uv==0.13.9'
 
-const install = async (command: string): Promise<void> => {
-  rmSync(home, { recursive: true, force: true })
-  mkdirSync(dirname(home), { recursive: true })
-  const python = join(home, 'bin/python')
-  await runCommand(command, ['-m', 'venv', home])
+/** A fresh environment with exactly what the lock files say. */
+const install = async (command: string, folder: string, lockFiles: readonly string[]): Promise<string[]> => {
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(dirname(folder), { recursive: true })
+  const python = join(folder, 'bin/python')
+  await runCommand(command, ['-m', 'venv', folder])
   await runCommand(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--no-input', installer])
   const uv = ['-m', 'uv', 'pip', 'install', '--quiet', '--python', python, '--no-deps']
-  await runCommand(python, [...uv, ...locks.flatMap((file) => ['-r', file])], { timeoutMs: 1_800_000 })
-  await runCommand(python, [...uv, '--no-build-isolation', '-e', pythonProject])
+  await runCommand(python, [...uv, ...lockFiles.flatMap((file) => ['-r', file])], { timeoutMs: 1_800_000 })
+  return uv
 }
 
 /** What an environment was made from. */
@@ -62,28 +62,55 @@ const stampOf = (version: string): string => {
   return hash.update('\0').update(installed).digest('hex')
 }
 
-/**
- * Makes `.omium/python` hold what the lock files of sdk/python say, with sdk/python itself installed in place. Does nothing
- * when it does already. Processes that want it at the same time wait for one of them to make it.
- * @throws OmiumError `unavailable` when there is no Python 3.11 or the packages can't be installed
- */
-export const ensurePython = async ({ progress }: { progress: Progress }): Promise<PythonEnvironment> => {
-  const environment = { python: join(home, 'bin/python'), bin: join(home, 'bin') }
-  const { command, version } = await interpreter()
-  const stamp = stampOf(version)
+/** Makes the environment unless it is there; processes that want it at the same time wait for one of them to make it. */
+const ensure = async (folder: string, stamp: string, make: () => Promise<void>): Promise<PythonEnvironment> => {
+  const environment = { python: join(folder, 'bin/python'), bin: join(folder, 'bin') }
+  const stampFile = join(folder, '.omium-stamp')
   const isMade = (): boolean => existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp
   if (isMade()) return environment
-  mkdirSync(dirname(home), { recursive: true })
-  const unlock = await lock(`${home}.lock`)
+  mkdirSync(dirname(folder), { recursive: true })
+  const unlock = await lock(`${folder}.lock`)
   try {
     if (isMade()) return environment
-    progress(
-      `installing the Python packages of ${locks.map((file) => basename(file)).join(' and ')} (Python ${version})`,
-    )
-    await install(command)
+    await make()
     writeFileSync(stampFile, stamp)
     return environment
   } finally {
     unlock()
   }
+}
+
+/**
+ * Makes `.omium/python` hold what the lock files of sdk/python say, with sdk/python itself installed in place. Does nothing
+ * when it does already.
+ * @throws OmiumError `unavailable` when there is no Python 3.11 or the packages can't be installed
+ */
+export const ensurePython = async ({ progress }: { progress: Progress }): Promise<PythonEnvironment> => {
+  const { command, version } = await interpreter()
+  return ensure(home, stampOf(version), async () => {
+    const names = locks.map((file) => basename(file)).join(' and ')
+    progress(`installing the Python packages of ${names} (Python ${version})`)
+    const uv = await install(command, home, locks)
+    await runCommand(join(home, 'bin/python'), [...uv, '--no-build-isolation', '-e', pythonProject])
+  })
+}
+
+/**
+ * A Python program beside the SDK's environment, in one of its own: `.omium/<name>` holds what a lock file says.
+ * @param lockFile from the repository's root
+ * @throws OmiumError `unavailable`
+ */
+export const ensurePythonTool = async (
+  name: string,
+  lockFile: string,
+  { progress }: { progress: Progress },
+): Promise<PythonEnvironment> => {
+  const { command, version } = await interpreter()
+  const file = join(root, lockFile)
+  const folder = join(root, '.omium', name)
+  const stamp = createHash('sha256').update(version).update(folder).update(readFileSync(file)).digest('hex')
+  return ensure(folder, stamp, async () => {
+    progress(`installing ${name} (Python ${version})`)
+    await install(command, folder, [file])
+  })
 }

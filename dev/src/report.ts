@@ -17,6 +17,8 @@ export const eventLine = (event: DevEvent): string | undefined => {
       return `  ${event.name} is ${event.restarts === 0 ? 'ready' : `ready again (start ${event.restarts + 1})`}`
     case 'service-died':
       return `  ${event.name} ended (${event.how}); it starts again in ${seconds(event.againInMs)}`
+    case 'mail':
+      return `  mail to ${event.to}: ${event.link ?? event.file}`
     case 'up':
       return undefined
     case 'stopping':

@@ -24,7 +24,7 @@ export interface ServiceSpec {
 
 /** Where the models are, by their providers' own variables, and the keys to them. */
 const modelProviders =
-  /^(?!OMIUM_API_KEY$)(OMIUM_MODELS_(FILE|LOG_PROMPTS)|(OPENAI|ANTHROPIC|GEMINI|AZURE_OPENAI)_\w+|OLLAMA_HOST|\w+_API_KEY)$/
+  /^(?!OMIUM_(LOCAL_)?API_KEY$)(OMIUM_MODELS_(FILE|LOG_PROMPTS)|(OPENAI|ANTHROPIC|GEMINI|AZURE_OPENAI)_\w+|OLLAMA_HOST|\w+_API_KEY)$/
 
 /** Those of kind `once` run together first, then the services start together. */
 const platform: readonly ServiceSpec[] = [
@@ -32,6 +32,7 @@ const platform: readonly ServiceSpec[] = [
   { name: 'log', entry: 'producers/log/src/main.ts', kind: 'once' },
   { name: 'execution-engine', entry: 'consumers/execution-engine/src/main.ts', kind: 'service', readyPort: 'engine' },
   { name: 'projections', entry: 'projections/service/src/main.ts', kind: 'service', readyPort: 'projections' },
+  { name: 'identity', entry: 'consumers/identity/src/main.ts', kind: 'service', readyPort: 'identity' },
   {
     name: 'workflow-manager',
     entry: 'consumers/workflow-manager/src/main.ts',
@@ -51,7 +52,14 @@ const platform: readonly ServiceSpec[] = [
     kind: 'service',
     readyPort: 'checkpoints',
   },
-  { name: 'gateway', entry: 'gateway/src/main.ts', kind: 'service', readyPort: 'gateway' },
+  {
+    name: 'gateway',
+    entry: 'gateway/src/main.ts',
+    kind: 'service',
+    readyPort: 'gateway',
+    // of identity providers, where OMIUM_SIGN_IN_FILE refers to them
+    own: /^\w+_CLIENT_SECRET$/,
+  },
   { name: 'worker-pool', entry: 'consumers/worker-pool/src/main.ts', kind: 'service' },
   {
     name: 'python-pool',

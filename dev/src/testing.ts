@@ -6,8 +6,13 @@ import type { Endpoints } from './stack.ts'
 import { platformOn } from './testing/platform.ts'
 import type { RunningStack } from './up.ts'
 
+export { type CaughtMail, startMailCatcher } from './mail-catcher.ts'
+export { ensurePythonTool } from './python.ts'
 export { type BrokerHandle, type Cluster, startBrokers } from './testing/brokers.ts'
 export { eventually } from './testing/eventually.ts'
+export { foundTenant } from './testing/found-tenant.ts'
+export { type RedisHandle, startRedis } from './testing/redis.ts'
+export { freshSecrets, newApiKey } from './testing/secrets.ts'
 export { type ServiceHandle, type SpawnOptions, spawnService } from './testing/spawn-service.ts'
 export type TestStack = Endpoints
 
@@ -45,6 +50,9 @@ export const freshDatabase = async (): Promise<string> => {
 /** A topic prefix that no other spec file uses. */
 export const freshPrefix = (): string => `spec-${randomBytes(5).toString('hex')}`
 
-/** The platform's processes on the shared services, with a database and topics of this spec file's own. Stop it at the end. */
-export const testPlatform = async (env: Record<string, string> = {}): Promise<RunningStack> =>
-  platformOn(testStack(), { databaseUrl: await freshDatabase(), topicPrefix: freshPrefix() }, env)
+/** The platform's processes (all, or those named) on the shared services, with a database and topics of this spec file's own. Stop it at the end. */
+export const testPlatform = async (
+  env: Record<string, string> = {},
+  wanted?: readonly string[],
+): Promise<RunningStack> =>
+  platformOn(testStack(), { databaseUrl: await freshDatabase(), topicPrefix: freshPrefix() }, env, wanted)

@@ -5,6 +5,7 @@ import { type Credentials, loadCredentials } from './credentials.ts'
 import { externalServices } from './external.ts'
 import { keepFailedLogs } from './failed-logs.ts'
 import { defaultHome, type Layout, makeLayout, toolsDir } from './layout.ts'
+import { type CaughtMail, type MailCatcher, startMailCatcher } from './mail-catcher.ts'
 import { type PortName, planPorts } from './ports.ts'
 import { identify } from './process-identity.ts'
 import { ensurePython } from './python.ts'
@@ -22,6 +23,7 @@ export type DevEvent =
   | { type: 'service-ready'; name: string; pid: number; restarts: number }
   | { type: 'service-died'; name: string; how: string; againInMs: number }
   | { type: 'up'; afterMs: number; urls: Record<string, string>; apiKey: string; data: string; logs: string }
+  | ({ type: 'mail' } & CaughtMail)
   | { type: 'stopping' }
   | { type: 'stopped'; afterMs: number }
 
@@ -74,6 +76,9 @@ const passedOn = [
   'OMIUM_POOL_SLOTS',
   'OMIUM_PYTHON',
   'OMIUM_ENCRYPTION_KEYS',
+  'OMIUM_SMTP_URL',
+  'OMIUM_MAIL_FROM',
+  'OMIUM_SIGN_IN_FILE',
 ]
 
 /** The agents that the built-in pool runs: those that are named, and in any case the one that runs workflow definitions. */
@@ -112,10 +117,16 @@ const serviceEnvironment = (
   OMIUM_REPLICATION: env['OMIUM_REPLICATION'] || String(brokers),
   OMIUM_TOKEN_SECRET: env['OMIUM_TOKEN_SECRET'] || credentials.tokenSecret,
   OMIUM_API_KEY: env['OMIUM_API_KEY'] || credentials.apiKey,
+  OMIUM_LOCAL_API_KEY: env['OMIUM_API_KEY'] || credentials.apiKey,
+  OMIUM_KEY_ENVIRONMENT: env['OMIUM_KEY_ENVIRONMENT'] || 'test',
+  OMIUM_KEY_PEPPERS: env['OMIUM_KEY_PEPPERS'] || `1:${credentials.keyPepper}`,
+  OMIUM_MASTER_KEYS: env['OMIUM_MASTER_KEYS'] || `local:${credentials.masterKey}`,
+  OMIUM_DIGEST_KEY: env['OMIUM_DIGEST_KEY'] || credentials.digestKey,
   OMIUM_GATEWAY_PORT: String(ports.gateway),
   OMIUM_ENGINE_PORT: String(ports.engine),
   OMIUM_PROJECTIONS_PORT: String(ports.projections),
   OMIUM_WORKFLOW_MANAGER_PORT: String(ports.workflows),
+  OMIUM_IDENTITY_PORT: String(ports.identity),
   OMIUM_RECOVERY_PORT: String(ports.recovery),
   OMIUM_CHECKPOINTS_PORT: String(ports.checkpoints),
   OMIUM_URL: `http://127.0.0.1:${ports.gateway}`,
@@ -173,6 +184,7 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
   const giveBack = takeHome(places)
   const supervisor = new Supervisor()
   let stopServices: (() => Promise<void>) | undefined
+  let mails: MailCatcher | undefined
   let stopped: Promise<void> | undefined
 
   const stop = (): Promise<void> => {
@@ -180,6 +192,7 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
       const stopBegin = performance.now()
       report({ type: 'stopping' })
       await stopServices?.()
+      await mails?.close()
       await (ephemeral ? supervisor.discard() : supervisor.stop())
       for (const file of [places.stateFile, places.environmentFile]) rmSync(file, { force: true })
       giveBack()
@@ -217,6 +230,10 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
     const environment: Record<string, string> = {
       ...serviceEnvironment(stack.endpoints, ports, credentials, brokers, env, has('models')),
       OMIUM_HOME: home,
+    }
+    if (has('gateway') && !environment['OMIUM_SMTP_URL']) {
+      mails = await startMailCatcher(ports.mail, join(home, 'mail'), (mail) => report({ type: 'mail', ...mail }))
+      environment['OMIUM_SMTP_URL'] = mails.url
     }
     if (has('python-pool')) environment['OMIUM_PYTHON'] ??= (await ensurePython({ progress })).python
     const state: StackState = {

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { RunningStack } from '@omium/dev'
 import { eventually } from '@omium/dev/testing'
 
@@ -84,5 +83,3 @@ export class Stage {
     return found.process.pid
   }
 }
-
-export const newKey = (): string => `om_test_${randomBytes(16).toString('hex')}`

@@ -76,8 +76,12 @@ test.each([
   expect(JSON.stringify((await run.steps())[0]?.output)).toBe(JSON.stringify(value))
 })
 
-test('a child runs under the budget of its agent', async () => {
-  const run = await client.start(parent, null)
+test.each([
+  ['the budget of its agent', undefined, 5],
+  ['what its parent has left, when that is less', 3, 3],
+])('a child runs under %s', async (_, given, granted) => {
+  const options = given === undefined ? {} : { options: { budgetMicroCredits: given } }
+  const run = await client.start(parent, null, options)
   const kid = await eventually(
     async () => {
       for await (const one of client.list({ parent: run.id })) return one
@@ -85,7 +89,7 @@ test('a child runs under the budget of its agent', async () => {
     },
     { timeoutMs: 15_000 },
   )
-  expect(kid.options).toMatchObject({ budgetMicroCredits: 5 })
+  expect(kid.options).toMatchObject({ budgetMicroCredits: granted })
   await run.cancel()
   await eventually(async () => expect((await client.get(kid.id)).status).toBe('cancelled'), { timeoutMs: 15_000 })
 })

@@ -1,1 +1,1 @@
-export { callerOf, installAuth } from '@omium/api-keys'
+export { callerOf, installGuard } from '@omium/access'

@@ -1,19 +1,27 @@
-import { createApiKeys } from '@omium/api-keys'
+import { createApiKeys, createMembers, routeRules, type SessionCallers } from '@omium/access'
 import { createDeltaSubscriber } from '@omium/deltas'
+import { connectRedis } from '@omium/kit'
 import {
   createCheckpointObjects,
   createPayloadStore,
   createS3ObjectStore,
   withEnvelopeEncryption,
 } from '@omium/payloads'
+import { createLocalKms, createPersonalData, createSubjectKeys } from '@omium/personal-data'
 import { createPool, type ProjectionLog } from '@omium/projection-kit'
+import { openSignIn } from '@omium/sign-in'
 import { mintWorkerToken } from '@omium/worker-tokens'
+import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createAgents } from './agents.ts'
 import { buildApp } from './app.ts'
 import { createCommands } from './commands.ts'
 import type { Config } from './config.ts'
 import { type GatewayContext, openGatewayContext } from './context.ts'
+import { followAccess } from './follow-access.ts'
+import { createKnownModels } from './known-models.ts'
+import { ensureLocalKey } from './local-key.ts'
+import { createHistories } from './rewind/histories.ts'
 import { createWebhookSecrets } from './webhook-secrets.ts'
 
 /** One for each context that the gateway takes part in. */
@@ -22,10 +30,19 @@ export interface GatewayLogs {
   readonly recovery: ProjectionLog
   readonly checkpoint: ProjectionLog
   readonly workflow: ProjectionLog
+  readonly identity: ProjectionLog
 }
 
+/** how long requests in flight may take when the process ends, ms */
+const drainMs = 5_000
+
 /** Puts the gateway together and listens. What it opened is closed in reverse by `close`, requests in flight first. */
-export const startGateway = async (config: Config, logs: GatewayLogs, logger: Logger) => {
+export const startGateway = async (
+  config: Config,
+  logs: GatewayLogs,
+  logger: Logger,
+  { sessions }: { readonly sessions?: SessionCallers } = {},
+) => {
   const { context } = logs.execution
   const { databaseUrl, limits, tokenSecret } = config
   const pool = createPool(databaseUrl, {
@@ -44,13 +61,15 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
       readWaitMs: limits.readWaitMs,
       onNotice: warn,
     })
-  const [executions, recoveries, workflows, checkpoints] = await Promise.all([
+  const [executions, recoveries, workflows, checkpoints, identity] = await Promise.all([
     open(logs.execution, 'executions'),
     open(logs.recovery, 'recoveries'),
     open(logs.workflow, 'workflows'),
     open(logs.checkpoint, 'checkpoints'),
+    open(logs.identity, 'identity'),
   ])
   const objects = await createS3ObjectStore(config.s3)
+  const payloads = createPayloadStore(objects)
   const deltas = config.redisUrl
     ? createDeltaSubscriber({
         url: config.redisUrl,
@@ -58,9 +77,44 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
         onError: (error) => warn('live output is not shown for the moment', error),
       })
     : undefined
+  const redis = config.redisUrl
+    ? connectRedis(config.redisUrl, (error) => warn('limits are counted by this process alone for the moment', error))
+    : undefined
+  const { newKeys } = config
+  const apiKeys = createApiKeys({ pool, ...newKeys, nowMs: context.nowMs })
+  const members = createMembers({ pool, nowMs: context.nowMs })
+  followAccess(identity, { apiKeys, members })
+  if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, pool, newKeys })
+  const kms = createLocalKms(config.masterKeys)
+  const personalData = createPersonalData({
+    kms,
+    keys: createSubjectKeys(pool),
+    digestKey: config.digestKey,
+    nowMs: context.nowMs,
+  })
+  const signIn = await openSignIn({
+    ...config.signIn,
+    env: process.env,
+    tokenSecret,
+    pool,
+    kms,
+    identity,
+    personalData,
+    redisUrl: config.redisUrl,
+    redisPrefix: config.topicPrefix,
+    ids: context.ids,
+    nowMs: context.nowMs,
+    onNotice: warn,
+  })
   const app = await buildApp(
     {
       pool,
+      redis,
+      topicPrefix: config.topicPrefix,
+      corsOrigins: config.corsOrigins,
+      trustedProxies: config.trustedProxies,
+      rates: config.rates,
+      breakers: () => ({ 'object store': objects.breakerState() }),
       executions,
       commands: createCommands(executions.execute),
       recoveries,
@@ -70,10 +124,18 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
       webhookSecrets: createWebhookSecrets(tokenSecret),
       deltas,
       agents: createAgents(pool, executions.live),
-      payloads: createPayloadStore(objects),
-      apiKeys: createApiKeys(pool, context.nowMs),
+      payloads,
+      histories: createHistories(pool, payloads, context.nowMs),
+      models: createKnownModels(config.modelsUrl, (error) => warn('which models there are cannot be checked', error)),
+      identity,
+      apiKeys,
+      newKeys,
+      people: { sessions: sessions ?? signIn.callers, members },
+      signIn,
+      personalData,
       ids: context.ids,
       nowMs: context.nowMs,
+      topicPrefix: config.topicPrefix,
       mintWorkerToken: (claims) => mintWorkerToken(tokenSecret, claims),
       limits,
     },
@@ -82,10 +144,17 @@ export const startGateway = async (config: Config, logs: GatewayLogs, logger: Lo
   const url = await app.listen({ host: config.host, port: config.port })
   return {
     url,
+    /** every route and what it needs */
+    rules: routeRules(app as unknown as FastifyInstance),
     close: async () => {
+      // whoever is too slow for that, on purpose or not, must not hold up the end
+      const bound = setTimeout(() => app.server.closeAllConnections(), drainMs)
       await app.close()
+      clearTimeout(bound)
+      signIn.close()
       deltas?.close()
-      await Promise.all([executions, recoveries, checkpoints, workflows].map((one) => one.close()))
+      redis?.disconnect()
+      await Promise.all([executions, recoveries, checkpoints, workflows, identity].map((one) => one.close()))
       await objects.close()
       await pool.end()
     },

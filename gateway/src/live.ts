@@ -1,4 +1,4 @@
-import type { AcceptanceCheckpoint, AcceptedEvent, LogContext, OpenTail, TailBatch } from '@omium/log'
+import type { AcceptanceCheckpoint, AcceptedEvent, LogContext, OpenTail, RejectionReason, TailBatch } from '@omium/log'
 import { type ErrorCode, type EventEnvelope, eventsTopic, OmiumError } from '@omium/schemas'
 
 /**
@@ -32,12 +32,20 @@ export interface Live {
   awaitOutcome(commandId: string, timeoutMs: number): OutcomeWait
   /** events of one aggregate from now on; returns the way to stop */
   subscribe(aggregate: string, onEvent: (event: AcceptedEvent) => void): () => void
+  /** events of all of a tenant's executions from now on; returns the way to stop */
+  subscribeTenant(tenant: string, onEvent: (event: AcceptedEvent) => void): () => void
   /** every event of one type, for caches */
   onType(type: string, onEvent: (event: AcceptedEvent) => void): void
   readonly partitionCount: number
   /** the offset after the last record that was dispatched */
   nextOffset(partition: number): number
-  readonly counters: { readonly waiting: number; readonly subscriptions: number; readonly events: number }
+  readonly counters: {
+    readonly waiting: number
+    readonly subscriptions: number
+    readonly events: number
+    /** records that the fold refused, by reason */
+    readonly rejected: ReadonlyMap<RejectionReason, number>
+  }
   /** null while reading, otherwise why not */
   notReady(): string | null
   close(): Promise<void>
@@ -52,6 +60,7 @@ export interface LiveOptions {
 }
 
 type Settle = (outcome: Outcome) => void
+type Subscribers = Map<string, Set<(event: AcceptedEvent) => void>>
 
 const retryDelayMs = 500
 const mostWaiters = 50_000
@@ -66,7 +75,9 @@ class LiveTail implements Live {
   readonly #options: LiveOptions
   /** by command id; a repetition of a request waits beside the request that it repeats */
   readonly #waiters = new Map<string, Set<Settle>>()
-  readonly #subscribers = new Map<string, Set<(event: AcceptedEvent) => void>>()
+  readonly #subscribers: Subscribers = new Map()
+  readonly #tenants: Subscribers = new Map()
+  readonly #rejected = new Map<RejectionReason, number>()
   readonly #byType = new Map<string, ((event: AcceptedEvent) => void)[]>()
   readonly #positions = new Map<number, number>()
   #tail: Awaited<ReturnType<OpenTail>> | undefined
@@ -81,7 +92,12 @@ class LiveTail implements Live {
   }
 
   get counters() {
-    return { waiting: this.#waiters.size, subscriptions: this.#subscribers.size, events: this.#events }
+    return {
+      waiting: this.#waiters.size,
+      subscriptions: this.#subscribers.size + this.#tenants.size,
+      events: this.#events,
+      rejected: this.#rejected,
+    }
   }
 
   get partitionCount(): number {
@@ -145,13 +161,11 @@ class LiveTail implements Live {
   }
 
   subscribe(aggregate: string, onEvent: (event: AcceptedEvent) => void): () => void {
-    const subscribers = this.#subscribers.get(aggregate) ?? new Set()
-    this.#subscribers.set(aggregate, subscribers.add(onEvent))
-    return () => {
-      subscribers.delete(onEvent)
-      if (subscribers.size === 0 && this.#subscribers.get(aggregate) === subscribers)
-        this.#subscribers.delete(aggregate)
-    }
+    return subscribeTo(this.#subscribers, aggregate, onEvent)
+  }
+
+  subscribeTenant(tenant: string, onEvent: (event: AcceptedEvent) => void): () => void {
+    return subscribeTo(this.#tenants, tenant, onEvent)
   }
 
   onType(type: string, onEvent: (event: AcceptedEvent) => void): void {
@@ -173,10 +187,11 @@ class LiveTail implements Live {
     this.#problem = null
   }
 
-  #wants({ commandId, type, aggregate }: EventEnvelope): boolean {
+  #wants({ commandId, type, aggregate, tenant }: EventEnvelope): boolean {
     return (
       (commandId !== undefined && this.#waiters.has(commandId)) ||
       this.#subscribers.has(aggregate) ||
+      this.#tenants.has(tenant) ||
       this.#byType.has(type)
     )
   }
@@ -210,10 +225,23 @@ class LiveTail implements Live {
       // a command may cause several events: its position is the last one's; what a repetition hears comes after its outcome
       if (waiters && !(type === 'CommandDeduplicated' && decided.has(waiters))) decided.set(waiters, outcomeOf(event))
       for (const listener of this.#byType.get(type) ?? []) listener(event)
-      if (envelope.version > 0) for (const onEvent of this.#subscribers.get(envelope.aggregate) ?? []) onEvent(event)
+      if (envelope.version === 0) continue
+      for (const onEvent of this.#subscribers.get(envelope.aggregate) ?? []) onEvent(event)
+      if (envelope.aggregate.startsWith('execution:'))
+        for (const onEvent of this.#tenants.get(envelope.tenant) ?? []) onEvent(event)
     }
+    for (const { reason } of batch.rejected) this.#rejected.set(reason, (this.#rejected.get(reason) ?? 0) + 1)
     this.#positions.set(batch.partition, batch.nextOffset)
     for (const [waiters, outcome] of decided) for (const settle of [...waiters]) settle(outcome)
+  }
+}
+
+const subscribeTo = (all: Subscribers, key: string, onEvent: (event: AcceptedEvent) => void): (() => void) => {
+  const subscribers = all.get(key) ?? new Set()
+  all.set(key, subscribers.add(onEvent))
+  return () => {
+    subscribers.delete(onEvent)
+    if (subscribers.size === 0 && all.get(key) === subscribers) all.delete(key)
   }
 }
 

@@ -4,6 +4,7 @@ import {
   type ContextDefinition,
   checkpointContext,
   executionContext,
+  identityContext,
   recoveryContext,
   workflowContext,
 } from '@omium/schemas'
@@ -23,12 +24,14 @@ await runService({
       life.onClose(`${definition.name} log`, () => log.close())
       return log
     }
-    const logs = {
-      execution: await open(executionContext),
-      checkpoint: await open(checkpointContext),
-      recovery: await open(recoveryContext),
-      workflow: await open(workflowContext),
-    }
+    const [execution, checkpoint, recovery, workflow, identity] = await Promise.all([
+      open(executionContext),
+      open(checkpointContext),
+      open(recoveryContext),
+      open(workflowContext),
+      open(identityContext),
+    ])
+    const logs = { execution, checkpoint, recovery, workflow, identity }
     const gateway = await startGateway(configOf(settings), logs, logger)
     life.onClose('http', () => gateway.close())
     logger.info({ url: gateway.url }, 'listening')

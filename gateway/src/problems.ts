@@ -15,8 +15,9 @@ const fastifyCodes: Readonly<Record<string, ErrorCode>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: 'payload_too_large',
   FST_ERR_CTP_INVALID_JSON_BODY: 'invalid_json',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'invalid_request',
-  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'invalid_request',
-  FST_ERR_BAD_URL: 'not_found',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+  FST_ERR_BAD_URL: 'malformed_request',
+  FST_ERR_MAX_PARAM_LENGTH: 'not_found',
 }
 
 const fieldErrors = (error: unknown): FieldError[] | undefined =>
@@ -34,7 +35,7 @@ const ownErrors = (error: unknown): FieldError[] | undefined => {
 }
 
 /** Any error as one of the closed list. Those that nobody foresaw become `internal`, without their text. */
-const toOmiumError = (thrown: unknown): OmiumError => {
+export const toOmiumError = (thrown: unknown): OmiumError => {
   const error = asUnavailable(thrown)
   if (error instanceof OmiumError) return error
   const fields = fieldErrors(error)
@@ -72,7 +73,7 @@ export const sendProblem = (thrown: unknown, request: FastifyRequest, reply: Fas
   const error = toOmiumError(thrown)
   if (error.status >= 500) request.log.error({ err: thrown, code: error.code }, 'request failed')
   if (error.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer realm="omium"')
-  if (error.retryable) reply.header('retry-after', '1')
+  if (error.retryable && !reply.hasHeader('retry-after')) reply.header('retry-after', '1')
   return reply
     .status(error.status)
     .header('content-type', 'application/problem+json')
@@ -81,12 +82,35 @@ export const sendProblem = (thrown: unknown, request: FastifyRequest, reply: Fas
 }
 
 export const installProblems = (app: FastifyInstance): void => {
-  app.setErrorHandler((error, request, reply) => sendProblem(error, request, reply))
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(
-      new OmiumError('not_found', `there is no ${request.method} ${request.url.split('?')[0]}`),
-      request,
-      reply,
-    ),
+  const paths = new Map<string, { readonly pattern: RegExp; readonly methods: string[] }>()
+  app.addHook('onRoute', ({ url, method }) => {
+    if (url === '*') return
+    const known = paths.get(url) ?? { pattern: patternOf(url), methods: [] }
+    known.methods.push(...[method].flat())
+    paths.set(url, known)
+  })
+  const answerUnknown = (request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+    const path = request.url.split('?')[0] ?? ''
+    // a path that is written out is not an id of the route beside it
+    const fitting = paths.has(path) ? [paths.get(path)] : [...paths.values()].filter((one) => one.pattern.test(path))
+    const methods = [...new Set(fitting.flatMap((one) => one?.methods ?? []))].sort()
+    if (methods.length === 0 || methods.includes(request.method))
+      return sendProblem(new OmiumError('not_found', `there is no ${request.method} ${path}`), request, reply)
+    reply.header('allow', methods.join(', '))
+    return sendProblem(new OmiumError('method_not_allowed', `${path} has no ${request.method}`), request, reply)
+  }
+  // where there is no route, nothing else that is wrong with a request matters
+  app.setErrorHandler((error, request, reply) =>
+    request.is404 ? answerUnknown(request, reply) : sendProblem(error, request, reply),
   )
+  app.setNotFoundHandler(answerUnknown)
 }
+
+/** Which paths a route has: `/a/:id` fits `/a/1`, `/docs/*` all below. */
+const patternOf = (url: string): RegExp =>
+  new RegExp(
+    `^${url
+      .replace(/[.+?^${}()|[\]\\]/g, '\\$&')
+      .replace(/:\w+/g, '[^/]+')
+      .replace(/\*$/, '.*')}$`,
+  )

@@ -1,12 +1,19 @@
-import type { ApiKeys } from '@omium/api-keys'
+import type { ApiKeys, GuardParts } from '@omium/access'
 import type { DeltaSubscriber } from '@omium/deltas'
 import type { CheckpointObjects } from '@omium/payloads'
-import type { IdSource } from '@omium/schemas'
+import type { PersonalData } from '@omium/personal-data'
+import { type IdSource, type KeyEnvironment, OmiumError, type Pepper } from '@omium/schemas'
+import type { SignIn } from '@omium/sign-in'
+import type { FastifyRequest } from 'fastify'
+import type { Redis } from 'ioredis'
 import type { Pool } from 'pg'
 import type { Agents } from './agents.ts'
 import type { Commands } from './commands.ts'
 import type { GatewayContext } from './context.ts'
+import type { KnownModels } from './known-models.ts'
 import type { Payloads } from './payloads.ts'
+import type { Histories } from './rewind/histories.ts'
+import type { Rates } from './rate-limits.ts'
 import type { WebhookSecrets } from './webhook-secrets.ts'
 
 /** What the routes work with; `main.ts` makes it, specs replace what is outside. */
@@ -21,18 +28,44 @@ export interface Services {
   readonly webhookSecrets: WebhookSecrets
   /** what steps put out while they run; absent without Redis */
   readonly deltas: DeltaSubscriber | undefined
+  /** counts requests and remembers idempotency keys; absent without a setting, and it may go away at any time */
+  readonly redis: Redis | undefined
+  /** separates what installations keep in one Redis */
+  readonly topicPrefix: string
+  readonly corsOrigins: readonly string[]
+  readonly trustedProxies: readonly string[]
+  readonly rates: Rates
+  /** of what the gateway calls outside, by name */
+  breakers(): Readonly<Record<string, BreakerState>>
   readonly agents: Agents
+  readonly models: KnownModels
   readonly payloads: Payloads
+  readonly histories: Histories
+  readonly identity: GatewayContext
   readonly apiKeys: ApiKeys
+  readonly people: NonNullable<GuardParts['people']>
+  readonly signIn: SignIn
+  /** how new API keys are made */
+  readonly newKeys: { readonly environment: KeyEnvironment; readonly peppers: readonly Pepper[] }
+  readonly personalData: PersonalData
   readonly ids: IdSource
   readonly nowMs: () => number
+  /** of the installation's topics */
+  readonly topicPrefix: string
   /** signs what a worker shows to the engines */
   mintWorkerToken(claims: { tenant: string; keyId: string; expiresAt: number }): string
   readonly limits: Limits
 }
 
+export type BreakerState = 'closed' | 'half-open' | 'open'
+
 export interface Limits {
   readonly bodyBytes: number
+  /** of all headers together */
+  readonly headerBytes: number
+  /** until all headers are there, and until the whole request is, ms */
+  readonly headersMs: number
+  readonly requestMs: number
   /** how long `min_position` may wait, ms */
   readonly readWaitMs: number
   /** longest long poll, ms */
@@ -44,9 +77,28 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   bodyBytes: 10 * 1024 * 1024,
+  headerBytes: 16 * 1024,
+  headersMs: 10_000,
+  requestMs: 30_000,
   readWaitMs: 10_000,
   resultWaitMs: 60_000,
-  heartbeatMs: 15_000,
+  heartbeatMs: 5_000,
   slowReaderMs: 10_000,
   workerTokenMs: 5 * 60_000,
+}
+
+const bearer = /^Bearer +(\S+)$/i
+
+/** Whether what came with a request that lasts long would still let it in. */
+export const isStillAllowed = async ({ apiKeys, people }: Services, request: FastifyRequest): Promise<boolean> => {
+  const { headers, ip } = request
+  const token = bearer.exec(headers.authorization ?? '')?.[1]
+  try {
+    if (token?.startsWith('om_')) return (await apiKeys.lookup(token, ip)) !== undefined
+    const session = await people.sessions.callerOf(headers, 'GET')
+    return session !== undefined && (await people.members.callerFor(session, ip)).role !== undefined
+  } catch (error) {
+    // what cannot be asked now is asked again at the next heartbeat
+    return !(error instanceof OmiumError && (error.status === 401 || error.status === 403))
+  }
 }

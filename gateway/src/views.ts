@@ -40,7 +40,7 @@ export const executionSummary = (record: ExecutionRecord): ExecutionView => {
     options: record.options,
     ...(record.parentId !== null && { parentId: record.parentId }),
     ...(record.forkedFrom !== null && { forkedFrom: record.forkedFrom }),
-    ...(record.forkedUpto !== null && { forkedUptoPath: record.forkedUpto }),
+    ...(record.forkedUpto !== null && { forkedToPath: record.forkedUpto }),
     ...(record.generation > 0 && { generation: record.generation }),
     ...(recovery && { recovery: { ...recovery, giveUpAt: new Date(recovery.giveUpAt).toISOString() } }),
     createdAt: record.createdAt.toISOString(),
@@ -69,16 +69,26 @@ export const eventViewOf = (record: EventRecord): EventView => ({
   data: record.data,
 })
 
-export const liveEventView = ({ envelope, type, data, partition, offset }: AcceptedEvent): EventView => ({
-  id: envelope.id,
-  type,
-  version: envelope.version,
-  time: new Date(envelope.time).toISOString(),
-  actor: envelope.actor,
-  ...(envelope.commandId !== undefined && { commandId: envelope.commandId }),
-  position: `${partition}:${offset}`,
-  data: data as JsonValue,
-})
+const liveViews = new WeakMap<AcceptedEvent, EventView>()
+
+/** One view for all who watch. */
+export const liveEventView = (accepted: AcceptedEvent): EventView => {
+  const known = liveViews.get(accepted)
+  if (known) return known
+  const { envelope, type, data, partition, offset } = accepted
+  const view = {
+    id: envelope.id,
+    type,
+    version: envelope.version,
+    time: new Date(envelope.time).toISOString(),
+    actor: envelope.actor,
+    ...(envelope.commandId !== undefined && { commandId: envelope.commandId }),
+    position: `${partition}:${offset}`,
+    data: data as JsonValue,
+  }
+  liveViews.set(accepted, view)
+  return view
+}
 
 export const failureViewOf = ({
   executionId,

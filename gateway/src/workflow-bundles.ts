@@ -1,6 +1,7 @@
 import { listAgents } from '@omium/projection-executions'
 import { getVersion, listWorkflows } from '@omium/projection-workflows'
 import {
+  type AgentDefinition,
   type JsonValue,
   OmiumError,
   subworkflowKey,
@@ -9,13 +10,27 @@ import {
   type WorkflowNode,
   type WorkflowProblem,
 } from '@omium/schemas'
-import { type JsonSchema, validateWorkflow } from '@omium/workflow-language'
+import { schemaProblem, validateWorkflow } from '@omium/workflow-language'
+import type { FastifyRequest } from 'fastify'
+import { callerOf } from './auth.ts'
 import type { Services } from './services.ts'
 
 /** From a definition as somebody wrote it to what a version consists of: checked, and with everything that it calls. */
 
 const mostListed = 5_000
 const pageSize = 200
+const longestToolDescription = 1024
+
+/** For whom a definition is checked: what there is for one tenant and key need not be there for another. */
+export interface Reader {
+  readonly tenant: string
+  readonly authorization: string | undefined
+}
+
+export const readerOf = (request: FastifyRequest): Reader => ({
+  tenant: callerOf(request).tenant,
+  authorization: request.headers.authorization,
+})
 
 interface Called {
   readonly workflow: string
@@ -33,12 +48,12 @@ const calledBy = (value: JsonValue, found: Called[] = []): Called[] => {
   return found
 }
 
-const knownAgents = async ({ pool }: Services, tenant: string): Promise<Map<string, JsonSchema | undefined>> => {
-  const agents = new Map<string, JsonSchema | undefined>()
+const knownAgents = async ({ pool }: Services, tenant: string): Promise<Map<string, AgentDefinition>> => {
+  const agents = new Map<string, AgentDefinition>()
   let cursor: string | undefined
   do {
     const page = await listAgents(pool, tenant, { limit: pageSize, cursor })
-    for (const { agent, definition } of page.items) agents.set(agent, definition.inputSchema)
+    for (const { agent, definition } of page.items) agents.set(agent, definition)
     cursor = page.nextCursor
   } while (cursor !== undefined && agents.size < mostListed)
   return agents
@@ -75,14 +90,16 @@ export interface Prepared {
 /** @param strict what is not there yet (agents, models) is an error; otherwise, as for drafts, a warning */
 export const prepareBundle = async (
   services: Services,
-  tenant: string,
+  { tenant, authorization }: Reader,
   definition: JsonValue,
   strict: boolean,
 ): Promise<Prepared> => {
   const resolved = await resolve(services, tenant, calledBy(definition))
   const workflows = await listWorkflows(services.pool, tenant, { limit: pageSize })
+  const agents = await knownAgents(services, tenant)
   const { problems: found, definition: checked } = validateWorkflow(definition, {
-    agents: await knownAgents(services, tenant),
+    agents: new Map([...agents].map(([agent, { inputSchema }]) => [agent, inputSchema])),
+    models: await services.models.namedFor(authorization),
     workflows: workflows.items.map(({ id }) => id),
     workflow: (id, version) => resolved.get(subworkflowKey(id, version ?? 0))?.bundle,
   })
@@ -96,20 +113,32 @@ export const prepareBundle = async (
   const usable = checked ?? validateWorkflow(definition).definition
   if (!usable) throw new OmiumError('internal', 'a definition without errors could not be read')
   const subworkflows: Record<string, WorkflowBundle['definition']> = {}
-  pin(usable, resolved, subworkflows)
+  pin(usable, { resolved, agents }, subworkflows)
   return { problems, bundle: { definition: usable, subworkflows } }
 }
 
-/** Writes into every call which version it means, and collects what is called. */
+interface Callable {
+  readonly resolved: ReadonlyMap<string, Resolved>
+  readonly agents: ReadonlyMap<string, AgentDefinition>
+}
+
+/** Writes into every call which version it means, into every tool what it takes and is for, and collects what is called. */
 const pin = (
   block: Pick<WorkflowBlock, 'nodes'>,
-  resolved: ReadonlyMap<string, Resolved>,
+  callable: Callable,
   subworkflows: Record<string, WorkflowBundle['definition']>,
 ): void => {
   for (const node of Object.values(block.nodes)) {
-    for (const inner of innerBlocks(node)) pin(inner, resolved, subworkflows)
+    for (const inner of innerBlocks(node)) pin(inner, callable, subworkflows)
+    if (node.type === 'model')
+      for (const tool of node.tools ?? []) {
+        const { inputSchema, description } = callable.agents.get(tool.agent) ?? {}
+        if (description !== undefined) tool.description ??= description.slice(0, longestToolDescription)
+        // a worker's validator may know more than the platform's: then the agent alone checks its input
+        if (inputSchema && schemaProblem(inputSchema) === undefined) tool.parameters ??= { ...inputSchema }
+      }
     if (node.type !== 'workflow') continue
-    const target = resolved.get(subworkflowKey(node.workflow, node.version ?? 0))
+    const target = callable.resolved.get(subworkflowKey(node.workflow, node.version ?? 0))
     if (!target) continue
     node.version = target.version
     subworkflows[subworkflowKey(node.workflow, target.version)] = target.bundle.definition

@@ -1,148 +1,29 @@
-import { randomBytes } from 'node:crypto'
 import { Agent, get } from 'node:http'
 import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { putTenants } from '@omium/access/testing'
 import { createDeltaPublisher } from '@omium/deltas'
-import { eventually, freshDatabase, freshPrefix, spawnService, testStack } from '@omium/dev/testing'
-import { type ContextOwner, openCommandSender } from '@omium/log'
-import { migrate, seedTenant } from '@omium/migrations'
-import { executionsProjection } from '@omium/projection-executions'
-import { createPool, openLog, type RunningProjection, runProjection } from '@omium/projection-kit'
-import {
-  aggregateKey,
-  checkpointContext,
-  type EventView,
-  type ExecutionEvent,
-  executionContext,
-  recoveryContext,
-  workflowContext,
-} from '@omium/schemas'
+import { eventually, newApiKey, spawnService } from '@omium/dev/testing'
+import type { EventView, ExecutionEvent } from '@omium/schemas'
 import { verifyWorkerToken } from '@omium/worker-tokens'
-import type { Pool } from 'pg'
-import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { readConfig } from '../src/config.ts'
-import { startGateway } from '../src/gateway.ts'
-import { ScriptedEngine } from './scripted-engine.ts'
+import { type GatewayWorld, keyA, keyB, startGatewayWorld } from './gateway-world.ts'
 
-/** The real log, database and object store; behind them a scripted engine, so that each answer can be provoked. */
-const partitions = 3
-const keyA = `om_test_${randomBytes(16).toString('hex')}`
-const keyB = `om_test_${randomBytes(16).toString('hex')}`
-const tokenSecret = randomBytes(32).toString('hex')
-const endpoint = 'ws://127.0.0.1:12345'
-
-let pool: Pool
-let log: Awaited<ReturnType<typeof openLog>>
-let recoveryLog: Awaited<ReturnType<typeof openLog>>
-let checkpointLog: typeof log
-let workflowLog: typeof log
-let gateway: Awaited<ReturnType<typeof startGateway>>
-let engine: ScriptedEngine
-let owner: ContextOwner
-let projection: RunningProjection
+/** Every answer of the gateway, provoked. */
+let world: GatewayWorld
+let gateway: GatewayWorld['gateway']
+let engine: GatewayWorld['engine']
+let pool: GatewayWorld['pool']
+let env: GatewayWorld['env']
+let call: GatewayWorld['call']
 let counter = 0
-let env: Record<string, string>
 
 beforeAll(async () => {
-  const stack = testStack()
-  const databaseUrl = await freshDatabase()
-  await migrate(databaseUrl)
-  await seedTenant(databaseUrl, { tenant: 'ten_a', name: 'A', apiKey: keyA })
-  await seedTenant(databaseUrl, { tenant: 'ten_b', name: 'B', apiKey: keyB })
-  pool = createPool(databaseUrl)
-  env = {
-    OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
-    OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
-    OMIUM_TOPIC_PREFIX: freshPrefix(),
-    OMIUM_PARTITIONS: String(partitions),
-    OMIUM_DATABASE_URL: databaseUrl,
-    OMIUM_TOKEN_SECRET: tokenSecret,
-    OMIUM_S3_ENDPOINT: stack.s3.endpoint,
-    OMIUM_S3_REGION: stack.s3.region,
-    OMIUM_S3_BUCKET: stack.s3.bucket,
-    OMIUM_S3_ACCESS_KEY_ID: stack.s3.accessKeyId,
-    OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
-    OMIUM_REDIS_URL: stack.redisUrl,
-    OMIUM_GATEWAY_PORT: '0',
-  }
-  const quiet = () => undefined
-  log = await openLog(env, executionContext, 'gateway-spec', quiet)
-  recoveryLog = await openLog(env, recoveryContext, 'gateway-spec', quiet)
-  checkpointLog = await openLog(env, checkpointContext, 'gateway-spec', quiet)
-  workflowLog = await openLog(env, workflowContext, 'gateway-spec', quiet)
-  ;({ engine, owner } = await ScriptedEngine.start(log.context, partitions, endpoint))
-  projection = await runProjection({ definition: executionsProjection, log, pool, databaseUrl, onNotice: quiet })
-  const config = readConfig(env)
-  const limits = { ...config.limits, readWaitMs: 3_000, heartbeatMs: 100, slowReaderMs: 300 }
-  gateway = await startGateway(
-    { ...config, commandTimeoutMs: 3_000, limits },
-    { execution: log, recovery: recoveryLog, checkpoint: checkpointLog, workflow: workflowLog },
-    pino({ level: 'silent' }),
-  )
-  await eventually(() => expect(engine.owns).toBe(partitions), { timeoutMs: 30_000 })
-  const sender = await openCommandSender(log.context)
-  for (const tenant of ['ten_a', 'ten_b']) {
-    await sender.send({
-      id: `cmd_register_${tenant}`,
-      type: 'RegisterAgent',
-      data: {
-        definition: {
-          agentId: 'writer',
-          inputSchema: {
-            type: 'object',
-            properties: { topic: { type: 'string', minLength: 2 } },
-            required: ['topic'],
-            additionalProperties: true,
-          },
-          defaults: { priority: 5 },
-        },
-        definitionHash: 'x',
-      },
-      aggregate: aggregateKey('agent', tenant, 'writer'),
-      tenant,
-      actor: 'system',
-      correlationId: 'spec',
-    })
-  }
-  await sender.close()
-  await eventually(async () => expect((await call('GET', '/v1/agents')).body.items).toHaveLength(1), {
-    timeoutMs: 30_000,
-  })
+  world = await startGatewayWorld()
+  ;({ gateway, engine, pool, env, call } = world)
 })
+afterAll(() => world?.close())
 
-afterAll(async () => {
-  await gateway?.close()
-  await projection?.close()
-  await owner?.close()
-  await log?.close()
-  await recoveryLog?.close()
-  await checkpointLog?.close()
-  await workflowLog?.close()
-  await pool?.end()
-})
-
-interface CallOptions {
-  body?: unknown
-  raw?: string
-  key?: string | null
-  headers?: Record<string, string>
-}
-const call = async (method: string, path: string, { body, raw, key = keyA, headers }: CallOptions = {}) => {
-  const response = await fetch(`${gateway.url}${path}`, {
-    method,
-    headers: {
-      ...(key !== null && { authorization: `Bearer ${key}` }),
-      ...((body !== undefined || raw !== undefined) && { 'content-type': 'application/json' }),
-      ...headers,
-    },
-    ...(body !== undefined && { body: JSON.stringify(body) }),
-    ...(raw !== undefined && { body: raw }),
-  })
-  const text = await response.text()
-  // biome-ignore lint/suspicious/noExplicitAny: bodies are what the assertions are about
-  return { status: response.status, headers: response.headers, body: (text ? JSON.parse(text) : null) as any }
-}
 const newId = () => `run-${++counter}`
 const input = { topic: 'logs' }
 const start = async (id = newId(), body: object = { agent: 'writer', input, id }) => {
@@ -271,12 +152,7 @@ describe('starting an execution', () => {
 describe('bad requests', () => {
   const cases: [string, () => ReturnType<typeof call>, number, string][] = [
     ['no key', () => call('GET', '/v1/executions', { key: null }), 401, 'unauthenticated'],
-    [
-      'an unknown key',
-      () => call('GET', '/v1/executions', { key: 'om_test_0000000000000000000000' }),
-      401,
-      'unauthenticated',
-    ],
+    ['an unknown key', () => call('GET', '/v1/executions', { key: newApiKey() }), 401, 'unauthenticated'],
     ['broken JSON', () => call('POST', '/v1/executions', { raw: '{"agent":' }), 400, 'invalid_json'],
     ['a body without an agent', () => call('POST', '/v1/executions', { body: { input } }), 422, 'invalid_request'],
     [
@@ -318,14 +194,14 @@ describe('bad requests', () => {
         call('POST', '/v1/executions', {
           raw: `{"agent":"writer","input":${'['.repeat(100_000)}${']'.repeat(100_000)}}`,
         }),
-      422,
-      'input_invalid',
+      400,
+      'invalid_json',
     ],
     [
       'another content type',
       () => call('POST', '/v1/executions', { raw: 'x', headers: { 'content-type': 'text/xml' } }),
-      422,
-      'invalid_request',
+      415,
+      'unsupported_media_type',
     ],
     ['an unknown route', () => call('GET', '/v1/nothing'), 404, 'not_found'],
     ['an unknown execution', () => call('GET', '/v1/executions/none'), 404, 'execution_unknown'],
@@ -448,7 +324,8 @@ describe('commands', () => {
     const headers = { 'idempotency-key': 'k1' }
     expect((await call('POST', `/v1/executions/${id}/pause`, { headers })).body.deduplicated).toBe(false)
     expect((await call('POST', `/v1/executions/${id}/pause`, { headers })).body.deduplicated).toBe(true)
-    expect((await call('POST', `/v1/executions/${id}/resume`, { headers })).body.deduplicated).toBe(false)
+    const other = await call('POST', `/v1/executions/${id}/resume`, { headers })
+    expect([other.status, other.body.code]).toEqual([409, 'idempotency_conflict'])
   })
 
   it('fork takes the recorded results over, up to a step', async () => {
@@ -456,7 +333,7 @@ describe('commands', () => {
     await engine.write('ten_a', id, started, step(1, 'one'), step(2, 'x'.repeat(100)), step(3), completed)
     await call('GET', `/v1/executions/${id}/result?wait_ms=5000`)
     const fork = await call('POST', `/v1/executions/${id}/fork`, {
-      body: { uptoPath: 'step#2', input: { topic: 'other' } },
+      body: { toPath: 'step#2', input: { topic: 'other' } },
     })
     expect(fork.status).toBe(201)
     const command = engine.commands.at(-1)
@@ -464,7 +341,7 @@ describe('commands', () => {
       input: { inline: { topic: 'other' } },
       forkedFrom: {
         executionId: id,
-        uptoPath: 'step#2',
+        toPath: 'step#2',
         seed: {
           inline: [
             { path: 'step#1', status: 'completed', kind: 'step', requestHash: '*', value: 'one' },
@@ -483,8 +360,43 @@ describe('commands', () => {
       [1, undefined],
     ])
     expect(pages[0]?.body.items[0]).toMatchObject({ name: 'step', entry: { path: 'step#1', value: 'one' } })
-    const unknown = await call('POST', `/v1/executions/${id}/fork`, { body: { uptoPath: 'nowhere#1' } })
+    const unknown = await call('POST', `/v1/executions/${id}/fork`, { body: { toPath: 'nowhere#1' } })
     expect([unknown.status, unknown.body.code]).toEqual([404, 'step_unknown'])
+  })
+})
+
+describe('a replay', () => {
+  it('is what its id was first used for: it cannot be had again with other runs, changes or budgets', async () => {
+    const ids: string[] = []
+    for (let i = 0; i < 3; i++) {
+      const { id } = await start()
+      await engine.write('ten_a', id, started, step(1), completed)
+      await call('GET', `/v1/executions/${id}/result?wait_ms=5000`)
+      ids.push(id)
+    }
+    const runs = { ids: [ids[0], ids[1]] }
+    const body = { id: 'rpl-once', runs, budget: { totalMicroCredits: 1000 } }
+    const replay = (change: object) => call('POST', '/v1/replays', { body: { ...body, ...change } })
+    const startedOf = (answer: { body: { started: { of: string }[] } }) =>
+      answer.body.started.map(({ of }) => of).sort()
+    const first = await replay({})
+    expect([first.status, startedOf(first)]).toEqual([201, [ids[0], ids[1]].sort()])
+    const budgets = engine.commands.slice(-2).map(({ data }) => (data as { options: object }).options)
+    expect(budgets).toMatchObject([{ budgetMicroCredits: 500 }, { budgetMicroCredits: 500 }])
+    const again = await replay({})
+    expect([again.status, again.body.started.length, startedOf(again)]).toEqual([201, 2, startedOf(first)])
+    const others = [
+      { budget: { totalMicroCredits: 9000 } },
+      { runs: { ids: [ids[0], ids[2]] } },
+      { runs: { ids: [ids[2]] } },
+      { overrides: { models: { '*': 'other' } } },
+    ]
+    const forks = async () => (await call('GET', '/v1/executions?label=replay:rpl-once')).body.items.length
+    for (const other of others) {
+      const { status, body } = await replay(other)
+      expect([status, body.code]).toEqual([409, 'execution_conflict'])
+    }
+    expect(await forks()).toBe(2)
   })
 })
 
@@ -658,8 +570,10 @@ describe('the platform', () => {
     await eventually(async () => {
       const { status, body } = await call('POST', '/v1/workers/connect')
       expect(status).toBe(200)
-      expect(body.endpoints).toEqual([endpoint])
-      expect(verifyWorkerToken(tokenSecret, body.token, Date.now())).toMatchObject({ tenant: 'ten_a' })
+      expect(body.endpoints).toEqual([world.endpoint])
+      expect(verifyWorkerToken(world.env['OMIUM_TOKEN_SECRET'] ?? '', body.token, Date.now())).toMatchObject({
+        tenant: 'ten_a',
+      })
     })
   })
 
@@ -684,14 +598,10 @@ describe('the platform', () => {
   })
 
   it('honours the revocation of a key within five seconds', async () => {
-    const key = `om_test_${randomBytes(16).toString('hex')}`
-    const { keyId } = await seedTenant(pool.options.connectionString as string, {
-      tenant: 'ten_b',
-      name: 'B',
-      apiKey: key,
-    })
+    const key = newApiKey()
+    const [keyId] = await putTenants(env['OMIUM_DATABASE_URL'] ?? '', env, { tenant: 'ten_b', apiKey: key })
     expect((await call('GET', '/v1/executions', { key })).status).toBe(200)
-    await pool.query("UPDATE api_keys SET revoked_at = now() WHERE tenant = 'ten_b' AND id = $1", [keyId])
+    await pool.query("UPDATE identity.api_keys SET revoked_at = now() WHERE tenant = 'ten_b' AND id = $1", [keyId])
     await eventually(async () => expect((await call('GET', '/v1/executions', { key })).status).toBe(401), {
       timeoutMs: 6_000,
     })
@@ -771,5 +681,23 @@ describe('the process', () => {
     expect(service.output()).toMatch(/settings_invalid/)
     expect(service.output()).toMatch(/OMIUM_TOKEN_SECRET.*OMIUM_DATABASE_URL|OMIUM_DATABASE_URL.*OMIUM_TOKEN_SECRET/s)
     expect(service.output()).not.toContain('short')
+  })
+})
+
+describe('people', () => {
+  it('sign in here; tokens that this installation did not sign are nobody', async () => {
+    const { keys } = (await (await fetch(`${gateway.url}/.well-known/jwks.json`)).json()) as { keys: object[] }
+    expect(keys).toMatchObject([{ kty: 'OKP', alg: 'EdDSA' }])
+    // the page is under the address that people use (OMIUM_URL), where the cookies belong
+    const page = await fetch(`${gateway.url}/auth/sign-in`, { redirect: 'manual' })
+    expect([page.status, page.headers.get('location')]).toEqual([307, 'http://127.0.0.1:8080/auth/sign-in'])
+    const claims = Buffer.from(JSON.stringify({ sub: 'usr_a', sid: 'ses_a', tenant: 'ten_a' })).toString('base64url')
+    const unsigned = `${Buffer.from('{"alg":"none","typ":"at+jwt"}').toString('base64url')}.${claims}.`
+    for (const headers of [{ authorization: `Bearer ${unsigned}` }, { cookie: `omium_access=${unsigned}` }])
+      expect((await call('GET', '/v1/executions', { key: null, headers })).status).toBe(401)
+    const foreign = { cookie: `omium_access=${unsigned}`, 'sec-fetch-site': 'cross-site' }
+    expect((await call('POST', '/v1/executions', { key: null, headers: foreign, body: {} })).body.code).toBe(
+      'origin_refused',
+    )
   })
 })

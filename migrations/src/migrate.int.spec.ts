@@ -6,7 +6,6 @@ import { freshDatabase, spawnService } from '@omium/dev/testing'
 import { Client } from 'pg'
 import { describe, expect, it } from 'vitest'
 import { migrate } from './migrate.ts'
-import { seedTenant } from './seed-tenant.ts'
 
 const query = async (databaseUrl: string, sql: string) => {
   const client = new Client({ connectionString: databaseUrl })
@@ -75,34 +74,8 @@ describe('the migration runner', () => {
   })
 })
 
-describe('the local tenant', () => {
-  const apiKey = 'om_test_00112233445566778899aabbccddeeff'
-
-  it('gets its key once, and the key itself is stored nowhere', async () => {
-    const databaseUrl = await freshDatabase()
-    await migrate(databaseUrl)
-    const seeds = [1, 2].map(() => seedTenant(databaseUrl, { tenant: 'ten_local', name: 'Local', apiKey }))
-    const [first, second] = await Promise.all(seeds)
-    expect(first).toEqual(second)
-    const rows = await query(databaseUrl, 'SELECT k::text AS text FROM api_keys k')
-    expect(rows).toHaveLength(1)
-    expect(rows[0].text).not.toContain(apiKey)
-  })
-
-  it('comes from the environment when the runner is started as a process, which never prints the key', async () => {
-    const databaseUrl = await freshDatabase()
-    const runner = await spawnService('migrations/src/main.ts', {
-      OMIUM_DATABASE_URL: databaseUrl,
-      OMIUM_API_KEY: apiKey,
-    })
-    expect(await runner.exited).toMatchObject({ code: 0 })
-    expect(runner.output()).not.toContain(apiKey)
-    expect(await query(databaseUrl, 'SELECT tenant FROM api_keys')).toEqual([{ tenant: 'ten_local' }])
-  })
-
-  it('is not made when the database cannot be reached: one line says so, exit code 1', async () => {
-    const runner = await spawnService('migrations/src/main.ts', { OMIUM_DATABASE_URL: 'postgres://127.0.0.1:1/none' })
-    expect(await runner.exited).toMatchObject({ code: 1 })
-    expect(runner.output()).toMatch(/migration failed/)
-  })
+it('says so in one line and ends with code 1 when the database cannot be reached', async () => {
+  const runner = await spawnService('migrations/src/main.ts', { OMIUM_DATABASE_URL: 'postgres://127.0.0.1:1/none' })
+  expect(await runner.exited).toMatchObject({ code: 1 })
+  expect(runner.output()).toMatch(/migration failed/)
 })

@@ -1,6 +1,7 @@
 import type { ContextDefinition } from './catalogue.ts'
 import { checkpointContext } from './checkpoint/commands.ts'
 import { executionContext } from './execution/commands.ts'
+import { identityContext } from './identity/commands.ts'
 import { recoveryContext } from './recovery/commands.ts'
 import { workflowContext } from './workflow/commands.ts'
 
@@ -10,4 +11,5 @@ export const contexts = [
   checkpointContext,
   recoveryContext,
   workflowContext,
+  identityContext,
 ] as const satisfies readonly ContextDefinition[]

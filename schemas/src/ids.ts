@@ -16,6 +16,9 @@ export const idPrefixes = {
   session: 'ses',
   checkpoint: 'chk',
   replay: 'rpl',
+  user: 'usr',
+  invitation: 'inv',
+  magicLink: 'lnk',
 } as const
 
 export type IdKind = keyof typeof idPrefixes

@@ -1,11 +1,32 @@
 import { z } from 'zod'
 import { OmiumError } from './errors.ts'
-import { defaultTopicPrefix } from './log/topics.ts'
+import { apiKey } from './identity/api-key.ts'
+import { keyEnvironment } from './identity/model.ts'
+import { defaultTopicPrefix, tenantTopicsSegment } from './log/topics.ts'
 
 const wrappingKey = (text: string): { id: string; key: Buffer } | null => {
   const [, id, base64] = /^\s*([A-Za-z0-9._-]{1,100}):([A-Za-z0-9+/]{43}=)\s*$/.exec(text) ?? []
   return id === undefined || base64 === undefined ? null : { id, key: Buffer.from(base64, 'base64') }
 }
+
+/** Values separated by commas; none when absent. */
+const list = <T extends z.ZodType<string, string>>(item: T) =>
+  z
+    .string()
+    .default('')
+    .transform((text) =>
+      text
+        .split(',')
+        .map((one) => one.trim())
+        .filter(Boolean),
+    )
+    .pipe(z.array(item))
+/** `id:base64` of 32 bytes each, separated by commas */
+const wrappingKeys = z
+  .string()
+  .transform((list) => list.split(',').filter(Boolean).map(wrappingKey))
+  .refine((keys) => keys.every((key) => key !== null), 'expected id:base64 of 32 bytes, separated by commas')
+  .transform((keys) => keys.filter((key) => key !== null))
 
 /** Every setting of the platform, by the environment variable that carries it. A service picks the ones it needs. */
 export const settings = {
@@ -29,15 +50,30 @@ export const settings = {
   OMIUM_S3_ACCESS_KEY_ID: z.string().optional(),
   OMIUM_S3_SECRET_ACCESS_KEY: z.string().optional(),
   /** `id:base64` of 32 bytes each, separated by commas: checkpoints are encrypted with the first, read with all */
-  OMIUM_ENCRYPTION_KEYS: z
+  OMIUM_ENCRYPTION_KEYS: wrappingKeys.default([]),
+  /** `id:base64` of 32 bytes each: keys of personal data and of signatures are wrapped with the first, unwrapped with all */
+  OMIUM_MASTER_KEYS: wrappingKeys.refine((keys) => keys.length > 0, 'at least one is needed'),
+  /** `version:base64` of 32 bytes each: API keys are hashed with the first, recognised with all that are listed */
+  OMIUM_KEY_PEPPERS: wrappingKeys.refine(
+    (peppers) => peppers.length > 0 && peppers.every(({ id }) => /^[1-9]\d{0,8}$/.test(id)),
+    'expected version:base64 with versions from 1',
+  ),
+  /** base64 of 32 bytes, for ever: what e-mail addresses are found by */
+  OMIUM_DIGEST_KEY: z
     .string()
-    .optional()
-    .transform((list) => (list ?? '').split(',').filter(Boolean).map(wrappingKey))
-    .refine((keys) => keys.every((key) => key !== null), 'expected id:base64 of 32 bytes, separated by commas')
-    .transform((keys) => keys.filter((key) => key !== null)),
+    .regex(/^[A-Za-z0-9+/]{43}=$/, 'expected base64 of 32 bytes')
+    .transform((text) => Buffer.from(text, 'base64')),
+  /** which API keys this installation issues and accepts */
+  OMIUM_KEY_ENVIRONMENT: keyEnvironment.default('live'),
+  /** a key that the gateway makes sure exists before it listens, for the tenant `ten_local`: for local stacks */
+  OMIUM_LOCAL_API_KEY: apiKey.optional(),
   OMIUM_TOPIC_PREFIX: z
     .string()
     .regex(/^[a-zA-Z0-9._-]{1,100}$/)
+    .refine(
+      (prefix) => !prefix.split('.').includes(tenantTopicsSegment),
+      `a segment "${tenantTopicsSegment}" is where topics of tenants begin`,
+    )
     .default(defaultTopicPrefix),
   /** partitions of each new topic; never changes once topics exist */
   OMIUM_PARTITIONS: z.coerce.number().int().min(1).max(1000).default(12),
@@ -48,8 +84,25 @@ export const settings = {
   OMIUM_OWNER_SESSION_TIMEOUT_MS: z.coerce.number().int().min(500).max(300_000).default(6000),
   /** secret that signs worker tokens, at least 32 characters */
   OMIUM_TOKEN_SECRET: z.string().min(32),
+  /** identity providers for sign-in; without it people sign in by mail */
+  OMIUM_SIGN_IN_FILE: z.string().optional(),
+  /** `smtp://user:password@host:port` or `smtps://`: sends sign-in links; without it there are none */
+  OMIUM_SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
+  OMIUM_MAIL_FROM: z.string().max(320).default('Omium <no-reply@localhost>'),
   OMIUM_GATEWAY_HOST: z.string().default('127.0.0.1'),
   OMIUM_GATEWAY_PORT: z.coerce.number().int().min(0).max(65535).default(8080),
+  /** origins of browser programs that may call the gateway, separated by commas; none when absent, never `*` */
+  OMIUM_CORS_ORIGINS: list(
+    z.url({ protocol: /^https?$/ }).refine((url) => new URL(url).origin === url, 'expected scheme://host[:port]'),
+  ),
+  /** addresses of proxies whose `x-forwarded-for` is believed, separated by commas: `10.0.0.0/8`; none when absent */
+  OMIUM_TRUSTED_PROXIES: list(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()])),
+  /** requests a minute that the gateway takes from one API key, one tenant, one address; 0: any number */
+  OMIUM_RATE_PER_KEY: z.coerce.number().int().min(0).default(300_000),
+  OMIUM_RATE_PER_TENANT: z.coerce.number().int().min(0).default(600_000),
+  OMIUM_RATE_PER_ADDRESS: z.coerce.number().int().min(0).default(600_000),
+  /** the same for one address and one of the routes that guard secrets */
+  OMIUM_RATE_SENSITIVE: z.coerce.number().int().min(0).default(60),
   OMIUM_ENGINE_HOST: z.string().default('127.0.0.1'),
   OMIUM_ENGINE_PORT: z.coerce.number().int().min(0).max(65535).default(8090),
   /** where workers reach this engine, when it is not host and port above */
@@ -66,12 +119,15 @@ export const settings = {
   OMIUM_PROJECTIONS: z
     .string()
     .transform((names) => names.split(',').map((one) => one.trim()))
-    .pipe(z.array(z.enum(['executions', 'checkpoints', 'recoveries', 'workflows'])).min(1))
+    .pipe(z.array(z.enum(['executions', 'checkpoints', 'recoveries', 'workflows', 'identity'])).min(1))
     .optional(),
   OMIUM_PROJECTIONS_PORT: z.coerce.number().int().min(0).max(65535).default(8091),
   OMIUM_WORKFLOW_MANAGER_PORT: z.coerce.number().int().min(0).max(65535).default(8094),
+  OMIUM_IDENTITY_PORT: z.coerce.number().int().min(0).max(65535).default(8097),
   OMIUM_MODELS_HOST: z.string().default('127.0.0.1'),
   OMIUM_MODELS_PORT: z.coerce.number().int().min(0).max(65535).default(8092),
+  /** where the model gateway is: without it nobody checks that the models exist which workflows name */
+  OMIUM_MODELS_URL: z.url({ protocol: /^https?$/ }).optional(),
   /** providers, models, limits and prices; without it they come from the providers' usual variables */
   OMIUM_MODELS_FILE: z.string().optional(),
   /** `true`: the scripted model server of the examples answers where no provider does, and says so */

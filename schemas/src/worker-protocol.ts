@@ -3,9 +3,9 @@ import { failure } from './errors.ts'
 import {
   agentDefinition,
   executionOptions,
+  recordedKind,
   retryPolicy,
   runOverrides,
-  stepKind,
   stepPath,
   usage,
 } from './execution/model.ts'
@@ -90,7 +90,8 @@ const request = { ...run, seq: z.number().int().positive() }
 const step = {
   path: stepPath,
   name: z.string().min(1).max(200),
-  kind: stepKind,
+  /** `wait`, `approval` and `child` only in a simulated run, which answers them from recordings */
+  kind: recordedKind,
   stepAttempt: z.number().int().positive(),
   requestHash: z.string().max(64),
   input: jsonValue.optional(),

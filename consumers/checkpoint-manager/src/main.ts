@@ -34,7 +34,7 @@ await runCapability({
     const partitions = await log.transport.partitionCount(eventsTopic(log.topicPrefix, checkpointContext.name))
     const manager = new CheckpointManager({
       objects,
-      listing: { list: () => stored.list(checkpointObjectsPrefix), remove: (key) => stored.remove(key) },
+      listing: { pages: () => stored.pages(checkpointObjectsPrefix), remove: (key) => stored.remove(key) },
       history: createRunHistory(executions, open),
       clock: systemClock,
       notices: logger,

@@ -19,7 +19,7 @@ const manage = (history: RunHistory['journalAt'] = async () => journal) => {
         return objectOf(9, world.nowMs)
       },
     },
-    listing: { list: async () => [], remove: async () => {} },
+    listing: { pages: async function* () {}, remove: async () => {} },
     history: {
       journalAt: (...asked) => {
         world.asked.push(asked)
@@ -76,6 +76,10 @@ describe('a damaged checkpoint of a run', () => {
     void manager.command(partition, commandTo(report))
     await settled()
     expect(world.warnings).toContain('a checkpoint cannot be made again')
+    expect(partition.log.at(-1)).toMatchObject({
+      type: 'CheckpointRebuildFailed',
+      data: { checkpointId: 'r', why: 'execution_unknown: the log has no such execution' },
+    })
     fails = false
     void manager.command(partition, commandTo(report))
     await settled()

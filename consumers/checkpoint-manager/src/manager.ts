@@ -5,6 +5,7 @@ import {
   type CheckpointCommand,
   type CheckpointRef,
   mayBeSwept,
+  OmiumError,
   parseAggregateKey,
   parseCheckpointObjectKey,
 } from '@omium/schemas'
@@ -141,6 +142,12 @@ export class CheckpointManager implements ContextHandler<PartitionState> {
     } catch (error) {
       if (partition.live) {
         notices.warn({ err: error, tenant, thread: threadId, checkpointId }, 'a checkpoint cannot be made again')
+        const why = (error instanceof OmiumError ? `${error.code}: ${error.message}` : String(error)).slice(0, 2000)
+        const data = { namespace, checkpointId, why }
+        // readers wait for it; when the partition is lost, its next owner tries
+        await partition
+          .record(aggregate, [{ type: 'CheckpointRebuildFailed', data }], byManager(tenant, aggregate))
+          .catch(() => undefined)
       }
     } finally {
       this.#rebuilding.delete(work)
@@ -163,10 +170,18 @@ export class CheckpointManager implements ContextHandler<PartitionState> {
     await Promise.all(appends)
   }
 
-  /** Removes objects of the owned partitions' threads that are old and that nothing refers to. @returns how many */
+  /**
+   * Removes objects of the owned partitions' threads that are old and that nothing refers to. No more than a page of keys is
+   * in memory at once. @returns how many
+   */
   async sweep(): Promise<number> {
+    let removed = 0
+    for await (const keys of this.#options.listing.pages()) removed += await this.#sweep(keys)
+    return removed
+  }
+
+  async #sweep(keys: readonly string[]): Promise<number> {
     const { listing, clock, measures, partitionOf } = this.#options
-    const keys = await listing.list()
     const garbage = new Map<Threads, string[]>()
     const referred = new Map<string, ReadonlySet<string>>()
     for (const key of keys) {

@@ -7,9 +7,9 @@ export interface Objects {
   store(tenant: string, threadId: string, body: Buffer): Promise<ObjectRef>
 }
 
-/** Everything that is stored under the checkpoints' prefix, referred to or not. */
+/** Everything that is stored under the checkpoints' prefix, referred to or not, page by page in the order of keys. */
 export interface ObjectListing {
-  list(): Promise<readonly string[]>
+  pages(): AsyncIterable<readonly string[]>
   remove(key: string): Promise<void>
 }
 

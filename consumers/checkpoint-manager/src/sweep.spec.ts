@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Clock } from '@omium/kit'
 import { type CheckpointCommand, checkpointObjectKey, parseCheckpointObjectKey } from '@omium/schemas'
 import fc from 'fast-check'
@@ -22,7 +23,7 @@ class World {
     this.manager = new CheckpointManager({
       objects: { store: () => Promise.reject(new Error('not asked for')) },
       listing: {
-        list: async () => [...this.objects],
+        pages: () => this.#pages(),
         remove: (key) => {
           if (!this.holding) this.#remove(key)
           return this.holding
@@ -37,6 +38,19 @@ class World {
       partitionOf: () => 0,
     })
     this.manager.owned(this.partition)
+  }
+
+  /** of two keys each, so that threads lie across pages */
+  async *#pages() {
+    for (let last = ''; ; ) {
+      const page = [...this.objects]
+        .filter((key) => key > last)
+        .sort()
+        .slice(0, 2)
+      last = page.at(-1) ?? ''
+      if (page.length === 0) return
+      yield page
+    }
   }
 
   #remove(key: string): void {
@@ -128,7 +142,7 @@ describe('garbage collection', () => {
             world.holding = step.slowly
             const swept = world.manager.sweep()
             if (!step.slowly) await swept
-            else for (let i = 0; i < 5; i++) await Promise.resolve()
+            else await turn()
           } else for (const go of world.removals.splice(0)) go()
           for (const due of late.splice(0)) {
             if (due.at <= world.nowMs) due.send()
@@ -155,6 +169,19 @@ describe('garbage collection', () => {
     expect(world.objects.size).toBe(0)
   })
 
+  it('reaches everything page by page, in the order of keys', async () => {
+    const world = new World()
+    const kept = [1, 5, 9].map((n) => {
+      const object = world.store(n, 'one')
+      world.send({ type: 'CreateCheckpoint', data: creation(`c${n}`, { object }) }, 'one')
+      return object.key
+    })
+    for (const n of [2, 3, 4, 6, 7, 8]) world.store(n, n % 2 === 0 ? 'one' : 'two')
+    world.nowMs += 25 * hour
+    expect(await world.manager.sweep()).toBe(6)
+    expect([...world.objects]).toEqual(kept)
+  })
+
   it('waits until a deletion is accepted, and removes nothing when it never is', async () => {
     const world = new World()
     world.send({ type: 'CreateCheckpoint', data: creation('a', { object: world.store(1, 'one') }) }, 'one')
@@ -162,7 +189,7 @@ describe('garbage collection', () => {
     world.partition.automatic = false
     world.send({ type: 'DeleteThread', data: {} }, 'one')
     const sweeping = world.manager.sweep()
-    await Promise.resolve()
+    await turn()
     world.partition.fence()
     await expect(sweeping).rejects.toMatchObject({ code: 'log_fenced' })
     expect(world.objects.size).toBe(1)

@@ -2,6 +2,7 @@ import { inlineLimitBytes, type JsonValue } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { createBench, keyOf, step, tenant } from '../test/engine-bench.ts'
 import { executionMachine } from './machine.ts'
+import { gatherMs } from './run-requests.ts'
 
 describe('the engine', () => {
   it('requests and starts a run in one append when a worker is free', async () => {
@@ -195,6 +196,44 @@ describe('the engine', () => {
       { budgetMicroCredits: 500, priority: 3, timeoutMs: 1000 },
       { budgetMicroCredits: 500, priority: 9, timeoutMs: 1000 },
     ])
+  })
+
+  it('shares a budget out among the children that are asked for at one time, in whatever frames they come', async () => {
+    const bench = createBench()
+    const worker = bench.worker('w1', 10, [
+      'planner',
+      'researcher',
+      { agentId: 'miser', defaults: { budgetMicroCredits: 7 } },
+    ])
+    await bench.start('parent', { budgetMicroCredits: 100 })
+    await bench.settle()
+    const ask = (path: string, agentId = 'researcher') =>
+      worker.ask('parent', 1, {
+        type: 'child_start',
+        requestHash: 'h',
+        path,
+        childId: path,
+        agentId,
+        input: 1,
+        options: {},
+      })
+    const granted = () =>
+      bench.partition.sent.map(
+        ({ data }) => (data as { options: { budgetMicroCredits?: number } }).options.budgetMicroCredits,
+      )
+    ask('c1')
+    await bench.settle()
+    ask('c2')
+    worker.ask('parent', 1, step('s#1', 1))
+    await bench.settle()
+    expect(granted()).toEqual([])
+    bench.clock.advance(gatherMs)
+    await bench.settle()
+    expect(granted()).toEqual([50, 50])
+    expect(worker.told('ack').map(({ seq }) => seq)).toEqual([1, 2, 3])
+    ask('c3', 'miser')
+    await bench.settle()
+    expect(granted()).toEqual([50, 50, 0])
   })
 
   it('sends the cancellation of a child after its start, however long that takes', async () => {

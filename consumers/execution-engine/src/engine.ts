@@ -60,7 +60,7 @@ export class Engine implements ContextHandler<PartitionState> {
     this.#clock = clock
     this.#notices = notices
     this.#measures = measures
-    this.#dispatcher = new Dispatcher((run, session) => this.#assignments.startWaiting(run, session))
+    this.#dispatcher = new Dispatcher((run, session) => this.#assignments.startWaiting(run, session), nowMs)
     this.#timers = new TimerQueue(clock, (moment) => this.#elapsed(moment))
     const delay = (ms: number): Promise<void> => sleep(clock, ms)
     this.#outbox = new Outbox({
@@ -82,6 +82,7 @@ export class Engine implements ContextHandler<PartitionState> {
       liveOutput,
       measures,
       nowMs,
+      delay,
       cannotOpen: (run, error) => this.#assignments.cannotOpen(run, error),
     })
     this.#commands = new Commands({

@@ -21,6 +21,10 @@ export class LiveRun {
   readonly incoming = new Lane()
   readonly outgoing = new Lane()
   lastSeq = 0
+  /** requests that draw on the run's budget and are not decided yet */
+  claims = 0
+  /** until when such requests are gathered, ms since the epoch */
+  gatheringUntil = 0
   waiting = false
   ended = false
 

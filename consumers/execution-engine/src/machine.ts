@@ -2,7 +2,8 @@ import { type AcceptedEvent, acceptanceWindows, type StateMachine } from '@omium
 import type { AgentEvent, ExecutionEvent, PermitEvent } from '@omium/schemas'
 import { parseAggregateKey } from '@omium/schemas'
 import { type AgentState, evolveAgent } from './domain/agent.ts'
-import { type ExecutionState, evolve } from './domain/execution.ts'
+import { evolve } from './domain/evolve.ts'
+import type { ExecutionState } from './domain/execution.ts'
 import { evolvePermits, type PermitPool } from './domain/permits.ts'
 import {
   decodeExecution,
@@ -53,7 +54,7 @@ const applyExecution = (state: PartitionState, { envelope, type, data }: Accepte
 }
 
 export const executionMachine: StateMachine<PartitionState> = {
-  version: 2,
+  version: 3,
   empty: () => ({ executions: new Map(), agents: new Map(), pools: new Map(), closed: new Map() }),
 
   apply(state, event) {

@@ -1,7 +1,7 @@
 import type { Authorship, TimerQueue } from '@omium/kit'
 import type { Appended } from '@omium/log'
 import { type ExecutionEvent, isTerminal } from '@omium/schemas'
-import type { Dispatcher } from './dispatcher.ts'
+import { avoidancePatienceMs, type Dispatcher } from './dispatcher.ts'
 import { deadlineOf, dispatchableFrom, type ExecutionState } from './domain/execution.ts'
 import { owedAfter } from './domain/outbox.ts'
 import type { HostedPartition } from './hosted-partition.ts'
@@ -88,6 +88,9 @@ export class Recorder {
     }
     const { tenant, agentId, requestedAt, avoidedWorker } = state
     const { priority } = state.options
+    if (avoidedWorker !== null && !partition.queued.has(aggregate)) {
+      this.#remind(now + avoidancePatienceMs, { partition, aggregate, what: 'dispatch' })
+    }
     this.#port.dispatcher.offer({
       partition,
       aggregate,

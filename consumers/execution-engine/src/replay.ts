@@ -13,7 +13,8 @@ import {
   OmiumError,
   readSettings,
 } from '@omium/schemas'
-import { type ExecutionState, evolve } from './domain/execution.ts'
+import { evolve } from './domain/evolve.ts'
+import type { ExecutionState } from './domain/execution.ts'
 
 /**
  * Folds one run anew from the log, by the acceptance rule and the domain, and compares what comes out with what the read

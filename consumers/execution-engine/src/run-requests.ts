@@ -16,8 +16,13 @@ import type { Recorder } from './recorder.ts'
  * 1. Requests of one run are decided in the order in which they came, also when storing a large value takes a while.
  * 2. A request is acknowledged after its events are accepted; answers leave in the order of the log.
  * 3. A refusal changes nothing. One that fences the attempt ends it for this worker.
+ * 4. A child that wants a share of its parent's budget waits for {@link gatherMs}, and all requests of the run behind it: what
+ *    code asks for at one time need not come in one frame, and is to be shared out together.
  */
 type Request = Extract<RunMessage, { seq: number }>
+
+/** what code asks for at one time arrives within so long */
+export const gatherMs = 20
 
 export class RunRequests {
   readonly #recorder: Recorder
@@ -25,6 +30,7 @@ export class RunRequests {
   readonly #liveOutput: LiveOutput
   readonly #measures: EngineMeasures
   readonly #nowMs: () => number
+  readonly #delay: (ms: number) => Promise<void>
   readonly #cannotOpen: (run: LiveRun, error: unknown) => void
 
   constructor(port: {
@@ -33,6 +39,7 @@ export class RunRequests {
     liveOutput: LiveOutput
     measures: EngineMeasures
     nowMs: () => number
+    delay: (ms: number) => Promise<void>
     cannotOpen: (run: LiveRun, error: unknown) => void
   }) {
     this.#recorder = port.recorder
@@ -40,25 +47,44 @@ export class RunRequests {
     this.#liveOutput = port.liveOutput
     this.#measures = port.measures
     this.#nowMs = port.nowMs
+    this.#delay = port.delay
     this.#cannotOpen = port.cannotOpen
   }
 
   /** @param large whether a value in the message may exceed what travels inside a record */
   handle(run: LiveRun, message: RunMessage, large: boolean): void {
+    const cameAt = this.#nowMs()
+    if (drawsOnBudget(message)) run.claims++
     run.incoming.run(() => {
       if (!('seq' in message)) {
         this.#remark(run, message)
         return
       }
-      if (!large) {
-        this.#decide(run, message, this.#inlined(run, message))
-        return
-      }
-      return this.#seal(run, message).then(
+      if (cameAt < run.gatheringUntil || !this.#wantsShare(run, message)) return this.#take(run, message, large)
+      run.gatheringUntil = this.#nowMs() + gatherMs
+      return this.#delay(gatherMs).then(() => this.#take(run, message, large))
+    })
+  }
+
+  #take(run: LiveRun, message: Request, large: boolean): Promise<void> | undefined {
+    const { claims } = run
+    if (drawsOnBudget(message)) run.claims--
+    if (large) {
+      return this.#seal(run, message, claims).then(
         (request) => this.#decide(run, message, request),
         (error: unknown) => this.#refuse(run, message, asFailure(error)),
       )
-    })
+    }
+    this.#decide(run, message, this.#inlined(run, message, claims))
+    return undefined
+  }
+
+  /** Invariant 4. */
+  #wantsShare(run: LiveRun, message: Request): boolean {
+    if (message.type !== 'child_start' || message.options.budgetMicroCredits !== undefined) return false
+    if (run.partition.execution(run.aggregate)?.options.budgetMicroCredits === undefined) return false
+    const definition = this.#dispatcher.definitionOf(run.session.tenant, message.agentId)
+    return definition?.defaults?.budgetMicroCredits === undefined
   }
 
   #remark(run: LiveRun, message: Exclude<RunMessage, Request>): void {
@@ -152,18 +178,18 @@ export class RunRequests {
   }
 
   /** The message as a request of the domain. A child is started as a client would start it: with its agent's defaults. */
-  #inlined(run: LiveRun, message: Request): WorkerRequest {
-    const request = inlined(message)
+  #inlined(run: LiveRun, message: Request, claims: number): WorkerRequest {
+    const request = inlined(message, claims)
     if (message.type !== 'child_start' || request.type !== 'child_start') return request
     const defaults = this.#dispatcher.definitionOf(run.session.tenant, message.agentId)?.defaults
     return defaults ? { ...request, options: executionOptions.parse({ ...defaults, ...message.options }) } : request
   }
 
-  async #seal(run: LiveRun, message: Request): Promise<WorkerRequest> {
+  async #seal(run: LiveRun, message: Request, claims: number): Promise<WorkerRequest> {
     const { executionId } = run
     const { tenant } = run.session
     const seal = (value: JsonValue): Promise<Payload> => run.payloads.seal(tenant, executionId, value)
-    const request = this.#inlined(run, message)
+    const request = this.#inlined(run, message, claims)
     switch (request.type) {
       case 'step_started':
         return { ...request, ...(request.input && { input: await seal(inlineValue(request.input)) }) }
@@ -201,6 +227,9 @@ export class RunRequests {
 const asFailure = (error: unknown): Failure =>
   error instanceof OmiumError ? error.toFailure() : failureOf('internal', String(error))
 
+const drawsOnBudget = (message: RunMessage): boolean =>
+  message.type === 'child_start' || (message.type === 'step_started' && (message.intent?.reserveMicroCredits ?? 0) > 0)
+
 const inlineValue = (payload: Payload): JsonValue => ('inline' in payload ? payload.inline : null)
 
 /** A failure whose extras would not fit a record loses them; code and detail stay. */
@@ -216,7 +245,7 @@ const boundFailure = (failure: Failure): Failure => {
 }
 
 /** The message as a request of the domain, its values inside the record. */
-const inlined = (message: Request): WorkerRequest => {
+const inlined = (message: Request, claims: number): WorkerRequest => {
   switch (message.type) {
     case 'step_started': {
       const { type, path, name, kind, stepAttempt, requestHash, input, intent } = message
@@ -281,6 +310,7 @@ const inlined = (message: Request): WorkerRequest => {
         agentId,
         input: { inline: input },
         options: executionOptions.parse(options),
+        claims,
       }
     }
     case 'complete':

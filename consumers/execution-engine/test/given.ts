@@ -1,7 +1,8 @@
 import type { ExecutionCommand, ExecutionEvent, ExecutionOptions, StepKind } from '@omium/schemas'
 import { decideCommand } from '../src/domain/decide.ts'
 import type { Decision } from '../src/domain/decision.ts'
-import { type ExecutionState, evolve } from '../src/domain/execution.ts'
+import { evolve } from '../src/domain/evolve.ts'
+import type { ExecutionState } from '../src/domain/execution.ts'
 import { decideRequest, type WorkerRequest } from '../src/domain/requests.ts'
 
 /** The vocabulary of the domain's specs: given(events).when(command).then(events). */
@@ -75,13 +76,19 @@ export const approval = (path: string, timeoutMs?: number): WorkerRequest => ({
   title: 'Send it?',
   timeoutMs,
 })
-export const child = (path: string, childId: string): WorkerRequest => ({
+export const child = (
+  path: string,
+  childId: string,
+  options: Partial<ExecutionOptions> = {},
+  claims = 1,
+): WorkerRequest => ({
   type: 'child_start',
   ...at(path),
   childId,
   agentId: 'researcher',
   input: { inline: 'topic' },
-  options: { priority: 0 },
+  options: { priority: 0, ...options },
+  claims,
 })
 export const signal = (signalId: string, name: string, payload: unknown = null): ExecutionCommand => ({
   type: 'SignalExecution',

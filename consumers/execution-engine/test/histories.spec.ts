@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { type ExecutionEvent, executionEvents, upcast } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
-import { type ExecutionState, evolve } from '../src/domain/execution.ts'
+import { evolve } from '../src/domain/evolve.ts'
+import type { ExecutionState } from '../src/domain/execution.ts'
 import { encodeExecution } from '../src/domain/snapshot.ts'
 
 /**

@@ -59,9 +59,10 @@ describe('a hosted partition', () => {
 
   it('tells callers of an append that is fenced, and settles nothing', async () => {
     const till = await Till.open(installation, 'one')
+    // time flies while it stands still: what it appends now reaches the log long after the next one's claim
     installation.world.stall(till.process, 20_000)
-    const next = await Till.open(installation, 'two')
     const late = till.hosted.record(a, [deposit(1)], by)
+    const next = await Till.open(installation, 'two')
     let called = false
     till.hosted.whenAccepted(() => {
       called = true

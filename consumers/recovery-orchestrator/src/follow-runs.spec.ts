@@ -11,7 +11,7 @@ class World {
   readonly log: AcceptedEvent[] = []
   readonly #versions = new Map<string, number>()
   now = 1000
-  readonly policy = policyOf({ stalls: { afterMs: 500 } })
+  readonly policy = policyOf({ stalls: { afterMs: 1000 } })
 
   write(run: string, ...events: Written[]): this {
     for (const event of events) {
@@ -122,9 +122,9 @@ describe('a follower of runs', () => {
     const reader = world.reader()
     world.write('r', requested(), started)
     reader.read()
-    world.now += 400
+    world.now += 800
     expect(await reader.sweep()).toEqual([])
-    world.now += 200
+    world.now += 400
     expect(await reader.sweep(false)).toEqual([])
     expect(await reader.sweep()).toEqual(['ProposeIntervention r.1'])
   })

@@ -25,7 +25,7 @@ export interface FollowRunsPort {
 }
 
 /** changes with whatever `observe` does otherwise with the same events */
-const version = 3
+const version = 4
 
 export interface RunReport extends Work {
   readonly tenant: string
@@ -37,7 +37,9 @@ const encodeRun = (run: RunView) => ({
   ...run,
   seen: [...run.seen],
   children: [...run.children],
-  intents: [...run.intents],
+  working: [...run.working],
+  waits: [...run.waits],
+  effects: { ...run.effects, intents: [...run.effects.intents] },
 })
 type EncodedRun = ReturnType<typeof encodeRun>
 type Memory = readonly [aggregate: string, run: EncodedRun][]
@@ -46,7 +48,9 @@ const decodeRun = (run: EncodedRun): RunView => ({
   ...run,
   seen: new Set(run.seen),
   children: new Map(run.children),
-  intents: new Map(run.intents),
+  working: new Set(run.working),
+  waits: new Set(run.waits),
+  effects: { ...run.effects, intents: new Map(run.effects.intents) },
 })
 
 export const followRuns = (port: FollowRunsPort): Following<Memory, RunReport> => ({

@@ -1,6 +1,7 @@
 import { runCapability, systemClock } from '@omium/kit'
 import { executionContext, recoveryContext } from '@omium/schemas'
 import { readConfig } from './config.ts'
+import { createEffectHistory } from './effect-history.ts'
 import { followRuns } from './follow-runs.ts'
 import { KnowledgeBook } from './knowledge.ts'
 import { recoveryMachine } from './machine.ts'
@@ -27,6 +28,7 @@ await runCapability({
     const orchestrator = new Orchestrator({
       knowledge,
       executions: await openCommandSender(executions),
+      effects: createEffectHistory(executions),
       clock: systemClock,
       notices: logger,
       measures: metrics.measures,

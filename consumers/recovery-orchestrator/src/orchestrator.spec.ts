@@ -35,6 +35,7 @@ const orchestrate = (
   const orchestrator = new Orchestrator({
     knowledge: { at: () => knowing() },
     executions: { send },
+    effects: { read: () => Promise.reject(new Error('not asked for')) },
     clock,
     notices: silent,
     measures,

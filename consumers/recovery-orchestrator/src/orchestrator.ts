@@ -15,7 +15,7 @@ import { owedBy } from './domain/outbox.ts'
 import { decidePolicyCommand } from './domain/policy.ts'
 import type { KnowledgeBook } from './knowledge.ts'
 import type { PartitionState } from './machine.ts'
-import type { Commands, RecoveryMeasures } from './ports.ts'
+import type { Commands, EffectHistory, RecoveryMeasures } from './ports.ts'
 
 /**
  * The recovery orchestrator of one process: the incidents and policies of the partitions that it owns.
@@ -28,6 +28,7 @@ export interface OrchestratorOptions {
   readonly knowledge: Pick<KnowledgeBook, 'at'>
   /** to the execution context */
   readonly executions: Commands
+  readonly effects: EffectHistory
   readonly clock: Clock
   readonly notices: Notices
   readonly measures: RecoveryMeasures
@@ -42,7 +43,7 @@ export class Orchestrator implements ContextHandler<PartitionState> {
   }
 
   owned(log: OwnedPartition<PartitionState>): void {
-    const { clock, notices, executions } = this.#options
+    const { clock, notices, executions, effects } = this.#options
     const outbox = new Outbox(log, {
       clock,
       notices,
@@ -51,8 +52,11 @@ export class Orchestrator implements ContextHandler<PartitionState> {
         const owed = state && owedBy(state)
         return state && owed ? [{ ...owed, by: bySystem(state) }] : []
       },
-      send: (_key, { id, aggregate, command: { type, data }, by }) =>
-        executions.send({ id, type, data, aggregate, ...by }),
+      send: async (_key, owed) => {
+        const { id, aggregate, by } = owed
+        const { type, data } = 'effects' in owed ? owed.command(await effects.read(owed.effects)) : owed.command
+        await executions.send({ id, type, data, aggregate, ...by })
+      },
     })
     const partition = new HostedPartition(log, {
       onFault: (err) => notices.error({ err, partition: log.partition }, 'what follows from accepted events failed'),

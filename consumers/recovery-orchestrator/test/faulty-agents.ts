@@ -181,6 +181,22 @@ export const payer = agent({
   },
 })
 
+/** makes more effects than a compensation is told of at once */
+export const spender = agent({
+  id: 'faulty-spender',
+  input,
+  run: async (_, ctx) => {
+    for (let n = 1; n <= 105; n++) await ctx.step('spend', () => n, { effect: true, key: String(n) })
+    await ctx.step(
+      'ship',
+      () => {
+        throw new ShopClosedError('nothing to ship')
+      },
+      { retry: false },
+    )
+  },
+})
+
 export const undoer = agent({
   id: 'faulty-undoer',
   input: z.object({ effects: z.array(z.unknown()) }),
@@ -218,14 +234,14 @@ export const grandparent = agent({
   },
 })
 
-export const faultyAgents = [caller, looper, stepper, slow, payer, undoer, kid, parent, grandparent]
+export const faultyAgents = [caller, looper, stepper, slow, payer, spender, undoer, kid, parent, grandparent]
 
 /** Short waits, low limits; patient with attempts that say nothing, since a busy machine is slow. */
 export const quickPolicy = {
   models: ['model-b'],
   loops: { repeats: 4, window: 12 },
   rules: [
-    { when: { agents: ['faulty-payer'] }, try: [{ strategy: 'compensate', agent: 'faulty-undoer' }] },
+    { when: { agents: ['faulty-payer', 'faulty-spender'] }, try: [{ strategy: 'compensate', agent: 'faulty-undoer' }] },
     {
       when: { classes: ['rate_limit', 'transient_provider'] },
       try: [

@@ -23,6 +23,7 @@ export const facts = (more: Partial<FailureFacts> = {}): FailureFacts => {
     agentId: 'writer',
     policy: 'default',
     awaiting: 1,
+    version: 9,
     attempt: 1,
     at: now - 50,
     giveUpAt: now + 86_400_000,
@@ -44,6 +45,7 @@ export const facts = (more: Partial<FailureFacts> = {}): FailureFacts => {
     costMicroCredits: 100,
     recoveries: 0,
     effects: [],
+    effectsMade: more.effects?.length ?? 0,
     ...more,
   }
 }

@@ -1,6 +1,5 @@
 import type { RunningStack } from '@omium/dev'
-import { eventually, testPlatform } from '@omium/dev/testing'
-import { seedTenant } from '@omium/migrations'
+import { eventually, foundTenant, testPlatform } from '@omium/dev/testing'
 import type { IncidentDetail } from '@omium/schemas'
 import { type Agent, type Client, omium, type Worker, worker } from '@omium/sdk'
 import { pino } from 'pino'
@@ -15,11 +14,12 @@ import {
   payer,
   quickPolicy,
   slow,
+  spender,
   stepper,
+  undoer,
 } from './faulty-agents.ts'
 
 /** Every class of failure, injected into real runs on the whole platform, and what becomes of it. */
-const otherKey = `om_test_${'b'.repeat(32)}`
 const patience = { timeoutMs: 60_000, intervalMs: 100 }
 
 let stack: RunningStack
@@ -30,11 +30,7 @@ let host: Worker
 beforeAll(async () => {
   stack = await testPlatform({ OMIUM_LOG_LEVEL: 'warn' })
   const url = stack.environment['OMIUM_URL'] as string
-  await seedTenant(stack.environment['OMIUM_DATABASE_URL'] as string, {
-    tenant: 'ten_other',
-    name: 'Other',
-    apiKey: otherKey,
-  })
+  const otherKey = await foundTenant(stack.environment, 'ten_other')
   client = omium({ url, apiKey: stack.apiKey })
   stranger = omium({ url, apiKey: otherKey })
   host = worker({
@@ -214,6 +210,31 @@ it('undoes effects before it gives up', async () => {
   ])
 })
 
+it('undoes all effects, however many, the latest first', async () => {
+  effectsUndone.length = 0
+  const run = await start(spender, 'x')
+  expect((await run.ended({ timeoutMs: 60_000 })).status).toBe('failed')
+  const incident = await incidentOf(run.id, closed)
+  const pages = incident.history.flatMap(({ type, data }) =>
+    type === 'CompensationStarted' ? [(data as { effects: number }).effects] : [],
+  )
+  expect(pages).toEqual([100, 5])
+  const outputs = (effectsUndone as { output: { inline: number } }[]).map(({ output }) => output.inline)
+  const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
+  expect(outputs).toEqual([...range(6, 105), ...range(1, 5)])
+})
+
+it('asks a person when no worker runs the agent that undoes', async () => {
+  const undo = { strategy: 'compensate', agent: 'faulty-nobody', timeoutMs: 1_000 }
+  await client.recoveryPolicies.publish('unmanned', { rules: [{ try: [undo] }] })
+  const run = await start(payer, 'x', 'unmanned')
+  const incident = await incidentOf(run.id, ({ status }) => status === 'escalated')
+  expect(incident.why).toMatch(/no worker took it up, is there one that runs agent faulty-nobody\?/)
+  expect(incident.why).toContain('some effects may still stand')
+  await client.recoveries.decide(incident.id, { type: 'compensate', agentId: undoer.id })
+  expect((await run.ended({ timeoutMs: 30_000 })).status).toBe('failed')
+})
+
 it('leaves runs alone that do not ask for it', async () => {
   const run = await client.start(caller, { fault: 'filtered' })
   expect((await run.ended({ timeoutMs: 30_000 })).error?.code).toBe('model_content_filter')
@@ -231,7 +252,7 @@ it('says what has failed alike, and what has helped', async () => {
   expect(stats.find(({ strategy }) => strategy === 'other_model')).toMatchObject({ successes: 1, successRate: 1 })
   const listed: string[] = []
   for await (const { id } of client.recoveries.list({ class: 'tool_error', pageSize: 1 })) listed.push(id)
-  expect(new Set(listed).size).toBe(4)
+  expect(new Set(listed).size).toBe(6)
   for await (const _ of stranger.recoveries.list()) throw new Error('another tenant sees incidents')
   expect(await stranger.recoveries.stats()).toEqual([])
 })
@@ -260,35 +281,42 @@ it('keeps versions of policies, and refuses bad ones with every place named', as
   expect((await stranger.recoveryPolicies.list()).map(({ name, version }) => [name, version])).toEqual([['default', 0]])
 })
 
+/** Plans that the running orchestrator has made since its start; none while it cannot be asked. */
+const plansMade = async (): Promise<number> => {
+  const url = `http://127.0.0.1:${stack.environment['OMIUM_RECOVERY_PORT']}/metrics`
+  const text = await fetch(url).then(
+    (response) => response.text(),
+    () => '',
+  )
+  const counts = [...text.matchAll(/^omium_recoveries_planned_total\{.*\} (\d+)$/gm)].map(([, count]) => Number(count))
+  return counts.reduce((sum, count) => sum + count, 0)
+}
+
 it('decides each failure once, however often it is killed', async () => {
   const runs = await Promise.all(
     Array.from({ length: 24 }, (_, i) => start(stepper, i % 2 === 0 ? 'closed_twice' : 'needs_roll_back')),
   )
-  const orchestrator = () => stack.state.services.find(({ name }) => name === 'recovery-orchestrator')?.process.pid
+  const orchestrator = () => stack.state.services.find(({ name }) => name === 'recovery-orchestrator')
   let ended = false
   const done = Promise.all(runs.map((run) => run.result({ timeoutMs: 120_000 }))).finally(() => {
     ended = true
   })
-  const killing = (async () => {
-    for (let last: number | undefined; !ended; ) {
-      const pid = orchestrator()
-      if (pid === undefined || pid === last) {
-        await new Promise((resolve) => setTimeout(resolve, 20))
-        continue
-      }
-      // ready a moment ago, in the middle of what it found
-      await new Promise((resolve) => setTimeout(resolve, 150))
-      last = pid
-      try {
-        process.kill(pid, 'SIGKILL')
-      } catch {
-        return
-      }
-      if (stack.state.services.find(({ name }) => name === 'recovery-orchestrator')?.restarts === 2) return
+  const kill = () => {
+    const pid = orchestrator()?.process.pid as number
+    process.kill(pid, 'SIGKILL')
+    return pid
+  }
+  // when the first runs have failed, and again when the next one is in the middle of its plans
+  const first = kill()
+  const killingAgain = (async () => {
+    while (!ended) {
+      if (orchestrator()?.process.pid !== first && (await plansMade()) > 0) return kill()
+      await new Promise((resolve) => setTimeout(resolve, 10))
     }
+    return undefined
   })()
   await done
-  await killing
+  expect(await killingAgain).not.toBe(first)
   for (const run of runs) {
     const incident = await incidentOf(run.id, closed)
     expect(incident.status).toBe('succeeded')

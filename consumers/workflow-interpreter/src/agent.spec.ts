@@ -130,6 +130,34 @@ describe('a workflow', () => {
     expect(JSON.stringify(asked[3])).toContain('/n: must be integer')
   })
 
+  it('tells a model whose arguments do not fit a tool, and calls the tool with those that do', async () => {
+    const calls = ['{"text":1}', '{"txt":"a"}', 'no', '{"text":"hey"}']
+    const said: unknown[] = []
+    const parameters = { type: 'object', properties: { text: { type: 'string' } }, required: ['text'] }
+    const { output, journal } = await run(
+      { ask: { type: 'model', model: 'm', prompt: 'x', tools: [{ agent: 'echo', name: 'say', parameters }] } },
+      {
+        llm: ({ messages, tools }) => {
+          expect(tools).toMatchObject([{ function: { name: 'say', parameters } }])
+          const last = messages.at(-1)
+          if (last?.role === 'tool') said.push(last.content)
+          const next = calls.shift()
+          if (next === undefined) return 'done'
+          const call = { id: 'c', type: 'function' as const, function: { name: 'say', arguments: next } }
+          return { message: { role: 'assistant', content: null, tool_calls: [call] } }
+        },
+      },
+    )
+    expect(output).toBe('done')
+    expect(said).toEqual([
+      'error: the arguments do not fit: /text: must be string',
+      "error: the arguments do not fit: /: must have required property 'text'",
+      'error: the arguments are not valid JSON',
+      'HEY',
+    ])
+    expect(journal.filter(({ path }) => path.startsWith('ask.say'))).toHaveLength(1)
+  })
+
   it('waits for people, signals and time', async () => {
     const nodes: Nodes = {
       ask: { type: 'approval', ask: 'Send to ${parameters.to}?', details: { to: '${parameters.to}' } },

@@ -1,6 +1,6 @@
 import { type JsonValue, OmiumError, type WorkflowBlock, type WorkflowNode } from '@omium/schemas'
 import { dependenciesOf, evaluateCondition, fillTemplate, lastNodes } from '@omium/workflow-language'
-import type { Frame, NodeResult, Surroundings } from './frame.ts'
+import { type Frame, type NodeResult, NodeRun, type Surroundings } from './frame.ts'
 import { runNode } from './nodes.ts'
 
 /** Failures that belong to the run, not to a node: `onError` does not stand in for them. */
@@ -51,7 +51,7 @@ const outcomeOf = async (node: WorkflowNode, id: string, frame: Frame, around: S
   try {
     if (node.when !== undefined && !evaluateCondition(node.when, frame.scope))
       return { status: 'skipped', output: null }
-    return { status: 'completed', output: await runNode(node, id, frame, around) }
+    return { status: 'completed', output: await runNode(node, new NodeRun(id, frame, around)) }
   } catch (cause) {
     const error = cause instanceof OmiumError ? cause : new OmiumError('workflow_failed', String(cause), { cause })
     if (!node.onError || notHandled.includes(error.code)) throw named(error, id)

@@ -1,43 +1,34 @@
 import { type JsonValue, type NodeOf, OmiumError } from '@omium/schemas'
 import type { ChatMessage, ChatRequest, ChatResult, ToolCall } from '@omium/sdk'
-import { checkValue, fillTemplate, fillText } from '@omium/workflow-language'
-import { type Frame, keyed, type Surroundings } from './frame.ts'
+import { checkValue, toolName } from '@omium/workflow-language'
+import { type NodeRun, textOf } from './frame.ts'
 
 /**
  * A model node: one completion; with tools, as many as it takes until the model answers; with a schema, as many more as it
  * may need to put its answer right. Every completion and every call of a tool is recorded.
  */
-export const callModel = async (
-  node: NodeOf<'model'>,
-  id: string,
-  frame: Frame,
-  around: Surroundings,
-): Promise<JsonValue> => {
-  const model = textOf(fillText(node.model, frame.scope))
-  const messages = messagesOf(node, frame)
+export const callModel = async (node: NodeOf<'model'>, run: NodeRun): Promise<JsonValue> => {
+  const messages = messagesOf(node, run)
   const base: Omit<ChatRequest, 'messages'> & { model: string } = {
-    model,
+    model: run.text(node.model),
     ...(node.temperature !== undefined && { temperature: node.temperature }),
     ...(node.maxTokens !== undefined && { max_tokens: node.maxTokens }),
-    ...(node.schema && { response_format: { type: 'json_schema', json_schema: { name: id, schema: node.schema } } }),
+    ...(node.schema && {
+      response_format: { type: 'json_schema', json_schema: { name: run.id, schema: node.schema } },
+    }),
   }
   const { retry } = node
+  const options = {
+    ...run.step(),
+    ...(node.timeoutMs !== undefined && { timeoutMs: node.timeoutMs }),
+    ...(retry && {
+      retry: { maxAttempts: retry.maxAttempts, initialDelayMs: retry.delayMs, backoff: retry.backoff },
+    }),
+  }
   const chat = (given: readonly ChatMessage[], tools?: readonly JsonValue[]): Promise<ChatResult> =>
-    around.ctx.llm.chat(
-      { ...base, messages: given, ...(tools && { tools }) },
-      {
-        name: id,
-        ...keyed(frame.key),
-        ...(node.timeoutMs !== undefined && { timeoutMs: node.timeoutMs }),
-        ...(retry && {
-          retry: { maxAttempts: retry.maxAttempts, initialDelayMs: retry.delayMs, backoff: retry.backoff },
-        }),
-      },
-    )
+    run.ctx.llm.chat({ ...base, messages: given, ...(tools && { tools }) }, options)
 
-  let content = node.tools?.length
-    ? await withTools(node, id, frame, around, messages, chat)
-    : (await chat(messages)).content
+  let content = node.tools?.length ? await withTools(node, run, messages, chat) : (await chat(messages)).content
   if (!node.schema) return content
   for (let repair = 0; ; repair++) {
     const read = readAnswer(content, node.schema)
@@ -51,17 +42,17 @@ export const callModel = async (
   }
 }
 
-const textOf = (value: JsonValue): string => (typeof value === 'string' ? value : JSON.stringify(value))
-
-const messagesOf = (node: NodeOf<'model'>, { scope }: Frame): ChatMessage[] => {
-  const fill = (template: JsonValue): string => textOf(fillTemplate(template, scope))
-  const messages: ChatMessage[] = (node.messages ?? []).map(({ role, content }) => ({ role, content: fill(content) }))
-  if (node.system !== undefined) messages.push({ role: 'system', content: fill(node.system) })
+const messagesOf = (node: NodeOf<'model'>, run: NodeRun): ChatMessage[] => {
+  const messages: ChatMessage[] = (node.messages ?? []).map(({ role, content }) => ({
+    role,
+    content: run.text(content),
+  }))
+  if (node.system !== undefined) messages.push({ role: 'system', content: run.text(node.system) })
   if (node.schema) {
     const content = `Answer with nothing but JSON that fits this JSON Schema: ${JSON.stringify(node.schema)}`
     messages.push({ role: 'system', content })
   }
-  if (node.prompt !== undefined) messages.push({ role: 'user', content: fill(node.prompt) })
+  if (node.prompt !== undefined) messages.push({ role: 'user', content: run.text(node.prompt) })
   return messages
 }
 
@@ -81,20 +72,20 @@ const readAnswer = (
   return 'value' in checked ? checked : { problem: checked.problems.join('; ') }
 }
 
+type Tool = NonNullable<NodeOf<'model'>['tools']>[number]
+
 const withTools = async (
   node: NodeOf<'model'>,
-  id: string,
-  frame: Frame,
-  around: Surroundings,
+  run: NodeRun,
   messages: readonly ChatMessage[],
   chat: (messages: readonly ChatMessage[], tools: readonly JsonValue[]) => Promise<ChatResult>,
 ): Promise<string> => {
-  const agents = new Map((node.tools ?? []).map((tool) => [tool.name ?? tool.agent.replaceAll('.', '_'), tool]))
-  const offered = [...agents].map(([name, tool]): JsonValue => {
-    const parameters = tool.parameters ?? { type: 'object', additionalProperties: true }
+  const tools = new Map((node.tools ?? []).map((tool) => [toolName(tool) ?? tool.agent, tool]))
+  const offered = [...tools].map(([name, { description, parameters }]): JsonValue => {
+    const taken = parameters ?? { type: 'object', additionalProperties: true }
     return {
       type: 'function',
-      function: { name, parameters, ...(tool.description !== undefined && { description: tool.description }) },
+      function: { name, parameters: taken, ...(description !== undefined && { description }) },
     }
   })
   const conversation = [...messages]
@@ -103,10 +94,13 @@ const withTools = async (
     conversation.push(message)
     if (!message.tool_calls?.length) return content
     const answers = await Promise.all(
-      message.tool_calls.map(async (call): Promise<ChatMessage> => {
-        const answer = await callTool(call, agents, id, frame, around)
-        return { role: 'tool', tool_call_id: call.id, content: answer }
-      }),
+      message.tool_calls.map(
+        async (call): Promise<ChatMessage> => ({
+          role: 'tool',
+          tool_call_id: call.id,
+          content: await callTool(call, tools, run),
+        }),
+      ),
     )
     conversation.push(...answers)
   }
@@ -116,21 +110,24 @@ const withTools = async (
 /** What goes wrong in a tool is told to the model, which may try otherwise. */
 const callTool = async (
   { function: { name, arguments: text } }: ToolCall,
-  agents: ReadonlyMap<string, { readonly agent: string }>,
-  id: string,
-  { key }: Frame,
-  { ctx }: Surroundings,
+  tools: ReadonlyMap<string, Tool>,
+  run: NodeRun,
 ): Promise<string> => {
-  const tool = agents.get(name)
-  if (!tool) return `error: there is no tool "${name}"; there are: ${[...agents.keys()].join(', ')}`
+  const tool = tools.get(name)
+  if (!tool) return `error: there is no tool "${name}"; there are: ${[...tools.keys()].join(', ')}`
   let input: JsonValue
   try {
     input = JSON.parse(text || '{}') as JsonValue
   } catch {
     return 'error: the arguments are not valid JSON'
   }
+  if (tool.parameters) {
+    const checked = checkValue(tool.parameters, input)
+    if ('problems' in checked) return `error: the arguments do not fit: ${checked.problems.join('; ')}`
+    input = checked.value
+  }
   try {
-    return textOf(await ctx.call(tool.agent, input, { name: `${id}.${name}`, ...keyed(key) }))
+    return textOf(await run.ctx.call(tool.agent, input, run.step(name)))
   } catch (error) {
     if (error instanceof OmiumError && error.code === 'child_failed') return `error: ${error.message}`
     throw error

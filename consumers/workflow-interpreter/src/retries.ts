@@ -1,5 +1,4 @@
 import { type JsonValue, type NodeRetry, OmiumError } from '@omium/schemas'
-import { type Frame, keyed, type Surroundings } from './frame.ts'
 
 /** Failures after which the same call would fail the same way, or must not be made again. */
 const final: readonly string[] = [
@@ -10,12 +9,10 @@ const final: readonly string[] = [
   'execution_cancelled',
 ]
 
-/** Makes a call up to so many times, with rests in between that hold no worker. */
+/** Makes a call up to so many times, with rests in between. */
 export const withRetries = async (
   retry: NodeRetry | undefined,
-  id: string,
-  { key }: Frame,
-  { ctx }: Surroundings,
+  rest: (ms: number) => Promise<void>,
   call: () => Promise<JsonValue>,
 ): Promise<JsonValue> => {
   let delayMs = retry?.delayMs ?? 0
@@ -25,7 +22,7 @@ export const withRetries = async (
     } catch (error) {
       const code = error instanceof OmiumError ? error.code : 'internal'
       if (!retry || attempt >= retry.maxAttempts || final.includes(code)) throw error
-      if (delayMs > 0) await ctx.sleep(Math.round(delayMs), { name: `${id}.rest`, ...keyed(key) })
+      if (delayMs > 0) await rest(Math.round(delayMs))
       delayMs = Math.min(86_400_000, delayMs * retry.backoff)
     }
   }

@@ -1,13 +1,17 @@
 import { type Clock, keepReading, type Notices } from '@omium/kit'
-import type { LogTransport, StoredRecord } from '@omium/log'
-import type { JsonValue } from '@omium/schemas'
+import type { LogContext, StoredRecord } from '@omium/log'
+import { type JsonValue, tenantTopic } from '@omium/schemas'
 import type { FollowTopic, TopicEvent } from './ports.ts'
 
-/** Follows a topic that others write to: JSON values, or text. Without the topic it waits for it. */
+/**
+ * Follows a topic of a tenant, that others write to: JSON values, or text. Without the topic it waits for it. What is named here
+ * is always below the tenant's own name, whatever was asked for.
+ */
+
 /** larger values cannot be what starts a run */
 const maxEventBytes = 48 * 1024
 
-const eventOf = ({ topic, partition, offset, key, timestamp, value }: StoredRecord): TopicEvent => {
+const eventOf = (name: string, { partition, offset, key, timestamp, value }: StoredRecord): TopicEvent => {
   const tooLarge = value !== null && value.length > maxEventBytes
   const text = value === null || tooLarge ? null : value.toString('utf8')
   let parsed: JsonValue = text
@@ -16,24 +20,25 @@ const eventOf = ({ topic, partition, offset, key, timestamp, value }: StoredReco
   } catch {
     // text that is not JSON is an event as well
   }
-  const event = { topic, partition, offset, key, timestamp, value: parsed, ...(tooLarge && { tooLarge }) }
+  const event = { topic: name, partition, offset, key, timestamp, value: parsed, ...(tooLarge && { tooLarge }) }
   return { partition, offset, event }
 }
 
 export interface FollowTopicPort {
-  readonly transport: LogTransport
+  readonly log: Pick<LogContext, 'transport' | 'topicPrefix'>
   readonly clock: Clock
   readonly notices: Notices
 }
 
 export const createFollowTopic =
-  ({ transport, clock, notices }: FollowTopicPort): FollowTopic =>
-  (topic, from, handlers) => {
+  ({ log: { transport, topicPrefix }, clock, notices }: FollowTopicPort): FollowTopic =>
+  ({ tenant, name }, from, handlers) => {
     let known: Record<string, number> | null = from && { ...from }
     return keepReading({
       clock,
-      onFailure: (err) => notices.warn({ err, topic }, 'following a topic starts anew'),
+      onFailure: (err) => notices.warn({ err, tenant, topic: name }, 'following a topic starts anew'),
       async open() {
+        const topic = tenantTopic(topicPrefix, tenant, name)
         const ends = await transport.endOffsets(topic)
         const starts = await transport.startOffsets(topic)
         if (!known) {
@@ -50,7 +55,7 @@ export const createFollowTopic =
       },
       async take({ records }) {
         for (const record of records) {
-          await handlers.onEvent(eventOf(record))
+          await handlers.onEvent(eventOf(name, record))
           if (known) known[record.partition] = record.offset + 1
         }
       },

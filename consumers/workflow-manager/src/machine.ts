@@ -18,7 +18,7 @@ interface Encoded {
 }
 
 export const workflowMachine: StateMachine<PartitionState> = {
-  version: 2,
+  version: 3,
   empty: () => ({ workflows: new Map(), schedules: new Map(), triggers: new Map() }),
 
   apply({ workflows, schedules, triggers }, { envelope, type, data }: AcceptedEvent) {

@@ -28,7 +28,7 @@ await runCapability({
       measures: metrics.measures,
       executions: await host.openCommandSender(executions),
       payloads: createPayloadStore(host.objects),
-      followTopic: createFollowTopic({ transport: log.transport, clock: systemClock, notices: logger }),
+      followTopic: createFollowTopic({ log, clock: systemClock, notices: logger }),
     })
     return {
       machine: workflowMachine,

@@ -214,7 +214,7 @@ export class Manager implements ContextHandler<PartitionState> {
     const by = bySystem(state)
     let passed = 0
     const following = this.#options.followTopic(
-      wanted,
+      { tenant: state.tenant, name: wanted },
       Object.keys(state.positions).length > 0 ? state.positions : null,
       {
         onStart: async (positions) => {

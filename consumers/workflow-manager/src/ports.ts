@@ -24,9 +24,9 @@ export interface TopicEvent {
   readonly offset: number
   readonly event: JsonValue
 }
-/** Follows a topic from given positions; `null`: from its end, and `onStart` is told where that is. */
+/** Follows a tenant's topic from given positions; `null`: from its end, and `onStart` is told where that is. */
 export type FollowTopic = (
-  topic: string,
+  topic: { readonly tenant: string; readonly name: string },
   from: Readonly<Record<string, number>> | null,
   handlers: {
     onStart(positions: Record<string, number>): Promise<void>

@@ -1,3 +1,4 @@
+import { services as platformServices } from '../services.ts'
 import type { Endpoints } from '../stack.ts'
 import { devUp, type RunningStack } from '../up.ts'
 
@@ -9,9 +10,12 @@ export const platformOn = (
   { kafkaBrokers, registryUrl, redisUrl, s3 }: Endpoints,
   own: { databaseUrl: string; topicPrefix: string },
   env: Record<string, string> = {},
+  /** names of the processes that are wanted; absent: all of them */
+  wanted?: readonly string[],
 ): Promise<RunningStack> =>
   devUp({
     ephemeral: true,
+    ...(wanted && { services: platformServices.filter(({ name }) => wanted.includes(name)) }),
     env: {
       OMIUM_KAFKA_BROKERS: kafkaBrokers.join(','),
       OMIUM_SCHEMA_REGISTRY_URL: registryUrl,

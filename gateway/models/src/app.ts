@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type ApiKeys, installAuth } from '@omium/api-keys'
+import { type ApiKeys, installGuard } from '@omium/access'
 import { asUnavailable } from '@omium/projection-kit'
 import { OmiumError } from '@omium/schemas'
 import Fastify, {
@@ -10,11 +10,13 @@ import Fastify, {
   LogController,
 } from 'fastify'
 import { CallerGone } from './calls/failures.ts'
+import type { Minting } from './dialects/dialect.ts'
 import type { ModelMetrics } from './metrics.ts'
 import type { Redact } from './redaction.ts'
 import type { Registry } from './registry/registry.ts'
-import { installCallRoutes } from './routes/calls.ts'
+import { createNote, installCallRoutes } from './routes/calls.ts'
 import { installModelRoutes } from './routes/models.ts'
+import { installResponseRoutes } from './routes/responses.ts'
 import type { ModelService } from './service.ts'
 import { errorBody, errorHeaders, statusOf, toOmiumError } from './wire/errors.ts'
 
@@ -24,6 +26,7 @@ export interface AppParts {
   readonly service: ModelService
   readonly metrics: ModelMetrics
   readonly redact: Redact
+  readonly minting: Minting
   readonly logPrompts: boolean
   readonly bodyBytes: number
   /** null when calls can be served, otherwise what is missing */
@@ -60,23 +63,26 @@ export const buildApp = async (parts: AppParts, loggerInstance: FastifyBaseLogge
   app.setNotFoundHandler((request, reply) => {
     const path = request.url.split('?')[0]
     const advice = path?.startsWith('/v1/responses')
-      ? '; the Responses API is not served: use /v1/chat/completions'
+      ? '; responses are not kept: there is none to get, cancel or delete'
       : ''
     return fail(new OmiumError('not_found', `there is no ${request.method} ${path}${advice}`), request, reply)
   })
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
   })
-  installAuth(app, apiKeys)
+  installGuard(app, { apiKeys })
 
-  installCallRoutes(app, { service, redact, logPrompts: parts.logPrompts })
+  const calls = { service, redact, note: createNote(redact, parts.logPrompts) }
+  installCallRoutes(app, calls)
+  installResponseRoutes(app, { ...calls, minting: parts.minting })
+  const open = { config: { public: true } } as const
   installModelRoutes(app, registry, service)
-  app.get('/health', async () => ({ status: 'ok' }))
-  app.get('/ready', async (_request, reply) => {
+  app.get('/health', open, async () => ({ status: 'ok' }))
+  app.get('/ready', open, async (_request, reply) => {
     const missing = await parts.notReady()
     return missing === null ? { status: 'ready' } : reply.status(503).send({ status: 'not ready', missing })
   })
-  app.get('/metrics', async (_request, reply) =>
+  app.get('/metrics', open, async (_request, reply) =>
     reply.header('content-type', metrics.registry.contentType).send(await metrics.registry.metrics()),
   )
   await app.ready()

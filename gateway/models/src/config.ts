@@ -1,4 +1,4 @@
-import { readSettings, type Settings } from '@omium/schemas'
+import { peppersOf, readSettings, type Settings } from '@omium/schemas'
 
 export const modelGatewaySettings = [
   'OMIUM_DATABASE_URL',
@@ -9,6 +9,8 @@ export const modelGatewaySettings = [
   'OMIUM_MODELS_FILE',
   'OMIUM_MODELS_LOCAL',
   'OMIUM_MODELS_LOG_PROMPTS',
+  'OMIUM_KEY_PEPPERS',
+  'OMIUM_KEY_ENVIRONMENT',
   'OMIUM_LOG_LEVEL',
 ] as const
 
@@ -21,6 +23,7 @@ export const configOf = (settings: Settings<(typeof modelGatewaySettings)[number
   port: settings.OMIUM_MODELS_PORT,
   file: settings.OMIUM_MODELS_FILE,
   local: settings.OMIUM_MODELS_LOCAL,
+  keys: { environment: settings.OMIUM_KEY_ENVIRONMENT, peppers: peppersOf(settings.OMIUM_KEY_PEPPERS) },
   logPrompts: settings.OMIUM_MODELS_LOG_PROMPTS,
   bodyBytes: 32 * 1024 * 1024,
 })

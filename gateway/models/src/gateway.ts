@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { createApiKeys } from '@omium/api-keys'
+import { createApiKeys } from '@omium/access'
+import { connectRedis } from '@omium/kit'
 import { createPool } from '@omium/projection-kit'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
@@ -13,7 +14,6 @@ import { createRedisBuckets } from './limits/redis-buckets.ts'
 import { createTenantLimits } from './limits/tenants.ts'
 import { createModelMetrics } from './metrics.ts'
 import { createRedaction } from './redaction.ts'
-import { connectRedis } from './redis.ts'
 import { createRegistry } from './registry/registry.ts'
 import type { ModelSettings } from './registry/settings.ts'
 import { createModelService } from './service.ts'
@@ -47,15 +47,16 @@ export const startModelGateway = async (
   const buckets = redis ? createRedisBuckets(redis, config.keyPrefix, local) : local
   const metrics = createModelMetrics()
   const dispatcher = createDispatcher(registry, settings, { buckets, nowMs, random: Math.random, onTry: metrics.tried })
-  metrics.watch(dispatcher)
+  metrics.watch(dispatcher, registry.label)
   const transport = createTransport(nowMs)
+  const minting = {
+    id: (prefix: string) => `${prefix}_${randomBytes(12).toString('hex')}`,
+    nowSeconds: () => Math.floor(nowMs() / 1000),
+  }
   const service = createModelService({
     registry,
     dispatcher,
-    exchanges: createExchanges(transport, {
-      id: (prefix) => `${prefix}_${randomBytes(12).toString('hex')}`,
-      nowSeconds: () => Math.floor(nowMs() / 1000),
-    }),
+    exchanges: createExchanges(transport, minting),
     tenants: createTenantLimits(settings.limits, buckets),
     cache: createCache(redis, config.keyPrefix, settings.cache),
     metrics,
@@ -63,11 +64,12 @@ export const startModelGateway = async (
   })
   const app = await buildApp(
     {
-      apiKeys: createApiKeys(pool, nowMs),
+      apiKeys: createApiKeys({ pool, ...config.keys, nowMs }),
       registry,
       service,
       metrics,
       redact: createRedaction(registry.secrets),
+      minting,
       logPrompts: config.logPrompts,
       bodyBytes: config.bodyBytes,
       notReady: () =>

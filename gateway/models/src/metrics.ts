@@ -6,13 +6,13 @@ export interface ModelMetrics {
   tried(observed: Observed): void
   answered(outcome: { kind: string; provider: string; cache: string; code: string; ms: number }): void
   spent(provider: string, model: string, inputTokens: number, outputTokens: number, costMicroCredits: number): void
-  watch(dispatcher: Dispatcher): void
+  watch(dispatcher: Dispatcher, label: (model: string) => string): void
 }
 
 const buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
 const stateNumbers = { closed: 0, 'half-open': 1, open: 2 }
 
-/** Models are named by the configuration's targets where that is bounded; names from callers count only when answered. */
+/** Labels are bounded: of models those names that `Registry.label` gives, of targets with one label the worst state. */
 export const createModelMetrics = (): ModelMetrics => {
   const registry = createMetrics()
   const registers = [registry]
@@ -51,15 +51,22 @@ export const createModelMetrics = (): ModelMetrics => {
       tokens.inc({ provider, model, direction: 'output' }, outputTokens)
       cost.inc({ provider, model }, costMicroCredits)
     },
-    watch(dispatcher) {
+    watch(dispatcher, label) {
       new Gauge({
         name: 'omium_models_breaker_state',
-        help: '0 closed, 1 half open, 2 open',
-        labelNames: ['target'],
+        help: '0 closed, 1 half open, 2 open; of several models under one name the worst',
+        labelNames: ['provider', 'model'],
         registers,
         collect() {
           this.reset()
-          for (const { target, state } of dispatcher.states()) this.set({ target }, stateNumbers[state])
+          const worst = new Map<string, { provider: string; model: string; state: number }>()
+          for (const { provider, model: name, state } of dispatcher.states()) {
+            const model = label(name)
+            const key = `${provider}/${model}`
+            const number = Math.max(stateNumbers[state], worst.get(key)?.state ?? 0)
+            worst.set(key, { provider, model, state: number })
+          }
+          for (const { provider, model, state } of worst.values()) this.set({ provider, model }, state)
         },
       })
       new Gauge({

@@ -56,13 +56,19 @@ export const listPrices: PriceList = {
 /** What may follow a listed name and still be that model: a date, a snapshot, a tag; never another size or generation. */
 const sameModel = /^(?:[-@:](?:\d{4}-?\d{2}-?\d{2}|\d{3}|latest|preview(?:-[\d-]+)?))?$/
 
-/** The price of a model, its name with or without its maker's (`openai/gpt-4o`); undefined when it is not listed. */
-export const priceOf = ({ models }: PriceList, model: string): ModelPrice | undefined => {
+/** The listed name of a model, its own with or without its maker's (`openai/gpt-4o`); undefined when it is not listed. */
+export const listedName = ({ models }: PriceList, model: string): string | undefined => {
   const bare = model.slice(model.lastIndexOf('/') + 1)
   for (const name of [model, bare])
-    for (const [listed, price] of Object.entries(models))
-      if (name.startsWith(listed) && sameModel.test(name.slice(listed.length))) return price
+    for (const listed of Object.keys(models))
+      if (name.startsWith(listed) && sameModel.test(name.slice(listed.length))) return listed
   return undefined
+}
+
+/** undefined when the model is not listed */
+export const priceOf = (list: PriceList, model: string): ModelPrice | undefined => {
+  const listed = listedName(list, model)
+  return listed === undefined ? undefined : list.models[listed]
 }
 
 /** Millionths of a micro-credit: prices have up to six decimals, sums stay whole numbers. */

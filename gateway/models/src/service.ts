@@ -78,10 +78,10 @@ export const createModelService = (parts: ServiceParts): ModelService => {
     return price ? { ...usage, omium_cost_micro_credits: costOf(price, usage) } : usage
   }
   /** @returns all tokens */
-  const spent = ({ provider, model }: Target, usage: WireUsage | undefined): number => {
+  const spent = ({ provider, model }: Target, answeredBy: string, usage: WireUsage | undefined): number => {
     if (!usage) return 0
     const { prompt_tokens: input, completion_tokens: output, omium_cost_micro_credits: cost = 0 } = usage
-    metrics.spent(provider.name, model, input, output, cost)
+    metrics.spent(provider.name, registry.label(answeredBy, model), input, output, cost)
     return input + output
   }
 
@@ -169,7 +169,7 @@ export const createModelService = (parts: ServiceParts): ModelService => {
         async ([to, options], ended) => {
           const answer = await exchanges.complete(to, request, options)
           const usage = answer.usage && priced(route, to, answer.model, answer.usage)
-          ended(spent(to, usage))
+          ended(spent(to, answer.model, usage))
           return { value: { ...answer, ...(usage && { usage }) }, settled: Promise.resolve() }
         },
       )
@@ -202,13 +202,17 @@ export const createModelService = (parts: ServiceParts): ModelService => {
           const { promise: settled, resolve, reject } = settling()
           const read = async function* (): AsyncGenerator<readonly ChatChunk[], void> {
             let last: WireUsage | undefined
+            let answeredBy = to.model
             let failure: unknown = new CallerGone()
             try {
               for await (const batch of chunks)
                 yield batch.map((chunk) => {
                   const usage = chunk.usage && priced(route, to, chunk.model, chunk.usage)
                   // some tell it with every chunk: the last one is the sum
-                  if (usage) last = usage
+                  if (usage) {
+                    last = usage
+                    answeredBy = chunk.model
+                  }
                   const told = usage ? { ...chunk, usage } : chunk
                   whole?.add(told)
                   return told
@@ -218,7 +222,7 @@ export const createModelService = (parts: ServiceParts): ModelService => {
               failure = error
               throw error
             } finally {
-              ended(spent(to, last), failure)
+              ended(spent(to, answeredBy, last), failure)
               if (failure === undefined) {
                 if (whole) keep?.(whole.completion())
                 resolve()
@@ -253,7 +257,7 @@ export const createModelService = (parts: ServiceParts): ModelService => {
         async ([to, options], ended) => {
           const answer = await exchanges.embed(to, request, options)
           const usage = priced(route, to, answer.model, answer.usage)
-          ended(spent(to, usage))
+          ended(spent(to, answer.model, usage))
           return { value: { ...answer, usage }, settled: Promise.resolve() }
         },
       )

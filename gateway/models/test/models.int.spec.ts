@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { eventually, freshDatabase, freshPrefix, testStack } from '@omium/dev/testing'
-import { hashApiKey, migrate, seedTenant } from '@omium/migrations'
+import { putTenants } from '@omium/access/testing'
+import { eventually, freshDatabase, freshPrefix, freshSecrets, newApiKey, testStack } from '@omium/dev/testing'
+import { migrate } from '@omium/migrations'
 import { createPool } from '@omium/projection-kit'
+import type { Permission } from '@omium/schemas'
 import { openAiCompatible } from '@omium/sdk'
 import OpenAI from 'openai'
 import { pino } from 'pino'
@@ -22,13 +24,15 @@ import {
 } from './scripted-provider.ts'
 
 /** The service on the real database and Redis; the providers are scripted servers that speak their wire formats. */
-const keyA = `om_test_${randomBytes(16).toString('hex')}`
-const keyB = `om_test_${randomBytes(16).toString('hex')}`
+const keyA = newApiKey()
+const keyB = newApiKey()
+const secrets = freshSecrets()
 const canary = `canary-${randomBytes(12).toString('hex')}`
 const first = await ScriptedProvider.listen()
 const second = await ScriptedProvider.listen()
 let gateway: Awaited<ReturnType<typeof startModelGateway>>
 let redisGate: Gate
+let databaseUrl: string
 let pool: ReturnType<typeof createPool>
 const written: string[] = []
 
@@ -97,17 +101,17 @@ const settings = () =>
 
 beforeAll(async () => {
   const stack = testStack()
-  const databaseUrl = await freshDatabase()
+  databaseUrl = await freshDatabase()
   await migrate(databaseUrl)
   pool = createPool(databaseUrl)
-  await seedTenant(databaseUrl, { tenant: 'ten_a', name: 'A', apiKey: keyA })
-  await seedTenant(databaseUrl, { tenant: 'ten_b', name: 'B', apiKey: keyB })
+  await putTenants(databaseUrl, secrets, { tenant: 'ten_a', apiKey: keyA }, { tenant: 'ten_b', apiKey: keyB })
   redisGate = new Gate()
   const redis = new URL(stack.redisUrl)
   await redisGate.open(new URL(redis))
   redis.hostname = '127.0.0.1'
   redis.port = String(redisGate.port)
   const config = readConfig({
+    ...secrets,
     OMIUM_DATABASE_URL: databaseUrl,
     OMIUM_REDIS_URL: redis.href,
     OMIUM_TOPIC_PREFIX: freshPrefix(),
@@ -298,23 +302,21 @@ describe('a call', () => {
 })
 
 describe('who may call', () => {
-  it('has a key with a scope for it; one that reads may only look', async () => {
-    const keyOf = async (scope: string) => {
-      const key = `om_test_${randomBytes(16).toString('hex')}`
-      await pool.query(
-        `INSERT INTO api_keys (tenant, id, name, prefix, hash, scopes) VALUES ('ten_a', $1, 'x', 'om_test_', $2, $3)`,
-        [`key_${scope}`, hashApiKey(key), [scope]],
-      )
-      return key
+  it('has a key with a permission for it; one that reads may only look', async () => {
+    const keyOf = async (permission: Permission) => {
+      const apiKey = newApiKey()
+      await putTenants(databaseUrl, secrets, { tenant: 'ten_a', apiKey, permissions: [permission] })
+      return apiKey
     }
-    for (const scope of ['models', 'worker']) expect((await call({}, { key: await keyOf(scope) })).status).toBe(200)
-    const key = await keyOf('read')
+    for (const permission of ['models:use', 'workers:connect'] as const)
+      expect((await call({}, { key: await keyOf(permission) })).status).toBe(200)
+    const key = await keyOf('platform:read')
     expect((await call({}, { key })).body.error.code).toBe('forbidden')
     expect((await clientOf(key).models.list()).data.length).toBeGreaterThan(0)
   })
 
   it.each([
-    ['nobody without a key', { key: 'om_test_00000000000000000000' }, 401, 'unauthenticated'],
+    ['nobody without a key', { key: newApiKey() }, 401, 'unauthenticated'],
     ['nobody whom the model is not for', { key: keyB, model: 'private' }, 404, 'not_found'],
   ])('is %s', async (_what, { key, ...body }: { key: string; model?: string }, status, code) => {
     const reply = await call(body, { key })
@@ -337,8 +339,7 @@ describe('who may call', () => {
     expect(estimate.body.worst_case_micro_credits).toBeGreaterThan(1000)
   })
 
-  it('is told that responses are not served, and what is wrong with a request', async () => {
-    expect((await call({}, { path: '/responses' })).body.error).toMatchObject({ code: 'not_found' })
+  it('is told what is wrong with a request', async () => {
     expect((await call({ messages: 'x' })).body.error).toMatchObject({ code: 'invalid_request' })
     const response = await fetch(`${gateway.url}/v1/chat/completions`, {
       method: 'POST',

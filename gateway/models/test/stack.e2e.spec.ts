@@ -96,6 +96,15 @@ it('answers an unchanged LangGraph graph in the same way', async () => {
   expectPriced(calls)
 })
 
+it('says which models there are to whoever checks a workflow', async () => {
+  const definition = (model: string) => ({ name: 'w', nodes: { a: { type: 'model', model, prompt: 'x' } } })
+  const problemsOf = async (model: string) => (await client.workflows.validate(definition(model))).problems
+  expect(await problemsOf(modelName)).toEqual([])
+  expect(await problemsOf(`${modelName}x`)).toMatchObject([
+    { pointer: '/nodes/a/model', code: 'unknown_model', suggestion: `did you mean "${modelName}"?` },
+  ])
+})
+
 it("keeps the provider's key to itself", () => {
   const holders = stack.state.services
     .filter(({ process: { pid } }) =>

@@ -1,8 +1,14 @@
-import { type CheckpointRecord, getCheckpoint, listCheckpoints, listWrites } from '@omium/projection-checkpoints'
+import {
+  buildsOnDamage,
+  type CheckpointRecord,
+  getCheckpoint,
+  listCheckpoints,
+  listWrites,
+} from '@omium/projection-checkpoints'
 import {
   aggregateKey,
   type CheckpointDetail,
-  type CheckpointEvent,
+  type CheckpointRef,
   type CheckpointVerdict,
   type CheckpointView,
   type JsonValue,
@@ -120,9 +126,9 @@ const rebuilt = async (
   const { thread, namespace, id } = record
   const done = Promise.withResolvers<boolean>()
   const unsubscribe = checkpoints.live.subscribe(aggregateKey('thread', asker.tenant, thread), ({ type, data }) => {
-    if (type !== 'CheckpointRebuilt') return
-    const of = data as Extract<CheckpointEvent, { type: 'CheckpointRebuilt' }>['data']
-    if (of.namespace === namespace && of.checkpointId === id) done.resolve(true)
+    if (type !== 'CheckpointRebuilt' && type !== 'CheckpointRebuildFailed') return
+    const of = data as CheckpointRef
+    if (of.namespace === namespace && of.checkpointId === id) done.resolve(type === 'CheckpointRebuilt')
   })
   const timer = setTimeout(() => done.resolve(false), rebuildWaitMs)
   try {
@@ -136,26 +142,28 @@ const rebuilt = async (
   }
 }
 
-/** Reads a checkpoint, made again where that can be done. A finding that is not null is not recorded yet. */
-const attempt = async (
-  parts: Parts,
-  asker: Asker,
-  record: CheckpointRecord,
-): Promise<{ record: CheckpointRecord; loaded: Loaded; rebuilt: boolean } | Found> => {
+interface Read {
+  readonly record: CheckpointRecord
+  readonly loaded: Loaded
+}
+
+/** Reads a checkpoint as it is stored. A finding is not recorded yet. */
+const asStored = async (parts: Parts, tenant: string, record: CheckpointRecord): Promise<Read | Found> => {
   try {
-    return { record, loaded: await load(parts, asker.tenant, record), rebuilt: false }
+    return { record, loaded: await load(parts, tenant, record) }
   } catch (error) {
     const found = foundOf(error)
     if (found === null) throw error
-    if (record.kind !== 'run') return found
-    const again = await rebuilt(parts, asker, record, found)
-    if (!again)
-      throw new OmiumError(
-        'checkpoint_corrupt',
-        `the state of checkpoint ${record.id} is ${found}, and it could not be made again from the log in time`,
-      )
-    return { record: again, loaded: await load(parts, asker.tenant, again), rebuilt: true }
+    return found
   }
+}
+
+/** The same, made again where that can be done. */
+const attempt = async (parts: Parts, asker: Asker, record: CheckpointRecord): Promise<Read | Found> => {
+  const read = await asStored(parts, asker.tenant, record)
+  if (typeof read === 'object' || record.kind !== 'run') return read
+  const again = await rebuilt(parts, asker, record, read)
+  return again ? asStored(parts, asker.tenant, again) : read
 }
 
 /** Older ones of the same namespace, newest first. */
@@ -183,12 +191,18 @@ export const readCheckpoint = async (
   record: CheckpointRecord,
   latest: { byId: boolean } | null,
 ): Promise<CheckpointDetail> => {
-  const read = await attempt(parts, asker, record)
-  if (typeof read === 'object') return detail(read.record, read.loaded)
-  const damaged: { record: CheckpointRecord; found: Found }[] = [{ record, found: read }]
-  let fallback: Exclude<Awaited<ReturnType<typeof attempt>>, Found> | undefined
-  for (const older of await olderThan(parts, asker.tenant, record, latest?.byId ?? false)) {
-    const next = await attempt(parts, asker, older)
+  const { pool } = parts
+  const { tenant } = asker
+  // what it builds on is read by whoever puts it together; here it counts what such reads have found
+  const readable = async (of: CheckpointRecord) => !latest || !(await buildsOnDamage(pool, tenant, of))
+  const read = (await readable(record)) ? await attempt(parts, asker, record) : null
+  if (read !== null && typeof read === 'object') return detail(read.record, read.loaded)
+  const damaged: { record: CheckpointRecord; found: Found }[] = read === null ? [] : [{ record, found: read }]
+  let fallback: Read | undefined
+  for (const older of await olderThan(parts, tenant, record, latest?.byId ?? false)) {
+    if (!(await readable(older))) continue
+    // those of runs are made again as well, but nobody waits for each of them
+    const next = await asStored(parts, tenant, older)
     if (typeof next === 'object') {
       fallback = next
       break
@@ -198,7 +212,9 @@ export const readCheckpoint = async (
   for (const { record: of, found } of damaged) await report(parts, asker, of, found, fallback?.record.id)
   if (latest && fallback) return detail(fallback.record, fallback.loaded, record.id)
   const hint = fallback ? `; the newest older one that is intact is ${fallback.record.id}` : '; no older one is intact'
-  throw new OmiumError('checkpoint_corrupt', `the state of checkpoint ${record.id} is ${read}${hint}`, {
+  const what = read === null ? 'builds on one that is damaged' : `is ${read}`
+  const why = `the state of checkpoint ${record.id} ${what}${record.kind === 'run' && read !== null ? ', and the log cannot give it now' : ''}`
+  throw new OmiumError('checkpoint_corrupt', `${why}${hint}`, {
     ...(fallback && { data: { fallback: fallback.record.id } }),
   })
 }

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto'
-import { type ExecutionRecord, listEvents } from '@omium/projection-executions'
+import type { ExecutionRecord } from '@omium/projection-executions'
 import {
-  type ExecutionEvent,
-  JournalCollector,
+  type JournalCollector,
   type JournalEntry,
   type Opened,
   type Payload,
@@ -12,7 +11,6 @@ import {
   settledJournalEntry,
   type Usage,
 } from '@omium/schemas'
-import type { Pool } from 'pg'
 import type { Payloads } from '../payloads.ts'
 import type { ComparedRun } from './diff.ts'
 
@@ -22,6 +20,8 @@ export interface RunHistory {
   readonly steps: readonly RecordedStep[]
   readonly open: readonly Opened[]
   readonly overrides: RunOverrides | undefined
+  /** all that it took over from another run when it was started */
+  readonly taken: readonly JournalEntry[]
 }
 
 export interface RecordedStep {
@@ -44,8 +44,6 @@ export interface RecordedStep {
   readonly taken: JournalEntry | null
 }
 
-const pageSize = 1000
-
 const digestOf = (value: unknown): string =>
   createHash('sha256')
     .update(JSON.stringify(value) ?? 'null')
@@ -66,71 +64,84 @@ const digestOfEntry = ({ result }: SettledEntry): string => {
 /** The name that a step had in the run that made it: its path without occurrence, key and levels above. */
 export const nameIn = (path: string): string => (path.split('/').at(-1) ?? path).split(/[#:]/)[0] ?? path
 
-const ownStep = (entry: SettledEntry): RecordedStep => ({
-  path: entry.path,
-  name: entry.name,
-  kind: entry.kind,
-  requestHash: entry.requestHash,
-  effect: entry.effect,
-  input: entry.input,
-  digest: digestOfEntry(entry),
-  failed: entry.result.type === 'error',
-  seeded: false,
-  usage: entry.usage,
-  startedAt: entry.startedAt,
-  durationMs: entry.durationMs,
-  own: entry,
-  taken: null,
-})
+/** Computed when it is first asked for: most readers compare nothing. */
+const once = (compute: () => string): (() => string) => {
+  let value: string | undefined
+  return () => {
+    value ??= compute()
+    return value
+  }
+}
 
-const takenStep = (entry: JournalEntry, at: number): RecordedStep => ({
-  path: entry.path,
-  name: nameIn(entry.path),
-  kind: entry.kind,
-  requestHash: entry.requestHash,
-  effect: false,
-  input: undefined,
-  digest:
+const ownStep = (entry: SettledEntry): RecordedStep => {
+  const digest = once(() => digestOfEntry(entry))
+  return {
+    path: entry.path,
+    name: entry.name,
+    kind: entry.kind,
+    requestHash: entry.requestHash,
+    effect: entry.effect,
+    input: entry.input,
+    get digest() {
+      return digest()
+    },
+    failed: entry.result.type === 'error',
+    seeded: false,
+    usage: entry.usage,
+    startedAt: entry.startedAt,
+    durationMs: entry.durationMs,
+    own: entry,
+    taken: null,
+  }
+}
+
+const takenStep = (entry: JournalEntry, at: number): RecordedStep => {
+  const digest = once(() =>
     entry.status === 'completed'
       ? digestOf(entry.value)
       : digestOf(entry.status === 'failed' ? [entry.error.code, entry.error.detail] : null),
-  failed: entry.status === 'failed',
-  seeded: true,
-  usage: {},
-  startedAt: at,
-  durationMs: 0,
-  own: null,
-  taken: entry,
-})
-
-/** Reads a run's history; costs one pass over its events. */
-export const readHistory = async (
-  { pool, payloads }: { pool: Pool; payloads: Payloads },
-  tenant: string,
-  record: ExecutionRecord,
-): Promise<RunHistory> => {
-  const journal = new JournalCollector()
-  for (let afterVersion = 0; ; ) {
-    const events = await listEvents(pool, tenant, record.id, { afterVersion, limit: pageSize })
-    for (const event of events) journal.add(event as unknown as ExecutionEvent, event.time.getTime())
-    if (events.length < pageSize) break
-    afterVersion = events.at(-1)?.version ?? afterVersion
+  )
+  return {
+    path: entry.path,
+    name: nameIn(entry.path),
+    kind: entry.kind,
+    requestHash: entry.requestHash,
+    effect: false,
+    input: undefined,
+    get digest() {
+      return digest()
+    },
+    failed: entry.status === 'failed',
+    seeded: true,
+    usage: {},
+    startedAt: at,
+    durationMs: 0,
+    own: null,
+    taken: entry,
   }
+}
+
+/** @param seed what the run took over from another one, whether it still counts or not */
+export const historyOf = (
+  record: ExecutionRecord,
+  journal: JournalCollector,
+  seed: readonly JournalEntry[],
+): RunHistory => {
   const at = record.createdAt.getTime()
-  const seed = journal.seed ? ((await payloads.open(journal.seed)) as unknown as JournalEntry[]) : []
   const last = journal.seedUpto === undefined ? -1 : seed.findIndex(({ path }) => path === journal.seedUpto)
-  const taken = last < 0 ? seed : seed.slice(0, last + 1)
+  const counting = last < 0 ? seed : seed.slice(0, last + 1)
   const own = journal.entries
   const replaced = new Set(own.map(({ path }) => path))
   return {
     record,
     steps: [
       // a recovery may have put a value in the place of one that was taken over
-      ...taken.filter(({ path }) => !replaced.has(path)).map((entry) => takenStep(entry, at)),
+      ...counting.filter(({ path }) => !replaced.has(path)).map((entry) => takenStep(entry, at)),
       ...own.map(ownStep),
     ],
     open: journal.open,
     overrides: journal.overrides,
+    taken: seed,
   }
 }
 

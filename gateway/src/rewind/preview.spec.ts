@@ -30,7 +30,7 @@ const run = history(
 describe('the preview of a roll back', () => {
   it('says what stays, what runs again, which effects are made once more, and which children end', () => {
     expect(previewOf(run, keptCount(run, 'plan#1'), { cancelsChildren: true })).toMatchObject({
-      uptoPath: 'plan#1',
+      toPath: 'plan#1',
       kept: { steps: 1, modelCalls: 1, costMicroCredits: 40, inputTokens: 7 },
       again: { steps: 2, modelCalls: 0, costMicroCredits: 20, durationMs: 15 },
       effects: [{ path: 'mail#1', name: 'mail' }],

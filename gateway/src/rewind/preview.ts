@@ -5,23 +5,23 @@ import { sumOf } from './sums.ts'
 const mostSteps = 1000
 
 /**
- * How many of the steps stay when the run goes back to `uptoPath`.
+ * How many of the steps stay when the run goes back to `toPath`.
  * @throws OmiumError `step_unknown` when nothing was recorded there
  */
-export const keptCount = ({ record, steps }: RunHistory, uptoPath: string | null): number => {
-  if (uptoPath === null) return 0
-  const index = steps.findIndex(({ path }) => path === uptoPath)
-  if (index < 0) throw new OmiumError('step_unknown', `execution ${record.id} has recorded no result at ${uptoPath}`)
+export const keptCount = ({ record, steps }: RunHistory, toPath: string | null): number => {
+  if (toPath === null) return 0
+  const index = steps.findIndex(({ path }) => path === toPath)
+  if (index < 0) throw new OmiumError('step_unknown', `execution ${record.id} has recorded no result at ${toPath}`)
   return index + 1
 }
 
 /** Where a fork begins: as told, else after the last edited result, else after everything. */
 export const forkPoint = (
   history: RunHistory,
-  uptoPath: string | null | undefined,
+  toPath: string | null | undefined,
   edited: readonly string[],
 ): string | null => {
-  if (uptoPath !== undefined) return uptoPath
+  if (toPath !== undefined) return toPath
   if (edited.length === 0) return history.steps.at(-1)?.path ?? null
   const counts = edited.map((path) => keptCount(history, path))
   return history.steps[Math.max(...counts) - 1]?.path ?? null
@@ -35,7 +35,7 @@ export const previewOf = (
 ): RewindPreview => {
   const again = history.steps.slice(kept)
   return {
-    uptoPath: history.steps[kept - 1]?.path ?? null,
+    toPath: history.steps[kept - 1]?.path ?? null,
     kept: sumOf(history.steps.slice(0, kept)),
     again: sumOf(again),
     steps: again.slice(0, mostSteps).map(viewOf),

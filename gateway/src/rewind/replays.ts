@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { type ExecutionRecord, listExecutions } from '@omium/projection-executions'
 import {
   aggregateKey,
@@ -6,6 +5,7 @@ import {
   type ExecutionOptions,
   errorCatalogue,
   executionOptions,
+  hashJson,
   isTerminal,
   OmiumError,
   type ReplayReceipt,
@@ -15,7 +15,7 @@ import type { z } from 'zod'
 import type { Asker } from '../commands.ts'
 import { requireExecution } from '../reads.ts'
 import type { Services } from '../services.ts'
-import { comparedRun, type RunHistory, readHistory } from './history.ts'
+import { comparedRun, type RunHistory } from './history.ts'
 import { keptCount } from './preview.ts'
 import { startFork } from './start-fork.ts'
 import { busyMs } from './sums.ts'
@@ -24,7 +24,9 @@ import { busyMs } from './sums.ts'
  * Runs of the past, run once more otherwise: forks that make nothing but model calls and are found by a label.
  *
  * 1. Nothing is stored about a replay but its forks: their label says to which it belongs, their origin what they repeat.
- * 2. Ids of forks follow from the replay's id, so that a request sent twice starts each once.
+ * 2. Ids of forks follow from the replay's id, so that a request sent twice starts each once. The first fork's id follows
+ *    from that alone, and the engine knows it by all that was asked: who asks for other runs, changes or budgets under the
+ *    same id is refused before anything else starts.
  * 3. The budget of the set is shared out evenly before anything starts: together the forks can never spend more.
  */
 type CreateReplay = z.infer<typeof createReplayBody>
@@ -43,11 +45,9 @@ const inParallel = async <T, R>(items: readonly T[], work: (item: T) => Promise<
   return results
 }
 
-const forkIdOf = (replayId: string, of: string): string =>
-  `exe_${createHash('sha256')
-    .update(JSON.stringify(['replay', replayId, of]))
-    .digest('hex')
-    .slice(0, 32)}`
+/** @param of absent for the first fork of the replay */
+const forkIdOf = (replayId: string, ...of: string[]): string =>
+  `exe_${hashJson(['replay', replayId, ...of]).slice(0, 32)}`
 
 const budgetFor = ({ budget }: CreateReplay, runs: number): number | undefined => {
   const limits = [budget?.perRunMicroCredits]
@@ -82,7 +82,7 @@ const idsOf = async ({ pool }: Services, tenant: string, { runs }: CreateReplay)
   return items.map(({ id }) => id)
 }
 
-/** @throws OmiumError `invalid_request` when no run fits */
+/** @throws OmiumError `invalid_request` when no run fits, `execution_conflict` when the id stands for another replay */
 export const startReplay = async (
   services: Services,
   asker: Asker,
@@ -90,39 +90,47 @@ export const startReplay = async (
   body: CreateReplay,
 ): Promise<ReplayReceipt> => {
   const { tenant } = asker
-  const { from, outputs, overrides, agent } = body
+  const { id: _, ...asked } = body
+  const { from, outputs, overrides, agent } = asked
   const runs = await idsOf(services, tenant, body)
   if (runs.length === 0) throw new OmiumError('invalid_request', 'runs: there is no such run to replay')
   const budget = budgetFor(body, runs.length)
   const started: ReplayReceipt['started'] = []
   const refused: ReplayReceipt['refused'] = []
-  await inParallel(runs, async (of) => {
+  const replay = { id: replayId, asked: hashJson({ ...asked, runs }) }
+  const startOne = async (of: string, executionId: string): Promise<void> => {
     try {
       const record = await requireExecution(services, tenant, of)
       if (!isTerminal(record.status)) {
         throw new OmiumError('invalid_request', `execution ${of} is ${record.status}; replays are of finished runs`)
       }
-      const history = await readHistory(services, tenant, record)
+      const history = await services.histories.read(tenant, record)
       const kept = keptFrom(history, from)
-      const executionId = forkIdOf(replayId, of)
       const options = optionsOf(record.options, { replay: replayId, 'replay-of': of }, budget)
-      const asked = {
-        uptoPath: history.steps[kept - 1]?.path ?? null,
+      const changes = {
+        toPath: history.steps[kept - 1]?.path ?? null,
         ...(outputs && { outputs }),
         ...(overrides && { overrides }),
         ...(agent !== undefined && { agent }),
       }
-      await startFork(services, asker, executionId, history, asked, options)
+      await startFork(services, asker, executionId, history, changes, options, replay)
       // the report is made from the read model: whoever asks for it next finds all that was started
       await services.executions.untilCurrent(aggregateKey('execution', tenant, executionId))
       started.push({ of, executionId })
     } catch (error) {
       const known = error instanceof OmiumError ? error : undefined
+      if (known?.code === 'execution_conflict') {
+        const detail = `replay ${replayId} was started with other runs, changes or budgets; choose another id for this one`
+        throw new OmiumError('execution_conflict', detail)
+      }
       // what may pass is the caller's to send again: everything that was started stays started
       if (!known || errorCatalogue[known.code].status >= 500) throw error
       refused.push({ of, error: known.toFailure() })
     }
-  })
+  }
+  let next = 0
+  while (next < runs.length && started.length === 0) await startOne(runs[next++] as string, forkIdOf(replayId))
+  await inParallel(runs.slice(next), (of) => startOne(of, forkIdOf(replayId, of)))
   return { id: replayId, started, refused }
 }
 
@@ -174,8 +182,8 @@ export const reportReplay = async (services: Services, tenant: string, replayId:
   const runs = await inParallel(forks, async ({ id, forkedFrom }): Promise<ReportedRun> => {
     const of = forkedFrom ?? id
     await services.executions.untilCurrent(aggregateKey('execution', tenant, id))
-    const fork = await readHistory(services, tenant, await requireExecution(services, tenant, id))
-    const source = await readHistory(services, tenant, await requireExecution(services, tenant, of))
+    const fork = await services.histories.read(tenant, await requireExecution(services, tenant, id))
+    const source = await services.histories.read(tenant, await requireExecution(services, tenant, of))
     const taken = new Set(fork.steps.filter(({ seeded }) => seeded).map(({ path }) => path))
     const was = modelCallsIn(source.steps.filter(({ path }) => !taken.has(path)))
     const is = modelCallsIn(fork.steps.filter(({ seeded }) => !seeded))

@@ -32,7 +32,7 @@ import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { bytesOf, checkpointViewOf, readCheckpoint, verifyCheckpoint } from '../checkpoints/states.ts'
 import { requireExecution } from '../reads.ts'
-import { askerOf, commandIdOf } from '../requests.ts'
+import { askerOf, commandIdOf, newIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 
 /** base64 takes four bytes for three, and something goes around it */
@@ -46,8 +46,8 @@ export const checkpointRoutes =
   async (app) => {
     const { checkpoints, checkpointObjects, commands, executions, pool, ids } = services
     const tags = ['checkpoints']
-    const read = { scope: 'read' } as const
-    const write = { scope: 'write' } as const
+    const read = { permission: 'checkpoints:read' } as const
+    const write = { permission: 'checkpoints:write' } as const
 
     const threadOf = (request: FastifyRequest, thread: string): string =>
       aggregateKey('thread', callerOf(request).tenant, thread)
@@ -102,7 +102,16 @@ export const checkpointRoutes =
       },
       async (request, reply) => {
         const { tenant } = callerOf(request)
-        const { thread, id = ids('checkpoint'), namespace, parent, needsParent, label, metadata, state } = request.body
+        const {
+          thread,
+          id = newIdOf(request, ids, 'checkpoint'),
+          namespace,
+          parent,
+          needsParent,
+          label,
+          metadata,
+          state,
+        } = request.body
         const { format, body } = bytesOf(state)
         const decided = await execute(request, thread, {
           type: 'CreateCheckpoint',

@@ -3,9 +3,11 @@ import { eventView, executionIdParam, isTerminal, OmiumError, page } from '@omiu
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
-import { EventStream } from '../event-stream.ts'
 import { requireExecution } from '../reads.ts'
-import type { Services } from '../services.ts'
+import { isStillAllowed, type Services } from '../services.ts'
+import { EventStream } from '../streams/event-stream.ts'
+import { executionSource } from '../streams/execution-source.ts'
+import { SseOutlet } from '../streams/sse-outlet.ts'
 import { eventViewOf } from '../views.ts'
 
 /** An execution's history: paged, or live as server-sent events. */
@@ -13,7 +15,6 @@ export const eventRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
     const { pool, executions, deltas, limits } = services
-    const { live, positions } = executions
     const streams = new Set<EventStream>()
     app.addHook('preClose', async () => {
       for (const stream of streams) stream.close()
@@ -22,7 +23,7 @@ export const eventRoutes =
     app.get(
       '/v1/executions/:id/events',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read', limitedKeys: true },
         schema: {
           tags: ['executions'],
           summary: 'Events of an execution, in order',
@@ -63,26 +64,23 @@ export const eventRoutes =
             'x-request-id': request.id,
           })
           reply.raw.flushHeaders()
-          const stream = new EventStream(reply.raw, {
-            pool,
-            live,
-            positions,
-            deltas: request.query.deltas ? deltas : undefined,
-            tenant,
-            execution,
-            afterVersion,
+          const outlet = new SseOutlet(reply.raw, {
             heartbeatMs: limits.heartbeatMs,
-            historyWaitMs: limits.readWaitMs,
-            slowReaderMs: limits.slowReaderMs,
+            isStillAllowed: () => isStillAllowed(services, request),
+            onError: (error) => request.log.warn({ err: error }, 'an event stream broke; its reader resumes'),
           })
+          const source = executionSource(executions, pool, tenant, execution, afterVersion, limits.readWaitMs)
+          const stream = new EventStream(source, outlet, limits)
+          const stopDeltas = request.query.deltas
+            ? deltas?.subscribe(tenant, execution.id, (delta) => {
+                if (stream.takesDeltas) outlet.delta(execution.id, delta)
+              })
+            : undefined
+          reply.raw.once('close', () => stream.close())
           streams.add(stream)
-          try {
-            await stream.run()
-          } catch (error) {
-            request.log.warn({ err: error }, 'an event stream broke; its reader resumes')
-          } finally {
-            streams.delete(stream)
-          }
+          await stream.run()
+          streams.delete(stream)
+          stopDeltas?.()
           return reply
         }
         const events = await listEvents(pool, tenant, execution.id, {

@@ -13,7 +13,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { callerOf } from '../auth.ts'
 import { deterministicCommandId } from '../commands.ts'
-import { askerOf, commandIdOf } from '../requests.ts'
+import { askerOf, commandIdOf, newIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 
 /** Everything that is asked of an execution that exists. Each answers once its outcome is accepted on the log. */
@@ -27,7 +27,7 @@ export const executionCommandRoutes =
       params: executionIdParam,
       response: { 200: writeReceipt },
     })
-    const config = { scope: 'write' } as const
+    const config = { permission: 'executions:write', limitedKeys: true } as const
 
     const send = async (
       request: FastifyRequest<{ Params: { id: string } }>,
@@ -42,7 +42,7 @@ export const executionCommandRoutes =
       async (request, reply) => {
         const { tenant } = callerOf(request)
         const { id } = request.params
-        const { name, payload, id: signalId = ids('signal') } = request.body
+        const { name, payload, id: signalId = newIdOf(request, ids, 'signal') } = request.body
         return send(
           request,
           reply,

@@ -19,8 +19,10 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { deterministicCommandId } from '../commands.ts'
+import { drainSignal } from '../drain.ts'
+import { isUnchanged, unchanged } from '../etags.ts'
 import { requireExecution } from '../reads.ts'
-import { askerOf } from '../requests.ts'
+import { askerOf, newIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 import { executionDetail, executionSummary, failureViewOf, isTerminalEvent, stepViewOf } from '../views.ts'
 
@@ -40,10 +42,11 @@ export const executionRoutes =
   async (app) => {
     const { pool, executions, commands, agents, payloads, ids, limits } = services
     const { live, positions } = executions
+    const draining = drainSignal(app)
     app.post(
       '/v1/executions',
       {
-        config: { scope: 'write' },
+        config: { permission: 'executions:write', limitedKeys: true },
         schema: {
           tags: ['executions'],
           summary: 'Start an execution',
@@ -54,7 +57,7 @@ export const executionRoutes =
       },
       async (request, reply) => {
         const { tenant } = callerOf(request)
-        const { agent, input, id = ids('execution'), options } = request.body
+        const { agent, input, id = newIdOf(request, ids, 'execution'), options } = request.body
         const definition = await agents.get(tenant, agent)
         agents.checkInput(tenant, definition, input)
         const requestHash = requestHashOf({ agent, input })
@@ -80,7 +83,7 @@ export const executionRoutes =
     app.get(
       '/v1/executions',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read', limitedKeys: true },
         schema: {
           tags: ['executions'],
           summary: 'List executions, newest first, without their inputs and outputs',
@@ -96,6 +99,7 @@ export const executionRoutes =
           ...filter,
           forkedFrom,
           labels,
+          within: callerOf(request).limits,
         })
         return { items: items.map(executionSummary), ...rest }
       },
@@ -104,25 +108,27 @@ export const executionRoutes =
     app.get(
       '/v1/executions/:id',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read', limitedKeys: true },
         schema: {
           tags: ['executions'],
           summary: 'Get an execution',
           params: executionIdParam,
           querystring: z.object({ min_position: logPosition.optional() }),
-          response: { 200: executionView },
+          response: { 200: executionView, 304: unchanged },
         },
       },
-      async (request) => {
+      async (request, reply) => {
         await executions.untilReached(request.query.min_position)
-        return executionDetail(await requireExecution(services, callerOf(request).tenant, request.params.id), payloads)
+        const record = await requireExecution(services, callerOf(request).tenant, request.params.id)
+        if (isUnchanged(request, reply, `${record.partition}-${record.offset}`)) return reply.status(304).send()
+        return executionDetail(record, payloads)
       },
     )
 
     app.get(
       '/v1/executions/:id/result',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read', limitedKeys: true },
         schema: {
           tags: ['executions'],
           summary: 'Wait for the end of an execution',
@@ -150,6 +156,8 @@ export const executionRoutes =
         const { socket } = request.raw
         const left = () => ended.resolve(null)
         socket.once('close', left)
+        draining.addEventListener('abort', left)
+        if (draining.aborted) left()
         try {
           await executions.untilReached(min_position)
           // an end that the live tail showed before the subscription is in the row once the read model is that far
@@ -164,6 +172,7 @@ export const executionRoutes =
         } finally {
           clearTimeout(timer)
           socket.off('close', left)
+          draining.removeEventListener('abort', left)
           unsubscribe()
         }
       },
@@ -172,7 +181,7 @@ export const executionRoutes =
     app.get(
       '/v1/executions/:id/steps',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read', limitedKeys: true },
         schema: {
           tags: ['executions'],
           summary: 'The timeline: steps, timers, waits, approvals and children in the order in which they began',
@@ -197,7 +206,7 @@ export const executionRoutes =
     app.get(
       '/v1/failures',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read' },
         schema: {
           tags: ['executions'],
           summary: 'Failures of steps, attempts and executions, newest first',

@@ -13,7 +13,7 @@ export const platformRoutes =
     app.get(
       '/v1/agents',
       {
-        config: { scope: 'read' },
+        config: { permission: 'platform:read' },
         schema: {
           tags: ['agents'],
           summary: 'Agents that workers have registered',
@@ -33,7 +33,7 @@ export const platformRoutes =
     app.post(
       '/v1/workers/connect',
       {
-        config: { scope: 'worker' },
+        config: { permission: 'workers:connect' },
         schema: {
           tags: ['workers'],
           summary: 'A token for the engines, and where they are',
@@ -41,7 +41,7 @@ export const platformRoutes =
         },
       },
       async (request) => {
-        const { tenant, keyId } = callerOf(request)
+        const { tenant, id: keyId } = callerOf(request)
         const expiresAt = nowMs() + limits.workerTokenMs
         return {
           token: mintWorkerToken({ tenant, keyId, expiresAt }),

@@ -30,7 +30,6 @@ import { callerOf } from '../auth.ts'
 import { requireExecution } from '../reads.ts'
 import { groupViewOf, incidentDetailOf, incidentViewOf, statisticViewOf } from '../recoveries/views.ts'
 import { askerOf, commandIdOf } from '../requests.ts'
-import { readHistory } from '../rewind/history.ts'
 import { keptCount } from '../rewind/preview.ts'
 import type { Services } from '../services.ts'
 
@@ -56,7 +55,7 @@ export const recoveryRoutes =
     app.get(
       '/v1/recoveries',
       {
-        config: { scope: 'read' },
+        config: { permission: 'recoveries:read' },
         schema: {
           tags: ['recoveries'],
           summary: 'List incidents, newest first',
@@ -75,7 +74,7 @@ export const recoveryRoutes =
     app.get(
       '/v1/recoveries/groups',
       {
-        config: { scope: 'read' },
+        config: { permission: 'recoveries:read' },
         schema: {
           tags: ['recoveries'],
           summary: 'Failures that are likely to have one reason, the most frequent first',
@@ -93,7 +92,7 @@ export const recoveryRoutes =
     app.get(
       '/v1/recoveries/stats',
       {
-        config: { scope: 'read' },
+        config: { permission: 'recoveries:read' },
         schema: {
           tags: ['recoveries'],
           summary: 'What was tried for which class of failure, how often it helped, and how long that took',
@@ -111,7 +110,7 @@ export const recoveryRoutes =
     app.get(
       '/v1/recoveries/:id',
       {
-        config: { scope: 'read' },
+        config: { permission: 'recoveries:read' },
         schema: {
           tags: ['recoveries'],
           summary: 'An incident with its whole history: every failure, plan, reason and answer',
@@ -131,7 +130,7 @@ export const recoveryRoutes =
     app.post(
       '/v1/recoveries/:id/decide',
       {
-        config: { scope: 'write' },
+        config: { permission: 'recoveries:write' },
         schema: {
           tags: ['recoveries'],
           summary: 'Decide an incident that waits for a person',
@@ -168,7 +167,7 @@ export const recoveryRoutes =
         // what a run took over from another is not in its engine's state: whether the path is in there is known here
         if (record.forkedFrom !== null) {
           await services.executions.untilCurrent(aggregateKey('execution', tenant, executionId))
-          keptCount(await readHistory(services, tenant, record), action.toPath)
+          keptCount(await services.histories.read(tenant, record), action.toPath)
         }
       }
       if (action.type !== 'settle') return action

@@ -43,7 +43,7 @@ export const recoveryPolicyRoutes =
     app.get(
       '/v1/recovery-policies',
       {
-        config: { scope: 'read' },
+        config: { permission: 'recoveries:read' },
         schema: {
           tags,
           summary: 'The newest version of every policy; version 0 of `default` is the built-in one',
@@ -60,7 +60,7 @@ export const recoveryPolicyRoutes =
     app.get(
       '/v1/recovery-policies/:name',
       {
-        config: { scope: 'read' },
+        config: { permission: 'recoveries:read' },
         schema: {
           tags,
           summary: 'All versions of a policy, newest first',
@@ -79,7 +79,7 @@ export const recoveryPolicyRoutes =
     app.post(
       '/v1/recovery-policies/validate',
       {
-        config: { scope: 'read' },
+        config: { permission: 'recoveries:read' },
         schema: {
           tags,
           summary: 'Say everything that is wrong with a policy, without publishing it',
@@ -96,7 +96,7 @@ export const recoveryPolicyRoutes =
     app.put(
       '/v1/recovery-policies/:name',
       {
-        config: { scope: 'write' },
+        config: { permission: 'recoveries:write' },
         schema: {
           tags,
           summary: 'Publish a version of a policy; the same content again changes nothing',
@@ -128,7 +128,7 @@ export const recoveryPolicyRoutes =
     app.delete(
       '/v1/recovery-policies/:name',
       {
-        config: { scope: 'write' },
+        config: { permission: 'recoveries:write' },
         schema: {
           tags,
           summary: 'Retire a policy: runs that name it are handled by the built-in one',

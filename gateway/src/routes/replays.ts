@@ -1,7 +1,7 @@
 import { createReplayBody, executionIdParam, replayReceipt, replayReport } from '@omium/schemas'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { callerOf } from '../auth.ts'
-import { askerOf } from '../requests.ts'
+import { askerOf, newIdOf } from '../requests.ts'
 import { reportReplay, startReplay } from '../rewind/replays.ts'
 import type { Services } from '../services.ts'
 
@@ -12,7 +12,7 @@ export const replayRoutes =
     app.post(
       '/v1/replays',
       {
-        config: { scope: 'write' },
+        config: { permission: 'executions:write' },
         schema: {
           tags: ['replays'],
           summary: 'Replay past runs with another model, prompt, results or agent',
@@ -23,7 +23,7 @@ export const replayRoutes =
         },
       },
       async (request, reply) => {
-        const { id = services.ids('replay') } = request.body
+        const { id = newIdOf(request, services.ids, 'replay') } = request.body
         return reply.status(201).send(await startReplay(services, askerOf(request), id, request.body))
       },
     )
@@ -31,7 +31,7 @@ export const replayRoutes =
     app.get(
       '/v1/replays/:id',
       {
-        config: { scope: 'read' },
+        config: { permission: 'executions:read' },
         schema: {
           tags: ['replays'],
           summary: 'How the runs of a replay compare with those of the past: outcome, cost, latency',

@@ -16,9 +16,9 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { requireExecution } from '../reads.ts'
-import { askerOf, commandIdOf } from '../requests.ts'
+import { askerOf, commandIdOf, newIdOf } from '../requests.ts'
 import { type Alignment, alignRuns, diffRuns } from '../rewind/diff.ts'
-import { comparedRun, journalEntryOf, type RecordedStep, type RunHistory, readHistory } from '../rewind/history.ts'
+import { comparedRun, journalEntryOf, type RecordedStep, type RunHistory } from '../rewind/history.ts'
 import { keptCount, previewOf } from '../rewind/preview.ts'
 import { forkOptions, keptBy, startFork } from '../rewind/start-fork.ts'
 import type { Services } from '../services.ts'
@@ -32,12 +32,12 @@ export const rewindRoutes =
     const { commands, executions, payloads, ids } = services
     const tags = ['executions']
     const params = executionIdParam
-    const write = { scope: 'write' } as const
-    const read = { scope: 'read' } as const
+    const write = { permission: 'executions:write' } as const
+    const read = { permission: 'executions:read' } as const
 
     const historyOf = async (tenant: string, id: string): Promise<RunHistory> => {
       await services.executions.untilCurrent(aggregateKey('execution', tenant, id))
-      return readHistory(services, tenant, await requireExecution(services, tenant, id))
+      return services.histories.read(tenant, await requireExecution(services, tenant, id))
     }
 
     app.post(
@@ -104,7 +104,7 @@ export const rewindRoutes =
         },
       },
       async (request, reply) => {
-        const { id: forkId = ids('execution'), options, ...asked } = request.body
+        const { id: forkId = newIdOf(request, ids, 'execution'), options, ...asked } = request.body
         const history = await historyOf(callerOf(request).tenant, request.params.id)
         const merged = forkOptions(history.record.options, options)
         const receipt = await startFork(services, askerOf(request), forkId, history, asked, merged)

@@ -51,7 +51,7 @@ export const scheduleRoutes =
     app.get(
       '/v1/schedules',
       {
-        config: { scope: 'read' },
+        config: { permission: 'workflows:read' },
         schema: {
           tags,
           summary: 'List schedules',
@@ -60,6 +60,7 @@ export const scheduleRoutes =
         },
       },
       async (request) => {
+        await workflows.untilCurrent()
         const { items, ...rest } = await listSchedules(pool, callerOf(request).tenant, request.query)
         return { items: items.map(viewOf), ...rest }
       },
@@ -68,7 +69,7 @@ export const scheduleRoutes =
     app.put(
       '/v1/schedules/:id',
       {
-        config: { scope: 'write' },
+        config: { permission: 'workflows:write' },
         schema: {
           tags,
           summary: 'Create or change a schedule',
@@ -99,7 +100,7 @@ export const scheduleRoutes =
     app.get(
       '/v1/schedules/:id',
       {
-        config: { scope: 'read' },
+        config: { permission: 'workflows:read' },
         schema: { tags, summary: 'Get a schedule', params: idParam, response: { 200: scheduleView } },
       },
       async (request) => viewOf(await find(callerOf(request).tenant, request.params.id)),
@@ -108,7 +109,7 @@ export const scheduleRoutes =
     app.get(
       '/v1/schedules/:id/firings',
       {
-        config: { scope: 'read' },
+        config: { permission: 'workflows:read' },
         schema: {
           tags,
           summary: 'What became of its moments, newest first',
@@ -131,14 +132,17 @@ export const scheduleRoutes =
     ] as const)
       app.post(
         `/v1/schedules/:id/${verb}`,
-        { config: { scope: 'write' }, schema: { tags, summary, params: idParam, response: { 200: workflowReceipt } } },
+        {
+          config: { permission: 'workflows:write' },
+          schema: { tags, summary, params: idParam, response: { 200: workflowReceipt } },
+        },
         async (request) => send(request, request.params.id, command),
       )
 
     app.delete(
       '/v1/schedules/:id',
       {
-        config: { scope: 'write' },
+        config: { permission: 'workflows:write' },
         schema: {
           tags,
           summary: 'Delete a schedule; its runs go on',

@@ -41,9 +41,10 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { deterministicCommandId } from '../commands.ts'
-import { askerOf, commandIdOf } from '../requests.ts'
+import { isUnchanged, unchanged } from '../etags.ts'
+import { askerOf, commandIdOf, newIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
-import { prepareBundle, requireBundle } from '../workflow-bundles.ts'
+import { prepareBundle, readerOf, requireBundle } from '../workflow-bundles.ts'
 import { requireCurrent, requireVersion } from '../workflow-reads.ts'
 
 const pageQuery = z.object({
@@ -54,8 +55,8 @@ const pageQuery = z.object({
 /** how long a start waits for its execution to appear; the run is accepted anyhow */
 const startWaitMs = 3_000
 
-const read = { scope: 'read' } as const
-const write = { scope: 'write' } as const
+const read = { permission: 'workflows:read' } as const
+const write = { permission: 'workflows:write' } as const
 
 /** Workflow definitions and their runs. */
 export const workflowRoutes =
@@ -87,12 +88,7 @@ export const workflowRoutes =
         },
       },
       async (request) => {
-        const { bundle, problems } = await prepareBundle(
-          services,
-          callerOf(request).tenant,
-          request.body.definition,
-          true,
-        )
+        const { bundle, problems } = await prepareBundle(services, readerOf(request), request.body.definition, true)
         return { valid: bundle !== undefined, problems: [...problems] }
       },
     )
@@ -113,6 +109,7 @@ export const workflowRoutes =
         schema: { tags, summary: 'List workflows', querystring: pageQuery, response: { 200: page(workflowView) } },
       },
       async (request) => {
+        await workflows.untilCurrent()
         const { items, ...rest } = await listWorkflows(pool, callerOf(request).tenant, request.query)
         return { items: items.map(workflowViewOf), ...rest }
       },
@@ -138,7 +135,7 @@ export const workflowRoutes =
         const { tenant } = callerOf(request)
         const { id } = request.params
         const { definition, publish } = request.body
-        const bundle = requireBundle(await prepareBundle(services, tenant, definition, publish))
+        const bundle = requireBundle(await prepareBundle(services, readerOf(request), definition, publish))
         const bundleHash = hashJson(bundle)
         const { name, description } = bundle.definition
         const receipt = await send(request, id, {
@@ -201,16 +198,18 @@ export const workflowRoutes =
           tags,
           summary: 'Get one version with its definition',
           params: workflowVersionParam,
-          response: { 200: workflowDefinitionView },
+          response: { 200: workflowDefinitionView, 304: unchanged },
         },
       },
-      async (request) => {
+      async (request, reply) => {
         const { tenant } = callerOf(request)
         const { id, version } = request.params
-        const { bundle } = await requireVersion(services, tenant, id, version)
         const record = await requireCurrent(services, 'workflow', tenant, id, () =>
           getVersion(pool, tenant, id, version),
         )
+        // a version's definition never changes, its status does
+        if (isUnchanged(request, reply, `${record.hash}-${record.status}`)) return reply.status(304).send()
+        const { bundle } = await requireVersion(services, tenant, id, version)
         return { id, ...versionViewOf(record), definition: bundle.definition as unknown as JsonValue }
       },
     )
@@ -231,7 +230,7 @@ export const workflowRoutes =
         const { id, version } = request.params
         // what a draft may lack has to be there now
         const { bundle } = await requireVersion(services, tenant, id, version)
-        requireBundle(await prepareBundle(services, tenant, bundle.definition as unknown as JsonValue, true))
+        requireBundle(await prepareBundle(services, readerOf(request), bundle.definition as unknown as JsonValue, true))
         return send(request, id, { type: 'PublishWorkflowVersion', data: { version } })
       },
     )
@@ -258,7 +257,7 @@ export const workflowRoutes =
     app.post(
       '/v1/workflows/:id/runs',
       {
-        config: write,
+        config: { permission: 'executions:write', limitedKeys: true },
         schema: {
           tags,
           summary: 'Run a workflow',
@@ -271,7 +270,7 @@ export const workflowRoutes =
       async (request, reply) => {
         const { tenant } = callerOf(request)
         const { id } = request.params
-        const { parameters, version, id: given = ids('execution'), options } = request.body
+        const { parameters, version, id: given = newIdOf(request, ids, 'execution'), options } = request.body
         await agents.get(tenant, workflowAgentId)
         const { bundle } = await requireVersion(services, tenant, id, version)
         checkParameters(bundle.definition.parameters, parameters)
@@ -303,7 +302,7 @@ export const workflowRoutes =
     app.get(
       '/v1/workflows/:id/runs',
       {
-        config: read,
+        config: { permission: 'executions:read', limitedKeys: true },
         schema: {
           tags,
           summary: 'Runs of a workflow, newest first',

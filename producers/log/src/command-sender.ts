@@ -30,9 +30,13 @@ export const commandRecord = (context: LogContext, draft: CommandDraft): RawReco
   return context.codec.encodeCommand(envelope, draft.data)
 }
 
-/** Sends a context's commands, each to the partition of its aggregate. */
+/**
+ * Sends a context's commands, each to the partition of its aggregate.
+ * @throws OmiumError `log_unreachable`, `schema_incompatible`, `unavailable`
+ */
 export const openCommandSender: OpenCommandSender = async (context): Promise<CommandSender> => {
   const topic = commandsTopic(context.topicPrefix, context.definition.name)
+  await context.codec.prepare(context.definition, ['command'])
   const partitions = await context.transport.partitionCount(topic)
   const commits = new GroupCommit({ transport: context.transport, timers: context.timers ?? systemTimers, maxAttempts })
   return {

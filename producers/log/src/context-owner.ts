@@ -266,6 +266,7 @@ export const openOwnerWith = async <S>(
   parts: OwnerParts,
 ): Promise<ContextOwner> => {
   const { transport, topicPrefix, definition } = context
+  await context.codec.prepare(definition, ['event', 'command'])
   const commands = await transport.partitionCount(commandsTopic(topicPrefix, definition.name))
   const events = await transport.partitionCount(eventsTopic(topicPrefix, definition.name))
   if (commands !== events) {
@@ -282,6 +283,7 @@ export const openOwnerWith = async <S>(
 
 /**
  * Joins the context's owner group. Resolves when the process is a member; partitions follow through `handler.owned`.
- * @throws OmiumError `log_unreachable`, or `settings_invalid` when the topics are not co-partitioned
+ * @throws OmiumError `log_unreachable`, `schema_incompatible`, `unavailable`, or `settings_invalid` when the topics are not
+ *   co-partitioned
  */
 export const openOwner: OpenOwner = (context, options) => openOwnerWith(context, options, ownerParts)

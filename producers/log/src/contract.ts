@@ -177,10 +177,16 @@ export interface Tail {
   close(): Promise<void>
 }
 
+export type RecordKind = 'event' | 'command'
+
 /** Wire format of records: envelope in headers, payload in Confluent framing. Adapters: schema registry, plain JSON (simulation). */
 export interface RecordCodec {
-  /** registers every schema of the context, transitively backward compatible; OmiumError `schema_incompatible` otherwise */
-  prepare(context: ContextDefinition): Promise<void>
+  /**
+   * Takes up the context's catalogue, and registers its schemas of the kinds that are to be encoded, transitively backward
+   * compatible. To decode nothing has to be registered. Repeated, it costs nothing.
+   * @throws OmiumError `schema_incompatible`, `unavailable`
+   */
+  prepare(context: ContextDefinition, encoded: readonly RecordKind[]): Promise<void>
   encodeEvent(envelope: EventEnvelope, data: unknown): RawRecord
   encodeCommand(envelope: CommandEnvelope, data: unknown): RawRecord
   /** headers only, cheap; undefined when they are not a valid envelope */

@@ -13,6 +13,7 @@ try {
     const onNotice = ({ level, message, fields }: { level: string; message: string; fields: object }) =>
       say({ level, msg: message, ...fields })
     const context = await openLog(settings, { definition, clientId: 'omium-provision', onNotice })
+    await context.codec.prepare(definition, ['event', 'command'])
     await context.transport.close()
     say({ msg: 'provisioned', context: definition.name })
   }

@@ -3,7 +3,7 @@ import { type ContextDefinition, createIdSource, type Settings } from '@omium/sc
 import type { LogContext } from './contract.ts'
 import { connectKafka } from './kafka/connect.ts'
 import type { Notice } from './kafka/connection.ts'
-import { provisionContext } from './provision.ts'
+import { ensureTopics } from './provision.ts'
 import { createRegistryCodec } from './registry/codec.ts'
 
 /** The settings that every process on the log reads. */
@@ -39,9 +39,9 @@ export const pooledRandomBytes = (): ((size: number) => Uint8Array) => {
 }
 
 /**
- * A context on Kafka and the registry. Topics and schemas that are missing are made, so that the order in which the
- * platform's processes start does not matter; `src/main.ts` makes them beforehand.
- * @throws OmiumError `log_unreachable`, `schema_incompatible`, `unavailable`
+ * A context on Kafka and the registry. Topics that are missing are made, and schemas by those who write with them, so that
+ * the order in which the platform's processes start does not matter; `src/main.ts` makes them beforehand.
+ * @throws OmiumError `log_unreachable`
  */
 export const openLog = async (settings: LogSettings, options: OpenLogOptions): Promise<LogContext> => {
   const { definition, clientId, onNotice } = options
@@ -57,11 +57,12 @@ export const openLog = async (settings: LogSettings, options: OpenLogOptions): P
     ids: createIdSource(nowMs, pooledRandomBytes()),
   }
   try {
-    await provisionContext(context, {
+    await ensureTopics(context, {
       partitions: settings.OMIUM_PARTITIONS,
       replication: settings.OMIUM_REPLICATION,
       fsync: settings.OMIUM_FSYNC,
     })
+    await context.codec.prepare(definition, [])
   } catch (error) {
     await transport.close()
     throw error

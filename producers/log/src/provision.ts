@@ -14,6 +14,12 @@ const dayMs = 24 * 60 * 60 * 1000
 
 /** Creates a context's topics where they are missing and registers its schemas. Safe to call from many processes at once. */
 export const provisionContext = async (context: LogContext, options: ProvisionOptions): Promise<void> => {
+  await ensureTopics(context, options)
+  await context.codec.prepare(context.definition, ['event', 'command'])
+}
+
+/** Creates a context's topics where they are missing. */
+export const ensureTopics = async (context: LogContext, options: ProvisionOptions): Promise<void> => {
   const { partitions, replication, fsync } = options
   const { name } = context.definition
   const common = {
@@ -40,5 +46,4 @@ export const provisionContext = async (context: LogContext, options: ProvisionOp
     },
     { topic: deadLettersTopic(context.topicPrefix), partitions: 1, replication, config: forEver },
   ])
-  await context.codec.prepare(context.definition)
 }

@@ -20,48 +20,53 @@ const envelope: EventEnvelope = {
   epoch: 1,
 }
 
+const both = ['event', 'command'] as const
+
 describe('the codec on a real schema registry', () => {
   const codec = (topicPrefix: string) => createRegistryCodec({ registryUrl: testStack().registryUrl, topicPrefix })
 
   test('the whole execution context registers; a second process finds it registered', async () => {
     const prefix = freshPrefix()
-    await codec(prefix).prepare(executionContext)
+    await codec(prefix).prepare(executionContext, both)
     const api = createRegistryApi(testStack().registryUrl)
     const schema = JSON.stringify(jsonSchemaOf(executionContext.events.StepCompleted))
     const id = await api.idOf(`${prefix}.execution.events-StepCompleted`, schema)
     expect(id).toBeTypeOf('number')
-    await codec(prefix).prepare(executionContext)
+    await codec(prefix).prepare(executionContext, both)
     expect(await api.idOf(`${prefix}.execution.events-StepCompleted`, schema)).toBe(id)
   })
 
   test('an optional property may be added; a required one, a removed one and another type are refused', async () => {
     const prefix = freshPrefix()
-    await codec(prefix).prepare(opened(z.object({ owner: z.string(), size: z.number() })))
-    await codec(prefix).prepare(opened(z.object({ owner: z.string(), size: z.number(), note: z.string().optional() })))
+    await codec(prefix).prepare(opened(z.object({ owner: z.string(), size: z.number() })), both)
+    await codec(prefix).prepare(
+      opened(z.object({ owner: z.string(), size: z.number(), note: z.string().optional() })),
+      both,
+    )
     const incompatible = [
       z.object({ owner: z.string(), size: z.number(), needed: z.string() }),
       z.object({ owner: z.string() }),
       z.object({ owner: z.number(), size: z.number() }),
     ]
     for (const data of incompatible) {
-      await expect(codec(prefix).prepare(opened(data))).rejects.toMatchObject({ code: 'schema_incompatible' })
+      await expect(codec(prefix).prepare(opened(data), both)).rejects.toMatchObject({ code: 'schema_incompatible' })
     }
   })
 
   test('compatibility is transitive: it holds against every older version, not only the last', async () => {
     const prefix = freshPrefix()
     const base = { owner: z.string() }
-    await codec(prefix).prepare(opened(z.object(base)))
-    await codec(prefix).prepare(opened(z.object({ ...base, kind: z.enum(['a', 'b']).optional() })))
+    await codec(prefix).prepare(opened(z.object(base)), both)
+    await codec(prefix).prepare(opened(z.object({ ...base, kind: z.enum(['a', 'b']).optional() })), both)
     await expect(
-      codec(prefix).prepare(opened(z.object({ ...base, kind: z.enum(['b']).optional() }))),
+      codec(prefix).prepare(opened(z.object({ ...base, kind: z.enum(['b']).optional() })), both),
     ).rejects.toMatchObject({ code: 'schema_incompatible' })
   })
 
   test('the stock client reads what we write, and we read what it writes', async () => {
     const prefix = freshPrefix()
     const mine = codec(prefix)
-    await mine.prepare(opened(z.object({ owner: z.string() })))
+    await mine.prepare(opened(z.object({ owner: z.string() })), both)
     const record = mine.encodeEvent(envelope, { owner: 'ada' })
     const stock = new SchemaRegistry({ host: testStack().registryUrl })
     expect(await stock.decode(record.value as Buffer)).toEqual({ owner: 'ada' })
@@ -72,7 +77,7 @@ describe('the codec on a real schema registry', () => {
 
   test('an id that the registry does not know makes the record undecodable, and nothing else', async () => {
     const mine = codec(freshPrefix())
-    await mine.prepare(opened(z.object({ owner: z.string() })))
+    await mine.prepare(opened(z.object({ owner: z.string() })), both)
     const good = mine.encodeEvent(envelope, { owner: 'ada' })
     const value = Buffer.from(good.value as Buffer)
     value.writeUInt32BE(2_000_000_000, 1)

@@ -9,6 +9,11 @@ export interface ObjectStore {
   get(key: string): Promise<Buffer>
   /** every key with this prefix, in ascending order of UTF-8 bytes */
   list(prefix: string): Promise<readonly string[]>
+  /**
+   * The same, in pages of at most `size` keys (1000 when absent), each fetched when it is asked for. A key that is put or
+   * removed meanwhile may be there or not; every other one comes once.
+   */
+  pages(prefix: string, size?: number): AsyncIterable<readonly string[]>
   /** removing what is not there is no error */
   remove(key: string): Promise<void>
   close(): Promise<void>

@@ -25,6 +25,11 @@ export interface S3Options {
   readonly timeoutMs?: number
 }
 
+export interface S3ObjectStore extends ObjectStore {
+  /** `open`: requests fail at once until the store has had time to recover */
+  breakerState(): 'closed' | 'half-open' | 'open'
+}
+
 const attempts = 3
 
 const statusOf = (error: unknown): number | undefined =>
@@ -41,7 +46,7 @@ const isFinal = (error: unknown): boolean => {
  * An S3 bucket (created when missing). Each request has a time limit; transient failures are tried again within a budget
  * that keeps retries a small share of the traffic; a breaker fails fast while the store is down.
  */
-export const createS3ObjectStore = async (options: S3Options): Promise<ObjectStore> => {
+export const createS3ObjectStore = async (options: S3Options): Promise<S3ObjectStore> => {
   const { bucket, timeoutMs = 10_000 } = options
   const config: S3ClientConfig = {
     region: options.region,
@@ -107,6 +112,27 @@ export const createS3ObjectStore = async (options: S3Options): Promise<ObjectSto
     )
   }
 
+  async function* pages(prefix: string, size = 1000): AsyncIterable<readonly string[]> {
+    for (let after: string | undefined; ; ) {
+      // from the last key on, not by the store's token: what is removed in between moves nothing
+      const { Contents = [], IsTruncated } = await ask(`list ${prefix}`, (abortSignal) =>
+        client.send(
+          new ListObjectsV2Command({
+            Bucket: bucket,
+            Prefix: prefix,
+            MaxKeys: size,
+            ...(after !== undefined && { StartAfter: after }),
+          }),
+          { abortSignal },
+        ),
+      )
+      const keys = Contents.flatMap(({ Key }) => (Key === undefined ? [] : [Key]))
+      if (keys.length > 0) yield keys
+      after = keys.at(-1)
+      if (!IsTruncated || after === undefined) return
+    }
+  }
+
   return {
     async put(key, body) {
       await ask(`put ${key}`, (abortSignal) =>
@@ -120,23 +146,10 @@ export const createS3ObjectStore = async (options: S3Options): Promise<ObjectSto
       }),
     async list(prefix) {
       const keys: string[] = []
-      let token: string | undefined
-      do {
-        const page = await ask(`list ${prefix}`, (abortSignal) =>
-          client.send(
-            new ListObjectsV2Command({
-              Bucket: bucket,
-              Prefix: prefix,
-              ...(token !== undefined && { ContinuationToken: token }),
-            }),
-            { abortSignal },
-          ),
-        )
-        for (const { Key } of page.Contents ?? []) if (Key !== undefined) keys.push(Key)
-        token = page.NextContinuationToken
-      } while (token !== undefined)
+      for await (const page of pages(prefix)) keys.push(...page)
       return keys
     },
+    pages,
     async remove(key) {
       await ask(`remove ${key}`, (abortSignal) =>
         client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key }), { abortSignal }),
@@ -144,6 +157,7 @@ export const createS3ObjectStore = async (options: S3Options): Promise<ObjectSto
         if (!(error instanceof OmiumError && error.code === 'object_missing')) throw error
       })
     },
+    breakerState: () => (breaker.opened ? 'open' : breaker.halfOpen ? 'half-open' : 'closed'),
     async close() {
       breaker.shutdown()
       client.destroy()

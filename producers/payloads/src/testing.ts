@@ -5,6 +5,7 @@ import type { ObjectStore } from './object-store.ts'
 /** Objects in memory, for specs only. */
 export const createInMemoryObjectStore = (): ObjectStore & { readonly objects: Map<string, Buffer> } => {
   const objects = new Map<string, Buffer>()
+  const keysOf = (prefix: string): string[] => [...objects.keys()].filter((key) => key.startsWith(prefix)).sort()
   return {
     objects,
     async put(key, body) {
@@ -15,7 +16,15 @@ export const createInMemoryObjectStore = (): ObjectStore & { readonly objects: M
       if (!body) throw new OmiumError('object_missing', `get ${key}: there is no such object`)
       return Buffer.from(body)
     },
-    list: async (prefix) => [...objects.keys()].filter((key) => key.startsWith(prefix)).sort(),
+    list: async (prefix) => keysOf(prefix),
+    async *pages(prefix, size = 1000) {
+      for (let keys = keysOf(prefix); keys.length > 0; ) {
+        const page = keys.slice(0, size)
+        yield page
+        const last = page.at(-1) ?? ''
+        keys = keysOf(prefix).filter((key) => key > last)
+      }
+    },
     async remove(key) {
       objects.delete(key)
     },
@@ -64,6 +73,18 @@ export const objectStoreContract = (name: string, open: () => Promise<ObjectStor
         }
         expect(await store.list('contract/l/')).toEqual(['contract/l/1', 'contract/l/10', 'contract/l/2'])
         expect(await store.list('contract/nothing/')).toEqual([])
+      }))
+    it('lists page by page in order, whatever is removed on the way', () =>
+      withStore(async (store) => {
+        const keys = Array.from({ length: 7 }, (_, i) => `contract/p/${i}`)
+        for (const key of [...keys, 'contract/q/1']) await store.put(key, Buffer.from('x'))
+        const seen: (readonly string[])[] = []
+        for await (const page of store.pages('contract/p/', 3)) {
+          seen.push(page)
+          for (const key of page) await store.remove(key)
+        }
+        expect(seen).toEqual([keys.slice(0, 3), keys.slice(3, 6), keys.slice(6)])
+        for await (const page of store.pages('contract/p/', 3)) expect(page).toEqual('there is nothing left')
       }))
     it('holds large objects', () =>
       withStore(async (store) => {

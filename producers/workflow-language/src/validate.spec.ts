@@ -1,7 +1,8 @@
 import type { JsonValue } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { checkParameters } from './json-schema.ts'
-import { type Surroundings, validateWorkflow } from './validate.ts'
+import type { Surroundings } from './node-checks.ts'
+import { validateWorkflow } from './validate.ts'
 
 const agents: Surroundings['agents'] = new Map([
   [
@@ -154,7 +155,7 @@ describe('a definition with problems names each of them', () => {
       nodes: {},
     }
     const around: Surroundings = {
-      models: new Set(['gpt-4o-mini']),
+      models: ['gpt-4o-mini', 'claude-*'],
       workflows: ['child'],
       workflow: (id) => (id === 'child' ? ({ definition: child, subworkflows: {} } as never) : undefined),
     }
@@ -170,12 +171,56 @@ describe('a definition with problems names each of them', () => {
         around,
       ),
     ).toEqual([
-      '/nodes/a/model | unknown_model | no model "gpt-4o-mni" is known | expected: gpt-4o-mini | did you mean "gpt-4o-mini"?',
+      '/nodes/a/model | unknown_model | no model "gpt-4o-mni" is known | expected: one of: gpt-4o-mini, claude-* | did you mean "gpt-4o-mini"?',
       expect.stringMatching(/^\/nodes\/a\/schema \| schema \| the JSON Schema cannot be used/),
       '/nodes/b | missing_input | the model is asked nothing | expected: `prompt` or `messages`',
       '/nodes/c/workflow | unknown_workflow | there is no published version of a workflow "chidl" | did you mean "child"?',
       '/nodes/d/parameters/n | type_mismatch | gives string, not integer | expected: integer',
       '/output | type_mismatch | gives string, not object | expected: object',
+    ])
+  })
+
+  it('of models that a run may name otherwise: a warning, told once, where the default is', () => {
+    const ask = { type: 'model', model: '${parameters.model}', prompt: 'x' }
+    const definition = {
+      name: 'w',
+      parameters: { type: 'object', properties: { model: { type: 'string', default: 'gpt-4o-mini' } } },
+      nodes: { a: ask, b: ask },
+    }
+    const { problems, definition: usable } = validateWorkflow(definition, {
+      models: ['claude-haiku-4-5', 'gpt-4o-min'],
+    })
+    expect(problems).toMatchObject([
+      {
+        pointer: '/parameters/properties/model/default',
+        code: 'unknown_model',
+        severity: 'warning',
+        suggestion: 'did you mean "gpt-4o-min"?',
+      },
+    ])
+    expect(usable).toBeDefined()
+  })
+
+  it.each([[undefined], [['*']], [['gpt-*']]])('not of models that only their provider knows: %j', (models) => {
+    expect(check({ a: { type: 'model', model: 'gpt-new', prompt: 'x' } }, {}, { models })).toEqual([])
+  })
+
+  it('of tools: agents that nobody knows, and names that models could not tell apart or say', () => {
+    const tools = [
+      { agent: 'reseacher' },
+      { agent: 'omium.workflow' },
+      { agent: 'researcher' },
+      { agent: 'anything', name: 'researcher' },
+      { agent: '4u' },
+      { agent: '4u', name: 'for_you', parameters: { type: 'strin' } },
+    ]
+    const known: Surroundings = { agents: new Map([...(agents ?? []), ['4u', undefined]]) }
+    expect(check({ a: { type: 'model', model: 'm', prompt: 'x', tools } }, {}, known)).toEqual([
+      '/nodes/a/tools/0/agent | unknown_agent | no worker has registered an agent "reseacher" | expected: one of: researcher, anything, 4u | did you mean "researcher"?',
+      '/nodes/a/tools/1/agent | unknown_agent | a workflow is called by a node of type "workflow"',
+      '/nodes/a/tools/3 | schema | another tool is called "researcher" too | expected: another `name`',
+      '/nodes/a/tools/4 | missing_input | models cannot call a tool "4u" | expected: `name` of 1 to 64 of A-Z a-z 0-9 _ -',
+      expect.stringMatching(/^\/nodes\/a\/tools\/5\/parameters \| schema \| the JSON Schema cannot be used/),
     ])
   })
 

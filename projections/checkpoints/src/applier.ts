@@ -1,12 +1,7 @@
 import type { AcceptedEvent } from '@omium/log'
 import { type Applier, type CopyValue, copyRows, type ProjectionTx } from '@omium/projection-kit'
-import {
-  type CheckpointEvent,
-  type CheckpointMetadata,
-  type CheckpointRef,
-  checkpointEvents,
-  parseAggregateKey,
-} from '@omium/schemas'
+import { type CheckpointEvent, type CheckpointRef, checkpointEvents, parseAggregateKey } from '@omium/schemas'
+import { searchable } from './searchable.ts'
 
 /**
  * Writes a batch of accepted events into the read models. New checkpoints and writes, which are nearly all events, are
@@ -106,15 +101,6 @@ const checkpointRow = (
   partition,
   offset,
 ]
-
-/** jsonb refuses U+0000. The state itself has metadata as it was, if its program put it there. */
-const searchable = (metadata: CheckpointMetadata): CheckpointMetadata =>
-  Object.fromEntries(
-    Object.entries(metadata).map(([key, value]) => [
-      key.replaceAll('\0', '\ufffd'),
-      typeof value === 'string' ? value.replaceAll('\0', '\ufffd') : value,
-    ]),
-  )
 
 const writesColumns = ['tenant', 'thread', 'namespace', 'id', 'version', 'data', 'partition', 'log_offset'] as const
 

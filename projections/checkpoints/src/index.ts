@@ -1,5 +1,6 @@
 export { checkpointsProjection } from './definition.ts'
 export {
+  buildsOnDamage,
   type CheckpointFilter,
   type CheckpointOrder,
   type CheckpointRecord,

@@ -7,6 +7,7 @@ import {
   type RunPoint,
 } from '@omium/schemas'
 import type { Pool } from 'pg'
+import { searchable } from './searchable.ts'
 
 /**
  * Everything that is read from the checkpoint read models. Every function takes the tenant first and every statement has it in
@@ -53,6 +54,31 @@ export const getCheckpoint = async (
   return rows[0]
 }
 
+/** Whether something that the checkpoint builds on is damaged or gone, as far as is known. */
+export const buildsOnDamage = async (
+  pool: Pool,
+  tenant: string,
+  { thread, namespace, id, needsParent }: CheckpointRecord,
+): Promise<boolean> => {
+  if (!needsParent) return false
+  const { rows } = await pool.query<{ damaged: boolean }>({
+    name: 'checkpoint-ancestors',
+    text: `WITH RECURSIVE line AS (
+             SELECT id, parent, needs_parent, corrupted FROM checkpoints.checkpoints
+             WHERE tenant = $1 AND thread = $2 AND namespace = $3 AND id = $4
+             UNION
+             SELECT c.id, c.parent, c.needs_parent, c.corrupted
+             FROM line JOIN checkpoints.checkpoints c
+               ON c.tenant = $1 AND c.thread = $2 AND c.namespace = $3 AND c.id = line.parent
+             WHERE line.needs_parent)
+           SELECT bool_or(corrupted AND id <> $4)
+               OR bool_or(needs_parent AND NOT EXISTS (SELECT FROM line up WHERE up.id = line.parent)) AS damaged
+           FROM line`,
+    values: [tenant, thread, namespace, id],
+  })
+  return rows[0]?.damaged === true
+}
+
 export type CheckpointOrder = 'created' | 'id'
 
 export interface CheckpointFilter {
@@ -89,7 +115,7 @@ export const listCheckpoints = async (
   if (namespace !== undefined) conditions.push(`namespace = ${bind(namespace)}`)
   if (id !== undefined) conditions.push(`id = ${bind(id)}`)
   if (kind !== undefined) conditions.push(`kind = ${bind(kind)}`)
-  if (metadata !== undefined) conditions.push(`metadata @> ${bind(JSON.stringify(metadata))}::jsonb`)
+  if (metadata !== undefined) conditions.push(`metadata @> ${bind(JSON.stringify(searchable(metadata)))}::jsonb`)
   if (!superseded) conditions.push('NOT superseded')
   if (before !== undefined) conditions.push(`id < ${bind(before)}`)
   // within a thread the order of creation is the thread's own; across threads it is that of the clocks

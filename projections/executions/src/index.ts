@@ -15,6 +15,7 @@ export {
   listExecutions,
   listFailures,
   listSteps,
+  listTenantEvents,
   type Page,
   type StepRecord,
 } from './queries.ts'

@@ -61,6 +61,8 @@ export interface ExecutionFilter {
   readonly labels?: Readonly<Record<string, string>> | undefined
   /** a label that must not be there, whatever its value */
   readonly withoutLabel?: string | undefined
+  /** runs of these agents, and runs of these workflows; undefined: all */
+  readonly within?: { readonly agents: readonly string[]; readonly workflows: readonly string[] } | undefined
   readonly limit: number
   readonly cursor?: string | undefined
 }
@@ -69,7 +71,7 @@ export interface ExecutionFilter {
 export const listExecutions = async (
   pool: Pool,
   tenant: string,
-  { status, agent, parent, forkedFrom, labels, withoutLabel, limit, cursor }: ExecutionFilter,
+  { status, agent, parent, forkedFrom, labels, withoutLabel, within, limit, cursor }: ExecutionFilter,
 ): Promise<Page<ExecutionRecord>> => {
   const values: unknown[] = [tenant]
   const bind = (value: unknown) => `$${values.push(value)}`
@@ -82,6 +84,9 @@ export const listExecutions = async (
   if (forkedFrom) conditions.push(`forked_from = ${bind(forkedFrom)}`)
   if (labels) conditions.push(`labels @> ${bind(JSON.stringify(labels))}::jsonb`)
   if (withoutLabel) conditions.push(`jsonb_exists(labels, ${bind(withoutLabel)}) IS NOT TRUE`)
+  if (within)
+    conditions.push(`(agent = ANY(${bind(within.agents)}) OR (agent = 'omium.workflow'
+      AND regexp_replace(id, '^wf\\.(.+)\\.[^.]+$', '\\1') = ANY(${bind(within.workflows)})))`)
   if (cursor) {
     const [createdAt, id] = decodeCursor(cursor, ['string', 'string']) as [string, string]
     if (Number.isNaN(Date.parse(createdAt))) throw badCursor()
@@ -114,6 +119,8 @@ export interface EventRecord {
   readonly partition: number
   readonly offset: number
   readonly data: JsonValue
+  /** length of `data` as JSON */
+  readonly bytes: number
 }
 
 /** History in order, from the version after `afterVersion`. */
@@ -125,9 +132,26 @@ export const listEvents = async (
 ): Promise<readonly EventRecord[]> => {
   const { rows } = await pool.query<EventRecord>({
     name: 'execution-events',
-    text: `SELECT event_id AS id, type, version, time, actor, command_id AS "commandId", partition, log_offset AS "offset", data
+    text: `SELECT event_id AS id, type, version, time, actor, command_id AS "commandId", partition, log_offset AS "offset", data,
+             octet_length(data::text) AS bytes
            FROM executions.events WHERE tenant = $1 AND execution_id = $2 AND version > $3 ORDER BY version LIMIT $4`,
     values: [tenant, executionId, afterVersion, limit],
+  })
+  return rows
+}
+
+/** Events of all of a tenant's executions in one partition, in log order; `after` excluded, `upTo` included. */
+export const listTenantEvents = async (
+  pool: Pool,
+  tenant: string,
+  { partition, after, upTo }: { partition: number; after: number; upTo: number },
+): Promise<readonly (EventRecord & { readonly executionId: string })[]> => {
+  const { rows } = await pool.query<EventRecord & { executionId: string }>({
+    name: 'tenant-events',
+    text: `SELECT execution_id AS "executionId", event_id AS id, type, version, time, actor, command_id AS "commandId", partition,
+             log_offset AS "offset", data
+           FROM executions.events WHERE tenant = $1 AND partition = $2 AND log_offset > $3 AND log_offset <= $4 ORDER BY log_offset`,
+    values: [tenant, partition, after, upTo],
   })
   return rows
 }

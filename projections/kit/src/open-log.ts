@@ -4,7 +4,7 @@ import type { ProjectionLog } from './runner.ts'
 
 /**
  * A context of the log, from the environment's settings, for those who read it.
- * @throws OmiumError `settings_invalid`, `log_unreachable`, `schema_incompatible`
+ * @throws OmiumError `settings_invalid`, `log_unreachable`
  */
 export const openLog = async (
   env: Record<string, string | undefined>,

@@ -23,7 +23,7 @@ const fold = (...events: IncidentEvent[]): IncidentRow => {
 const finished: IncidentEvent = { type: 'CompensationFinished', data: { executionId: 'c', status: 'completed' } }
 const started: IncidentEvent = {
   type: 'CompensationStarted',
-  data: { plan: 1, executionId: 'c', agentId: 'undo', effects: 1 },
+  data: { plan: 1, executionId: 'c', agentId: 'undo', effects: 1, page: 1, pages: 1 },
 }
 const intervention: IncidentEvent = {
   type: 'InterventionDecided',

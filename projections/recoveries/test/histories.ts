@@ -32,6 +32,8 @@ export const opened = (
         costMicroCredits: 5,
         recoveries: 0,
         effects: [],
+        effectsMade: 0,
+        version: 5,
       },
     },
   }

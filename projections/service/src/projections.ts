@@ -1,5 +1,6 @@
 import { checkpointsProjection } from '@omium/projection-checkpoints'
 import { executionsProjection } from '@omium/projection-executions'
+import { identityProjection } from '@omium/projection-identity'
 import { type Maintenance, maintenanceOf, type ProjectionDefinition } from '@omium/projection-kit'
 import { recoveriesProjection } from '@omium/projection-recoveries'
 import { workflowsProjection } from '@omium/projection-workflows'
@@ -7,6 +8,7 @@ import {
   type ContextDefinition,
   checkpointContext,
   executionContext,
+  identityContext,
   OmiumError,
   recoveryContext,
   workflowContext,
@@ -18,6 +20,7 @@ export const projections: readonly (readonly [ProjectionDefinition, ContextDefin
   [checkpointsProjection, checkpointContext],
   [recoveriesProjection, recoveryContext],
   [workflowsProjection, workflowContext],
+  [identityProjection, identityContext],
 ]
 
 /** Rebuild and verification of one of them. @throws OmiumError `invalid_request` naming those that there are */

@@ -43,10 +43,14 @@ class Place {
     this.at = new Date(event.envelope.time).toISOString()
   }
 
-  /** `$1` is the tenant, `$2` the aggregate's id, the rest follows; `@` stands for the schema */
+  /**
+   * `$1` is the tenant, `$2` the aggregate's id, the rest follows; `@` stands for the schema. NULs, which text columns refuse,
+   * become U+FFFD.
+   */
   async run(sql: string, values: readonly unknown[] = []): Promise<void> {
     const text = sql.replaceAll('@', `${this.#tx.schema}.`)
-    await this.#tx.client.query(text, [this.#event.envelope.tenant, this.#id, ...values])
+    const storable = values.map((value) => (typeof value === 'string' ? value.replaceAll('\0', '\ufffd') : value))
+    await this.#tx.client.query(text, [this.#event.envelope.tenant, this.#id, ...storable])
   }
 
   get position(): readonly [version: number, partition: number, offset: number] {
@@ -100,12 +104,22 @@ const applyWorkflow = async (place: Place, { type, data }: WorkflowEvent): Promi
       break
     }
     case 'WorkflowDeleted':
-      await place.run('UPDATE @workflows SET deleted = true, updated_at = $3 WHERE tenant = $1 AND id = $2', [place.at])
+      await place.run(
+        `UPDATE @workflows SET deleted = true, published_version = NULL, updated_at = $3 WHERE tenant = $1 AND id = $2`,
+        [place.at],
+      )
+      await place.run(
+        `UPDATE @versions SET status = 'deprecated', deprecated_at = $3
+         WHERE tenant = $1 AND workflow = $2 AND status <> 'deprecated'`,
+        [place.at],
+      )
       break
     case 'WorkflowRunRequested':
       await place.run(
         `INSERT INTO @runs (tenant, workflow, id, version, source, status, requested_at)
-         VALUES ($1, $2, $3, $4, $5, 'requested', $6)`,
+         VALUES ($1, $2, $3, $4, $5, 'requested', $6)
+         ON CONFLICT (tenant, id) DO UPDATE SET version = excluded.version, source = excluded.source, status = excluded.status,
+           requested_at = excluded.requested_at, ended = NULL, ended_at = NULL`,
         [data.runId, data.version, JSON.stringify(data.source), place.at],
       )
       await place.run('UPDATE @workflows SET active_runs = active_runs + 1 WHERE tenant = $1 AND id = $2')
@@ -146,12 +160,12 @@ const applySchedule = async (place: Place, { type, data }: ScheduleEvent): Promi
   switch (type) {
     case 'SchedulePut':
       await place.run(
-        `INSERT INTO @schedules (tenant, id, spec, status, cursor_at, fired, skipped, version, partition, log_offset)
-         VALUES ($1, $2, $3, 'active', $4, 0, 0, $5, $6, $7)
-         ON CONFLICT (tenant, id) DO UPDATE SET spec = excluded.spec,
+        `INSERT INTO @schedules (tenant, id, workflow, spec, status, cursor_at, fired, skipped, version, partition, log_offset)
+         VALUES ($1, $2, $3, $4, 'active', $5, 0, 0, $6, $7, $8)
+         ON CONFLICT (tenant, id) DO UPDATE SET workflow = excluded.workflow, spec = excluded.spec,
            status = CASE WHEN schedules.status = 'deleted' THEN 'active' ELSE schedules.status END,
            cursor_at = greatest(schedules.cursor_at, excluded.cursor_at)`,
-        [JSON.stringify(data.spec), time(data.from), ...place.position],
+        [data.spec.workflow, JSON.stringify(data.spec), time(data.from), ...place.position],
       )
       break
     case 'SchedulePaused':
@@ -163,6 +177,13 @@ const applySchedule = async (place: Place, { type, data }: ScheduleEvent): Promi
       break
     case 'ScheduleDeleted':
       await status('deleted')
+      // what waited for its turn does not get one any more
+      await place.run(
+        `WITH dropped AS (
+           UPDATE @firings SET outcome = 'skipped', reason = 'deleted'
+           WHERE tenant = $1 AND schedule = $2 AND outcome = 'queued' RETURNING count)
+         UPDATE @schedules SET skipped = skipped + (SELECT coalesce(sum(count), 0) FROM dropped) WHERE tenant = $1 AND id = $2`,
+      )
       break
     case 'ScheduleFired':
       await place.run(firing, [time(data.nominalAt), 'fired', data.late ? 'late' : null, 1, data.runId])

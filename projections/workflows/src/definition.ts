@@ -4,7 +4,7 @@ import { createApplier } from './applier.ts'
 /** The read models of the workflow context. Raise `codeVersion` when the same log would fill the tables differently. */
 export const workflowsProjection: ProjectionDefinition = {
   name: 'workflows',
-  codeVersion: 1,
+  codeVersion: 2,
   tables: [
     { name: 'workflows', key: ['tenant', 'id'] },
     { name: 'versions', key: ['tenant', 'workflow', 'version'] },

@@ -52,10 +52,31 @@ const page = <T>(rows: readonly T[], limit: number, keyOf: (row: T) => string): 
   return rows.length > limit && last ? { items, nextCursor: keyOf(last) } : { items }
 }
 
+const badCursor = (): OmiumError =>
+  new OmiumError('invalid_request', 'cursor: not one that this list gave; start again without a cursor')
+
+/** Of lists by id: the last id of the page before. */
+const afterId = (cursor = ''): string => {
+  if (cursor.includes('\0')) throw badCursor()
+  return cursor
+}
+
+/** A time in the one form in which lists give it: others may be none to the database. */
+const isTime = (text: string): boolean =>
+  /^[1-9]\d{3}-/.test(text) && !Number.isNaN(Date.parse(text)) && new Date(text).toISOString() === text
+
+/** Of lists by time, newest first: moment, then id, of the last row of the page before. */
+const beforeTime = (cursor: string | undefined): [time: string, id: string] => {
+  if (!cursor) return ['infinity', '']
+  const [time = '', id = ''] = cursor.split('~')
+  if (!isTime(time) || id.includes('\0')) throw badCursor()
+  return [time, id]
+}
+
 const workflowColumns = `id, name, description, latest_version AS "latestVersion", published_version AS "publishedVersion",
   active_runs AS "activeRuns", created_at AS "createdAt", updated_at AS "updatedAt", partition, log_offset AS "offset"`
 
-/** By id. A cursor is the last id of the page before. */
+/** By id. */
 export const listWorkflows = async (
   pool: Pool,
   tenant: string,
@@ -63,7 +84,7 @@ export const listWorkflows = async (
 ): Promise<Page<WorkflowRecord>> => {
   const { rows } = await pool.query<WorkflowRecord>(
     `SELECT ${workflowColumns} FROM workflows.workflows WHERE tenant = $1 AND id > $2 AND NOT deleted ORDER BY id LIMIT $3`,
-    [tenant, cursor ?? '', limit + 1],
+    [tenant, afterId(cursor), limit + 1],
   )
   return page(rows, limit, ({ id }) => id)
 }
@@ -122,7 +143,7 @@ export const listRuns = async (
   workflow: string,
   { limit, cursor }: Slice,
 ): Promise<Page<RunRecord>> => {
-  const [before, id] = cursor ? readCursor(cursor) : ['infinity', '']
+  const [before, id] = beforeTime(cursor)
   const { rows } = await pool.query<RunRecord>(
     `SELECT id, workflow, version, source, status, ended, requested_at AS "requestedAt", ended_at AS "endedAt"
      FROM workflows.runs WHERE tenant = $1 AND workflow = $2 AND (requested_at, id) < ($3::timestamptz, $4)
@@ -130,13 +151,6 @@ export const listRuns = async (
     [tenant, workflow, before, id, limit + 1],
   )
   return page(rows, limit, (row) => `${row.requestedAt.toISOString()}~${row.id}`)
-}
-
-const readCursor = (cursor: string): [string, string] => {
-  const [before = '', id = ''] = cursor.split('~')
-  if (Number.isNaN(Date.parse(before)) || cursor.includes('\0'))
-    throw new OmiumError('invalid_request', 'cursor: not one that this list gave; start again without a cursor')
-  return [before, id]
 }
 
 export interface ScheduleRecord {
@@ -161,9 +175,9 @@ export const listSchedules = async (
 ): Promise<Page<ScheduleRecord>> => {
   const { rows } = await pool.query<ScheduleRecord>(
     `SELECT ${scheduleColumns} FROM workflows.schedules
-     WHERE tenant = $1 AND id > $2 AND status <> 'deleted' AND ($3::text IS NULL OR spec ->> 'workflow' = $3)
+     WHERE tenant = $1 AND id > $2 AND status <> 'deleted' AND ($3::text IS NULL OR workflow = $3)
      ORDER BY id LIMIT $4`,
-    [tenant, cursor ?? '', workflow ?? null, limit + 1],
+    [tenant, afterId(cursor), workflow ?? null, limit + 1],
   )
   return page(rows, limit, ({ id }) => id)
 }
@@ -192,7 +206,7 @@ export const listFirings = async (
   schedule: string,
   { limit, cursor }: Slice,
 ): Promise<Page<FiringRecord>> => {
-  const [before] = cursor ? readCursor(cursor) : ['infinity']
+  const [before] = beforeTime(cursor)
   const { rows } = await pool.query<FiringRecord>(
     `SELECT nominal_at AS "nominalAt", outcome, reason, count, run_id AS "runId", ended FROM workflows.firings
      WHERE tenant = $1 AND schedule = $2 AND nominal_at < $3::timestamptz ORDER BY nominal_at DESC LIMIT $4`,
@@ -224,7 +238,7 @@ export const listTriggers = async (
   const { rows } = await pool.query<TriggerRecord>(
     `SELECT ${triggerColumns} FROM workflows.triggers WHERE tenant = $1 AND id > $2 AND status <> 'deleted'
      ORDER BY id LIMIT $3`,
-    [tenant, cursor ?? '', limit + 1],
+    [tenant, afterId(cursor), limit + 1],
   )
   return page(rows, limit, ({ id }) => id)
 }

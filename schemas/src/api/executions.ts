@@ -46,7 +46,7 @@ export const executionView = z.object({
   parentId: callerId.optional(),
   forkedFrom: callerId.optional(),
   /** the last step that was taken over from there; absent: all of them */
-  forkedUptoPath: stepPath.optional(),
+  forkedToPath: stepPath.optional(),
   /** roll backs so far; absent: none */
   generation: z.number().int().optional(),
   /** while it is `recovering`: what it failed with, and when it fails after all if nobody decides */

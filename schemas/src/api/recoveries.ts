@@ -5,6 +5,7 @@ import { callerId, name } from '../ids.ts'
 import { jsonValue } from '../json.ts'
 import {
   causeLink,
+  compensateAction,
   failureClass,
   failureFacts,
   incidentAction,
@@ -109,11 +110,7 @@ export const decideIncidentBody = z.object({
     z.object({ type: z.literal('settle'), path: stepPath.optional(), output: jsonValue }),
     holdAction,
     giveUpAction,
-    z.object({
-      type: z.literal('compensate'),
-      agentId: name,
-      afterwards: z.enum(['give_up', 'roll_back']).default('give_up'),
-    }),
+    compensateAction,
   ]),
   reason: z.string().max(2000).optional(),
 })

@@ -30,7 +30,7 @@ const edits = {
 export const forkBody = z.object({
   id: callerId.optional(),
   /** recorded results are taken over in order up to and including this step; null: none; absent: up to the last edited one, or all */
-  uptoPath: stepPath.nullable().optional(),
+  toPath: stepPath.nullable().optional(),
   /** with another input what was recorded is taken over without a look at what each step was asked */
   input: jsonValue.optional(),
   ...edits,
@@ -59,7 +59,7 @@ export type RecordedSum = z.infer<typeof recordedSum>
 
 /** What a roll back or a fork would do, told from what was recorded. Nothing has been done. */
 export const rewindPreview = z.object({
-  uptoPath: stepPath.nullable(),
+  toPath: stepPath.nullable(),
   /** results that are kept */
   kept: recordedSum,
   /** what is likely to run again, and about what that costs: as much as the first time */

@@ -15,11 +15,16 @@ import { logPosition } from './executions.ts'
 
 /** The HTTP API's shapes of workflows, schedules and triggers. `position` is of the workflow events topic. */
 
-const version = z.number().int().positive()
+/** greater ones do not fit the read model */
+const greatestVersion = 2_147_483_647
+const version = z.number().int().positive().max(greatestVersion)
 const time = z.iso.datetime()
 
 export const workflowIdParam = z.object({ id: workflowId })
-export const workflowVersionParam = z.object({ id: workflowId, version: z.coerce.number().int().positive() })
+export const workflowVersionParam = z.object({
+  id: workflowId,
+  version: z.coerce.number().int().positive().max(greatestVersion),
+})
 
 /** The definition is checked by the workflow validation, which names every problem with its place. */
 export const createWorkflowBody = z.object({ definition: jsonValue, publish: z.boolean().default(false) })
@@ -157,5 +162,7 @@ export const templateView = z.object({
   description: z.string(),
   agents: z.array(z.string()),
   definition: jsonValue,
+  /** parameters for a first run */
+  example: jsonValue,
 })
 export type TemplateView = z.infer<typeof templateView>

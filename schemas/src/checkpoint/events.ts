@@ -52,6 +52,8 @@ export const checkpointEvents = {
   ),
   /** the state was made again from the log of the run */
   CheckpointRebuilt: v1(checkpointRef.extend({ object: objectRef })),
+  /** the log cannot give it now; it is tried again with the next finding */
+  CheckpointRebuildFailed: v1(checkpointRef.extend({ why: z.string().max(2000) })),
   /** everything newer in the namespace is superseded: it stays, and is not the latest any more */
   ThreadRolledBack: v1(checkpointRef.extend({ by, reason, beforeVersion })),
   CheckpointsDeleted: v1(z.object({ checkpoints: z.array(checkpointRef).min(1), why: z.enum(['asked', 'retention']) })),

@@ -13,6 +13,9 @@ export type ObjectRef = z.infer<typeof objectRef>
 /** The largest state that one checkpoint holds. */
 export const maxCheckpointBytes = 50 * 1024 * 1024
 
+/** The most that may be written on top of one checkpoint, in all: it is read together. */
+export const maxWritesBytes = 4 * maxCheckpointBytes
+
 /** `state`: what a program or a framework gave. `run`: the folded journal of a run, which the log can give again. */
 export const checkpointKind = z.enum(['state', 'run'])
 export type CheckpointKind = z.infer<typeof checkpointKind>
@@ -57,7 +60,7 @@ export const checkpointRetention = z.object({
 })
 export type CheckpointRetention = z.infer<typeof checkpointRetention>
 
-/** Who needs a checkpoint, e.g. `fork:<execution>`. */
+/** Who wants a checkpoint kept, e.g. `audit:2026`. */
 export const pinHolder = z.string().min(1).max(200)
 
 /** One value that a task wrote on top of a checkpoint; the values of a task are together in one object. */

@@ -13,6 +13,7 @@ import {
   parentRef,
   recoveryAction,
   runOverrides,
+  spentMicroCredits,
   stepPath,
 } from './model.ts'
 
@@ -51,7 +52,9 @@ export const executionCommands = {
   /** from the recovery orchestrator, or a person, to a run in `recovering` */
   RecoverExecution: v1(z.object({ incident: z.number().int().positive(), action: recoveryAction, reason })),
   /** from a child's owner to the parent */
-  DeliverChildOutcome: v1(z.object({ path: stepPath, childId: callerId, outcome: executionOutcome })),
+  DeliverChildOutcome: v1(
+    z.object({ path: stepPath, childId: callerId, outcome: executionOutcome, spentMicroCredits }),
+  ),
   /** from a permit pool to the run that waits */
   GrantPermit: v1(z.object({ key: name })),
 } as const

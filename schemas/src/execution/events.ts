@@ -13,6 +13,7 @@ import {
   parentRef,
   recoveryAction,
   runOverrides,
+  spentMicroCredits,
   stepPath,
   stepRef,
   usage,
@@ -114,10 +115,13 @@ export const executionEvents = {
       childId: callerId,
       agentId: name,
       input: payload,
+      /** under a budget with a budget of its own: what the child is granted */
       options: executionOptions,
+      /** those of the parent when it asked */
+      overrides: runOverrides.optional(),
     }),
   ),
-  ChildFinished: v1(z.object({ path: stepPath, childId: callerId, outcome: executionOutcome })),
+  ChildFinished: v1(z.object({ path: stepPath, childId: callerId, outcome: executionOutcome, spentMicroCredits })),
 
   /** the run left its worker and holds no slot; the next attempt starts from the journal */
   ExecutionSuspended: v1(z.object({ attempt, reason: z.enum(['waiting', 'drained']) })),

@@ -50,6 +50,8 @@ export const noRetry: RetryPolicy = { ...defaultStepRetry, maxAttempts: 1 }
 export const executionLabels = z
   .record(name, z.string().max(200))
   .refine((labels) => Object.keys(labels).length <= 20, 'at most 20 labels')
+  // they are searched by in PostgreSQL, whose text cannot hold it
+  .refine((labels) => !Object.values(labels).some((value) => value.includes('\0')), 'U+0000 cannot be searched for')
 
 /** When checkpoints of a run are made without being asked for. The journal itself is durable either way. */
 export const checkpointPolicy = z.object({
@@ -76,7 +78,7 @@ export const executionOptions = z.object({
   retry: retryPolicy.optional(),
   /** at most `limit` runs of one key of a tenant hold a permit at once */
   concurrency: z.object({ key: name, limit: z.number().int().min(1).max(100_000) }).optional(),
-  /** cap on recorded usage cost, in millionths of a credit (1 credit = 1 USD) */
+  /** cap on what the run and its children spend, in millionths of a credit (1 credit = 1 USD) */
   budgetMicroCredits: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).optional(),
   /** what runs are shown and found by */
   labels: executionLabels.optional(),
@@ -94,6 +96,9 @@ export const stepPath = z.string().min(1).max(1024)
 /** A `checkpoint` is a step whose output is a state that the checkpoint manager keeps. */
 export const stepKind = z.enum(['step', 'llm', 'tool', 'value', 'checkpoint'])
 export type StepKind = z.infer<typeof stepKind>
+/** What a step event can be of: a step, or in a simulated run what it stands for, answered from recordings. */
+export const recordedKind = z.enum([...stepKind.options, 'wait', 'approval', 'child'])
+export type RecordedKind = z.infer<typeof recordedKind>
 
 export const usage = z.object({
   model: z.string().optional(),
@@ -104,6 +109,9 @@ export const usage = z.object({
 })
 export type Usage = z.infer<typeof usage>
 
+/** what a run and all runs below it have spent; absent: nothing */
+export const spentMicroCredits = z.number().int().nonnegative().optional()
+
 export const parentRef = z.object({ executionId: callerId, path: stepPath })
 
 /** What every record about one step carries. */
@@ -112,7 +120,7 @@ export const stepRef = z.object({
   attempt: z.number().int().positive(),
   path: stepPath,
   name: z.string().min(1).max(200),
-  kind: stepKind,
+  kind: recordedKind,
   /** try of this step, from 1 */
   stepAttempt: z.number().int().positive(),
   requestHash: z.string().max(64),
@@ -184,7 +192,7 @@ export type RecoveryAction = z.infer<typeof recoveryAction>
 /** Where a forked run comes from. */
 export const forkOrigin = z.object({
   executionId: callerId,
-  uptoPath: stepPath.optional(),
+  toPath: stepPath.optional(),
   /** results taken over: a JSON array of journal entries (see worker protocol) */
   seed: payload,
   /** what a simulated run is answered from: a JSON array of recordings (see worker protocol) */

@@ -48,6 +48,11 @@ export const aggregateTypes = [
   'trigger',
   'policy',
   'incident',
+  'address',
+  'user',
+  'tenant',
+  'api_key',
+  'magic_link',
   'partition',
 ] as const
 export type AggregateType = (typeof aggregateTypes)[number]

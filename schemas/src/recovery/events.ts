@@ -66,8 +66,17 @@ export const incidentEvents = {
   ),
   EscalatedToPerson: v1(z.object({ plan, question: why, untilMs: timeMs })),
   DecidedByPerson: v1(z.object({ by: z.string(), action: incidentAction, reason: z.string().max(2000).optional() })),
+  /** one run of the agent for each page of the effects, one after the other, the latest effects first */
   CompensationStarted: v1(
-    z.object({ plan, executionId: callerId, agentId: name, effects: z.number().int().nonnegative() }),
+    z.object({
+      plan,
+      executionId: callerId,
+      agentId: name,
+      /** of this page */
+      effects: z.number().int().nonnegative(),
+      page: z.number().int().positive(),
+      pages: z.number().int().positive(),
+    }),
   ),
   CompensationFinished: v1(
     z.object({ executionId: callerId, status: z.enum(['completed', 'failed', 'cancelled']), detail: why.optional() }),

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { failure } from '../errors.ts'
-import { recoveryAction, stepKind, stepPath } from '../execution/model.ts'
+import { recordedKind, recoveryAction, stepPath } from '../execution/model.ts'
 import { callerId, name } from '../ids.ts'
 import { jsonValue, payload } from '../json.ts'
 
@@ -42,12 +42,22 @@ export const recoveryStrategy = z.enum(recoveryStrategies)
 export type RecoveryStrategy = z.infer<typeof recoveryStrategy>
 
 const longestMs = 7 * 86_400_000
+/** a failed run waits a day for its recovery */
+const longestCompensationMs = 20 * 3_600_000
 const delayMs = z.number().int().min(0).max(longestMs)
 const attempts = z.number().int().min(1).max(50)
 const microCredits = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 const modelName = z.string().min(1).max(200)
 /** `*` stands for any characters */
 const pattern = z.string().min(1).max(200)
+
+const compensationTerms = {
+  afterwards: z.enum(['give_up', 'roll_back']).default('give_up'),
+  /** how long one run of the agent may take, the wait for a worker included; after that a person is asked */
+  timeoutMs: z.number().int().min(1_000).max(longestCompensationMs).default(3_600_000),
+  /** what one run of the agent may spend */
+  budgetMicroCredits: microCredits.optional(),
+}
 
 /** One thing to try, and how often within an incident. */
 export const recoveryTry = z.discriminatedUnion('strategy', [
@@ -81,12 +91,11 @@ export const recoveryTry = z.discriminatedUnion('strategy', [
   /** the failed step gets this value, and the run goes on */
   z.strictObject({ strategy: z.literal('skip_with_default'), output: jsonValue }),
   z.strictObject({ strategy: z.literal('reassign'), attempts: attempts.default(1) }),
-  /** starts this agent with the run's completed effects as its input; when it has completed, what `afterwards` says */
-  z.strictObject({
-    strategy: z.literal('compensate'),
-    agent: name,
-    afterwards: z.enum(['give_up', 'roll_back']).default('give_up'),
-  }),
+  /**
+   * starts this agent with the run's completed effects as its input, 100 at a time, the latest first; when all is undone, what
+   * `afterwards` says
+   */
+  z.strictObject({ strategy: z.literal('compensate'), agent: name, ...compensationTerms }),
   z.strictObject({ strategy: z.literal('ask_person'), timeoutMs: delayMs.min(1).default(86_400_000) }),
   z.strictObject({ strategy: z.literal('give_up') }),
 ])
@@ -135,9 +144,9 @@ export const recoveryPolicy = z.strictObject({
     })
     .nullable()
     .prefault({}),
-  /** an attempt that recorded nothing for so long although its worker lives; null: never */
+  /** an attempt that recorded nothing for so long and waits for nothing but itself; null: never */
   stalls: z
-    .strictObject({ afterMs: delayMs.min(1).default(1_800_000) })
+    .strictObject({ afterMs: delayMs.min(1_000).default(1_800_000) })
     .nullable()
     .prefault({}),
 })
@@ -180,14 +189,14 @@ export const failureFacts = z.object({
   policy: name,
   /** the run's count of the times it waited for a recovery */
   awaiting: z.number().int().positive(),
+  /** of the run, when it failed */
+  version: z.number().int().positive(),
   attempt: z.number().int().positive().optional(),
   at: timeMs,
   giveUpAt: timeMs,
   error: failure,
   /** the step, or child, whose failure it is; absent when the code failed between steps */
-  step: z
-    .object({ path: stepPath, name: z.string().max(200), kind: z.union([stepKind, z.literal('child')]) })
-    .optional(),
+  step: z.object({ path: stepPath, name: z.string().max(200), kind: recordedKind }).optional(),
   /** from what the run saw to the deepest cause that is known */
   chain: z.array(causeLink).min(1).max(50),
   /** attempts lost in a row before it */
@@ -198,15 +207,17 @@ export const failureFacts = z.object({
   costMicroCredits: microCredits,
   /** recoveries of this run so far, of all its incidents */
   recoveries: z.number().int().nonnegative(),
+  /** the latest of those that were not undone */
   effects: z.array(completedEffect).max(200),
+  /** how many there are in all */
+  effectsMade: z.number().int().nonnegative(),
 })
 export type FailureFacts = z.infer<typeof failureFacts>
 
+export const compensateAction = z.object({ type: z.literal('compensate'), agentId: name, ...compensationTerms })
+
 /** What a plan may ask for: what the execution context can do, or another run that undoes effects first. */
-export const incidentAction = z.discriminatedUnion('type', [
-  ...recoveryAction.options,
-  z.object({ type: z.literal('compensate'), agentId: name, afterwards: z.enum(['give_up', 'roll_back']) }),
-])
+export const incidentAction = z.discriminatedUnion('type', [...recoveryAction.options, compensateAction])
 export type IncidentAction = z.infer<typeof incidentAction>
 
 export const rejectedAlternative = z.object({ strategy: recoveryStrategy, why: z.string().max(1000) })

@@ -69,8 +69,10 @@ export const triggerSource = z.discriminatedUnion('type', [
   }),
   z.object({
     type: z.literal('topic'),
-    /** a Kafka topic with JSON values; events that come after the trigger was made count */
-    topic: z.string().regex(/^[A-Za-z0-9._-]{1,249}$/),
+    /** name of a topic of the tenant (see `tenantTopic`), with JSON values; events that come after the trigger was made count */
+    topic: z
+      .string()
+      .regex(/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}$/, 'use 1 to 200 of A-Z a-z 0-9 . _ - and no dot first'),
   }),
   z.object({
     type: z.literal('workflow'),

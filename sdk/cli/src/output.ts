@@ -72,7 +72,7 @@ export const executionText = (run: ExecutionView): string => {
     ['created', run.createdAt],
     ['finished', run.finishedAt],
     ['parent', run.parentId],
-    ['forked from', run.forkedFrom && `${run.forkedFrom}${run.forkedUptoPath ? ` up to ${run.forkedUptoPath}` : ''}`],
+    ['forked from', run.forkedFrom && `${run.forkedFrom}${run.forkedToPath ? ` up to ${run.forkedToPath}` : ''}`],
     ['rolled back', run.generation === undefined ? undefined : `${run.generation} time(s)`],
     ['recovery', run.recovery && `${run.recovery.error.code}: ${run.recovery.error.detail}`],
     ['labels', labelsText(run.options.labels)],

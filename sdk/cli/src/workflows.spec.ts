@@ -71,7 +71,7 @@ describe('omium workflows, schedules and triggers', () => {
 
   it('creates one from a template, publishes and lists it', async () => {
     answers['GET /v1/workflow-templates'] = {
-      items: [{ id: 'research', name: 'R', description: 'd', agents: [], definition }],
+      items: [{ id: 'research', name: 'R', description: 'd', agents: [], definition, example: {} }],
     }
     answers['POST /v1/workflows/digest'] = { ...receipt, version: 3 }
     expect(await omium('workflows', 'create', 'digest', '--template', 'research', '--publish')).toBe(0)

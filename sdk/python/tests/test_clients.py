@@ -210,7 +210,7 @@ def test_going_back_and_starting_over(gateway: Gateway) -> None:
         run.roll_back("search#1", reason="worse", overrides={"models": {"*": "small"}})
         run.preview_roll_back(None)
         edits = omium.Edits(outputs={"search#1": {"found": 1}}, agent="next")
-        forked = run.fork(upto_path=None, edits=edits, options=omium.RunOptions(labels={"team": "a"}), id="fork")
+        forked = run.fork(to_path=None, edits=edits, options=omium.RunOptions(labels={"team": "a"}), id="fork")
         assert forked.id == "run"
         assert [(name, entry["path"]) for name, entry in run.journal()] == [("search", "search#1")]
         client.replays.create(agent="writer", last=3, start="chat#1", budget=9, id="mine")
@@ -223,7 +223,7 @@ def test_going_back_and_starting_over(gateway: Gateway) -> None:
     assert bodies["/v1/executions/run/rollback/preview"] == {"toPath": None}
     assert bodies["/v1/executions/run/fork"] == {
         "id": "fork",
-        "uptoPath": None,
+        "toPath": None,
         "options": {"labels": {"team": "a"}},
         "outputs": [{"path": "search#1", "output": {"found": 1}}],
         "agent": "next",

@@ -55,6 +55,8 @@ def test_offered_entries_answer_whoever_asks_and_need_not_be_asked_for() -> None
 def test_a_simulated_run_makes_its_model_calls_only() -> None:
     run = run_agent(paid, "why?", simulate_from=_recordings(), llm=["on second thoughts"])
     assert run.output == {"content": "on second thoughts", "approved": True, "sent": "sent for real"}
+    kinds = {entry["path"]: entry["kind"] for entry in run.journal}
+    assert (kinds["search#1"], kinds["approve#1"]) == ("step", "approval")
 
 
 def test_a_simulated_run_gives_the_same_after_a_crash() -> None:

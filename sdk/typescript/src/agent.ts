@@ -9,7 +9,7 @@ export interface AgentSpec<Schema extends z.ZodType, Output> {
   description?: string
   /** options of a run whose start names none */
   defaults?: RunOptions
-  /** cap on what one run may spend on models, in millionths of a credit (1 credit = 1 USD) */
+  /** cap on what one run and its children may spend on models, in millionths of a credit (1 credit = 1 USD) */
   budget?: { maxMicroCredits: number }
   /**
    * The workflow. Everything that is not deterministic (I/O, time, randomness) goes through `ctx`, so that a new attempt

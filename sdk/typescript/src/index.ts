@@ -11,6 +11,7 @@ export {
   type StartOptions,
 } from './client/client.ts'
 export type { Delta, EventsOptions } from './client/events.ts'
+export type { FollowedEvent, FollowOptions } from './client/follow.ts'
 export type { ConnectionOptions } from './client/http.ts'
 export type { IncidentFilter, Recoveries, RecoveryPolicies } from './client/recoveries.ts'
 export type { Edits, ForkOptions, ReplayRequest, Replays, Rewinding, RollBackOptions } from './client/rewind.ts'

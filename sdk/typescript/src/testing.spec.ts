@@ -208,6 +208,34 @@ describe('a run in the harness', () => {
     expect(asked).toBe(0)
   })
 
+  it('shares what is left of a budget among the children that are called together', async () => {
+    // the worst case of one of its calls is 3 micro-credits
+    const kid = agent({
+      id: 'kid',
+      input: z.number(),
+      run: async (calls, ctx) => {
+        const request = { model: 'm', messages: [], max_tokens: 3 }
+        for (let i = 0; i < calls; i++) await ctx.llm.chat(request)
+        return calls
+      },
+    })
+    const parent = agent({
+      id: 'parent',
+      input: z.null(),
+      budget: { maxMicroCredits: 10 },
+      run: async (_, ctx) => {
+        await Promise.all([ctx.call(kid, 1), ctx.call(kid, 1)])
+        const alone = await ctx.call(kid, 1)
+        return [alone, await ctx.call(kid, 3).catch((error: OmiumError) => error.code)]
+      },
+    })
+    const run = await testRun(parent, null, {
+      prices: { version: 'spec', models: { m: { input: 0, output: 1 } } },
+      llm: () => ({ message: { role: 'assistant', content: 'x' }, outputTokens: 2 }),
+    })
+    expect(run.output).toEqual([1, 'child_failed'])
+  })
+
   it('reports a replay mismatch with the step, both requests and the fix', async () => {
     let attempt = 0
     const changed = agent({

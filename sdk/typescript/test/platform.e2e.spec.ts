@@ -141,7 +141,7 @@ test('a model call that could exceed the budget is not made', async () => {
 test('a run is cancelled while it waits, and one is forked with what it had recorded', async () => {
   const run = await client.start(everything, { n: 1 }, { id: 'to-cancel' })
   await eventually(async () => (await run.get()).status === 'suspended', { timeoutMs: 20_000 })
-  const forked = await run.fork({ uptoPath: 'part:y#1', id: 'forked' })
+  const forked = await run.fork({ toPath: 'part:y#1', id: 'forked' })
   await run.cancel('no longer needed')
   await expect(run.result()).rejects.toMatchObject({ code: 'execution_cancelled' })
   await forked.signal('go', { ok: false })

@@ -71,7 +71,7 @@ test('a running run is rolled back: what is kept is not made again, what is behi
 
   const preview = await run.previewRollBack('search#1')
   expect(preview).toMatchObject({
-    uptoPath: 'search#1',
+    toPath: 'search#1',
     kept: { steps: 1, costMicroCredits: 0 },
     again: { steps: 3, modelCalls: 1, costMicroCredits: 400 },
     effects: [{ path: 'mail#1', name: 'mail' }],
@@ -107,22 +107,22 @@ test('a fork takes over edited results, another model, another agent; lineage is
   const origin = await client.start(letter, { topic: 'forks' })
   expect(await origin.result()).toBe('large says facts on forks, at once')
   const preview = await origin.previewFork({ outputs: [{ path: 'search#1', output: 'edited facts' }] })
-  expect(preview).toMatchObject({ uptoPath: 'search#1', edited: ['search#1'], again: { steps: 2, modelCalls: 1 } })
+  expect(preview).toMatchObject({ toPath: 'search#1', edited: ['search#1'], again: { steps: 2, modelCalls: 1 } })
 
   const edited = await origin.fork({
     outputs: [{ path: 'search#1', output: 'edited facts' }],
     overrides: { models: { large: 'small' } },
   })
   expect(await edited.result()).toBe('small says edited facts, at once')
-  const otherInput = await edited.fork({ uptoPath: 'search#1', input: { topic: 'else' } })
+  const otherInput = await edited.fork({ toPath: 'search#1', input: { topic: 'else' } })
   expect(await otherInput.result()).toBe('small says edited facts, at once')
-  const otherAgent = await origin.fork({ uptoPath: 'search#1', agent: 'rw-curious' })
+  const otherAgent = await origin.fork({ toPath: 'search#1', agent: 'rw-curious' })
   expect(await otherAgent.result()).toBe('facts on forks')
   await expect(origin.fork({ outputs: [{ path: 'nowhere#1', output: 1 }] })).rejects.toMatchObject({
     code: 'step_unknown',
   })
 
-  expect(await otherInput.get()).toMatchObject({ forkedFrom: edited.id, forkedUptoPath: 'search#1' })
+  expect(await otherInput.get()).toMatchObject({ forkedFrom: edited.id, forkedToPath: 'search#1' })
   const forks: string[] = []
   for await (const { id } of client.list({ forkedFrom: origin.id })) forks.push(id)
   expect(forks.sort()).toEqual([edited.id, otherAgent.id].sort())
@@ -137,7 +137,7 @@ test('a fork takes over edited results, another model, another agent; lineage is
 test('the journal has everything that was recorded, what was taken over first', async () => {
   const origin = await client.start(letter, { topic: 'journal' })
   await origin.result()
-  const fork = await origin.fork({ uptoPath: 'search#1' })
+  const fork = await origin.fork({ toPath: 'search#1' })
   await fork.result()
   const paths: string[] = []
   for await (const { entry } of fork.journal()) paths.push(entry.path)
@@ -208,7 +208,7 @@ test('the command line rolls back, compares and replays; its exit codes say how 
     })
   const run = await client.start(letter, { topic: 'cli' }, { id: 'cli-1' })
   await run.result()
-  const forked = await cli('executions', 'fork', 'cli-1', '--upto', 'search#1', '--model', 'small', '--id', 'cli-2')
+  const forked = await cli('executions', 'fork', 'cli-1', '--to', 'search#1', '--model', 'small', '--id', 'cli-2')
   expect(forked).toMatchObject({ code: 0, out: 'cli-2\n' })
   await client.handle('cli-2').result()
   const preview = await cli('executions', 'rollback', 'cli-1', '--to', 'chat#1', '--dry-run')

@@ -114,10 +114,20 @@ export class ScriptedEngine implements ExecutionHost {
     else if (home) this.send(home as Session, message)
   }
 
-  startChild(message: Extract<WorkerMessage, { type: 'child_start' }>, done: (outcome: Outcome) => void): void {
+  budgetOf(): undefined {
+    return undefined
+  }
+
+  startChild(
+    message: Extract<WorkerMessage, { type: 'child_start' }>,
+    _given: object,
+    done: (outcome: Outcome, spentMicroCredits: number) => void,
+  ): void {
     const parent = this.executions.get(message.executionId)
     if (parent)
-      void this.run(message.childId, { ...parent.agent, id: message.agentId } as AnyAgent, message.input).then(done)
+      void this.run(message.childId, { ...parent.agent, id: message.agentId } as AnyAgent, message.input).then(
+        (outcome) => done(outcome, 0),
+      )
   }
 
   approve(): undefined {

@@ -1,8 +1,8 @@
-import type { CheckpointEvent } from '@omium/schemas'
+import { type CheckpointEvent, maxCheckpointBytes } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { create, created, given, hour, now, objectOf, ref, shaOf } from '../../test/given.ts'
 import { expire } from './decide.ts'
-import { referredTo, type ThreadState } from './thread.ts'
+import { referredTo, refKey, type ThreadState } from './thread.ts'
 
 const ids = (state: ThreadState | undefined) => [...(state?.checkpoints.values() ?? [])].map((c) => c.checkpointId)
 const nothing = { status: 'decided', events: [] }
@@ -37,6 +37,20 @@ describe('creating', () => {
   })
 })
 
+describe('what builds on another checkpoint', () => {
+  const child = create('b', { parentId: 'a', needsParent: true })
+  it('is refused when that one is gone: nobody could read it', () => {
+    expect(given(created('a')).when(child)).toMatchObject({ events: [{}] })
+    const gone: CheckpointEvent = { type: 'CheckpointsDeleted', data: { checkpoints: [ref('a')], why: 'retention' } }
+    expect(given(created('a'), gone).when(child)).toMatchObject({
+      code: 'checkpoint_unknown',
+      detail: expect.stringContaining('builds on a'),
+    })
+    expect(given(created('a', { namespace: 'sub' })).when(child)).toMatchObject({ code: 'checkpoint_unknown' })
+    expect(given().when(create('b', { needsParent: true }))).toMatchObject({ code: 'checkpoint_unknown' })
+  })
+})
+
 describe('pending writes', () => {
   const writes = (n: number, taskId = 't1') => ({
     type: 'AddCheckpointWrites' as const,
@@ -47,6 +61,18 @@ describe('pending writes', () => {
     const added = { type: 'CheckpointWritesAdded', data: writes(1).data } as const
     expect(given(created('a'), added).when(writes(1))).toEqual(nothing)
     expect(given(created('a'), added).when(writes(1, 't2'))).toMatchObject({ events: [{}] })
+  })
+  it('are bounded in all: they are read together', () => {
+    const large = (n: number, taskId: string) => ({
+      type: 'AddCheckpointWrites' as const,
+      data: { ...writes(n, taskId).data, object: { ...objectOf(n), bytes: maxCheckpointBytes } },
+    })
+    const before = [1, 2, 3, 4].map(
+      (n): CheckpointEvent => ({ type: 'CheckpointWritesAdded', data: large(n, `t${n}`).data }),
+    )
+    expect(given(...before.slice(1)).when(large(5, 't5'))).toMatchObject({ events: [{}] })
+    expect(given(...before).when(large(5, 't5'))).toMatchObject({ code: 'payload_too_large' })
+    expect(given(...before).when(large(4, 't4'))).toEqual(nothing)
   })
   it('keep their objects, and go with their checkpoint', () => {
     const added = { type: 'CheckpointWritesAdded', data: writes(2).data } as const
@@ -82,6 +108,13 @@ describe('deleting', () => {
     const story = given(created('a'), created('b', { parentId: 'a', needsParent: true }))
     expect(story.when(deletion('a'))).toMatchObject({ code: 'checkpoint_needed' })
     expect(story.when(deletion('a', 'b'))).toMatchObject({ events: [{}] })
+  })
+  it('of a whole thread is refused while one of it is pinned', () => {
+    const pinned = { type: 'CheckpointPinned', data: { ...ref('a'), holder: 'run:x' } } as const
+    const remove = { type: 'DeleteThread', data: {} } as const
+    expect(given(created('a'), created('b'), pinned).when(remove)).toMatchObject({ code: 'checkpoint_needed' })
+    const unpinned = { type: 'CheckpointUnpinned', data: { ...ref('a'), holder: 'run:x' } } as const
+    expect(given(created('a'), created('b'), pinned, unpinned).when(remove)).toMatchObject({ events: [{}] })
   })
   it('of a whole thread leaves nothing, and the thread can begin anew', () => {
     const gone = { type: 'ThreadDeleted', data: { by: 'key:k' } } as const
@@ -149,6 +182,32 @@ describe('retention', () => {
     const set = { type: 'SetRetention', data: { retention: { keepLast: 1 } } } as const
     expect(given(created('a'), created('b')).when(set)).toMatchObject({
       events: [{ type: 'RetentionSet' }, { data: { checkpoints: [ref('a')], why: 'retention' } }],
+    })
+  })
+  it('keeps what stands in for a damaged latest', () => {
+    const damaged = (id: string): CheckpointEvent => ({
+      type: 'CheckpointCorrupted',
+      data: { ...ref(id), found: 'missing' },
+    })
+    const left = (...events: CheckpointEvent[]) => {
+      const state = given(keep({ keepLast: 1 }), ...events).state() as ThreadState
+      const gone = new Set(
+        expire(state, now)
+          .flatMap(({ data }) => ('checkpoints' in data ? data.checkpoints : []))
+          .map(refKey),
+      )
+      return ids(state).filter((id) => !gone.has(refKey(ref(id))))
+    }
+    expect(left(created('a'), created('b'), created('c'))).toEqual(['c'])
+    expect(left(created('a'), created('b'), created('c'), damaged('c'))).toEqual(['b', 'c'])
+    const builds = created('c', { parentId: 'b', needsParent: true })
+    expect(left(created('a'), created('b'), builds, damaged('b'))).toEqual(['a', 'b', 'c'])
+  })
+  it('keeps the greatest id too: whoever goes by ids goes on from it', () => {
+    const state = given(keep({ keepLast: 1 }), created('c9'), created('c7')).state() as ThreadState
+    expect(expire(state, now)).toEqual([])
+    expect(given(keep({ keepLast: 1 }), created('c9'), created('c7')).when(create('c8'))).toMatchObject({
+      events: [{}, { data: { checkpoints: [ref('c7')] } }],
     })
   })
   it('keeps what is pinned, what is the latest of a namespace, and what those build on', () => {

@@ -3,11 +3,12 @@ import {
   type CheckpointEvent,
   type CheckpointRef,
   type ErrorCode,
+  maxWritesBytes,
   mayBeReferredTo,
   type ObjectRef,
   parseCheckpointObjectKey,
 } from '@omium/schemas'
-import { expired, neededFor } from './retention.ts'
+import { expired, neededFor, pinnedAmong } from './retention.ts'
 import {
   type Checkpoint,
   emptyThread,
@@ -65,9 +66,7 @@ export const decideCommand = (
     case 'SetRetention':
       return setRetention(state, command.data, occasion)
     case 'DeleteThread':
-      return state.checkpoints.size === 0 && state.writes.size === 0
-        ? decided()
-        : decided({ type: 'ThreadDeleted', data: { by } })
+      return deleteThread(state, by)
   }
 }
 
@@ -87,13 +86,30 @@ const createCheckpoint = (state: ThreadState, data: DataOf<'CreateCheckpoint'>, 
     if (known.object.sha256 === data.object.sha256) return decided()
     return refused('checkpoint_conflict', `checkpoint ${data.checkpointId} exists with another state`)
   }
-  const wrong = unusable(state, data.object, occasion)
+  const wrong = unusable(state, data.object, occasion) ?? withoutParent(state, data)
   if (wrong) return wrong
   const created: CheckpointEvent = {
     type: 'CheckpointCreated',
     data: isUndone(state, data.point) ? { ...data, superseded: true } : data,
   }
   return decided(created, ...retire(state, created, occasion.nowMs))
+}
+
+/** Retention may have let go of the parent while the program worked on what builds on it. */
+const withoutParent = (state: ThreadState, data: DataOf<'CreateCheckpoint'>): Decision | null => {
+  const { namespace, parentId, needsParent, checkpointId } = data
+  if (
+    !needsParent ||
+    (parentId !== undefined && state.checkpoints.has(refKey({ namespace, checkpointId: parentId })))
+  ) {
+    return null
+  }
+  return refused(
+    'checkpoint_unknown',
+    parentId === undefined
+      ? `checkpoint ${checkpointId} builds on a parent and names none`
+      : `checkpoint ${checkpointId} builds on ${parentId}, which is not in the thread any more; store a whole state`,
+  )
 }
 
 /** What goes because of the retention once this has happened. */
@@ -113,6 +129,11 @@ const addWrites = (state: ThreadState, data: DataOf<'AddCheckpointWrites'>, occa
   const { taskId, object } = data
   const batches = state.writes.get(refKey(data)) ?? []
   if (batches.some((batch) => batch.taskId === taskId && batch.object.sha256 === object.sha256)) return decided()
+  const bytes = batches.reduce((sum, batch) => sum + batch.object.bytes, object.bytes)
+  if (bytes > maxWritesBytes) {
+    const detail = `${bytes} bytes would be written on top of checkpoint ${data.checkpointId}, ${maxWritesBytes} are allowed`
+    return refused('payload_too_large', detail)
+  }
   return unusable(state, object, occasion) ?? decided({ type: 'CheckpointWritesAdded', data })
 }
 
@@ -161,6 +182,12 @@ const deleteCheckpoints = (state: ThreadState, { checkpoints }: DataOf<'DeleteCh
   const needed = neededFor(state, present)
   if (needed !== null) return refused('checkpoint_needed', needed)
   return decided({ type: 'CheckpointsDeleted', data: { checkpoints: present, why: 'asked' } })
+}
+
+const deleteThread = (state: ThreadState, by: string): Decision => {
+  if (state.checkpoints.size === 0 && state.writes.size === 0) return decided()
+  const needed = pinnedAmong(state.checkpoints.values())
+  return needed === null ? decided({ type: 'ThreadDeleted', data: { by } }) : refused('checkpoint_needed', needed)
 }
 
 const setRetention = (state: ThreadState, { retention }: DataOf<'SetRetention'>, { by, nowMs }: Occasion): Decision => {

@@ -4,7 +4,9 @@ import { type Checkpoint, refKey, type ThreadState } from './thread.ts'
 /**
  * What a thread may forget.
  *
- * 1. Pinned checkpoints stay, and so does the latest of each namespace.
+ * 1. Pinned checkpoints stay, and so does the latest of each namespace, by creation and by id: programs whose ids sort by time
+ *    go on from the greatest one, and several of them may have created theirs in another order. Where the latest is damaged,
+ *    so does the latest that is not: it is what stands in for it.
  * 2. A checkpoint that another one builds on (`needsParent`) stays as long as that one.
  */
 
@@ -28,8 +30,26 @@ const withAncestors = (state: ThreadState, kept: Iterable<Checkpoint>): Set<stri
   return keys
 }
 
-const latestOf = (checkpoints: readonly Checkpoint[]): Checkpoint | undefined =>
-  checkpoints.findLast(({ superseded }) => !superseded)
+/** Whether it can be read as far as is known, with everything that it builds on. */
+const isWhole = (state: ThreadState, checkpoint: Checkpoint): boolean => {
+  const { corrupted, needsParent, namespace, parentId } = checkpoint
+  if (corrupted) return false
+  if (!needsParent) return true
+  const parent = parentId === null ? undefined : state.checkpoints.get(refKey({ namespace, checkpointId: parentId }))
+  return parent !== undefined && isWhole(state, parent)
+}
+
+/** What readers of the latest get, whichever order they go by, and whether or not it is damaged. */
+const latestOf = (state: ThreadState, line: readonly Checkpoint[]): ReadonlySet<Checkpoint | undefined> => {
+  const standing = line.filter(({ superseded }) => !superseded)
+  const whole = standing.filter((checkpoint) => isWhole(state, checkpoint))
+  return new Set(
+    [standing, whole].flatMap((some) => [
+      some.at(-1),
+      some.reduce<Checkpoint | undefined>((a, b) => (a && a.checkpointId > b.checkpointId ? a : b), undefined),
+    ]),
+  )
+}
 
 /** What the thread's retention lets go of, oldest first. */
 export const expired = (state: ThreadState, nowMs: number): CheckpointRef[] => {
@@ -38,11 +58,11 @@ export const expired = (state: ThreadState, nowMs: number): CheckpointRef[] => {
   const lines = Map.groupBy(state.checkpoints.values(), ({ namespace }) => namespace)
   const kept: Checkpoint[] = []
   for (const line of lines.values()) {
-    const latest = latestOf(line)
+    const latest = latestOf(state, line)
     for (const [index, checkpoint] of line.entries()) {
       const amongLast = line.length - index <= keepLast
       const young = nowMs - checkpoint.createdAt < maxAgeMs
-      if ((amongLast && young) || checkpoint === latest || checkpoint.pins.length > 0) kept.push(checkpoint)
+      if ((amongLast && young) || latest.has(checkpoint) || checkpoint.pins.length > 0) kept.push(checkpoint)
     }
   }
   const keys = withAncestors(state, kept)
@@ -57,13 +77,21 @@ export const nextExpiry = (state: ThreadState): number | null => {
   return oldest ? oldest.createdAt + maxAgeMs : null
 }
 
+/** Who pins one of them, or null. */
+export const pinnedAmong = (checkpoints: Iterable<Checkpoint>): string | null => {
+  for (const { checkpointId, pins } of checkpoints) {
+    const [holder] = pins
+    if (holder !== undefined) return `checkpoint ${checkpointId} is pinned by ${holder}`
+  }
+  return null
+}
+
 /** Why these may not be deleted together, or null. */
 export const neededFor = (state: ThreadState, refs: readonly CheckpointRef[]): string | null => {
   const going = new Set(refs.map(refKey))
-  for (const ref of refs) {
-    const [holder] = state.checkpoints.get(refKey(ref))?.pins ?? []
-    if (holder !== undefined) return `checkpoint ${ref.checkpointId} is pinned by ${holder}`
-  }
+  const present = refs.flatMap((ref) => state.checkpoints.get(refKey(ref)) ?? [])
+  const pinned = pinnedAmong(present)
+  if (pinned !== null) return pinned
   for (const checkpoint of state.checkpoints.values()) {
     const { needsParent, namespace, parentId, checkpointId } = checkpoint
     if (!needsParent || parentId === null || going.has(refKey(checkpoint))) continue

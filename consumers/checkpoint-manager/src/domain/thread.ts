@@ -83,6 +83,8 @@ export const evolve = (state: ThreadState, event: CheckpointEvent, time: number)
       return change(state, event.data, () => ({ corrupted: true }))
     case 'CheckpointRebuilt':
       return change(state, event.data, () => ({ corrupted: false, object: event.data.object }))
+    case 'CheckpointRebuildFailed':
+      return state
     case 'ThreadRolledBack':
       for (const newer of newerThan(state, event.data)) change(state, newer, () => ({ superseded: true }))
       if (event.data.beforeVersion !== undefined) {

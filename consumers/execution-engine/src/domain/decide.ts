@@ -2,8 +2,9 @@ import type { ExecutionCommand, ExecutionEvent, Failure } from '@omium/schemas'
 import { errorCatalogue, isTerminal } from '@omium/schemas'
 import { type Decision, decided, intentsInDoubt, nothingToDecide, type Refused, refused } from './decision.ts'
 import { decisionIn } from './entries.ts'
-import { deadlineOf, dispatchableFrom, type ExecutionState, ranByWorker } from './execution.ts'
+import { deadlineOf, dispatchableFrom, type ExecutionState } from './execution.ts'
 import { mayRetry, retryDelayMs } from './retry.ts'
+import { ranByWorker } from './rewind.ts'
 
 /**
  * One pure function per command, and per thing that happens to a run from inside the engine: a slot, a loss, a clock.
@@ -336,10 +337,10 @@ export const deliverChildOutcome = (
   data: CommandOf<'DeliverChildOutcome'>,
 ): Decision => {
   if (!state) return unknown
-  const { path, childId, outcome } = data
+  const { path, childId } = data
   const entry = state.abandoned.get(childId) ?? state.open.get(path)
   if (entry?.type !== 'child' || entry.childId !== childId || entry.path !== path) return nothingToDecide
-  return decided({ type: 'ChildFinished', data: { path, childId, outcome } })
+  return decided({ type: 'ChildFinished', data })
 }
 
 export const grantPermit = (state: ExecutionState | undefined, data: CommandOf<'GrantPermit'>): Decision => {

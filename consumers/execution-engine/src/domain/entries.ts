@@ -1,4 +1,4 @@
-import type { ExecutionOptions, ExecutionOutcome, Failure, Payload } from '@omium/schemas'
+import type { ExecutionOptions, ExecutionOutcome, Failure, Payload, RunOverrides } from '@omium/schemas'
 
 /**
  * What a run has recorded at a path. Entries are immutable values: a change replaces the entry, so that a journal taken
@@ -66,6 +66,7 @@ export interface OpenChild extends OpenBase {
   readonly agentId: string
   readonly input: Payload
   readonly options: ExecutionOptions
+  readonly overrides: RunOverrides | null
 }
 export type OpenEntry = OpenStep | RetryingStep | UnknownStep | OpenTimer | OpenWait | OpenApproval | OpenChild
 

@@ -35,6 +35,7 @@ const startChild = (state: ExecutionState, child: OpenChild): OwedCommand => ({
       requestHash: childRequestHash(child),
       options: child.options,
       parent: { executionId: state.executionId, path: child.path },
+      ...(child.overrides && { overrides: child.overrides }),
     },
   },
   receipt: null,
@@ -54,15 +55,19 @@ const cancelChild = (state: ExecutionState, child: OpenChild): OwedCommand => ({
 const endAbandoned = (state: ExecutionState): OwedCommand[] =>
   [...state.abandoned.values()].flatMap((child) => [startChild(state, child), cancelChild(state, child)])
 
+/** What is told with it is told once: under a budget the outcome waits until every grant is settled. */
 const deliverOutcome = (state: ExecutionState): OwedCommand[] => {
-  const { parent, outcome, delivered } = state
-  if (!parent || !outcome || delivered) return []
-  const { executionId: childId, tenant } = state
+  const { parent, outcome, delivered, grantedMicroCredits } = state
+  if (!parent || !outcome || delivered || grantedMicroCredits > 0) return []
+  const { executionId: childId, tenant, spentMicroCredits } = state
   return [
     {
       id: idOf('deliver', tenant, parent.executionId, parent.path, childId),
       to: { type: 'execution', id: parent.executionId },
-      command: { type: 'DeliverChildOutcome', data: { path: parent.path, childId, outcome } },
+      command: {
+        type: 'DeliverChildOutcome',
+        data: { path: parent.path, childId, outcome, ...(spentMicroCredits > 0 && { spentMicroCredits }) },
+      },
       receipt: 'OutcomeDelivered',
     },
   ]
@@ -106,6 +111,9 @@ export const owedAfter = (state: ExecutionState, events: readonly ExecutionEvent
     } else if (type === 'ChildRequested') {
       const child = state.open.get(data.path)
       if (child?.type === 'child') owed.push(startChild(state, child))
+    } else if (type === 'ChildFinished') {
+      // the last grant may be what the outcome waited for
+      if (state.options.budgetMicroCredits !== undefined) owed.push(...deliverOutcome(state))
     } else if (type === 'ExecutionCompleted' || type === 'ExecutionFailed' || type === 'ExecutionCancelled') {
       owed.push(...openChildren(state).map((child) => cancelChild(state, child)))
       owed.push(...deliverOutcome(state), ...permitCommand(state))

@@ -205,6 +205,12 @@ describe('a request that a worker may not make', () => {
       code: 'protocol_violation',
     })
   })
+  it('is to record what the platform settles, but in a simulated run', () => {
+    const answered = { ...completedStep('w#1', 1), kind: 'wait' } as WorkerRequest
+    expect(running().ask(answered)).toMatchObject({ code: 'protocol_violation' })
+    const simulated = running({ simulate: true }).with(answered)
+    expect(simulated.state.settled.get('w#1')).toMatchObject({ kind: 'wait', result: { payload: { inline: 1 } } })
+  })
   it('is an effect or a child of a simulated run', () => {
     const simulated = () => running({ simulate: true })
     expect(simulated().ask(startedStep('e#1', 0))).toMatchObject({ code: 'replay_miss' })

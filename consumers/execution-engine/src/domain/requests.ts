@@ -1,5 +1,14 @@
-import type { ExecutionEvent, ExecutionOptions, Failure, Payload, RetryPolicy, StepKind, Usage } from '@omium/schemas'
+import type {
+  ExecutionEvent,
+  ExecutionOptions,
+  Failure,
+  Payload,
+  RecordedKind,
+  RetryPolicy,
+  Usage,
+} from '@omium/schemas'
 import { anyRequest, hashJson, isTerminal, longestCallerId } from '@omium/schemas'
+import { childBudget, leftOf } from './budget.ts'
 import { failAttempt } from './decide.ts'
 import { type Decision, decided, intentsInDoubt, nothingToDecide, type Refused, refused } from './decision.ts'
 import type { OpenEntry } from './entries.ts'
@@ -7,6 +16,7 @@ import { errorResult } from './entries.ts'
 import type { ExecutionState } from './execution.ts'
 import type { RecordedEntry } from './journal.ts'
 import { mayRetry, retryDelayMs } from './retry.ts'
+import { ranByWorker } from './rewind.ts'
 
 /**
  * What a worker asks for the run it holds, decided.
@@ -22,7 +32,7 @@ import { mayRetry, retryDelayMs } from './retry.ts'
 interface Step {
   readonly path: string
   readonly name: string
-  readonly kind: StepKind
+  readonly kind: RecordedKind
   readonly stepAttempt: number
   readonly requestHash: string
   readonly input?: Payload | undefined
@@ -64,6 +74,8 @@ export type WorkerRequest =
       readonly agentId: string
       readonly input: Payload
       readonly options: ExecutionOptions
+      /** requests of the same moment, this one included, that draw on the run's budget */
+      readonly claims: number
     } & At)
   | { readonly type: 'complete'; readonly output: Payload }
   | { readonly type: 'fail'; readonly error: Failure; readonly rerun?: string[] | undefined }
@@ -81,6 +93,10 @@ export const decideRequest = (
   if (fenced || !state) return fenced ?? refused('execution_unknown', 'there is no such execution')
   if ('requestHash' in request && request.requestHash === anyRequest) {
     return refused('protocol_violation', `${request.path}: ${anyRequest} is not the hash of a request`)
+  }
+  if ('kind' in request && !state.options.simulate && !ranByWorker.has(request.kind)) {
+    const detail = `${request.path} is a ${request.kind}, which the platform settles; only simulated runs record it themselves`
+    return refused('protocol_violation', detail)
   }
   switch (request.type) {
     case 'step_started':
@@ -192,13 +208,11 @@ const stepStarted = (state: ExecutionState, request: RequestOf<'step_started'>):
   const wrong = wrongTry(state, request)
   if (wrong) return wrong
   const reserve = request.intent?.reserveMicroCredits ?? 0
-  const budget = state.options.budgetMicroCredits
-  if (request.intent && budget !== undefined) {
-    const committed = state.spentMicroCredits + state.reservedMicroCredits
-    if (committed + reserve > budget) {
-      const detail = `${request.path} may cost ${reserve} microcredits, ${committed} of ${budget} are spent or reserved`
-      return refused('budget_exceeded', detail)
-    }
+  const left = leftOf(state)
+  if (request.intent && left !== null && reserve > left) {
+    const promised = `${state.spentMicroCredits} spent, ${state.reservedMicroCredits} reserved, ${state.grantedMicroCredits} granted to children`
+    const detail = `${request.path} may cost ${reserve} microcredits, ${left} of ${state.options.budgetMicroCredits} are left (${promised})`
+    return refused('budget_exceeded', detail)
   }
   const idempotencyKey = request.intent ? idempotencyKeyOf(state, request.path) : undefined
   const started: ExecutionEvent = {
@@ -345,12 +359,15 @@ const childStart = (state: ExecutionState, request: RequestOf<'child_start'>): D
   if (state.options.simulate) return notSimulated(request.path, 'a child run')
   const known = recorded(state, request, () => false)
   if (known) return known
-  const { path, requestHash, agentId, input, options } = request
+  const { path, requestHash, agentId, input, claims } = request
   const childId = childIdIn(state, request.childId)
   if (childId === state.executionId) return refused('protocol_violation', 'an execution cannot be its own child')
+  const budgetMicroCredits = childBudget(state, request.options.budgetMicroCredits, claims)
+  const options = { ...request.options, ...(budgetMicroCredits !== undefined && { budgetMicroCredits }) }
+  const { attempt, overrides } = state
   return decided({
     type: 'ChildRequested',
-    data: { attempt: state.attempt, path, requestHash, childId, agentId, input, options },
+    data: { attempt, path, requestHash, childId, agentId, input, options, ...(overrides && { overrides }) },
   })
 }
 

@@ -111,6 +111,16 @@ describe('a roll back', () => {
       ['CancelExecution', 'kid'],
     ])
   })
+  it('gives its overrides to the children that start behind it, and to none that runs', () => {
+    const overridesOf = (childId: string) =>
+      owedBy(story.state).flatMap(({ command }) =>
+        command.type === 'StartExecution' && command.data.executionId === childId ? [command.data.overrides] : [],
+      )
+    const story = running().with(completedStep('a#1', 1), child('c#1', 'kid'))
+    story.command(rollBack('a#1', { models: { '*': 'small' } }))
+    story.with(startedAs(2), child('c#1', 'kid'))
+    expect([overridesOf('kid'), overridesOf('kid.g1')]).toEqual([[undefined], [{ models: { '*': 'small' } }]])
+  })
   it('is over for a child once it reports; the run waits for it before it closes', () => {
     const story = running().with(child('c#1', 'kid'))
     story.command(rollBack(null))

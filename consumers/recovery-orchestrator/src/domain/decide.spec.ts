@@ -63,7 +63,7 @@ describe('a failure', () => {
   })
 
   it('asks a person and owes a hold', () => {
-    const events = opened(asking)
+    const events = [...opened(asking)]
     expect(events.map(({ type }) => type)).toEqual(['IncidentOpened', 'RecoveryPlanned', 'EscalatedToPerson'])
     const { state } = given(...events)
     expect(state?.status).toBe('escalated')
@@ -135,7 +135,7 @@ describe('a plan that the run refuses', () => {
 
 describe('a person', () => {
   const escalated = opened(asking)
-  const decide = (action: RecoveryAction | { type: 'compensate'; agentId: string; afterwards: 'give_up' }) =>
+  const decide = (action: RecoveryAction) =>
     given(...escalated).when({ type: 'DecideIncident', data: { action, reason: 'because' } }, { by: 'key:anna' })
   it('decides, and it is done under a new number', () => {
     const decision = decide({ ...retry, overrides: { models: { '*': 'm' } } })
@@ -191,11 +191,29 @@ describe('a person', () => {
   })
 })
 
+describe('a question that the run refuses', () => {
+  it('is asked a few times, and then stands: nothing is asked for ever', () => {
+    const events = [...opened(asking)]
+    for (let refusals = 1; refusals < 20; refusals++) {
+      const { state, when } = given(...events)
+      const commandId = recoverCommandId(tenant, incident, state?.plan?.number ?? 0)
+      const data = { commandId, code: 'invalid_request' as const, detail: 'it is over already', at: now }
+      const decision = eventsOf(when({ type: 'ReportRefused', data }, { knowledge: knowing(policyOf(asking)) }))
+      events.push(...decision)
+      if (decision.some(({ type }) => type === 'RecoveryPlanned')) continue
+      expect(state?.status).toBe('escalated')
+      expect(refusals).toBeLessThan(8)
+      return
+    }
+    throw new Error('it is asked again and again')
+  })
+})
+
 describe('compensation', () => {
   const started = eventsOf(given().when(report({ effects }), { knowledge: knowing(policyOf(undoing)) }))
-  const executionId = compensationId(incident, 1)
+  const executionId = compensationId(incident, 1, 1)
   const finished = (status: 'completed' | 'failed', id = executionId) =>
-    given(...started).when({ type: 'ReportCompensation', data: { executionId: id, status, at: now } })
+    given(...started).when({ type: 'ReportCompensation', data: { executionId: id, status, detail: 'x: y', at: now } })
   it('starts the agent that undoes, with what there is to undo', () => {
     expect(started.map(({ type }) => type)).toEqual(['IncidentOpened', 'RecoveryPlanned', 'CompensationStarted'])
     expect(owedBy(given(...started).state as never)).toMatchObject({
@@ -236,6 +254,61 @@ describe('compensation', () => {
       'EscalatedToPerson',
     ])
   })
+  it('has a limit for each run of the agent, the wait for a worker included', () => {
+    const terms = { strategy: 'compensate', agent: 'undo', timeoutMs: 5_000, budgetMicroCredits: 7 }
+    const policy = policyOf({ rules: [{ try: [terms] }] })
+    const { state } = given(...eventsOf(given().when(report({ effects }), { knowledge: knowing(policy) })))
+    expect(owedBy(state as never)).toMatchObject({
+      command: { data: { options: { timeoutMs: 5_000, budgetMicroCredits: 7 } } },
+    })
+    expect(planIn(finished('failed')).why).toMatch(/\(1 of 1\) has failed: x: y; some effects may still stand/)
+  })
+
+  describe('of more effects than are told of at once', () => {
+    const many = { effects, effectsMade: 250 }
+    const ended = (page: number, at = now, status: 'completed' | 'failed' = 'completed') => ({
+      type: 'ReportCompensation' as const,
+      data: { executionId: compensationId(incident, 1, page), status, at },
+    })
+    const begun = eventsOf(given().when(report(many), { knowledge: knowing(policyOf(undoing)) }))
+    const twice = [...begun, ...eventsOf(given(...begun).when(ended(1)))]
+    const thrice = [...twice, ...eventsOf(given(...twice).when(ended(2)))]
+    it('goes page by page, the latest first, and tells of all', () => {
+      const pages = thrice.flatMap(({ type, data }) => (type === 'CompensationStarted' ? [data] : []))
+      expect(pages.map(({ page, pages: of, effects: count }) => [page, of, count])).toEqual([
+        [1, 3, 100],
+        [2, 3, 100],
+        [3, 3, 50],
+      ])
+      expect(new Set(pages.map((page) => page.executionId)).size).toBe(3)
+      const owed = [begun, twice, thrice].map((events) => owedBy(given(...events).state as never))
+      expect(owed[0]).toMatchObject({ command: { data: { input: { inline: { effects, page: 1, pages: 3 } } } } })
+      expect(owed.slice(1)).toMatchObject([
+        { effects: { tenant, executionId: runId, version: 9, range: { from: 50, to: 150 } } },
+        { effects: { range: { from: 0, to: 50 } } },
+      ])
+      expect(new Set(owed.map((one) => one?.id)).size).toBe(3)
+      const { state } = given(...thrice, ...eventsOf(given(...thrice).when(ended(3))))
+      expect(owedBy(state as never)).toMatchObject({
+        command: { data: { action: { type: 'roll_back', toPath: null, undone: true } } },
+      })
+    })
+    it('hears of each page once', () => {
+      expect(eventsOf(given(...twice).when(ended(1)))).toEqual([])
+      expect(eventsOf(given(...begun).when(ended(2)))).toEqual([])
+    })
+    it('stops for a person where a page fails, or where the run would not wait for the next', () => {
+      const asked = ['CompensationFinished', 'RecoveryFailed', 'RecoveryPlanned', 'EscalatedToPerson']
+      expect(typesOf(given(...twice).when(ended(2, now, 'failed')))).toEqual(asked)
+      const late = given(...begun).when(ended(1, now + 86_000_000))
+      expect(typesOf(late)).toEqual(asked)
+      expect(planIn(late)).toMatchObject({
+        why: expect.stringContaining('1 of 3 compensations are done'),
+        action: { type: 'hold', untilMs: now + 86_000_000 + 86_400_000 },
+      })
+    })
+  })
+
   it('of another run is none', () => {
     expect(eventsOf(finished('completed', 'somebody-else'))).toEqual([])
   })

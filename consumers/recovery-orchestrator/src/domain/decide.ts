@@ -7,6 +7,7 @@ import type {
   RecoveryStrategy,
 } from '@omium/schemas'
 import { classify } from './classify.ts'
+import { pagesOf, rangeOfPage } from './effects.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { type IncidentState, isClosed } from './incident.ts'
 import { compensationId, interruptCommandId, recoverCommandId } from './outbox.ts'
@@ -134,10 +135,17 @@ const consequences = (
   if (action.type === 'hold') {
     return [{ type: 'EscalatedToPerson', data: { plan, question: why, untilMs: action.untilMs } }]
   }
-  if (action.type !== 'compensate') return []
-  const { agentId } = action
-  const executionId = compensationId(id, plan)
-  return [{ type: 'CompensationStarted', data: { plan, executionId, agentId, effects: facts.effects.length } }]
+  return action.type === 'compensate' ? [compensationOf(id, plan, action.agentId, facts.effectsMade, 1)] : []
+}
+
+/** One page of a run's effects is undone next. */
+const compensationOf = (id: string, plan: number, agentId: string, total: number, page: number): IncidentEvent => {
+  const { from, to } = rangeOfPage(total, page)
+  const executionId = compensationId(id, plan, page)
+  return {
+    type: 'CompensationStarted',
+    data: { plan, executionId, agentId, effects: to - from, page, pages: pagesOf(total) },
+  }
 }
 
 const reportFailure = (
@@ -235,11 +243,17 @@ const reportRefused = (
     4000,
   )
   const ask = plan.by !== 'system' || times > 3
+  // the question itself is refused: it stands, and the run waits as long as it would have anyway
+  if (plan.by === 'system' && plan.strategy === 'ask_person' && times > 4) return decided(...failed)
   return decided(...failed, ...(ask ? asked(planning, why, knowledge) : planned(planning, knowledge)))
 }
 
-const asked = (planning: Planning, why: string, knowledge: Knowledge): IncidentEvent[] => {
-  const untilMs = knowledge.nowMs + 86_400_000
+const asked = (
+  planning: Omit<Planning, 'diagnosis' | 'tried'>,
+  why: string,
+  knowledge: Knowledge,
+  untilMs = knowledge.nowMs + 86_400_000,
+): IncidentEvent[] => {
   const { facts, number, to, costMicroCredits } = planning
   const action = { type: 'hold', untilMs } as const
   return [
@@ -307,36 +321,34 @@ const reportCompensation = (
 ): Decision => {
   if (state?.status !== 'compensating' || !state.plan || !state.facts) return nothing
   const { plan, facts, id, tenant } = state
-  if (executionId !== compensationId(id, plan.number)) return nothing
+  const { action, page } = plan
+  if (action.type !== 'compensate' || executionId !== compensationId(id, plan.number, page)) return nothing
   const finished: IncidentEvent = {
     type: 'CompensationFinished',
     data: { executionId, status, ...(detail !== undefined && { detail }) },
   }
-  if (status === 'completed') return decided(finished)
+  const pages = pagesOf(facts.effectsMade)
+  const inTime = at + action.timeoutMs < state.waitsUntil
+  if (status === 'completed' && page >= pages) return decided(finished)
+  if (status === 'completed' && inTime) {
+    return decided(finished, compensationOf(id, plan.number, action.agentId, facts.effectsMade, page + 1))
+  }
   // effects that could not be undone are a person's business
-  const why = `the compensation ${executionId} has ${status}${detail ? `: ${detail}` : ''}; some effects may still stand`
-  const action = { type: 'hold', untilMs: Math.max(facts.giveUpAt, at + 86_400_000) } as const
-  const number = plan.number + 1
+  const ended =
+    status === 'completed'
+      ? `${page} of ${pages} compensations are done, and the run does not wait long enough for the next`
+      : `the compensation ${executionId} (${page} of ${pages}) has ${status === 'failed' ? 'failed' : 'been cancelled'}`
+  const why = `${ended}${detail ? `: ${detail}` : ''}; some effects may still stand`
+  const planning = {
+    to: { tenant, id },
+    facts,
+    costMicroCredits: Math.max(0, facts.costMicroCredits - state.costAtStart),
+    number: plan.number + 1,
+  }
   return decided(
     finished,
     ...lastTryFailed(state, why),
-    {
-      type: 'RecoveryPlanned',
-      data: {
-        plan: number,
-        awaiting: state.awaiting,
-        strategy: 'ask_person',
-        action,
-        why,
-        attempt: 1,
-        of: 1,
-        costMicroCredits: Math.max(0, facts.costMicroCredits - state.costAtStart),
-        alternatives: [],
-        policy: knowledge.policy(tenant, facts.policy).ref,
-        by: 'system',
-      },
-    },
-    ...consequences(action, number, { id, facts, why }),
+    ...asked(planning, why.slice(0, 4000), knowledge, Math.max(state.waitsUntil, at + 86_400_000)),
   )
 }
 

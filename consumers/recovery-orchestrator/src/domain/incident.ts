@@ -31,6 +31,8 @@ export interface IncidentState {
   awaiting: number
   diagnosis: { readonly class: FailureClass; readonly classifiedBy: string; readonly fingerprint: string } | null
   facts: FailureFacts | null
+  /** until when the run waits for what is decided, ms since the epoch */
+  waitsUntil: number
   /** what interrupts the run, while that is under way */
   intervention: { readonly attempt: number; readonly error: FailureFacts['error'] } | null
   plan: PlannedStep | null
@@ -47,6 +49,8 @@ export interface PlannedStep {
   readonly by: string
   /** the run goes on by it */
   readonly applied: boolean
+  /** of the effects, which is being undone, from 1; 0 when nothing is */
+  readonly page: number
   /** how the undoing of effects ended */
   readonly compensated: 'completed' | 'failed' | 'cancelled' | null
 }
@@ -85,6 +89,7 @@ const fresh = (
   awaiting: about.awaiting,
   diagnosis: null,
   facts: null,
+  waitsUntil: 0,
   intervention: null,
   plan: null,
   tried: [],
@@ -92,6 +97,7 @@ const fresh = (
 
 const diagnosed = (state: IncidentState, data: DataOf<'IncidentOpened'>): void => {
   state.facts = data.facts
+  state.waitsUntil = data.facts.giveUpAt
   state.awaiting = data.facts.awaiting
   state.diagnosis = { class: data.class, classifiedBy: data.classifiedBy, fingerprint: data.fingerprint }
   state.intervention = null
@@ -141,7 +147,7 @@ const apply = (
       return
     case 'RecoveryPlanned': {
       const { plan: number, strategy, action, why, policy, by } = event.data
-      state.plan = { number, strategy, action, why, policy, by, applied: false, compensated: null }
+      state.plan = { number, strategy, action, why, policy, by, applied: false, page: 0, compensated: null }
       state.status = 'planned'
       if (state.diagnosis) state.tried.push({ strategy, class: state.diagnosis.class })
       return
@@ -151,6 +157,7 @@ const apply = (
       return
     case 'CompensationStarted':
       state.status = 'compensating'
+      if (state.plan) state.plan = { ...state.plan, page: event.data.page, compensated: null }
       return
     case 'CompensationFinished':
       if (state.plan) state.plan = { ...state.plan, compensated: event.data.status }
@@ -158,7 +165,8 @@ const apply = (
       return
     case 'RecoveryApplied':
       if (state.plan?.number === event.data.plan) state.plan = { ...state.plan, applied: true }
-      if (event.data.action.type !== 'hold') state.status = 'recovering'
+      if (event.data.action.type === 'hold') state.waitsUntil = event.data.action.untilMs
+      else state.status = 'recovering'
       return
     case 'RecoverySucceeded':
       state.status = 'succeeded'

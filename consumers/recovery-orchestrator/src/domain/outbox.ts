@@ -1,11 +1,13 @@
 import {
   aggregateKey,
+  type CompletedEffect,
   type ExecutionCommand,
   executionOptions,
   hashJson,
   type RecoveryAction,
   requestHashOf,
 } from '@omium/schemas'
+import { type EffectRange, pagesOf, rangeOfPage } from './effects.ts'
 import type { IncidentState } from './incident.ts'
 import { pointBeforeEffects } from './plan.ts'
 
@@ -19,6 +21,22 @@ export interface OwedCommand {
   readonly command: ExecutionCommand
 }
 
+/** A command that tells of effects of which the incident only knows the number: they are read from the run's own events. */
+export interface OwedWithEffects {
+  readonly id: string
+  readonly aggregate: string
+  readonly effects: EffectsOfRun
+  command(effects: readonly CompletedEffect[]): ExecutionCommand
+}
+
+export interface EffectsOfRun {
+  readonly tenant: string
+  readonly executionId: string
+  /** of the run: what it made later is not meant */
+  readonly version: number
+  readonly range: EffectRange
+}
+
 /** the label by which a run that undoes effects is told from others */
 export const compensatesLabel = 'omium.compensates'
 
@@ -29,8 +47,8 @@ export const interruptCommandId = (tenant: string, incident: string, attempt: nu
 /** commands of incidents, by their id */
 export const isOwn = (commandId: string): boolean => /^cmd_(recover|interrupt)_/.test(commandId)
 
-export const compensationId = (incident: string, plan: number): string =>
-  `compensation-${hashJson([incident, plan]).slice(0, 24)}`
+export const compensationId = (incident: string, plan: number, page: number): string =>
+  `compensation-${hashJson([incident, plan, page]).slice(0, 24)}`
 
 /** What the execution context is asked to do for the current plan; null while something else has to come first. */
 const actionNow = (state: IncidentState): RecoveryAction | null => {
@@ -43,35 +61,44 @@ const actionNow = (state: IncidentState): RecoveryAction | null => {
     : { type: 'roll_back', toPath: pointBeforeEffects(facts), delayMs: 0, undone: true }
 }
 
-const compensation = (state: IncidentState): OwedCommand | null => {
+const compensation = (state: IncidentState): OwedCommand | OwedWithEffects | null => {
   const { plan, facts, tenant, id } = state
-  if (state.status !== 'compensating' || plan?.action.type !== 'compensate' || !facts || plan.compensated) return null
-  const { agentId } = plan.action
-  const executionId = compensationId(id, plan.number)
-  const input = {
-    incident: id,
-    executionId: state.executionId,
-    agent: state.agentId,
-    error: facts.error,
-    effects: facts.effects,
-  }
-  return {
-    id: `cmd_compensate_${hashJson([tenant, id, plan.number]).slice(0, 32)}`,
-    aggregate: aggregateKey('execution', tenant, executionId),
-    command: {
+  if (plan?.action.type !== 'compensate' || !facts || plan.compensated) return null
+  const { agentId, timeoutMs, budgetMicroCredits } = plan.action
+  const { page } = plan
+  const executionId = compensationId(id, plan.number, page)
+  const command = (effects: readonly CompletedEffect[]): ExecutionCommand => {
+    const input = {
+      incident: id,
+      executionId: state.executionId,
+      agent: state.agentId,
+      error: facts.error,
+      effects,
+      page,
+      pages: pagesOf(facts.effectsMade),
+    }
+    return {
       type: 'StartExecution',
       data: {
         executionId,
         agentId,
         input: { inline: JSON.parse(JSON.stringify(input)) },
         requestHash: requestHashOf({ agentId, input }),
-        options: executionOptions.parse({ labels: { [compensatesLabel]: id } }),
+        options: executionOptions.parse({ labels: { [compensatesLabel]: id }, timeoutMs, budgetMicroCredits }),
       },
-    },
+    }
   }
+  const owed = {
+    id: `cmd_compensate_${hashJson([tenant, id, plan.number, page]).slice(0, 32)}`,
+    aggregate: aggregateKey('execution', tenant, executionId),
+  }
+  // the facts tell of the latest
+  if (page === 1) return { ...owed, command: command(facts.effects) }
+  const range = rangeOfPage(facts.effectsMade, page)
+  return { ...owed, effects: { tenant, executionId: state.executionId, version: facts.version, range }, command }
 }
 
-export const owedBy = (state: IncidentState): OwedCommand | null => {
+export const owedBy = (state: IncidentState): OwedCommand | OwedWithEffects | null => {
   const { tenant, id, executionId, intervention } = state
   const aggregate = aggregateKey('execution', tenant, executionId)
   if (state.status === 'intervening' && intervention) {

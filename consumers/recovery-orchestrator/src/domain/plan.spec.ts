@@ -1,3 +1,4 @@
+import type { FailureFacts } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { facts, now, policyOf } from '../../test/given.ts'
 import { makePlan, matches, type Observed, type Situation } from './plan.ts'
@@ -132,15 +133,38 @@ describe('the ladder of a rule', () => {
 
 describe('limits', () => {
   const costly = rule({ strategy: 'retry', attempts: 50 }, { strategy: 'skip_with_default', output: null })
-  it.each([
-    ['attempts of the incident', { tried: times(4, 'retry') }, { attemptsPerIncident: 4 }],
-    ['recoveries of the run', { facts: facts({ recoveries: 9 }) }, { attemptsPerRun: 9 }],
-    ['cost of the incident', { costMicroCredits: 500 }, { costMicroCreditsPerIncident: 500 }],
-    ['cost of the run', { facts: facts({ costMicroCredits: 900 }) }, { costMicroCreditsPerRun: 900 }],
-  ])('on the %s leave only what costs nothing', (_, more, limits) => {
+  const effects = [{ path: 'pay#1', name: 'pay', idempotencyKey: 'k' }]
+  const ofIncident: [string, object, object][] = [
+    ['attempts', { tried: times(4, 'retry') }, { attemptsPerIncident: 4 }],
+    ['cost', { costMicroCredits: 500 }, { costMicroCreditsPerIncident: 500 }],
+  ]
+  const ofRun: [string, Partial<FailureFacts>, object][] = [
+    ['recoveries', { recoveries: 9 }, { attemptsPerRun: 9 }],
+    ['cost', { costMicroCredits: 900 }, { costMicroCreditsPerRun: 900 }],
+  ]
+  it.each(ofIncident)('on the %s of the incident leave what makes no call again', (_, more, limits) => {
     const plan = makePlan(situation(more, { ...costly, limits }))
     expect(plan.strategy).toBe('skip_with_default')
     expect(plan.alternatives[0]?.strategy).toBe('retry')
+  })
+  it.each(ofRun)('on the %s of the run leave nothing by which it goes on', (_, more, limits) => {
+    const plan = makePlan(situation({ facts: facts(more) }, { ...costly, limits }))
+    expect(plan.strategy).toBe('ask_person')
+    expect(plan.alternatives.map(({ strategy }) => strategy)).toEqual(['retry', 'skip_with_default'])
+  })
+  it('leave undoing when the run is given up after it, not when it goes on', () => {
+    const undo = (afterwards: string) => rule({ strategy: 'compensate', agent: 'undo', afterwards })
+    const limits = { attemptsPerRun: 0 }
+    const strategy = (afterwards: string) =>
+      makePlan(situation({ facts: facts({ effects }) }, { ...undo(afterwards), limits })).strategy
+    expect([strategy('give_up'), strategy('roll_back')]).toEqual(['compensate', 'ask_person'])
+  })
+  it('keep from undoing what the run would not wait for', () => {
+    const late = facts({ effects, giveUpAt: now + 60_000 })
+    const plan = makePlan(
+      situation({ facts: late }, rule({ strategy: 'compensate', agent: 'undo', timeoutMs: 60_001 })),
+    )
+    expect(plan.strategy).toBe('ask_person')
   })
 })
 

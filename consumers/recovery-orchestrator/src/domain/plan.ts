@@ -17,7 +17,8 @@ import { retryAfterMsOf } from './classify.ts'
  *
  * 1. The first rule that fits decides; what none of the policy's own rules fits is handled as the built-in policy says.
  * 2. A strategy is tried in an incident as often as its rule says, counted for each class of failure.
- * 3. Once a limit is reached only what neither costs nor makes anything is left: a default, undoing, a person, giving up.
+ * 3. Once a limit of the incident is reached only what makes no call again is left: a default (once), undoing before giving up,
+ *    a person, giving up. Once a limit of the run is reached, a default goes too: the run would go on, and spend on, for ever.
  * 4. The same situation gives the same plan: jitter comes from the incident's id.
  */
 export interface Tried {
@@ -76,8 +77,8 @@ type Considered = Proposal | { readonly strategy: RecoveryStrategy; readonly not
 const longestDelayMs = 7 * 86_400_000
 const maxWhy = 4000
 const enoughTries = 5
-/** they make no call that costs, and do not run the agent on */
-const free: ReadonlySet<RecoveryStrategy> = new Set(['skip_with_default', 'compensate', 'ask_person', 'give_up'])
+/** they are no attempts: no call is made again by them */
+const free: ReadonlySet<RecoveryStrategy> = new Set(['skip_with_default', 'ask_person', 'give_up'])
 /** never preferred over anything because they worked so well */
 const last: ReadonlySet<RecoveryStrategy> = new Set(['ask_person', 'give_up', 'compensate'])
 const endless = 1_000_000
@@ -139,7 +140,8 @@ export const rollBackPoint = ({ goodPaths, step }: FailureFacts, times: number):
  * The point to which the run goes back when all its effects are undone: whatever made one has to run again. One that is out
  * of sight may lie before everything that is in sight.
  */
-export const pointBeforeEffects = ({ goodPaths, effects }: FailureFacts): string | null => {
+export const pointBeforeEffects = ({ goodPaths, effects, effectsMade }: FailureFacts): string | null => {
+  if (effectsMade > effects.length) return null
   const made = new Set(effects.map(({ path }) => path))
   const inSight = goodPaths.filter((path) => made.has(path))
   if (inSight.length < made.size) return null
@@ -249,13 +251,20 @@ const consider = (item: RecoveryTry, situation: Situation): Considered => {
         propose(again(situation, 0, undefined, true), item.attempts, 'hand it to another worker')
       )
     case 'compensate':
-      if (facts.effects.length === 0) return not('the run has made no effect that could be undone')
+      if (facts.effectsMade === 0) return not('the run has made no effect that could be undone')
+      if (situation.nowMs + item.timeoutMs > facts.giveUpAt) return not('the run does not wait long enough for it')
       return (
         usedUp(1) ??
         propose(
-          { type: 'compensate', agentId: item.agent, afterwards: item.afterwards },
+          {
+            type: 'compensate',
+            agentId: item.agent,
+            afterwards: item.afterwards,
+            timeoutMs: item.timeoutMs,
+            ...(item.budgetMicroCredits !== undefined && { budgetMicroCredits: item.budgetMicroCredits }),
+          },
           1,
-          `undo ${facts.effects.length} effects with ${item.agent}, then ${item.afterwards === 'give_up' ? 'give up' : 'go back'}`,
+          `undo ${facts.effectsMade} effects with ${item.agent}, then ${item.afterwards === 'give_up' ? 'give up' : 'go back'}`,
         )
       )
     case 'ask_person': {
@@ -267,20 +276,34 @@ const consider = (item: RecoveryTry, situation: Situation): Considered => {
   }
 }
 
-/** Why nothing that costs may be tried any more; null while it may. */
-const exhausted = ({ facts, tried, costMicroCredits, policy }: Situation): string | null => {
+/** A limit that is reached: what stays allowed depends on whose it is. */
+interface Exhausted {
+  readonly of: 'incident' | 'run'
+  readonly why: string
+}
+
+const exhausted = ({ facts, tried, costMicroCredits, policy }: Situation): Exhausted | null => {
   const { limits } = policy.policy
-  const attempts = tried.filter(({ strategy }) => !free.has(strategy)).length
-  if (attempts >= limits.attemptsPerIncident) return `the incident had its ${limits.attemptsPerIncident} attempts`
-  if (facts.recoveries >= limits.attemptsPerRun) return `the run had its ${limits.attemptsPerRun} recoveries`
   const { costMicroCreditsPerIncident: perIncident, costMicroCreditsPerRun: perRun } = limits
-  if (perIncident !== undefined && costMicroCredits >= perIncident) {
-    return `the incident has cost ${costMicroCredits} of ${perIncident} micro-credits`
+  if (facts.recoveries >= limits.attemptsPerRun) {
+    return { of: 'run', why: `the run had its ${limits.attemptsPerRun} recoveries` }
   }
   if (perRun !== undefined && facts.costMicroCredits >= perRun) {
-    return `the run has cost ${facts.costMicroCredits} of ${perRun} micro-credits`
+    return { of: 'run', why: `the run has cost ${facts.costMicroCredits} of ${perRun} micro-credits` }
+  }
+  const attempts = tried.filter(({ strategy }) => !free.has(strategy)).length
+  if (attempts >= limits.attemptsPerIncident) {
+    return { of: 'incident', why: `the incident had its ${limits.attemptsPerIncident} attempts` }
+  }
+  if (perIncident !== undefined && costMicroCredits >= perIncident) {
+    return { of: 'incident', why: `the incident has cost ${costMicroCredits} of ${perIncident} micro-credits` }
   }
   return null
+}
+
+const staysAllowed = ({ strategy, action }: Proposal, limit: Exhausted): boolean => {
+  if (action.type === 'compensate') return action.afterwards === 'give_up'
+  return free.has(strategy) && !(limit.of === 'run' && action.type === 'settle')
 }
 
 const ruleFor = (situation: Situation): { rule: RecoveryRule; source: string } => {
@@ -319,7 +342,8 @@ export const makePlan = (situation: Situation): Plan => {
   const limit = exhausted(situation)
   const considered = rule.try.map((item): Considered => {
     const one = consider(item, situation)
-    return limit !== null && !('not' in one) && !free.has(one.strategy) ? { strategy: one.strategy, not: limit } : one
+    if (limit === null || 'not' in one || staysAllowed(one, limit)) return one
+    return { strategy: one.strategy, not: limit.why }
   })
   const proposals = considered.filter((one): one is Proposal => !('not' in one))
   const preferObserved = situation.policy.policy.prefer === 'best_observed'
@@ -338,7 +362,7 @@ export const makePlan = (situation: Situation): Plan => {
     `${situation.class} (${situation.classifiedBy})`,
     note,
     ordered.length > 0 ? `${source} says: ${chosen.what}` : `nothing that ${source} names is left: ${chosen.what}`,
-    limit,
+    limit?.why,
     preferObserved && seen ? `preferred because ${seen}` : seen,
   ]
     .filter(Boolean)

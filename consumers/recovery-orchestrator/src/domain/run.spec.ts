@@ -1,6 +1,7 @@
 import { type ExecutionEvent, executionOptions, type Failure } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { compensatesLabel, recoverCommandId } from './outbox.ts'
+import { pointBeforeEffects } from './plan.ts'
 import { followed, lookForStall, observe, type Report, type RunView, refusedCommand } from './run.ts'
 
 const error: Failure = { code: 'step_failed', detail: 'the shop is closed', retryable: true }
@@ -300,7 +301,7 @@ describe('a run', () => {
       type: 'StepOutcomeResolved',
       data: { path: 'book#1', by: 'worker:w', resolution: { status: 'completed', output } },
     })
-    expect(JSON.stringify([...story.run.intents]).length).toBeLessThan(100)
+    expect(JSON.stringify([...story.run.effects.intents]).length).toBeLessThan(100)
     story.tell(broke('b#1'), awaited())
     expect(story.facts.effects.map(({ path }) => path)).toEqual(['pay#1', 'book#1'])
     story.tell({ type: 'ExecutionRolledBack', data: { toPath: null, generation: 1, by: 'system' } })
@@ -309,13 +310,34 @@ describe('a run', () => {
     expect(story.facts.effects.map(({ path }) => path)).toEqual(['pay#1'])
   })
 
-  it('that undoes effects reports its end to the incident', () => {
-    const story = new Story({ labels: { [compensatesLabel]: 'x.1' } }).tell({
-      type: 'ExecutionFailed',
-      data: { error },
-    })
-    expect(story.reports).toMatchObject([
-      { incident: 'x.1', command: { type: 'ReportCompensation', data: { status: 'failed' } } },
+  it('counts all its effects and tells of the latest', () => {
+    const effect = (n: number): ExecutionEvent[] => [
+      {
+        type: 'StepStarted',
+        data: { ...head, path: `pay#${n}`, name: 'pay', intent: { idempotencyKey: `k${n}`, reservedMicroCredits: 0 } },
+      },
+      done(`pay#${n}`),
+    ]
+    const story = new Story().tell(started(), ...Array.from({ length: 250 }, (_, i) => effect(i + 1)).flat())
+    story.tell(broke('b#1'), awaited())
+    expect(story.facts).toMatchObject({ effectsMade: 250, version: story.version })
+    expect(story.facts.effects.map(({ path }) => path)).toEqual(Array.from({ length: 100 }, (_, i) => `pay#${i + 151}`))
+    expect(pointBeforeEffects(story.facts)).toBeNull()
+  })
+
+  it('that undoes effects reports its end to the incident, and whether a worker ever took it up', () => {
+    const undo = () => new Story({ labels: { [compensatesLabel]: 'x.1' } })
+    const end: ExecutionEvent = { type: 'ExecutionFailed', data: { error } }
+    const reported = (story: Story) => story.reports.map(({ incident, command }) => ({ incident, ...command }))
+    expect(reported(undo().tell(end))).toMatchObject([
+      {
+        incident: 'x.1',
+        type: 'ReportCompensation',
+        data: { status: 'failed', detail: expect.stringContaining('is there one that runs agent buyer') },
+      },
+    ])
+    expect(reported(undo().tell(started(), end))).toMatchObject([
+      { data: { status: 'failed', detail: expect.stringMatching(/^step_failed: the shop/) } },
     ])
   })
 
@@ -358,6 +380,68 @@ describe('a run that gets nowhere', () => {
     expect(lookForStall(run, 500, 1700)).toEqual([])
     const waiting = new Story().tell(started(), { type: 'ExecutionSuspended', data: { attempt: 1, reason: 'waiting' } })
     expect(lookForStall(waiting.run, 500, 9000)).toEqual([])
+  })
+  describe('while its worker still holds it', () => {
+    // the limit may be shorter than the time that a waiting run stays with its worker
+    const at = { attempt: 1, requestHash: 'h' }
+    const waits: [string, ExecutionEvent, ExecutionEvent][] = [
+      [
+        'a timer',
+        { type: 'TimerStarted', data: { ...at, path: 'w#1', fireAt: 1e6 } },
+        { type: 'TimerFired', data: { path: 'w#1' } },
+      ],
+      [
+        'a signal',
+        { type: 'WaitStarted', data: { ...at, path: 'w#1', name: 'go' } },
+        { type: 'WaitResolved', data: { path: 'w#1', signalId: 's' } },
+      ],
+      [
+        'an approval',
+        { type: 'ApprovalRequested', data: { ...at, path: 'w#1', title: 'may I?' } },
+        { type: 'ApprovalDecided', data: { path: 'w#1', decision: 'approved', by: 'anna' } },
+      ],
+      [
+        'a child',
+        {
+          type: 'ChildRequested',
+          data: {
+            ...at,
+            path: 'w#1',
+            childId: 'kid',
+            agentId: 'kid',
+            input: { inline: null },
+            options: executionOptions.parse({}),
+          },
+        },
+        {
+          type: 'ChildFinished',
+          data: { path: 'w#1', childId: 'kid', outcome: { status: 'completed', output: { inline: 1 } } },
+        },
+      ],
+      ['the time of a retry', broke('w#1', 1e6), done('w#1')],
+    ]
+    const working: ExecutionEvent = { type: 'StepStarted', data: { ...head, path: 's#1', name: 's' } }
+    it.each(waits)('stands still by right when all that it waits for is %s', (_, begins, ends) => {
+      const story = new Story().tell(started(), begins)
+      expect(lookForStall(story.run, 500, story.time + 100_000)).toEqual([])
+      story.tell(ends)
+      expect(lookForStall(story.run, 500, story.time + 499)).toEqual([])
+      expect(lookForStall(story.run, 500, story.time + 500)).toHaveLength(1)
+    })
+    it.each(waits)('is interrupted when a step hangs beside %s', (_, begins) => {
+      const story = new Story().tell(started(), begins, working)
+      expect(lookForStall(story.run, 500, story.time + 500)).toHaveLength(1)
+    })
+    it('is interrupted when a step hangs that is tried again', () => {
+      const again: ExecutionEvent = { type: 'StepStarted', data: { ...head, path: 'w#1', name: 'w', stepAttempt: 2 } }
+      const story = new Story().tell(started(), broke('w#1', 5), again)
+      expect(lookForStall(story.run, 500, story.time + 500)).toHaveLength(1)
+    })
+    it('forgets what an attempt that ended was working on', () => {
+      const lost: ExecutionEvent = { type: 'AttemptLost', data: { attempt: 1, workerId: 'w', reason: 'disconnected' } }
+      const story = new Story().tell(started(), waits[0]?.[1] as ExecutionEvent, working, lost, started(2))
+      expect(lookForStall(story.run, 500, story.time + 500)).toEqual([])
+    })
   })
 })
 

@@ -1,14 +1,13 @@
 import {
-  type CompletedEffect,
   type ExecutionEvent,
   type Failure,
   type FailureFacts,
   type IncidentCommand,
   incidentIdOf,
   isTerminal,
-  type Payload,
-  type StepKind,
+  type RecordedKind,
 } from '@omium/schemas'
+import { type Effects, noEffects, noteEffects } from './effects.ts'
 import { type CallWindow, findLoop, type LoopLimits, rememberCall } from './loops.ts'
 import { compensatesLabel, isOwn } from './outbox.ts'
 import { type ChildFailure, causalChain } from './root-cause.ts'
@@ -47,13 +46,16 @@ export interface RunView {
   failedStep: {
     readonly path: string
     readonly name: string
-    readonly kind: StepKindOf
+    readonly kind: RecordedKind
     readonly error: Failure
   } | null
   readonly children: Map<string, { readonly childId: string; readonly agentId: string }>
   failedChild: ChildFailure | null
-  readonly intents: Map<string, { readonly name: string; readonly idempotencyKey: string; readonly input?: Payload }>
-  effects: CompletedEffect[]
+  /** steps that the attempt is working on; those that are done at once are never among them */
+  readonly working: Set<string>
+  /** what the platform, or somebody, is to give: timers, signals, approvals, children, the time of a retry */
+  readonly waits: Set<string>
+  readonly effects: Effects
   calls: CallWindow
   /** the latest count of awaited recoveries */
   awaited: number
@@ -62,8 +64,6 @@ export interface RunView {
   /** the attempt that was to be interrupted */
   intervenedIn: number
 }
-
-type StepKindOf = StepKind | 'child'
 
 interface OpenIncident {
   readonly id: string
@@ -97,8 +97,6 @@ export interface Limits {
 
 const maxSettled = 300
 const maxSeen = 20_000
-const maxEffects = 100
-const maxEffectBytes = 1024
 const maxGoodPaths = 20
 
 type DataOf<T extends ExecutionEvent['type']> = Extract<ExecutionEvent, { type: T }>['data']
@@ -128,8 +126,9 @@ export const followed = (data: DataOf<'ExecutionRequested'>, context: RunEventCo
     failedStep: null,
     children: new Map(),
     failedChild: null,
-    intents: new Map(),
-    effects: [],
+    working: new Set(),
+    waits: new Set(),
+    effects: noEffects(),
     calls: [],
     awaited: 0,
     recoveries: 0,
@@ -141,26 +140,32 @@ export const followed = (data: DataOf<'ExecutionRequested'>, context: RunEventCo
 /** Applies an event; mutates the view, and says what is to be reported because of it. */
 export const observe = (run: RunView, event: ExecutionEvent, context: RunEventContext, limits: Limits): Report[] => {
   run.lastEventAt = context.time
+  noteEffects(run.effects, event)
   switch (event.type) {
     case 'ExecutionStarted':
       run.running = true
       run.attempt = event.data.attempt
       run.calls = []
+      run.working.clear()
       return []
-    case 'StepStarted': {
-      const { path, name, kind, intent } = event.data
-      // a model call's intent reserves money: nothing of it can be undone
-      if (!intent || kind === 'llm') return []
-      const input = small(event.data.input)
-      run.intents.set(path, { name, idempotencyKey: intent.idempotencyKey, ...(input && { input }) })
+    case 'StepStarted':
+      run.working.add(event.data.path)
+      run.waits.delete(event.data.path)
       return []
-    }
+    case 'TimerStarted':
+    case 'WaitStarted':
+    case 'ApprovalRequested':
+      run.waits.add(event.data.path)
+      return []
+    case 'StepOutcomeUnknown':
+      run.working.delete(event.data.path)
+      run.waits.add(event.data.path)
+      return []
     case 'StepCompleted': {
-      const { path, name, kind, usage, output, input } = event.data
+      const { path, name, kind, usage, input } = event.data
       run.costMicroCredits += usage?.costMicroCredits ?? 0
       run.stepsCompleted++
       run.lostAttempts = 0
-      noteEffect(run, path, input, output)
       const isNew = settle(run, path, true)
       const recovered = progress(run, path, isNew, context)
       if (kind !== 'tool' || !limits.loops) return recovered
@@ -176,18 +181,20 @@ export const observe = (run: RunView, event: ExecutionEvent, context: RunEventCo
       run.costMicroCredits += usage?.costMicroCredits ?? 0
       if (retryAt !== null) {
         run.lostAttempts = 0
+        run.working.delete(path)
+        run.waits.add(path)
         return []
       }
-      run.intents.delete(path)
       settle(run, path, false)
       run.failedStep = { path, name, kind, error }
       return []
     }
     case 'StepOutcomeResolved': {
       const { path, resolution } = event.data
-      if (resolution.status === 'retry') return []
-      if (resolution.status === 'completed') noteEffect(run, path, undefined, resolution.output)
-      else run.intents.delete(path)
+      if (resolution.status === 'retry') {
+        run.waits.delete(path)
+        return []
+      }
       return progress(run, path, settle(run, path, resolution.status === 'completed'), context)
     }
     case 'TimerFired':
@@ -197,6 +204,7 @@ export const observe = (run: RunView, event: ExecutionEvent, context: RunEventCo
     case 'ChildRequested': {
       const { path, childId, agentId } = event.data
       run.children.set(path, { childId, agentId })
+      run.waits.add(path)
       return []
     }
     case 'ChildFinished': {
@@ -228,8 +236,6 @@ export const observe = (run: RunView, event: ExecutionEvent, context: RunEventCo
     case 'RecoveryAwaited':
       return failed(run, event.data, context)
     case 'ExecutionRecovered':
-      // what is undone must not be undone again for the next failure
-      if (event.data.action.type === 'roll_back' && event.data.action.undone) run.effects = []
       return recovered(run, event.data, context)
     case 'ExecutionRolledBack': {
       const { toPath, by } = event.data
@@ -268,13 +274,17 @@ export const refusedCommand = (
   ]
 }
 
-/** An attempt that lives and has recorded nothing for too long. */
+/**
+ * An attempt that has recorded nothing for too long although it is its turn. A run that only waits for what the platform or
+ * somebody else is to give stands still by right, also while it is still with its worker.
+ */
 export const lookForStall = (run: RunView, afterMs: number, nowMs: number): Report[] => {
-  if (!run.running || run.policy === null || nowMs - run.lastEventAt < afterMs) return []
   const quietMs = nowMs - run.lastEventAt
+  const itsTurn = run.working.size > 0 || run.waits.size === 0
+  if (!run.running || run.policy === null || !itsTurn || quietMs < afterMs) return []
   return intervene(run, 'stall', {
     code: 'execution_stalled',
-    detail: `attempt ${run.attempt} has recorded nothing for ${quietMs} ms although its worker lives; the limit is ${afterMs} ms`,
+    detail: `attempt ${run.attempt} has recorded nothing for ${quietMs} ms; the limit is ${afterMs} ms`,
     retryable: false,
   })
 }
@@ -309,6 +319,8 @@ const intervene = (run: RunView, kind: 'loop' | 'stall', error: Failure): Report
 
 /** @returns whether the run had never got there before */
 const settle = (run: RunView, path: string, ok: boolean): boolean => {
+  run.working.delete(path)
+  run.waits.delete(path)
   run.settled.push({ path, ok })
   if (run.settled.length > maxSettled) run.settled.splice(0, run.settled.length - maxSettled)
   const isNew = !run.seen.has(path)
@@ -324,23 +336,10 @@ const rollBack = (run: RunView, toPath: string | null): void => {
   const at = toPath === null ? -1 : run.settled.findIndex(({ path }) => path === toPath)
   run.settled = run.settled.slice(0, at + 1)
   run.children.clear()
-  run.intents.clear()
+  run.working.clear()
+  run.waits.clear()
   run.failedStep = null
   run.failedChild = null
-}
-
-const small = (payload: Payload | undefined): Payload | undefined =>
-  payload && ('ref' in payload || JSON.stringify(payload).length <= maxEffectBytes) ? payload : undefined
-
-const noteEffect = (run: RunView, path: string, input: Payload | undefined, output: Payload): void => {
-  const intent = run.intents.get(path)
-  if (!intent) return
-  run.intents.delete(path)
-  const { name, idempotencyKey } = intent
-  const given = small(intent.input ?? input)
-  const got = small(output)
-  run.effects.push({ path, name, idempotencyKey, ...(given && { input: given }), ...(got && { output: got }) })
-  if (run.effects.length > maxEffects) run.effects.shift()
 }
 
 const progress = (run: RunView, path: string, isNew: boolean, { time }: RunEventContext): Report[] => {
@@ -395,7 +394,7 @@ const loopPaths = ({ code, data }: Failure): string[] => {
   return Array.isArray(paths) ? paths.filter((path): path is string => typeof path === 'string') : []
 }
 
-const failed = (run: RunView, data: DataOf<'RecoveryAwaited'>, { time }: RunEventContext): Report[] => {
+const failed = (run: RunView, data: DataOf<'RecoveryAwaited'>, { time, version }: RunEventContext): Report[] => {
   run.running = false
   run.awaited = data.incident
   if (run.policy === null) return []
@@ -411,6 +410,7 @@ const failed = (run: RunView, data: DataOf<'RecoveryAwaited'>, { time }: RunEven
     ...(run.parentId !== null && { parentId: run.parentId }),
     policy: run.policy,
     awaiting: data.incident,
+    version,
     ...(attempt !== undefined && { attempt }),
     at: time,
     giveUpAt,
@@ -422,7 +422,8 @@ const failed = (run: RunView, data: DataOf<'RecoveryAwaited'>, { time }: RunEven
     goodPaths: goodPaths(run, step ? [step.path] : loop),
     costMicroCredits: run.costMicroCredits,
     recoveries: run.recoveries,
-    effects: [...run.effects],
+    effects: [...run.effects.made],
+    effectsMade: run.effects.total,
   }
   return [{ incident: id, key: `failure ${data.incident}`, command: { type: 'ReportFailure', data: { facts } } }]
 }
@@ -453,6 +454,11 @@ const recovered = (run: RunView, data: DataOf<'ExecutionRecovered'>, { time, ver
   ]
 }
 
+const whyEnded = ({ compensates, attempt, agentId }: RunView, { code, detail }: Failure): string =>
+  compensates !== null && attempt === 0
+    ? `no worker took it up, is there one that runs agent ${agentId}? ${code}: ${detail}`
+    : `${code}: ${detail}`
+
 const ended = (
   run: RunView,
   status: 'completed' | 'failed' | 'cancelled',
@@ -461,7 +467,7 @@ const ended = (
 ): Report[] => {
   run.running = false
   run.terminal = isTerminal(status)
-  const detail = error && `${error.code}: ${error.detail}`.slice(0, 2000)
+  const detail = error && whyEnded(run, error).slice(0, 2000)
   const end = { status, at: time, ...(detail !== undefined && { detail }) }
   const reports: Report[] = []
   if (run.compensates !== null) {

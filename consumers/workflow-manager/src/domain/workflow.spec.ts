@@ -58,6 +58,10 @@ describe('versions', () => {
     const again = given(create('a', true), { type: 'DeleteWorkflow', data: {} }, create('a', true))
     expect(again.state?.versions).toHaveLength(2)
     expect(again.when(run('r'))).toEqual(['WorkflowRunRequested'])
+    const draft = given(create('a', true), { type: 'DeleteWorkflow', data: {} }, create('a'))
+    expect(draft.when(run('r'))).toBe('workflow_unpublished')
+    expect(draft.when(run('r', 'h', { version: 1 }))).toBe('workflow_unpublished')
+    expect(draft.when(version('PublishWorkflowVersion', 1))).toBe('workflow_conflict')
   })
 })
 

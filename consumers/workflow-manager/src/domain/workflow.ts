@@ -12,7 +12,8 @@ import { type Decision, decided, keepNewest, refused } from './decision.ts'
 /**
  * A workflow as the fold of its events.
  *
- * 1. A version never changes; it is a draft, then published, then deprecated, and never goes back.
+ * 1. A version never changes; it is a draft, then published, then deprecated, and never goes back. Deleting the workflow
+ *    deprecates them all: created again, it runs nothing that was published before.
  * 2. A run is requested at most once for each id. It stays until its end was reported to whoever waits for it.
  * 3. A run that was requested is started, also by the next owner, and keeps the version that it was requested with.
  */
@@ -87,6 +88,7 @@ export const evolveWorkflow = (
     }
     case 'WorkflowDeleted':
       state.deleted = true
+      for (const version of state.versions) version.status = 'deprecated'
       break
     case 'WorkflowRunRequested':
       state.runs[data.runId] = {

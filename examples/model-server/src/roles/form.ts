@@ -28,6 +28,7 @@ export const fillForm = (conversation: Conversation): Answer => {
 const patterns: Readonly<Record<string, RegExp>> = {
   email: /[\w.+-]+@[\w-]+\.[\w.-]*\w/,
   date: /\d{4}-\d{2}-\d{2}/,
+  currency: /\b(?:USD|EUR|GBP|CHF)\b/,
   amount: /(?:USD|EUR|\$|€)\s?(\d[\d,]*(?:\.\d+)?)/,
 }
 

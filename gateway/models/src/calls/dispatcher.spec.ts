@@ -39,7 +39,7 @@ const dispatching = (more: Partial<ModelSettingsInput> = {}) => {
     onTry: ({ provider, code }) => tried.push(`${provider} ${code}`),
   })
   const call = <T>(name: string, attempt: Attempt<T>, signal = never, tokens = 1) =>
-    dispatcher.call(registry.route(name, 't'), { signal, idempotencyKey: undefined, tokens }, attempt)
+    dispatcher.call(registry.route(name, 't'), { tenant: 't', signal, idempotencyKey: undefined, tokens }, attempt)
   return { call, tried }
 }
 
@@ -104,7 +104,7 @@ describe('a call', () => {
     for (let i = 0; i < 2; i++) expect((await call('plain', broken)).value).toBe('begun')
     await Promise.resolve()
     expect(tried).toEqual(['b model_overloaded', 'b model_overloaded'])
-    expect(dispatcher.states()).toEqual([{ target: 'b/plain', state: 'open' }])
+    expect(dispatcher.states()).toEqual([{ provider: 'b', model: 'plain', state: 'open' }])
   })
 })
 
@@ -115,7 +115,7 @@ describe('our own limits', () => {
     const first = call('one', async () => ({ value: 'x', settled: held.promise }))
     await first
     for (let i = 0; i < 5; i++) await expect(call('one', fine)).rejects.toMatchObject({ code: 'model_overloaded' })
-    expect(dispatcher.states()).toEqual([{ target: 'a/one', state: 'closed' }])
+    expect(dispatcher.states()).toEqual([{ provider: 'a', model: 'one', state: 'closed' }])
     held.resolve()
     await expect.poll(() => dispatcher.occupied()[0]?.taken).toBe(0)
     expect((await call('one', fine)).value).toBe('a')

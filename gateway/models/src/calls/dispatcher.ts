@@ -15,10 +15,11 @@ import type { SendOptions } from './transport.ts'
  * 1. Targets are asked in their order; one is left for the next when it has failed as often as retries are allowed, or
  *    wants to be left alone for longer than it is worth to wait. What no other target could do better ends the call.
  * 2. Retries of a provider are a bounded share of its calls. Nothing is tried again once an answer has begun.
- * 3. A provider's rate and concurrency limits hold for each try.
+ * 3. A provider's rate and concurrency limits hold for each try. Tenants share its slots and its queue fairly.
  * 4. The whole time is bounded, waiting and answering included.
  */
 export interface CallContext {
+  readonly tenant: string
   /** aborts when the caller goes away */
   readonly signal: AbortSignal
   readonly idempotencyKey: string | undefined
@@ -40,7 +41,7 @@ export interface Dispatcher {
   call<T>(route: Route, context: CallContext, attempt: Attempt<T>): Promise<Answered<T>>
   /** what an answer really took, against what was reckoned */
   settle(provider: Provider, tokens: number): void
-  states(): { readonly target: string; readonly state: TargetState }[]
+  states(): { readonly provider: string; readonly model: string; readonly state: TargetState }[]
   occupied(): { readonly provider: string; readonly taken: number; readonly waiting: number }[]
   close(): void
 }
@@ -104,14 +105,19 @@ export const createDispatcher = (
     return guard
   }
 
-  const once = async <T>(target: Target, options: SendOptions, tokens: number, attempt: Attempt<T>): Promise<T> => {
+  const once = async <T>(
+    target: Target,
+    options: SendOptions,
+    { tenant, tokens }: CallContext,
+    attempt: Attempt<T>,
+  ): Promise<T> => {
     const { provider } = target
     const begunAt = nowMs()
     const observe = (code: string) =>
       onTry({ provider: provider.name, model: target.model, code, ms: nowMs() - begunAt })
     const observeFailure = (error: unknown) => observe(error instanceof OmiumError ? error.code : 'gone')
     // our own limits stand before the guard: that they are reached says nothing about the provider
-    const release = await slots.get(provider.name)?.take(options.signal)
+    const release = await slots.get(provider.name)?.take(tenant, options.signal)
     try {
       const wait = await buckets.take(spendingsOf(provider, tokens))
       if (wait > 0)
@@ -148,7 +154,8 @@ export const createDispatcher = (
   }
 
   return {
-    async call(route, { signal, idempotencyKey, tokens }, attempt) {
+    async call(route, context, attempt) {
+      const { signal, idempotencyKey } = context
       const { timeouts, maxAnswerBytes } = route.settings
       const late = new AbortController()
       const timer = setTimeout(
@@ -173,7 +180,7 @@ export const createDispatcher = (
         for (let attemptNumber = 1; ; attemptNumber++) {
           try {
             if (attemptNumber === 1) budget?.deposit()
-            const value = await once(target, options, tokens, run)
+            const value = await once(target, options, context, run)
             return { value, target, tries: tried.length + 1 }
           } catch (error) {
             if (signal.aborted) throw new CallerGone()
@@ -211,7 +218,8 @@ export const createDispatcher = (
       })
     },
     settle: (provider, tokens) => buckets.settle(tokenSpendings(provider, tokens)),
-    states: () => [...guards].map(([target, guard]) => ({ target, state: guard.state })),
+    states: () =>
+      [...guards.values()].map(({ target, state }) => ({ provider: target.provider.name, model: target.model, state })),
     occupied: () => [...slots].map(([provider, { taken, waiting }]) => ({ provider, taken, waiting })),
     close: () => {
       for (const guard of guards.values()) guard.close()

@@ -25,13 +25,16 @@ const longestCooldownMs = 60_000
  * waits for the outcome of one call it is enough that an answer begins: others would wait for its end.
  */
 export class TargetGuard {
+  readonly target: Target
   readonly #name: string
   readonly #nowMs: () => number
   readonly #resetMs: number
   readonly #breaker: CircuitBreaker<[() => Promise<void>], void>
   #coolUntil = 0
 
-  constructor({ provider, model }: Target, settings: ModelSettings['breaker'], nowMs: () => number) {
+  constructor(target: Target, settings: ModelSettings['breaker'], nowMs: () => number) {
+    const { provider, model } = target
+    this.target = target
     this.#name = `${provider.name}/${model}`
     this.#nowMs = nowMs
     this.#resetMs = settings.resetMs

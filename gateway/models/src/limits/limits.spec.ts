@@ -46,16 +46,19 @@ describe('slots', () => {
   it('are given in order of arrival, and waiting is bounded', async () => {
     const slots = new Slots('x', 1, 2, 'model_overloaded')
     const order: string[] = []
-    const first = await slots.take(never)
-    const second = slots.take(never).then((release) => {
+    const first = await slots.take('a', never)
+    const second = slots.take('a', never).then((release) => {
       order.push('second')
       return release
     })
-    const third = slots.take(never).then((release) => {
+    const third = slots.take('a', never).then((release) => {
       order.push('third')
       return release
     })
-    await expect(slots.take(never)).rejects.toMatchObject({ code: 'model_overloaded', data: { retryAfterMs: 1000 } })
+    await expect(slots.take('a', never)).rejects.toMatchObject({
+      code: 'model_overloaded',
+      data: { retryAfterMs: 1000 },
+    })
     first()
     first()
     const release = await second
@@ -67,13 +70,108 @@ describe('slots', () => {
 
   it('are not kept for who goes away', async () => {
     const slots = new Slots('x', 1, 2, 'model_overloaded')
-    const release = await slots.take(never)
+    const release = await slots.take('a', never)
     const gone = new AbortController()
-    const waiting = slots.take(gone.signal)
+    const waiting = slots.take('a', gone.signal)
     gone.abort(new Error('gone'))
     await expect(waiting).rejects.toThrow('gone')
     release()
     expect([slots.taken, slots.waiting]).toEqual([0, 0])
+  })
+})
+
+/** A stream of numbers in [0, 1), the same for one seed (mulberry32). */
+const seeded = (seed: number) => () => {
+  seed = (seed + 0x6d2b79f5) | 0
+  let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed)
+  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+  return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
+}
+/** what was promised has happened */
+const settled = () => new Promise(setImmediate)
+
+describe('slots that tenants share', () => {
+  const granted = (slots: Slots, who: string, order: string[]) =>
+    slots.take(who, never).then(
+      (release) => {
+        order.push(who)
+        return release
+      },
+      () => {
+        order.push(`${who} refused`)
+        return () => undefined
+      },
+    )
+
+  it('go to whoever holds fewest, in turn between equals', async () => {
+    const slots = new Slots('x', 2, 100, 'model_overloaded')
+    const order: string[] = []
+    const asked = ['a', 'a', 'a', 'a', 'a', 'b', 'b', 'c'].map((who) => granted(slots, who, order))
+    const releases: (() => void)[] = []
+    for (const one of asked) void one.then((release) => releases.push(release))
+    for (let i = 0; i < asked.length; i++) {
+      await settled()
+      releases.shift()?.()
+    }
+    expect(order).toEqual(['a', 'a', 'b', 'a', 'c', 'b', 'a', 'a'])
+    expect([slots.taken, slots.waiting]).toEqual([0, 0])
+  })
+
+  it('have a queue of which nobody can keep more than an equal part from the others', async () => {
+    const slots = new Slots('x', 1, 4, 'model_overloaded')
+    const order: string[] = []
+    const asked = ['a', 'a', 'a', 'a', 'a', 'a'].map((who) => granted(slots, who, order))
+    await settled()
+    expect(order).toEqual(['a', 'a refused'])
+    asked.push(...['b', 'b', 'b'].map((who) => granted(slots, who, order)))
+    await settled()
+    expect(order.slice(2)).toEqual(['b refused', 'a refused', 'a refused'])
+    expect(slots.waiting).toBe(4)
+    for (const one of asked) void one.then((release) => release())
+    await Promise.all(asked)
+    expect([slots.taken, slots.waiting]).toEqual([0, 0])
+  })
+
+  it.each([1, 2, 3, 4, 5])('serve one who asks now and then beside one who floods them (seed %i)', async (seed) => {
+    const random = seeded(seed)
+    const slots = new Slots('x', 4, 20, 'model_overloaded')
+    const waits = { flood: [] as number[], calm: [] as number[] }
+    const refused = { flood: 0, calm: 0 }
+    let now = 0
+    const timeline: { at: number; run: () => void }[] = []
+    const later = (ms: number, run: () => void) => timeline.push({ at: now + ms, run })
+    const arrive = (who: 'flood' | 'calm', everyMs: number) => {
+      const arrivedAt = now
+      slots.take(who, never).then(
+        (release) => {
+          waits[who].push(now - arrivedAt)
+          later(50 + random() * 100, release)
+        },
+        () => refused[who]++,
+      )
+      later(random() * 2 * everyMs, () => arrive(who, everyMs))
+    }
+    // 4 slots of 100 ms serve 40 calls a second: one asks for 400 of them, one for 10
+    arrive('flood', 2.5)
+    arrive('calm', 100)
+    while (now < 20_000) {
+      timeline.sort((a, b) => b.at - a.at)
+      const next = timeline.pop() as (typeof timeline)[number]
+      now = next.at
+      next.run()
+      await Promise.resolve()
+      await Promise.resolve()
+      await Promise.resolve()
+    }
+    const longest = Math.max(...waits.calm)
+    expect(refused.calm).toBe(0)
+    expect(refused.flood).toBeGreaterThan(5_000)
+    expect(waits.calm.length).toBeGreaterThan(150)
+    // it waits for a slot, not for a queue
+    expect(longest).toBeLessThan(400)
+    expect(waits.calm.reduce((sum, one) => sum + one, 0) / waits.calm.length).toBeLessThan(60)
+    // what it leaves is not idle
+    expect(waits.flood.length).toBeGreaterThan(500)
   })
 })
 

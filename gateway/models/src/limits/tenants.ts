@@ -35,7 +35,7 @@ export const createTenantLimits = (settings: ModelSettings['limits'], buckets: B
     async admit(tenant, tokens, signal) {
       const limits = limitsOf(tenant)
       const { requestsPerMinute, concurrency } = limits
-      const release = concurrency ? await slotsOf(tenant, concurrency).take(signal) : undefined
+      const release = concurrency ? await slotsOf(tenant, concurrency).take(tenant, signal) : undefined
       const wait = await buckets.take([
         ...(requestsPerMinute ? [{ key: `tenant:${tenant}:requests`, perMinute: requestsPerMinute, amount: 1 }] : []),
         ...tokenSpending(tenant, limits, tokens),

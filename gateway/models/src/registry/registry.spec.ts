@@ -46,6 +46,14 @@ describe('routes', () => {
     },
   )
 
+  it('have names for metrics that callers cannot add to', () => {
+    expect(registry.label('gpt-4o-2024-08-06', 'gpt-4o')).toBe('gpt-4o')
+    expect(registry.label('claude-sonnet-4-5')).toBe('claude-sonnet-4-5')
+    expect(registry.label('whatever the provider says', 'gpt-5')).toBe('gpt-5')
+    const names = Array.from({ length: 1_000 }, (_, i) => registry.label(`gpt-made-up-${i}`, `openai/x${i}`))
+    expect(new Set(names)).toEqual(new Set(['other']))
+  })
+
   it('of one tenant do not exist for another', () => {
     expect(targetsOf('secret')).toEqual(['openai gpt-4o'])
     expect(() => targetsOf('secret', 'ten_b')).toThrow(expect.objectContaining({ code: 'not_found' }))

@@ -1,10 +1,10 @@
+import { readSecret } from '@omium/kit'
 import { OmiumError } from '@omium/schemas'
 import { anthropic } from '../dialects/anthropic.ts'
 import type { Dialect } from '../dialects/dialect.ts'
 import { gemini } from '../dialects/gemini.ts'
 import { azure, openai } from '../dialects/openai.ts'
-import { listPrices, type ModelPrice, type PriceList, priceOf } from '../prices.ts'
-import { readSecret } from './secrets.ts'
+import { listedName, listPrices, type ModelPrice, type PriceList, priceOf } from '../prices.ts'
 import type { ModelSettings, ProviderSettings, RouteSettings } from './settings.ts'
 
 /** A provider with its key in hand. Only `calls/` sees the key. */
@@ -46,6 +46,11 @@ export interface Registry {
   list(tenant: string): ListedModel[]
   /** what a call of this route costs that this model answered */
   price(route: Route, model: string): ModelPrice | undefined
+  /**
+   * The first of the names that the settings or the price list know, for metrics; `other` when they know none. Behind a route
+   * that ends in `*` callers choose the names: as labels they would be without end.
+   */
+  label(...names: readonly string[]): string
 }
 
 const dialectOf = ({ dialect, apiVersion }: ProviderSettings): Dialect => {
@@ -94,6 +99,11 @@ export const createRegistry = (
     .filter((name) => name.endsWith('*'))
     .sort((a, b) => b.length - a.length)
 
+  const named = new Set(
+    Object.values(settings.models).flatMap(({ targets }) => targets.flatMap(({ model }) => model ?? [])),
+  )
+  for (const name of Object.keys(settings.models)) if (!name.endsWith('*')) named.add(name)
+
   const open = (route: RouteSettings | undefined, tenant: string): route is RouteSettings =>
     route !== undefined && (route.tenants === undefined || route.tenants.includes(tenant))
   const targetsOf = (route: RouteSettings, name: string): Target[] =>
@@ -129,5 +139,12 @@ export const createRegistry = (
           price: route.price ?? priceOf(prices, route.targets[0]?.model ?? name),
         })),
     price: ({ settings: route }, model) => route.price ?? priceOf(prices, model),
+    label(...names) {
+      for (const name of names) {
+        const known = named.has(name) ? name : listedName(prices, name)
+        if (known !== undefined) return known
+      }
+      return 'other'
+    },
   }
 }

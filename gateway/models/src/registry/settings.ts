@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
+import { secretRef } from '@omium/kit'
 import { OmiumError } from '@omium/schemas'
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { dialectNames } from '../dialects/dialect.ts'
 import { modelName } from '../wire/chat.ts'
-import { secretRef } from './secrets.ts'
 
 /** The settings file of the service (`OMIUM_MODELS_FILE`), YAML or JSON. Unknown members are refused: they are typing errors. */
 const perMinute = z.number().int().positive().max(1_000_000_000)

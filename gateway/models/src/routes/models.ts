@@ -1,4 +1,4 @@
-import { callerOf } from '@omium/api-keys'
+import { callerOf } from '@omium/access'
 import { OmiumError } from '@omium/schemas'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
@@ -29,24 +29,21 @@ export const installModelRoutes = (app: FastifyInstance, registry: Registry, ser
     }
   }
 
-  app.get('/v1/models', { config: { scope: ['read', 'models', 'worker'] } }, async (request) => ({
+  const config = { permission: ['models:use', 'platform:read', 'workers:connect'], limitedKeys: true } as const
+  app.get('/v1/models', { config }, async (request) => ({
     object: 'list',
     data: registry.list(callerOf(request).tenant).map(view),
   }))
 
-  app.get<{ Params: { '*': string } }>(
-    '/v1/models/*',
-    { config: { scope: ['read', 'models', 'worker'] } },
-    async (request) => {
-      const { tenant } = callerOf(request)
-      const name = request.params['*']
-      const route = registry.route(name, tenant)
-      const price = registry.price(route, route.targets[0]?.model ?? name)
-      return view({ name, route: route.settings, price })
-    },
-  )
+  app.get<{ Params: { '*': string } }>('/v1/models/*', { config }, async (request) => {
+    const { tenant } = callerOf(request)
+    const name = request.params['*']
+    const route = registry.route(name, tenant)
+    const price = registry.price(route, route.targets[0]?.model ?? name)
+    return view({ name, route: route.settings, price })
+  })
 
-  app.post('/v1/estimates', { config: { scope: ['read', 'models', 'worker'] } }, async (request) => {
+  app.post('/v1/estimates', { config }, async (request) => {
     const { model } = parsed(z.looseObject({ model: z.string() }), request.body)
     const chat = typeof request.body === 'object' && request.body !== null && 'messages' in request.body
     const asked: ChatRequest | EmbeddingsRequest = chat

@@ -1,4 +1,4 @@
-import { callerOf } from '@omium/api-keys'
+import { callerOf } from '@omium/access'
 import { OmiumError } from '@omium/schemas'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { z } from 'zod'

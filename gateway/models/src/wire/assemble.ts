@@ -8,6 +8,7 @@ import type { ChatChunk, ChatCompletion, ToolCall } from './chat.ts'
 export class ChunkAssembler {
   #first: ChatChunk | undefined
   #content: string | null = null
+  #refusal = ''
   #finish: string | null = null
   #usage: ChatCompletion['usage']
   readonly #calls: ToolCall[] = []
@@ -19,6 +20,7 @@ export class ChunkAssembler {
     if (!choice) return
     this.#finish = choice.finish_reason ?? this.#finish
     if (typeof choice.delta.content === 'string') this.#content = (this.#content ?? '') + choice.delta.content
+    if (typeof choice.delta['refusal'] === 'string') this.#refusal += choice.delta['refusal']
     for (const delta of choice.delta.tool_calls ?? []) {
       this.#calls[delta.index] ??= { id: '', type: 'function', function: { name: '', arguments: '' } }
       const call = this.#calls[delta.index] as ToolCall
@@ -42,7 +44,12 @@ export class ChunkAssembler {
       choices: [
         {
           index: 0,
-          message: { role: 'assistant', content: this.#content, ...(calls.length > 0 && { tool_calls: calls }) },
+          message: {
+            role: 'assistant',
+            content: this.#content,
+            ...(this.#refusal && { refusal: this.#refusal }),
+            ...(calls.length > 0 && { tool_calls: calls }),
+          },
           finish_reason: this.#finish,
         },
       ],
@@ -55,7 +62,7 @@ export class ChunkAssembler {
 export const chunksOf = ({ id, created, model, choices, usage }: ChatCompletion): ChatChunk[] => {
   const base = { id, object: 'chat.completion.chunk' as const, created, model }
   const chunks: ChatChunk[] = choices.flatMap(({ index, message, finish_reason }) => {
-    const { content, tool_calls: calls } = message
+    const { content, refusal, tool_calls: calls } = message
     return [
       {
         ...base,
@@ -65,6 +72,7 @@ export const chunksOf = ({ id, created, model, choices, usage }: ChatCompletion)
             delta: {
               role: 'assistant' as const,
               content,
+              ...(refusal && { refusal }),
               ...(calls && { tool_calls: calls.map((call, position) => ({ index: position, ...call })) }),
             },
             finish_reason: null,

@@ -21,8 +21,15 @@ const ask = async <T>(connection: KafkaConnection, withinMs: number, question: (
   }
 }
 
-const partitionIds = (connection: KafkaConnection, topic: string): number[] =>
-  connection.cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId)
+/**
+ * What is known of topics is replaced by each reply about them, also by one that was asked for before this topic was: then it is
+ * missing there although it exists. No topic has no partitions: it is asked for again.
+ */
+const partitionIds = (connection: KafkaConnection, topic: string): number[] => {
+  const known = connection.cluster.findTopicPartitionMetadata(topic)
+  if (known.length > 0) return known.map(({ partitionId }) => partitionId)
+  throw Object.assign(new Error(`nothing is known of the topic ${topic}`), { type: 'UNKNOWN_TOPIC_OR_PARTITION' })
+}
 
 /**
  * By partition, the first offset that is on the log, or the one after the last record that readers may see (the high
@@ -57,7 +64,7 @@ export const partitionCountOf = (connection: KafkaConnection, topic: string, wit
 const existingPartitions = async (connection: KafkaConnection, topic: string): Promise<number | undefined> => {
   try {
     await connection.cluster.addMultipleTargetTopics([topic])
-    return partitionIds(connection, topic).length || undefined
+    return partitionIds(connection, topic).length
   } catch (error) {
     if (isType(error, 'UNKNOWN_TOPIC_OR_PARTITION')) return undefined
     throw error

@@ -61,15 +61,31 @@ const codeOf = (act: () => unknown): string => {
   return 'no error'
 }
 
+const both = ['event', 'command'] as const
+
 describe('the registry codec', () => {
   let registry: FakeRegistry
   const open = async () => {
     const codec = createRegistryCodec({ registryUrl: 'http://registry.invalid', topicPrefix: 'p', api: registry })
-    await codec.prepare(context)
+    await codec.prepare(context, both)
     return codec
   }
   beforeEach(() => {
     registry = new FakeRegistry()
+  })
+
+  test('a reader registers nothing, decodes what it has learned, and encodes nothing', async () => {
+    const record = (await open()).encodeEvent(envelope, { owner: 'ada' })
+    const registered = registry.schemas.size
+    const reader = createRegistryCodec({ registryUrl: 'http://registry.invalid', topicPrefix: 'new', api: registry })
+    await reader.prepare(context, [])
+    expect(registry.schemas.size).toBe(registered)
+    await reader.learn([record])
+    expect(reader.decode('event', envelope.type, 1, record)).toEqual({ owner: 'ada' })
+    expect(codeOf(() => reader.encodeEvent(envelope, { owner: 'ada' }))).toBe('internal')
+    // it may write later
+    await reader.prepare(context, ['event'])
+    expect(reader.encodeEvent(envelope, { owner: 'ada' }).value).toBeInstanceOf(Buffer)
   })
 
   test('an event comes back with its envelope and data; its key is the aggregate', async () => {
@@ -110,7 +126,7 @@ describe('the registry codec', () => {
     const writer = await open()
     const record = writer.encodeEvent(envelope, { owner: 'ada' })
     const reader = createRegistryCodec({ registryUrl: 'http://registry.invalid', topicPrefix: 'other', api: registry })
-    await reader.prepare(context)
+    await reader.prepare(context, both)
     expect(codeOf(() => reader.decode('event', 'Opened', 1, record))).toBe('record_undecodable')
     await reader.learn([record, record])
     await reader.learn([record])
@@ -153,8 +169,8 @@ describe('the registry codec', () => {
 
   test('two contexts may share a definition but not redefine a type', async () => {
     const codec = await open()
-    await codec.prepare({ ...context, name: 'second' })
+    await codec.prepare({ ...context, name: 'second' }, both)
     const other = { name: 'third', commands: {}, events: { Opened: v1(z.object({ other: z.number() })) } }
-    await expect(codec.prepare(other)).rejects.toThrow(/differently/)
+    await expect(codec.prepare(other, both)).rejects.toThrow(/differently/)
   })
 })

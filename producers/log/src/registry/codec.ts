@@ -11,7 +11,7 @@ import {
   subjectOf,
   upcast,
 } from '@omium/schemas'
-import type { RecordCodec } from '../contract.ts'
+import type { RecordCodec, RecordKind } from '../contract.ts'
 import type { Notice } from '../kafka/connection.ts'
 import type { RawRecord } from '../transport.ts'
 import { commandEnvelopeOf, eventEnvelopeOf, headersOf } from './envelope-headers.ts'
@@ -21,7 +21,8 @@ import { createRegistryApi, type RegistryApi } from './registry-api.ts'
 /**
  * Records in Confluent framing, with schemas from the catalogue in a schema registry.
  *
- * 1. `encode*` and `decode` are synchronous and never ask the registry: `prepare` and `learn` did before.
+ * 1. `encode*` and `decode` are synchronous and never ask the registry: `prepare` and `learn` did before. Each process asks
+ *    only for what it encodes, and learns what it meets: a look-up is a request, and starting is a matter of seconds.
  * 2. A record is decoded only if the registry knows its schema id, and its payload fits the catalogue once lifted.
  * 3. A registry that is away stops nothing that uses known schemas; a new id waits in `learn` (`unavailable`).
  */
@@ -35,11 +36,10 @@ export interface RegistryCodecOptions {
   readonly api?: RegistryApi
 }
 
-type Kind = 'event' | 'command'
-
 interface Prepared {
   readonly definition: RecordDefinition
-  readonly header: Buffer
+  /** absent until its schema is registered */
+  readonly header?: Buffer
 }
 
 const registrationsAtOnce = 6
@@ -54,15 +54,20 @@ const issuesOf = (issues: readonly { path: readonly PropertyKey[]; message: stri
 
 export const createRegistryCodec = (options: RegistryCodecOptions): RecordCodec => {
   const api = options.api ?? createRegistryApi(options.registryUrl)
-  const catalogues: Record<Kind, Map<string, Prepared>> = { event: new Map(), command: new Map() }
+  const catalogues: Record<RecordKind, Map<string, Prepared>> = { event: new Map(), command: new Map() }
   const known = new Set<number>()
   const unknown = new Set<number>()
 
-  const register = async (kind: Kind, topic: string, type: string, definition: RecordDefinition) => {
+  const take = (kind: RecordKind, type: string, definition: RecordDefinition): void => {
     const already = catalogues[kind].get(type)
-    if (already && already.definition !== definition) {
+    if (!already) catalogues[kind].set(type, { definition })
+    else if (already.definition !== definition) {
       throw new OmiumError('internal', `two contexts define the ${kind} ${type} differently`)
     }
+  }
+
+  const register = async (kind: RecordKind, topic: string, type: string, definition: RecordDefinition) => {
+    if (catalogues[kind].get(type)?.header) return
     const subject = subjectOf(topic, type)
     const schema = JSON.stringify(jsonSchemaOf(definition))
     let id = await api.idOf(subject, schema)
@@ -78,16 +83,16 @@ export const createRegistryCodec = (options: RegistryCodecOptions): RecordCodec 
     catalogues[kind].set(type, { definition, header: frameHeader(id) })
   }
 
-  const prepared = (kind: Kind, type: string): Prepared => {
-    const found = catalogues[kind].get(type)
-    if (!found) throw new OmiumError('internal', `the ${kind} ${type} was not prepared; it is in no catalogue`)
-    return found
+  const headerOf = (kind: RecordKind, type: string): Buffer => {
+    const header = catalogues[kind].get(type)?.header
+    if (!header) throw new OmiumError('internal', `the ${kind} ${type} was not prepared to be encoded`)
+    return header
   }
 
-  const encode = (kind: Kind, envelope: CommandEnvelope | EventEnvelope, data: unknown): RawRecord => ({
+  const encode = (kind: RecordKind, envelope: CommandEnvelope | EventEnvelope, data: unknown): RawRecord => ({
     key: envelope.aggregate,
     headers: headersOf(envelope),
-    value: frame(prepared(kind, envelope.type).header, JSON.stringify(data)),
+    value: frame(headerOf(kind, envelope.type), JSON.stringify(data)),
   })
 
   const learnId = async (id: number): Promise<void> => {
@@ -102,18 +107,23 @@ export const createRegistryCodec = (options: RegistryCodecOptions): RecordCodec 
   }
 
   return {
-    async prepare(context: ContextDefinition) {
-      const topics: [Kind, string, RecordCatalogue][] = [
+    async prepare(context: ContextDefinition, encoded: readonly RecordKind[]) {
+      const topics: [RecordKind, string, RecordCatalogue][] = [
         ['event', eventsTopic(options.topicPrefix, context.name), context.events],
         ['command', commandsTopic(options.topicPrefix, context.name), context.commands],
       ]
-      const work = topics.flatMap(([kind, topic, catalogue]) =>
-        Object.entries(catalogue).map(
-          ([type, definition]) =>
-            () =>
-              register(kind, topic, type, definition),
-        ),
-      )
+      for (const [kind, , catalogue] of topics) {
+        for (const [type, definition] of Object.entries(catalogue)) take(kind, type, definition)
+      }
+      const work = topics
+        .filter(([kind]) => encoded.includes(kind))
+        .flatMap(([kind, topic, catalogue]) =>
+          Object.entries(catalogue).map(
+            ([type, definition]) =>
+              () =>
+                register(kind, topic, type, definition),
+          ),
+        )
       const worker = async () => {
         for (let next = work.shift(); next; next = work.shift()) await next()
       }

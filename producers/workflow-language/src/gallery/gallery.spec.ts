@@ -5,7 +5,7 @@ import { workflowTemplates } from './index.ts'
 it.each(workflowTemplates.map(({ id, definition }) => [id, definition] as const))(
   'the template %s has no problems',
   (_, definition) => {
-    expect(validateWorkflow(definition, { agents: new Map(), models: new Set(['gpt-4o-mini']) }).problems).toEqual([])
+    expect(validateWorkflow(definition, { agents: new Map(), models: ['gpt-4o-mini'] }).problems).toEqual([])
   },
 )
 

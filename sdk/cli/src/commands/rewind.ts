@@ -16,7 +16,7 @@ const sumText = ({ steps, modelCalls, costMicroCredits, durationMs }: RecordedSu
 
 const previewText = (preview: RewindPreview): string => {
   const lines = [
-    `kept       ${sumText(preview.kept)}${preview.uptoPath === null ? '' : `, up to ${preview.uptoPath}`}`,
+    `kept       ${sumText(preview.kept)}${preview.toPath === null ? '' : `, up to ${preview.toPath}`}`,
     `runs again ${sumText(preview.again)}`,
   ]
   if (preview.edited.length > 0) lines.push(`edited     ${preview.edited.join(', ')}`)
@@ -66,8 +66,8 @@ export const addRewindCommands = (executions: Command, io: Io): void => {
       .command('fork')
       .description('a new run that takes over what another has recorded, with changes if wanted')
       .argument('<id>')
-      .option('--upto <path>', 'the last result that is taken over (default: the last edited one, or all)')
-      .option('--from-start', 'take nothing over')
+      .option('--to <path>', 'the last result that is taken over (default: the last edited one, or all)')
+      .option('--start', 'take nothing over')
       .option('-i, --input <json>', 'another input: JSON, @file, or - for standard input')
       .option('--id <id>', 'id of the new run')
       .option('--dry-run', 'only say what would be taken over, run again and cost')
@@ -75,13 +75,13 @@ export const addRewindCommands = (executions: Command, io: Io): void => {
   ).action(
     async (
       id: string,
-      flags: Flags & EditFlags & { upto?: string; fromStart?: boolean; input?: string; id?: string; dryRun?: boolean },
+      flags: Flags & EditFlags & { to?: string; start?: boolean; input?: string; id?: string; dryRun?: boolean },
     ) => {
-      if (flags.upto !== undefined && flags.fromStart) throw new UsageError('say one of --upto and --from-start')
+      if (flags.to !== undefined && flags.start) throw new UsageError('say one of --to and --start')
       const options = {
         ...(await editsOf(io, flags)),
-        ...(flags.upto !== undefined && { uptoPath: flags.upto }),
-        ...(flags.fromStart && { uptoPath: null }),
+        ...(flags.to !== undefined && { toPath: flags.to }),
+        ...(flags.start && { toPath: null }),
         ...(flags.input !== undefined && { input: await readJsonArgument(io, flags.input) }),
         ...(flags.id !== undefined && { id: flags.id }),
       }

@@ -128,7 +128,7 @@ def agent(
     `id`: 1 to 128 of `A-Z a-z 0-9 . _ -`, what clients start it by; the function's name unless given.
     `input`: a type that pydantic can check, whose JSON Schema is announced; without one any JSON value is passed on.
     `defaults`: options of a run whose start names none.
-    `budget_micro_credits`: cap on what one run may spend on models, millionths of a credit (1 credit = 1 USD).
+    `budget_micro_credits`: cap on what one run and its children may spend on models, millionths of a credit (1 = 1 USD).
     Raises OmiumError `settings_invalid` when id or description do not fit.
     """
 

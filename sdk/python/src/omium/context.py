@@ -67,13 +67,13 @@ def _simulated(
     simulation: Simulation,
     path: str,
     name: str,
-    kind: Literal["step", "tool"],
+    kind: Literal["step", "tool", "wait", "approval", "child"],
     given: JsonValue | Missing,
     *,
     effect: bool,
     request_hash: str | None = None,
 ) -> StepCall:
-    """A step whose function is the recordings: recorded like any other, so that another attempt repeats it."""
+    """A step whose function is the recordings: recorded under its own kind, so that another attempt repeats it."""
     if request_hash is None:
         bare = isinstance(given, Missing)
         request_hash = _bare_hashes[kind] if bare else request_hash_of({"kind": kind, "input": given})
@@ -389,7 +389,7 @@ async def ask_open(
         return await run.ask(OpenCall(run, path, kind, request_hash, request, lambda at: {**body(at), "durationMs": 0}))
     effect = kind == "child"
     return await run.ask(
-        _simulated(run, run.simulation, path, name, "step", request, effect=effect, request_hash=request_hash)
+        _simulated(run, run.simulation, path, name, kind, request, effect=effect, request_hash=request_hash)
     )
 
 

@@ -1,18 +1,15 @@
-import { randomBytes } from 'node:crypto'
 import { ensurePython, type RunningStack } from '@omium/dev'
-import { spawnService, testPlatform } from '@omium/dev/testing'
-import { seedTenant } from '@omium/migrations'
+import { foundTenant, spawnService, testPlatform } from '@omium/dev/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 
 let stack: RunningStack
 let python: string
-const otherKey = `om_test_${randomBytes(16).toString('hex')}`
+let otherKey: string
 
 beforeAll(async () => {
   ;({ python } = await ensurePython({ progress: () => {} }))
   stack = await testPlatform()
-  const databaseUrl = stack.environment['OMIUM_DATABASE_URL'] ?? ''
-  await seedTenant(databaseUrl, { tenant: 'ten_other', name: 'Other', apiKey: otherKey })
+  otherKey = await foundTenant(stack.environment, 'ten_other')
 }, 600_000)
 afterAll(() => stack?.stop())
 
@@ -36,6 +33,6 @@ const pytest = async (file: string, atLeast: number) => {
 it("passes LangGraph's own conformance tests for checkpointers", () => pytest('test_conformance.py', 8), 120_000)
 it(
   'carries graphs through interrupts, time travel, kill -9 and other tenants',
-  () => pytest('test_graphs.py', 16),
-  120_000,
+  () => pytest('test_graphs.py', 22),
+  240_000,
 )

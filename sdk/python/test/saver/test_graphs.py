@@ -20,9 +20,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import MessagesState
 from langgraph.types import Command, Send, interrupt
+from omium.client.api import HttpRequest
 
 from omium import OmiumError
 from omium.adapters.langgraph_saver import OmiumCheckpointSaver, thread_of
+from omium.client import Client
 
 
 class State(TypedDict):
@@ -122,7 +124,9 @@ def test_async_graphs_fan_out_and_keep_messages() -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("text", ["plain-1.x", "user 7/übung?#%", "", "x" * 500, "lgx.y", "../../etc", "a\nb"])
+@pytest.mark.parametrize(
+    "text", ["plain-1.x", "user 7/übung?#%", "", "x" * 500, "lgx.y", "../../etc", "a\nb", "\0%0041\ud800"]
+)
 def test_thread_ids_may_be_any_text(saver: Any, text: str) -> None:
     thread = f"{text}~{uuid4()}" if text not in ("plain-1.x",) else f"{text}-{uuid4()}"
     graph = asking(saver)
@@ -213,3 +217,118 @@ def test_a_program_that_is_killed_goes_on_from_its_last_node(tmp_path: Path) -> 
     assert "result n1,n2,n3,n4,n5,n6" in out
     # the node that was killed in the middle ran again, none that was finished did
     assert work.read_text().split() == ["n1", "n2", "n3", "n4", "n4", "n5", "n6"]
+
+
+def checkpoint_of(index: int, **values: Any) -> Any:
+    return {**empty_checkpoint(), "id": f"1f0{index:05}-0000-6000-8000-000000000000", "channel_values": values}
+
+
+def test_lists_are_those_of_the_saver_in_memory(saver: Any) -> None:
+    thread, other, memory = str(uuid4()), str(uuid4()), InMemorySaver()
+    odd: list[dict[str, Any]] = [
+        {"n": 1, "none": None, "nested": {"a": [1]}},
+        {"n": 2.5, "text": "ä\ud800\0", "big": 2**62},
+        {"n": True, "text": "x" * 5000, "nested": {"a": [2]}},
+        {"text": "", "big": -(2**60)},
+    ]
+    for index in range(6):
+        for name, namespace in ((thread, ""), (thread, "sub|n:1"), (other, "")):
+            place, metadata = config(name, checkpoint_ns=namespace), {"source": "loop", "step": index, **odd[index % 4]}
+            for each in (saver, memory):
+                each.put(place, checkpoint_of(index, value=index), metadata, {})
+
+    def listed(each: Any, *args: Any, **asked: Any) -> list[Any]:
+        found = [one.config["configurable"] for one in each.list(*args, **asked)]
+        return sorted((one["thread_id"], one["checkpoint_ns"], one["checkpoint_id"]) for one in found)
+
+    before = config(thread, checkpoint_id=checkpoint_of(3)["id"])
+    filters: list[Any] = [None, {}, {"step": 3}, {"none": None}, {"nested": {"a": [1]}}, {"big": 2**62}, {"n": 2.5}]
+    filters += [{"text": "ä\ud800\0"}, {"text": "x" * 5000}, {"big": -(2**60), "step": 3}, {"absent": 1}, {"text": ""}]
+    places = [config(thread), config(thread, checkpoint_ns=""), config(thread, checkpoint_ns="sub|n:1")]
+    places += [config(thread, checkpoint_id=checkpoint_of(5)["id"]), config(str(uuid4()))]
+    questions: list[tuple[Any, dict[str, Any]]] = [(places[0], {"filter": filter}) for filter in filters]
+    questions += [(place, {"filter": {"step": 5}}) for place in places]
+    questions += [(place, {"before": before}) for place in places]
+    for limit in (0, 1, 3, 100):
+        questions += [(places[1], {"limit": limit}), (places[2], {"limit": limit, "filter": {"nested": {"a": [2]}}})]
+    for place, asked in questions:
+        assert listed(saver, place, **asked) == listed(memory, place, **asked), (place, asked)
+    assert len(listed(saver, None, filter={"big": 2**62}, limit=100)) >= 3
+
+
+def test_pending_writes_are_those_of_the_saver_in_memory_also_after_time_travel(saver: Any) -> None:
+    thread, memory = str(uuid4()), InMemorySaver()
+    first, second = checkpoint_of(1), checkpoint_of(2)
+    for each in (saver, memory):
+        here = each.put(config(thread, checkpoint_ns=""), first, {"source": "loop", "step": 1}, {})
+        each.put_writes(here, [("a", 1), ("b", 2)], "task-1", "~p, b")
+        each.put_writes(here, [("__interrupt__", "first")], "task-2", "~p, a")
+        each.put(here, second, {"source": "loop", "step": 2}, {})
+        # back at the first: the same tasks write again, and a new one
+        each.put_writes(here, [("a", 10), ("b", 20), ("c", 30)], "task-1", "~p, b")
+        each.put_writes(here, [("__interrupt__", "second")], "task-2", "~p, a")
+        each.put_writes(here, [("a", 5)], "task-3", "")
+    for id in (first["id"], second["id"]):
+        place = config(thread, checkpoint_ns="", checkpoint_id=id)
+        got, expected = saver.get_tuple(place).pending_writes, memory.get_tuple(place).pending_writes
+        assert [tuple(one) for one in got] == [tuple(one) for one in expected]
+
+
+def test_two_programs_on_one_thread_lose_nothing_of_each_other(saver: Any) -> None:
+    thread, each = str(uuid4()), 8
+
+    def work(offset: int) -> None:
+        with OmiumCheckpointSaver() as own:
+            for n in range(each):
+                stored = checkpoint_of(2 * n + offset, of=offset)
+                place = own.put(config(thread, checkpoint_ns=""), stored, {"source": "loop", "step": n}, {})
+                own.put_writes(place, [("ch", f"{offset} {n}")], f"task-{offset}")
+                assert own.get_tuple(place).pending_writes == [(f"task-{offset}", "ch", f"{offset} {n}")]
+
+    threads = [threading.Thread(target=work, args=(offset,)) for offset in (0, 1)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    found = list(saver.list(config(thread)))
+    assert [one.checkpoint["id"] for one in found] == [checkpoint_of(n)["id"] for n in reversed(range(2 * each))]
+    assert [one.pending_writes[0][2] for one in reversed(found)] == [f"{n % 2} {n // 2}" for n in range(2 * each)]
+    assert saver.get_tuple(config(thread)).checkpoint["id"] == checkpoint_of(2 * each - 1)["id"]
+
+
+def test_what_a_thread_was_rolled_back_behind_is_not_the_latest_of_its_copy(saver: Any) -> None:
+    thread, copy = str(uuid4()), str(uuid4())
+    for n in (1, 2, 3):
+        saver.put(config(thread, checkpoint_ns=""), checkpoint_of(n), {"source": "loop", "step": n}, {})
+    path = f"/v1/checkpoints/{thread_of(thread)}/{checkpoint_of(2)['id']}/rollback"
+    with Client() as client:
+        client.drive(client.api.json(HttpRequest("POST", path, False, {})))
+    saver.copy_thread(thread, copy)
+    assert saver.get_tuple(config(thread)).checkpoint["id"] == checkpoint_of(2)["id"]
+    assert saver.get_tuple(config(copy)).checkpoint["id"] == checkpoint_of(2)["id"]
+
+
+def test_a_thread_of_which_somebody_needs_a_checkpoint_is_not_deleted(saver: Any) -> None:
+    thread = str(uuid4())
+    saver.put(config(thread, checkpoint_ns=""), checkpoint_of(1), {"source": "loop", "step": 1}, {})
+    path = f"/v1/checkpoints/{thread_of(thread)}/{checkpoint_of(1)['id']}"
+    with Client() as client:
+        client.drive(client.api.json(HttpRequest("POST", f"{path}/pin", True, {"holder": "somebody"})))
+        with pytest.raises(OmiumError) as raised:
+            saver.delete_thread(thread)
+        assert raised.value.code == "checkpoint_needed"
+        client.drive(client.api.json(HttpRequest("POST", f"{path}/unpin", True, {"holder": "somebody"})))
+    saver.delete_thread(thread)
+    assert saver.get_tuple(config(thread)) is None
+
+
+def test_states_are_large_or_refused(saver: Any) -> None:
+    thread, large = str(uuid4()), os.urandom(30 * 1024 * 1024)
+    place = saver.put(
+        config(thread, checkpoint_ns=""), checkpoint_of(1, value=large), {"source": "loop", "step": 1}, {}
+    )
+    assert saver.get_tuple(place).checkpoint["channel_values"]["value"] == large
+    with pytest.raises(OmiumError) as raised:
+        saver.put(place, checkpoint_of(2, value=large + large), {"source": "loop", "step": 2}, {})
+    assert raised.value.code == "payload_too_large"
+    assert saver.get_tuple(config(thread)).checkpoint["id"] == checkpoint_of(1)["id"]

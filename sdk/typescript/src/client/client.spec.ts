@@ -226,11 +226,11 @@ describe('the client', () => {
       'POST /v1/executions/run/resolve': keep,
     })
     const run = client.handle('run')
-    expect((await run.fork({ uptoPath: 'plan#1', id: 'forked' })).id).toBe('forked')
+    expect((await run.fork({ toPath: 'plan#1', id: 'forked' })).id).toBe('forked')
     await run.approve('approve#1', 'rejected', 'not yet')
     await run.resolve('pay#1', { status: 'completed', output: { paid: true } })
     expect(bodies).toEqual({
-      '/v1/executions/run/fork': { id: 'forked', uptoPath: 'plan#1' },
+      '/v1/executions/run/fork': { id: 'forked', toPath: 'plan#1' },
       '/v1/executions/run/approvals': { path: 'approve#1', decision: 'rejected', comment: 'not yet' },
       '/v1/executions/run/resolve': { path: 'pay#1', resolution: { status: 'completed', output: { paid: true } } },
     })

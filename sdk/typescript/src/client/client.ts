@@ -20,6 +20,7 @@ import type { Agent, RunOptions } from '../context.ts'
 import { toPlainJson } from '../replay/plain-json.ts'
 import { type Checkpoints, checkpointsOf } from './checkpoints.ts'
 import { type Delta, type EventsOptions, liveEvents } from './events.ts'
+import { type FollowedEvent, type FollowOptions, followEvents } from './follow.ts'
 import { type ConnectionOptions, Http } from './http.ts'
 import { pages } from './pages.ts'
 import { type Recoveries, type RecoveryPolicies, recoveriesOf, recoveryPoliciesOf } from './recoveries.ts'
@@ -94,6 +95,8 @@ export interface Client {
   /** All executions that fit, newest first, fetched page by page. */
   list(filter?: ListFilter): AsyncIterable<ExecutionView>
   agents(): Promise<AgentView[]>
+  /** Events of all executions as they happen; survives reconnects. */
+  follow(options?: FollowOptions): AsyncGenerator<FollowedEvent>
   /** failures, what was decided about them, and a person's answers */
   readonly recoveries: Recoveries
   readonly recoveryPolicies: RecoveryPolicies
@@ -229,6 +232,7 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     schedules: schedulesOf(http, () => newId('command')),
     triggers: triggersOf(http, () => newId('command')),
     agents: () => collect(pages(http, '/v1/agents', agentsPage, {})),
+    follow: (options) => followEvents(http, options),
     recoveries: recoveriesOf(http, () => newId('command')),
     recoveryPolicies: recoveryPoliciesOf(http, () => newId('command')),
     checkpoints: checkpointsOf(http),

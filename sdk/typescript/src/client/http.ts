@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type JsonValue, OmiumError, problem, readSettings } from '@omium/schemas'
+import { WebSocket } from 'ws'
 
 export interface ConnectionOptions {
   /** base URL of the gateway; `OMIUM_URL`, else http://127.0.0.1:8080 */
@@ -76,6 +77,12 @@ export class Http {
       const backoff = Math.random() * Math.min(maxDelayMs, baseDelayMs * 2 ** attempt)
       await delay(Math.max(backoff, outcome.retryAfterMs), undefined, request.signal ? { signal: request.signal } : {})
     }
+  }
+
+  /** A WebSocket, opening. */
+  socket(path: string): WebSocket {
+    const url = `${this.url}${path}`.replace(/^http/, 'ws')
+    return new WebSocket(url, { headers: { authorization: `Bearer ${this.apiKey}` }, perMessageDeflate: false })
   }
 
   private async once(

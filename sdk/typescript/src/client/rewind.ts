@@ -31,7 +31,7 @@ export interface Edits {
 export interface ForkOptions extends Edits {
   id?: string
   /** the last result that is taken over; null: none; by default up to the last edited one, or all */
-  uptoPath?: string | null
+  toPath?: string | null
   /** with another input what was recorded is taken over without a look at what each step was asked */
   input?: unknown
   /** laid over the options of the run that is forked */
@@ -76,10 +76,10 @@ const editsOf = ({ outputs, overrides, agent }: Edits): Record<string, JsonValue
 })
 
 export const forkBodyOf = (options: ForkOptions): Record<string, JsonValue> => {
-  const { uptoPath, input, options: runOptions, id } = options
+  const { toPath, input, options: runOptions, id } = options
   return {
     ...(id !== undefined && { id }),
-    ...(uptoPath !== undefined && { uptoPath }),
+    ...(toPath !== undefined && { toPath }),
     ...(input !== undefined && { input: toPlainJson(input, 'the input') }),
     ...(runOptions && { options: runOptions as JsonValue }),
     ...editsOf(options),

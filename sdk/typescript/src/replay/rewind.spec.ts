@@ -83,6 +83,8 @@ describe('a simulated run', () => {
       sent: 'sent for real',
       at: 'number',
     })
+    const kindAt = (path: string) => result.journal.find((entry) => entry.path === path)?.kind
+    expect(['search#1', 'approve#1', 'sleep#1'].map(kindAt)).toEqual(['step', 'approval', 'timer'])
   })
 
   it('ends with a miss where it asks for what nobody recorded', async () => {

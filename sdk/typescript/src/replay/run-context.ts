@@ -109,11 +109,11 @@ const askStep = (
 }
 
 interface SimulatedStep extends Simulated {
-  kind: 'step' | 'tool'
+  kind: 'step' | 'tool' | Exclude<OpenKind, 'timer'>
   input: JsonValue | undefined
 }
 
-/** A step whose function is the recordings: recorded like any other, so that another attempt of the simulation repeats it. */
+/** A step whose function is the recordings: recorded under its own kind, so that another attempt repeats it. */
 const simulatedCall = (run: CallHost, simulation: Simulation, step: SimulatedStep): StepCall => {
   const { path, name, kind, requestHash, input } = step
   return new StepCall(run, {
@@ -157,7 +157,7 @@ export const createContext = (run: CallHost): Context => {
     const path = scope.next(name, key)
     const requestHash = requestHashOf({ kind, request })
     if (run.simulation && kind !== 'timer') {
-      const step = { path, name, kind: 'step', requestHash, input: request, effect: kind === 'child' } as const
+      const step = { path, name, kind, requestHash, input: request, effect: kind === 'child' }
       return run.ask(simulatedCall(run, run.simulation, step))
     }
     const opening = body(path)

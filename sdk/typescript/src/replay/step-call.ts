@@ -5,8 +5,8 @@ import {
   type JsonValue,
   noRetry,
   OmiumError,
+  type RecordedKind,
   type RetryPolicy,
-  type StepKind,
   type Usage,
   usage,
 } from '@omium/schemas'
@@ -22,7 +22,7 @@ import type { Watched } from './step-watch.ts'
 export interface StepPlan {
   path: string
   name: string
-  kind: StepKind
+  kind: RecordedKind
   requestHash: string
   input: JsonValue | undefined
   fn(info: StepInfo): unknown

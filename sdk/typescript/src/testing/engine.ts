@@ -8,7 +8,7 @@ import { Run, type RunMessage } from '../replay/run.ts'
 import { StepWatch } from '../replay/step-watch.ts'
 import { Turns } from '../replay/turns.ts'
 import type { StepInfo } from '../step.ts'
-import { type ExecutionHost, type Given, type Outcome, TestExecution } from './execution.ts'
+import { draws, type ExecutionHost, type Given, type Outcome, TestExecution } from './execution.ts'
 import { VirtualClock } from './virtual-clock.ts'
 
 export type Substitute = JsonValue | ((...args: never[]) => unknown)
@@ -92,17 +92,25 @@ export class TestEngine implements ExecutionHost {
     this.runs.delete(execution.id)
   }
 
-  startChild(message: Extract<WorkerMessage, { type: 'child_start' }>, done: (outcome: Outcome) => void): void {
+  budgetOf(agentId: string): number | undefined {
+    return this.agents.get(agentId)?.budgetMicroCredits
+  }
+
+  startChild(
+    message: Extract<WorkerMessage, { type: 'child_start' }>,
+    given: Given,
+    done: (outcome: Outcome, spentMicroCredits: number) => void,
+  ): void {
     const { agentId, childId, input } = message
     const mock = this.options.mocks[agentId]
     if (mock !== undefined) {
       const answer = async () =>
         toPlainJson(typeof mock === 'function' ? await mock(input as never) : mock, `the mock of ${agentId}`)
       answer().then(
-        (output) => this.inbox.push(() => done({ status: 'completed', output })),
+        (output) => this.inbox.push(() => done({ status: 'completed', output }, 0)),
         (cause: unknown) =>
           this.inbox.push(() =>
-            done({ status: 'failed', error: new OmiumError('agent_threw', String(cause), { cause }).toFailure() }),
+            done({ status: 'failed', error: new OmiumError('agent_threw', String(cause), { cause }).toFailure() }, 0),
           ),
       )
       return
@@ -110,12 +118,12 @@ export class TestEngine implements ExecutionHost {
     const agent = this.agents.get(agentId)
     if (!agent) {
       const detail = `no agent "${agentId}" in this test: pass it in \`agents\`, or give \`mocks\` an answer of that name`
-      this.inbox.push(() => done({ status: 'failed', error: new OmiumError('agent_unknown', detail).toFailure() }))
+      this.inbox.push(() => done({ status: 'failed', error: new OmiumError('agent_unknown', detail).toFailure() }, 0))
       return
     }
     const existing = this.executions.get(childId)
     if (existing) return
-    this.add(childId, agent, input, [], done)
+    this.add(childId, agent, input, [], done, given)
   }
 
   private add(
@@ -123,7 +131,7 @@ export class TestEngine implements ExecutionHost {
     agent: AnyAgent,
     input: JsonValue,
     signals: readonly (readonly [string, JsonValue])[],
-    done: (outcome: Outcome) => void,
+    done: (outcome: Outcome, spentMicroCredits: number) => void,
     given: Given = {},
   ): TestExecution {
     const execution = new TestExecution(this, id, agent, input, signals, done, given)
@@ -148,9 +156,17 @@ export class TestEngine implements ExecutionHost {
 
   private portOf(execution: TestExecution): RunPort {
     const { mocks, llm, inlineChildren } = this.options
+    /** of what was sent and not received yet: it comes at one time */
+    let claims = 0
     const port: RunPort = {
       send: (message) => {
-        if ('executionId' in message) this.inbox.push(() => execution.receive(message))
+        if (!('executionId' in message)) return
+        const claim = draws(message) ? 1 : 0
+        claims += claim
+        this.inbox.push(() => {
+          execution.receive(message, claims)
+          claims -= claim
+        })
       },
       schedule: (run) => this.turns.schedule(run),
       finished: () => {},

@@ -36,6 +36,8 @@ export interface Given {
   overrides?: RunOverrides | undefined
   /** answers everything but model calls and values */
   simulateFrom?: readonly Recording[] | undefined
+  /** instead of the agent's own */
+  budgetMicroCredits?: number | undefined
 }
 
 interface Clock {
@@ -52,13 +54,17 @@ export interface ExecutionHost {
   deliver(message: EngineMessage): void
   startAttempt(execution: TestExecution): void
   stopAttempt(execution: TestExecution): void
-  startChild(message: Extract<WorkerMessage, { type: 'child_start' }>, done: (outcome: Outcome) => void): void
+  /** `done` is told what the child has spent, its own children included */
+  startChild(message: ChildStart, given: Given, done: (outcome: Outcome, spentMicroCredits: number) => void): void
+  /** the budget that an agent names for its runs */
+  budgetOf(agentId: string): number | undefined
   approve(title: string, path: string, details: JsonValue | undefined): Decision | undefined
   /** whether the process dies now that this path is recorded */
   crashesAfter(path: string): boolean
 }
 
 type RunMessage = Extract<WorkerMessage, { executionId: string }>
+type ChildStart = Extract<WorkerMessage, { type: 'child_start' }>
 type StepMessage = Extract<RunMessage, { type: 'step_completed' | 'step_failed' }>
 
 /** Backoff of a step's next try, without the jitter of the platform. */
@@ -78,7 +84,7 @@ export class TestExecution {
   outcome: Outcome | undefined
   readonly given: Given
   private readonly host: ExecutionHost
-  private readonly finished: (outcome: Outcome) => void
+  private readonly finished: (outcome: Outcome, spentMicroCredits: number) => void
   private readonly settled: JournalEntry[] = []
   private readonly known = new Map<string, JournalEntry>()
   private readonly intents = new Map<string, number>()
@@ -86,6 +92,7 @@ export class TestExecution {
   private readonly waits: { path: string; name: string }[] = []
   private readonly timers = new Map<string, () => void>()
   private spentMicroCredits = 0
+  private grantedMicroCredits = 0
   private failedAttempts = 0
 
   constructor(
@@ -94,7 +101,7 @@ export class TestExecution {
     agent: AnyAgent,
     input: JsonValue,
     signals: readonly (readonly [string, JsonValue])[],
-    finished: (outcome: Outcome) => void,
+    finished: (outcome: Outcome, spentMicroCredits: number) => void,
     given: Given = {},
   ) {
     this.host = host
@@ -104,7 +111,7 @@ export class TestExecution {
     this.finished = finished
     this.given = given
     for (const entry of given.journal ?? []) this.record(entry)
-    this.budgetMicroCredits = agent.budgetMicroCredits
+    this.budgetMicroCredits = given.budgetMicroCredits ?? agent.budgetMicroCredits
     for (const [name, value] of signals) this.signal(name, value)
   }
 
@@ -150,7 +157,8 @@ export class TestExecution {
     else this.signals.set(name, [...(this.signals.get(name) ?? []), value])
   }
 
-  receive(message: RunMessage): void {
+  /** @param claims how many messages that were sent together, from this one on, draw on the budget */
+  receive(message: RunMessage, claims = 1): void {
     if (this.outcome || message.attempt !== this.attempt) return
     switch (message.type) {
       case 'step_started':
@@ -194,15 +202,8 @@ export class TestExecution {
         return
       }
       case 'child_start':
-        this.opening(message, 'child', undefined, () => null)
-        {
-          this.host.startChild(message, (outcome) => {
-            if (outcome.status === 'completed') this.resolve(message.path, outcome.output)
-            else if (outcome.status === 'failed')
-              this.resolveFailed(message.path, childFailure(message.agentId, outcome.error))
-          })
-          return
-        }
+        this.child(message, claims)
+        return
       case 'complete':
         this.end('completed', { status: 'completed', output: message.output })
         return
@@ -251,21 +252,42 @@ export class TestExecution {
     if (report) report.ended = 'waiting'
     this.outcome = { status: 'waiting', waitingFor }
     this.host.stopAttempt(this)
-    this.finished(this.outcome)
+    this.finished(this.outcome, this.spentMicroCredits)
   }
 
   private keyOf(path: string): string {
     return `${this.id}/${path}`
   }
 
+  private get left(): number {
+    if (this.budgetMicroCredits === undefined) return Number.POSITIVE_INFINITY
+    const reserved = [...this.intents.values()].reduce((sum, part) => sum + part, 0)
+    return Math.max(0, this.budgetMicroCredits - this.spentMicroCredits - reserved - this.grantedMicroCredits)
+  }
+
+  private child(message: ChildStart, claims: number): void {
+    const { path, agentId, options } = message
+    const { left } = this
+    const asked = options.budgetMicroCredits ?? this.host.budgetOf(agentId)
+    const share = left === Number.POSITIVE_INFINITY ? undefined : Math.floor(left / claims)
+    const budgetMicroCredits = asked === undefined ? share : Math.min(asked, left)
+    const granted = share === undefined ? 0 : (budgetMicroCredits ?? 0)
+    this.grantedMicroCredits += granted
+    this.opening(message, 'child', undefined, () => null)
+    const { overrides } = this.given
+    this.host.startChild(message, { overrides, budgetMicroCredits }, (outcome, spentMicroCredits) => {
+      this.grantedMicroCredits -= granted
+      this.spentMicroCredits += spentMicroCredits
+      if (outcome.status === 'completed') this.resolve(path, outcome.output)
+      else if (outcome.status === 'failed') this.resolveFailed(path, childFailure(agentId, outcome.error))
+    })
+  }
+
   private intent(message: Extract<RunMessage, { type: 'step_started' }>, reserve: number): void {
     const { path, kind, requestHash, seq } = message
-    const reserved = [...this.intents.values()].reduce((sum, part) => sum + part, 0)
-    if (
-      this.budgetMicroCredits !== undefined &&
-      this.spentMicroCredits + reserved + reserve > this.budgetMicroCredits
-    ) {
-      const detail = `"${path}" may cost ${reserve} micro-credits; ${this.budgetMicroCredits - this.spentMicroCredits - reserved} of the budget are left`
+    const { left } = this
+    if (reserve > left) {
+      const detail = `"${path}" may cost ${reserve} micro-credits; ${left} of the budget are left`
       this.nack(seq, new OmiumError('budget_exceeded', detail).toFailure())
       return
     }
@@ -411,7 +433,7 @@ export class TestExecution {
     this.outcome = outcome
     for (const cancel of this.timers.values()) cancel()
     this.host.stopAttempt(this)
-    this.finished(outcome)
+    this.finished(outcome, this.spentMicroCredits)
   }
 
   private ack(seq: number, entry?: JournalEntry, idempotencyKey?: string): void {
@@ -429,6 +451,10 @@ export class TestExecution {
     this.host.deliver({ type: 'nack', executionId: this.id, attempt: this.attempt, seq, error })
   }
 }
+
+/** See the engine's rule for what comes at one time. */
+export const draws = (message: RunMessage): boolean =>
+  message.type === 'child_start' || (message.type === 'step_started' && (message.intent?.reserveMicroCredits ?? 0) > 0)
 
 const childFailure = (agentId: string, error: Failure): Failure => ({
   code: 'child_failed',

@@ -191,27 +191,27 @@ class RunCalls(Calls, Generic[_Out, _Handle]):
     def fork(
         self,
         *,
-        upto_path: str | Missing | None = MISSING,
+        to_path: str | Missing | None = MISSING,
         input: object = MISSING,
         edits: Edits | None = None,
         options: RunOptions | None = None,
         id: str | None = None,
     ) -> Flow[_Handle]:
-        """A new run that takes over recorded results up to and including `upto_path`; None: none of them.
+        """A new run that takes over recorded results up to and including `to_path`; None: none of them.
 
         By default up to the last edited one, or all. With another input what was recorded is taken over without a look at
         what each step was asked.
         """
-        body = {"id": id or new_id("exe"), **_fork_body(upto_path, input, edits, options)}
+        body = {"id": id or new_id("exe"), **_fork_body(to_path, input, edits, options)}
         receipt = yield from self._api.json(HttpRequest("POST", f"{_path(self.id)}/fork", body))
         return cast(_Handle, type(self)(self._driver, receipt["executionId"], receipt))
 
     @call
     def preview_fork(
-        self, *, upto_path: str | Missing | None = MISSING, input: object = MISSING, edits: Edits | None = None
+        self, *, to_path: str | Missing | None = MISSING, input: object = MISSING, edits: Edits | None = None
     ) -> Flow[RewindPreview]:
         """What a fork would take over, run again and cost; starts nothing."""
-        body = _fork_body(upto_path, input, edits, None)
+        body = _fork_body(to_path, input, edits, None)
         return self._api.json(HttpRequest("POST", f"{_path(self.id)}/fork/preview", body))
 
     @call
@@ -298,12 +298,12 @@ class RunCalls(Calls, Generic[_Out, _Handle]):
 
 
 def _fork_body(
-    upto_path: str | Missing | None, given_input: object, edits: Edits | None, options: RunOptions | None
+    to_path: str | Missing | None, given_input: object, edits: Edits | None, options: RunOptions | None
 ) -> dict[str, JsonValue]:
     """What is asked of a fork; what is MISSING is left to the platform."""
     body: dict[str, JsonValue] = {}
-    if not isinstance(upto_path, Missing):
-        body["uptoPath"] = upto_path
+    if not isinstance(to_path, Missing):
+        body["toPath"] = to_path
     if not isinstance(given_input, Missing):
         body["input"] = plain_json(given_input, "the input")
     if options is not None:

@@ -64,7 +64,7 @@ class ChildRef(TypedDict):
 class RewindPreview(TypedDict):
     """What a roll back or a fork would do, told from what was recorded. Nothing has been done."""
 
-    uptoPath: str | None
+    toPath: str | None
     kept: RecordedSum
     again: RecordedSum
     """what is likely to run again, and about what that costs: as much as the first time"""

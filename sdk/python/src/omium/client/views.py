@@ -37,7 +37,7 @@ class ExecutionView(TypedDict):
     options: dict[str, JsonValue]
     parentId: NotRequired[str]
     forkedFrom: NotRequired[str]
-    forkedUptoPath: NotRequired[str]
+    forkedToPath: NotRequired[str]
     generation: NotRequired[int]
     """roll backs so far"""
     recovery: NotRequired[dict[str, JsonValue]]

@@ -106,7 +106,8 @@ def current_step() -> StepInfo | None:
 class StepPlan:
     path: str
     name: str
-    kind: Literal["step", "llm", "tool", "value", "checkpoint"]
+    # the last three only in a simulated run, which answers them from recordings
+    kind: Literal["step", "llm", "tool", "value", "checkpoint", "wait", "approval", "child"]
     request_hash: str
     input: JsonValue | Missing
     fn: Callable[..., Any]

@@ -1,0 +1,73 @@
+import { aggregateKey, hashJson, type IdentityContextCommand, platformTenant } from '@omium/schemas'
+import type { TenantState } from './tenant.ts'
+import type { UserState } from './user.ts'
+
+/**
+ * What aggregates owe to others. Derived from their states, never stored: whoever takes the partition over derives the same,
+ * with the same ids, and sends it again.
+ */
+export interface OwedCommand {
+  readonly what: 'command'
+  readonly id: string
+  readonly tenant: string
+  readonly aggregate: string
+  readonly command: IdentityContextCommand
+  /** recorded once it is on the log */
+  readonly receipt:
+    | { readonly type: 'PersonalTenantRequested'; readonly data: Record<string, never> }
+    | { readonly type: 'MemberRemovalReported'; readonly data: { readonly userId: string } }
+    | null
+}
+/** the keys of personal data are to be destroyed */
+export interface OwedErasure {
+  readonly what: 'erasure'
+  readonly id: string
+  readonly subjects: readonly string[]
+  readonly receipt: { readonly type: 'ErasureCompleted'; readonly data: Record<string, never> }
+}
+export type Owed = OwedCommand | OwedErasure
+
+const idOf = (what: string, ...parts: (string | number)[]): string => `cmd_id${what}_${hashJson(parts).slice(0, 32)}`
+
+/** In the order in which they have to be sent. */
+export const owedByUser = ({ userId, founding, status, address }: UserState): Owed[] => {
+  const owed: Owed[] = []
+  if (founding)
+    owed.push({
+      what: 'command',
+      id: idOf('found', founding.id, userId),
+      tenant: founding.id,
+      aggregate: aggregateKey('tenant', founding.id, founding.id),
+      command: { type: 'FoundTenant', data: { name: founding.name, owner: userId } },
+      receipt: { type: 'PersonalTenantRequested', data: {} },
+    })
+  if (status === 'erasing')
+    owed.push(
+      {
+        what: 'command',
+        id: idOf('release', userId, address),
+        tenant: platformTenant,
+        aggregate: aggregateKey('address', platformTenant, address),
+        command: { type: 'ReleaseAddress', data: { userId, why: 'erased' } },
+        receipt: null,
+      },
+      // what was known of them before they were a user is under their address
+      {
+        what: 'erasure',
+        id: idOf('erase', userId),
+        subjects: [userId, address],
+        receipt: { type: 'ErasureCompleted', data: {} },
+      },
+    )
+  return owed
+}
+
+export const owedByTenant = ({ tenant, removals }: TenantState): Owed[] =>
+  Object.entries(removals).map(([userId, version]) => ({
+    what: 'command',
+    id: idOf('sessions', tenant, userId, version),
+    tenant: platformTenant,
+    aggregate: aggregateKey('user', platformTenant, userId),
+    command: { type: 'EndSessions', data: { tenant, why: 'removed' } },
+    receipt: { type: 'MemberRemovalReported', data: { userId } },
+  }))

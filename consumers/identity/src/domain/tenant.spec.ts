@@ -1,0 +1,231 @@
+import { type Role, roles, type TenantCommand, type TenantEvent } from '@omium/schemas'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { owedByTenant } from './owed.ts'
+import { decideTenant, evolveTenant, mostInvitations, type TenantState } from './tenant.ts'
+
+const tenant = 'ten_a'
+const nowMs = 1_000_000
+const address = 'a'.repeat(64)
+const by = 'system'
+
+const fold = (events: readonly TenantEvent[], state?: TenantState): TenantState | undefined => {
+  let version = 0
+  let folded = state
+  for (const event of events) folded = evolveTenant(folded, event, { tenant, correlationId: 'c', version: ++version })
+  return folded
+}
+const given = (...events: TenantEvent[]) => ({
+  when: (actor: string, command: TenantCommand, at = nowMs) =>
+    decideTenant(fold(events), command, tenant, { actor, nowMs: at }),
+})
+
+const founded: TenantEvent = { type: 'TenantFounded', data: { name: 'A', owner: 'usr_o', by } }
+const added = (userId: string, role: Role): TenantEvent => ({ type: 'MemberAdded', data: { userId, role, by } })
+const invitation = (role: Role = 'developer', invitationId = 'inv_1') => ({
+  invitationId,
+  address,
+  email: `v1.${address}.1.x`,
+  role,
+  expiresAt: nowMs + 1000,
+})
+const invited = (role?: Role): TenantEvent => ({ type: 'MemberInvited', data: { ...invitation(role), by } })
+const accept = (changed = {}): TenantCommand => ({
+  type: 'AcceptInvitation',
+  data: { invitationId: 'inv_1', userId: 'usr_n', address, ...changed },
+})
+const remove = (userId: string, why: 'left' | 'removed' | 'erased' = 'removed'): TenantCommand => ({
+  type: 'RemoveMember',
+  data: { userId, why },
+})
+const changeRole = (userId: string, role: Role): TenantCommand => ({ type: 'ChangeMemberRole', data: { userId, role } })
+
+describe('founding', () => {
+  const found = (owner?: string): TenantCommand => ({
+    type: 'FoundTenant',
+    data: { name: 'A', ...(owner && { owner }) },
+  })
+  it('makes the owner the first member, once', () => {
+    expect(given().when(by, found('usr_o'))).toEqual({ status: 'decided', events: [founded] })
+    expect(fold([founded])?.members).toEqual({ usr_o: 'owner' })
+    expect(given(founded).when(by, found('usr_o'))).toMatchObject({ status: 'decided', events: [] })
+    expect(given(founded).when(by, found('usr_x'))).toMatchObject({ code: 'identity_conflict' })
+  })
+  it('comes before everything else', () => {
+    expect(given().when(by, remove('usr_o'))).toMatchObject({ code: 'tenant_unknown' })
+  })
+})
+
+describe('who may change what', () => {
+  it.each(roles.map((role) => [role] as const))('%s: invites as the role permits', (role) => {
+    const decision = given(founded, added('usr_m', role)).when('user:usr_m', {
+      type: 'InviteMember',
+      data: invitation(),
+    })
+    expect(decision.status).toBe(role === 'owner' || role === 'admin' ? 'decided' : 'refused')
+  })
+  it('a stranger, or a member of yesterday, decides nothing', () => {
+    const removed: TenantEvent = { type: 'MemberRemoved', data: { userId: 'usr_m', why: 'removed', by } }
+    expect(given(founded).when('user:usr_x', remove('usr_o'))).toMatchObject({ code: 'forbidden' })
+    expect(
+      given(founded, added('usr_m', 'admin'), removed).when('user:usr_m', {
+        type: 'RenameTenant',
+        data: { name: 'B' },
+      }),
+    ).toMatchObject({ code: 'forbidden' })
+  })
+  it.each([
+    ['makes an owner of another', changeRole('usr_d', 'owner')],
+    ["changes an owner's role", changeRole('usr_o', 'viewer')],
+    ['removes an owner', remove('usr_o')],
+    ['invites an owner', { type: 'InviteMember', data: invitation('owner') } as TenantCommand],
+  ])('neither an admin nor a key %s', (_what, command) => {
+    const before = [founded, added('usr_p', 'owner'), added('usr_a', 'admin'), added('usr_d', 'developer')]
+    for (const actor of ['user:usr_a', 'key:key_1'])
+      expect(given(...before).when(actor, command)).toMatchObject({ code: 'forbidden' })
+    expect(given(...before).when('user:usr_p', command)).toMatchObject({ status: 'decided' })
+  })
+  it('a key may invite the first owner of a tenant that has none', () => {
+    const ownerless: TenantEvent = { type: 'TenantFounded', data: { name: 'A', by } }
+    const command: TenantCommand = { type: 'InviteMember', data: invitation('owner') }
+    expect(given(ownerless).when('key:key_1', command)).toMatchObject({ status: 'decided' })
+  })
+})
+
+describe('an invitation', () => {
+  it('makes a member of whoever has its address', () => {
+    expect(given(founded, invited()).when('user:usr_n', accept())).toEqual({
+      status: 'decided',
+      events: [
+        { type: 'InvitationAccepted', data: { invitationId: 'inv_1', userId: 'usr_n' } },
+        { type: 'MemberAdded', data: { userId: 'usr_n', role: 'developer', by: 'invitation:inv_1' } },
+      ],
+    })
+  })
+  it.each([
+    ['another address', accept({ address: 'b'.repeat(64) }), nowMs],
+    ['another id', accept({ invitationId: 'inv_2' }), nowMs],
+    ['too late', accept(), nowMs + 1000],
+  ])('is as if it did not exist: %s', (_what, command, at) => {
+    expect(given(founded, invited()).when('user:usr_n', command, at)).toMatchObject({ code: 'invitation_unknown' })
+  })
+  it('is not accepted for somebody else, nor twice', () => {
+    expect(given(founded, invited()).when('user:usr_x', accept())).toMatchObject({ code: 'forbidden' })
+    const accepted: TenantEvent = { type: 'InvitationAccepted', data: { invitationId: 'inv_1', userId: 'usr_n' } }
+    expect(given(founded, invited(), accepted).when('user:usr_x', accept({ userId: 'usr_x' }))).toMatchObject({
+      code: 'invitation_unknown',
+    })
+  })
+  it('takes the place of an older one to the same address', () => {
+    const again: TenantCommand = { type: 'InviteMember', data: invitation('viewer', 'inv_2') }
+    expect(given(founded, invited()).when('user:usr_o', again)).toMatchObject({
+      events: [
+        { type: 'InvitationRevoked', data: { invitationId: 'inv_1' } },
+        { type: 'MemberInvited', data: { invitationId: 'inv_2' } },
+      ],
+    })
+  })
+  it('is one of a bounded number', () => {
+    const many = Array.from({ length: mostInvitations }, (_, n): TenantEvent => {
+      const data = { ...invitation('viewer', `inv_x${n}`), address: n.toString(16).padStart(64, '0'), by }
+      return { type: 'MemberInvited', data }
+    })
+    const one: TenantCommand = { type: 'InviteMember', data: invitation() }
+    expect(given(founded, ...many).when(by, one)).toMatchObject({ code: 'identity_conflict' })
+    expect(
+      given(founded, ...many).when(
+        by,
+        { ...one, data: { ...one.data, expiresAt: nowMs + 9000 } } as TenantCommand,
+        nowMs + 1000,
+      ),
+    ).toMatchObject({
+      status: 'decided',
+    })
+  })
+})
+
+describe('the last owner', () => {
+  it.each([
+    ['leave', remove('usr_o', 'left')],
+    ['be removed', remove('usr_o')],
+    ['become something else', changeRole('usr_o', 'admin')],
+  ])('cannot %s, but can when there is another', (_what, command) => {
+    expect(given(founded, added('usr_a', 'admin')).when('user:usr_o', command)).toMatchObject({ code: 'last_owner' })
+    expect(given(founded, added('usr_p', 'owner')).when('user:usr_o', command)).toMatchObject({ status: 'decided' })
+  })
+  it('goes when the person is erased', () => {
+    expect(given(founded).when('system', remove('usr_o', 'erased'))).toMatchObject({ status: 'decided' })
+    expect(given(founded).when('user:usr_o', remove('usr_o', 'erased'))).toMatchObject({ code: 'last_owner' })
+  })
+})
+
+it('anybody may leave, and whoever is gone loses their sessions in this tenant', () => {
+  const left: TenantEvent = { type: 'MemberRemoved', data: { userId: 'usr_v', why: 'left', by } }
+  expect(given(founded, added('usr_v', 'viewer')).when('user:usr_v', remove('usr_v', 'left'))).toMatchObject({
+    events: [{ type: 'MemberRemoved' }],
+  })
+  const state = fold([founded, added('usr_v', 'viewer'), left]) as TenantState
+  const [owed, ...others] = owedByTenant(state)
+  expect(others).toEqual([])
+  expect(owed).toMatchObject({
+    aggregate: 'user:omium/usr_v',
+    command: { type: 'EndSessions', data: { tenant, why: 'removed' } },
+    receipt: { type: 'MemberRemovalReported', data: { userId: 'usr_v' } },
+  })
+  expect(
+    owedByTenant(fold([{ type: 'MemberRemovalReported', data: { userId: 'usr_v' } }], state) as TenantState),
+  ).toEqual([])
+})
+
+it('whatever is asked by whomever, an owner stays, and only owners make owners', () => {
+  const people = ['usr_o', 'usr_1', 'usr_2', 'usr_3']
+  const person = fc.constantFrom(...people)
+  const anyRole = fc.constantFrom(...roles)
+  const anyCommand = fc.oneof(
+    fc.record({ type: fc.constant('ChangeMemberRole' as const), data: fc.record({ userId: person, role: anyRole }) }),
+    fc.record({
+      type: fc.constant('RemoveMember' as const),
+      data: fc.record({ userId: person, why: fc.constantFrom('left' as const, 'removed' as const, 'erased' as const) }),
+    }),
+    fc.record({
+      type: fc.constant('InviteMember' as const),
+      data: fc.record({ role: anyRole, n: fc.nat(3) }).map(({ role, n }) => ({
+        ...invitation(role, `inv_${n}`),
+        address: String(n).padStart(64, '0'),
+      })),
+    }),
+    fc.record({
+      type: fc.constant('AcceptInvitation' as const),
+      data: fc.record({ userId: person, n: fc.nat(3) }).map(({ userId, n }) => ({
+        invitationId: `inv_${n}`,
+        userId,
+        address: String(n).padStart(64, '0'),
+      })),
+    }),
+  )
+  const actor = fc.oneof(
+    person.map((id) => `user:${id}`),
+    fc.constant('key:key_1'),
+  )
+  fc.assert(
+    fc.property(fc.array(fc.tuple(actor, anyCommand), { maxLength: 60 }), (asked) => {
+      let state = fold([founded]) as TenantState
+      let version = 1
+      for (const [who, command] of asked) {
+        const owners = () => Object.keys(state.members).filter((id) => state.members[id] === 'owner')
+        const before = owners()
+        const openOwners = Object.values(state.invitations).filter(({ role }) => role === 'owner').length
+        const decision = decideTenant(state, command, tenant, { actor: who, nowMs })
+        for (const event of decision.events)
+          state = evolveTenant(state, event, { tenant, correlationId: 'c', version: ++version })
+        expect(owners().length).toBeGreaterThan(0)
+        const byOwner = before.some((id) => who === `user:${id}`)
+        if (!byOwner && command.type !== 'AcceptInvitation') expect(owners()).toEqual(before)
+        if (!byOwner)
+          expect(Object.values(state.invitations).filter(({ role }) => role === 'owner').length).toBeLessThanOrEqual(
+            openOwners,
+          )
+      }
+    }),
+  )
+})

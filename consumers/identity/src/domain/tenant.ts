@@ -1,0 +1,208 @@
+import { type Role, rolePermissions, type TenantCommand, type TenantEvent } from '@omium/schemas'
+import { type Asked, type Decision, decided, refused } from './decision.ts'
+
+/**
+ * A tenant: its members, what they may do, who is invited.
+ *
+ * 1. Once a tenant has an owner it has one for ever: the last owner cannot leave, be removed or get another role. Only the
+ *    erasure of a person is stronger.
+ * 2. Only owners (and the platform itself) make owners, change owners' roles and remove owners. Keys never do, but that a
+ *    tenant without any owner may get its first one so.
+ * 3. A member that asks is checked against the roles held here, so whatever the caller believed, a removed member decides
+ *    nothing.
+ * 4. An invitation is for its address, until its time, once.
+ * 5. Whoever is removed loses the sessions that act in the tenant: `removals` is what is still to be told to their users.
+ */
+export interface TenantState {
+  readonly tenant: string
+  readonly correlationId: string
+  name: string
+  owner: string | undefined
+  /** role by user id */
+  readonly members: Record<string, Role>
+  /** open ones, by id */
+  readonly invitations: Record<string, Invitation>
+  /** removed members whose sessions are to end, with the version of the removal */
+  readonly removals: Record<string, number>
+}
+
+interface Invitation {
+  readonly address: string
+  readonly role: Role
+  readonly expiresAt: number
+}
+
+export const mostMembers = 10_000
+export const mostInvitations = 1_000
+
+interface Place {
+  readonly tenant: string
+  readonly correlationId: string
+  /** of the aggregate, after this event */
+  readonly version: number
+}
+
+/** Changes the state that it is given. */
+export const evolveTenant = (before: TenantState | undefined, event: TenantEvent, place: Place): TenantState => {
+  const { type, data } = event
+  if (type === 'TenantFounded') {
+    const { tenant, correlationId } = place
+    return {
+      tenant,
+      correlationId,
+      name: data.name,
+      owner: data.owner,
+      members: data.owner === undefined ? {} : { [data.owner]: 'owner' },
+      invitations: {},
+      removals: {},
+    }
+  }
+  const state = before
+  if (!state) throw new RangeError(`${type} of a tenant that was never founded`)
+  switch (type) {
+    case 'TenantRenamed':
+      state.name = data.name
+      break
+    case 'MemberInvited': {
+      const { address, role, expiresAt } = data
+      state.invitations[data.invitationId] = { address, role, expiresAt }
+      break
+    }
+    case 'InvitationRevoked':
+    case 'InvitationAccepted':
+      delete state.invitations[data.invitationId]
+      break
+    case 'MemberAdded':
+    case 'MemberRoleChanged':
+      state.members[data.userId] = data.role
+      break
+    case 'MemberRemoved':
+      delete state.members[data.userId]
+      state.removals[data.userId] = place.version
+      break
+    case 'MemberRemovalReported':
+      delete state.removals[data.userId]
+      break
+    case 'AddressesAllowed':
+      break
+  }
+  return state
+}
+
+const ownersOf = ({ members }: TenantState): number => Object.values(members).filter((role) => role === 'owner').length
+
+export const decideTenant = (
+  state: TenantState | undefined,
+  command: TenantCommand,
+  tenant: string,
+  asked: Asked,
+): Decision<TenantEvent> => {
+  const { type, data } = command
+  if (type === 'FoundTenant') {
+    if (!state) return decided({ type: 'TenantFounded', data: { ...data, by: asked.actor } })
+    if (state.owner === data.owner) return decided()
+    return refused('identity_conflict', `the tenant ${tenant} belongs to somebody else`)
+  }
+  if (!state) return refused('tenant_unknown', `there is no tenant ${tenant}`)
+  // whoever accepts is no member yet; whoever leaves needs nobody's leave
+  if (type === 'AcceptInvitation') return accept(state, data, asked)
+  const own = `user:${'userId' in data ? data.userId : ''}` === asked.actor
+  const leaves = type === 'RemoveMember' && own && data.why === 'left'
+  const right = rightOf(state, asked.actor)
+  const needed = type === 'RenameTenant' || type === 'AllowAddresses' ? 'tenant:write' : 'members:write'
+  if (!leaves && !right.permits(needed)) return refused('forbidden', `${asked.actor} may not change this tenant`)
+  return change(state, command, right, asked)
+}
+
+interface Right {
+  permits(permission: 'members:write' | 'tenant:write'): boolean
+  /** may touch owners and make them */
+  readonly overOwners: boolean
+}
+
+/** What a key may do was checked where it came in; what members may do is known here. */
+const rightOf = (state: TenantState, actor: string): Right => {
+  if (actor === 'system') return { permits: () => true, overOwners: true }
+  if (!actor.startsWith('user:')) return { permits: () => true, overOwners: ownersOf(state) === 0 }
+  const role = state.members[actor.slice('user:'.length)]
+  const held = role ? rolePermissions[role] : []
+  return { permits: (permission) => held.includes(permission), overOwners: role === 'owner' }
+}
+
+type Change = Exclude<TenantCommand, { type: 'FoundTenant' | 'AcceptInvitation' }>
+
+const change = (state: TenantState, { type, data }: Change, right: Right, asked: Asked): Decision<TenantEvent> => {
+  const by = asked.actor
+  const ownersOnly = () => refused<TenantEvent>('forbidden', 'only an owner may make, change or remove owners')
+  switch (type) {
+    case 'RenameTenant':
+      return data.name === state.name ? decided() : decided({ type: 'TenantRenamed', data: { ...data, by } })
+    case 'AllowAddresses':
+      return decided({ type: 'AddressesAllowed', data: { ...data, by } })
+    case 'InviteMember':
+      return data.role === 'owner' && !right.overOwners ? ownersOnly() : invite(state, data, asked)
+    case 'RevokeInvitation': {
+      const { invitationId } = data
+      const invitation = state.invitations[invitationId]
+      if (!invitation) return refused('invitation_unknown', `there is no open invitation ${invitationId}`)
+      if (invitation.role === 'owner' && !right.overOwners) return ownersOnly()
+      return decided({ type: 'InvitationRevoked', data: { invitationId, by } })
+    }
+    case 'ChangeMemberRole': {
+      const was = state.members[data.userId]
+      if (!was) return refused('member_unknown', `${data.userId} is no member`)
+      if (was === data.role) return decided()
+      if ((was === 'owner' || data.role === 'owner') && !right.overOwners) return ownersOnly()
+      if (was === 'owner' && ownersOf(state) === 1) return lastOwner()
+      return decided({ type: 'MemberRoleChanged', data: { ...data, was, by } })
+    }
+    case 'RemoveMember': {
+      const role = state.members[data.userId]
+      if (!role) return refused('member_unknown', `${data.userId} is no member`)
+      const erased = data.why === 'erased' && by === 'system'
+      if (role === 'owner' && !right.overOwners) return ownersOnly()
+      if (role === 'owner' && ownersOf(state) === 1 && !erased) return lastOwner()
+      return decided({ type: 'MemberRemoved', data: { ...data, by } })
+    }
+  }
+}
+
+const lastOwner = () => refused<TenantEvent>('last_owner', 'this is the last owner: make another member owner first')
+
+type Invite = Extract<TenantCommand, { type: 'InviteMember' }>['data']
+
+/** A new invitation takes the place of an open one to the same address; what has expired goes with it. */
+const invite = (state: TenantState, data: Invite, { actor: by, nowMs }: Asked): Decision<TenantEvent> => {
+  if (state.invitations[data.invitationId])
+    return refused('identity_conflict', `there is an invitation ${data.invitationId}`)
+  if (data.expiresAt <= nowMs) return refused('invalid_request', 'expiresAt has passed already')
+  const gone = Object.entries(state.invitations).filter(
+    ([, { address, expiresAt }]) => address === data.address || expiresAt <= nowMs,
+  )
+  const open = Object.keys(state.invitations).length - gone.length
+  if (open >= mostInvitations)
+    return refused('identity_conflict', `a tenant has at most ${mostInvitations} open invitations`)
+  const revoked = gone.map(([invitationId]): TenantEvent => ({ type: 'InvitationRevoked', data: { invitationId, by } }))
+  return decided(...revoked, { type: 'MemberInvited', data: { ...data, by } })
+}
+
+type Accept = Extract<TenantCommand, { type: 'AcceptInvitation' }>['data']
+
+const accept = (state: TenantState, data: Accept, { actor, nowMs }: Asked): Decision<TenantEvent> => {
+  const { invitationId, userId, address } = data
+  if (actor !== 'system' && actor !== `user:${userId}`)
+    return refused('forbidden', 'an invitation is accepted by whoever was invited')
+  const invitation = state.invitations[invitationId]
+  if (!invitation && state.members[userId]) return decided()
+  if (!invitation || invitation.address !== address || invitation.expiresAt <= nowMs)
+    return refused('invitation_unknown', `there is no open invitation ${invitationId} for this address`)
+  const accepted: TenantEvent = { type: 'InvitationAccepted', data: { invitationId, userId } }
+  if (state.members[userId]) return decided<TenantEvent>(accepted)
+  if (Object.keys(state.members).length >= mostMembers)
+    return refused('identity_conflict', `a tenant has at most ${mostMembers} members`)
+  const { role } = invitation
+  return decided<TenantEvent>(accepted, {
+    type: 'MemberAdded',
+    data: { userId, role, by: `invitation:${invitationId}` },
+  })
+}

@@ -1,0 +1,208 @@
+import type { Login, UserCommand, UserEvent } from '@omium/schemas'
+import { type Asked, type Decision, decided, refused } from './decision.ts'
+
+/**
+ * A user, the ways in, and the sessions.
+ *
+ * 1. A user is registered once; another login of theirs is linked to them. The last login stays.
+ * 2. A session's refresh token has a generation. The current one is exchanged for the next. The one before it is answered with
+ *    the current one again, for `graceMs`: an answer may have been lost. Any other ends the session: two parties hold its
+ *    tokens, and one of them stole them.
+ * 3. A session that has ended, or whose time is over by the owner's clock, is never refreshed or switched.
+ * 4. An erased user has no session, gets none, and is never registered again.
+ */
+export interface UserState {
+  readonly userId: string
+  readonly correlationId: string
+  address: string
+  readonly logins: Login[]
+  /** open ones, by id */
+  readonly sessions: Record<string, SessionState>
+  /** ids of the newest that ended */
+  readonly ended: string[]
+  /** the first tenant, until its founding is on the log */
+  founding: { readonly id: string; readonly name: string } | undefined
+  status: 'active' | 'erasing' | 'erased'
+}
+
+export interface SessionState {
+  tenant: string
+  readonly authenticatedAt: number
+  readonly expiresAt: number
+  generation: number
+  refreshedAt: number
+}
+
+/** how long the token before the current one is taken for a lost answer */
+export const graceMs = 10_000
+export const mostSessions = 50
+export const mostLogins = 20
+const rememberedEnds = 100
+
+interface Place {
+  readonly id: string
+  readonly correlationId: string
+}
+
+/** Changes the state that it is given. */
+export const evolveUser = (before: UserState | undefined, event: UserEvent, place: Place): UserState => {
+  const { type, data } = event
+  if (type === 'UserRegistered') {
+    const { address, login, tenant } = data
+    const { id: userId, correlationId } = place
+    return {
+      userId,
+      correlationId,
+      address,
+      logins: [login],
+      sessions: {},
+      ended: [],
+      founding: tenant,
+      status: 'active',
+    }
+  }
+  const state = before
+  if (!state) throw new RangeError(`${type} of a user that was never registered`)
+  switch (type) {
+    case 'LoginLinked':
+      state.logins.push(data.login)
+      break
+    case 'LoginUnlinked':
+      state.logins.splice(
+        state.logins.findIndex((one) => same(one, data.login)),
+        1,
+      )
+      break
+    case 'PersonalTenantRequested':
+      state.founding = undefined
+      break
+    case 'SessionStarted': {
+      const { sessionId, tenant, authenticatedAt, expiresAt } = data
+      state.sessions[sessionId] = { tenant, authenticatedAt, expiresAt, generation: 0, refreshedAt: authenticatedAt }
+      break
+    }
+    case 'SessionRefreshed': {
+      const session = state.sessions[data.sessionId]
+      if (session) Object.assign(session, { generation: data.generation, refreshedAt: data.at })
+      break
+    }
+    case 'SessionSwitched': {
+      const session = state.sessions[data.sessionId]
+      if (session) session.tenant = data.tenant
+      break
+    }
+    case 'SessionEnded':
+      delete state.sessions[data.sessionId]
+      state.ended.push(data.sessionId)
+      if (state.ended.length > rememberedEnds) state.ended.shift()
+      break
+    case 'UserErased':
+      state.status = 'erasing'
+      break
+    case 'ErasureCompleted':
+      state.status = 'erased'
+      break
+    case 'UserRenamed':
+      break
+  }
+  return state
+}
+
+const same = (a: Login, b: Login): boolean => a.method === b.method && a.issuer === b.issuer && a.subject === b.subject
+
+export const decideUser = (
+  state: UserState | undefined,
+  command: UserCommand,
+  userId: string,
+  asked: Asked,
+): Decision<UserEvent> => {
+  const { type, data } = command
+  if (!state) {
+    if (type === 'RegisterUser') return decided({ type: 'UserRegistered', data })
+    return refused('user_unknown', `there is no user ${userId}`)
+  }
+  const { actor: by } = asked
+  if (state.status !== 'active') {
+    if (type === 'EraseUser' || type === 'EndSessions' || type === 'EndSession') return decided()
+    return refused('user_unknown', `the user ${userId} was erased`)
+  }
+  switch (type) {
+    case 'RegisterUser':
+      if (state.address !== data.address) return refused('identity_conflict', `the user ${userId} has another address`)
+      if (state.logins.some((one) => same(one, data.login))) return decided()
+      if (state.logins.length >= mostLogins)
+        return refused('identity_conflict', `a user has at most ${mostLogins} logins`)
+      return decided({ type: 'LoginLinked', data: { login: data.login, by } })
+    case 'UnlinkLogin':
+      if (!state.logins.some((one) => same(one, data.login))) return decided()
+      if (state.logins.length === 1) return refused('identity_conflict', 'this is the last way in')
+      return decided({ type: 'LoginUnlinked', data: { ...data, by } })
+    case 'RenameUser':
+      return decided({ type: 'UserRenamed', data })
+    case 'StartSession':
+      return start(state, data, asked)
+    case 'RefreshSession':
+      return refresh(state, data, asked)
+    case 'SwitchTenant': {
+      const session = state.sessions[data.sessionId]
+      if (!session || session.expiresAt <= asked.nowMs) return ended()
+      return session.tenant === data.tenant ? decided() : decided({ type: 'SessionSwitched', data })
+    }
+    case 'EndSession':
+      return state.sessions[data.sessionId] ? decided(end(data.sessionId, data.why, by)) : decided()
+    case 'EndSessions': {
+      const { tenant, except, why } = data
+      const meant = Object.entries(state.sessions).filter(
+        ([id, session]) => id !== except && (tenant === undefined || session.tenant === tenant),
+      )
+      return decided(...meant.map(([id]) => end(id, why, by)))
+    }
+    case 'EraseUser':
+      return decided(...Object.keys(state.sessions).map((id) => end(id, 'erased', by)), {
+        type: 'UserErased',
+        data: { by },
+      })
+  }
+}
+
+type Why = Extract<UserEvent, { type: 'SessionEnded' }>['data']['why']
+
+const end = (sessionId: string, why: Why, by: string): UserEvent => ({
+  type: 'SessionEnded',
+  data: { sessionId, why, by },
+})
+
+const ended = (...events: UserEvent[]) => refused<UserEvent>('session_ended', 'sign in again', ...events)
+
+type Start = Extract<UserCommand, { type: 'StartSession' }>['data']
+
+/** Expired sessions go when a new one comes, and so does the oldest of too many. */
+const start = (state: UserState, data: Start, { actor: by, nowMs }: Asked): Decision<UserEvent> => {
+  if (state.sessions[data.sessionId]) return decided()
+  if (state.ended.includes(data.sessionId)) return ended()
+  if (data.expiresAt <= nowMs) return refused('invalid_request', 'expiresAt has passed already')
+  const open = Object.entries(state.sessions)
+  const expired = open.filter(([, { expiresAt }]) => expiresAt <= nowMs)
+  const live = open
+    .filter(([, { expiresAt }]) => expiresAt > nowMs)
+    .sort(([, a], [, b]) => a.refreshedAt - b.refreshedAt)
+  const tooMany = live.slice(0, Math.max(0, live.length - mostSessions + 1))
+  return decided(...expired.map(([id]) => end(id, 'expired', by)), ...tooMany.map(([id]) => end(id, 'revoked', by)), {
+    type: 'SessionStarted',
+    data,
+  })
+}
+
+type Refresh = Extract<UserCommand, { type: 'RefreshSession' }>['data']
+
+const refresh = (state: UserState, { sessionId, generation }: Refresh, asked: Asked): Decision<UserEvent> => {
+  const { actor: by, nowMs } = asked
+  const session = state.sessions[sessionId]
+  if (!session) return ended()
+  if (session.expiresAt <= nowMs) return ended(end(sessionId, 'expired', by))
+  if (generation === session.generation)
+    return decided({ type: 'SessionRefreshed', data: { sessionId, generation: generation + 1, at: nowMs } })
+  const lost = generation === session.generation - 1 && nowMs - session.refreshedAt <= graceMs
+  if (lost) return decided()
+  return refused('refresh_reused', 'this refresh token was used before: sign in again', end(sessionId, 'reused', by))
+}

@@ -1,0 +1,157 @@
+import { authorOf, bySystem, type Clock, HostedPartition, type Notices, Outbox } from '@omium/kit'
+import type { Command, ContextHandler, OwnedPartition } from '@omium/log'
+import {
+  type AddressCommand,
+  type AggregateType,
+  type ApiKeyCommand,
+  addressCommands,
+  apiKeyCommands,
+  type MagicLinkCommand,
+  magicLinkCommands,
+  parseAggregateKey,
+  platformTenant,
+  type TenantCommand,
+  tenantCommands,
+  type UserCommand,
+} from '@omium/schemas'
+import { decideAddress } from './domain/address.ts'
+import { decideApiKey } from './domain/api-key.ts'
+import type { Decision } from './domain/decision.ts'
+import { decideMagicLink } from './domain/magic-link.ts'
+import { type Owed, owedByTenant, owedByUser } from './domain/owed.ts'
+import { decideTenant } from './domain/tenant.ts'
+import { decideUser } from './domain/user.ts'
+import type { PartitionState } from './machine.ts'
+
+/**
+ * Users, tenants and keys of the partitions that this process owns.
+ *
+ * 1. Every change is an accepted event; what a refusal reveals is recorded before the refusal.
+ * 2. What leaves the process is derived from accepted state and carries an id made from what it is about: sent twice, it has
+ *    one effect.
+ * 3. Time that decides something is this process's clock.
+ */
+export interface IdentityOptions {
+  readonly clock: Clock
+  readonly notices: Notices
+  /** Destroys what a subject's personal data could be opened with. Idempotent. */
+  erase(subject: string): Promise<void>
+}
+
+interface Hosted {
+  readonly partition: HostedPartition<PartitionState>
+  readonly outbox: Outbox<PartitionState, Owed>
+}
+
+export class Identity implements ContextHandler<PartitionState> {
+  readonly #options: IdentityOptions
+  readonly #hosted = new Map<number, Hosted>()
+
+  constructor(options: IdentityOptions) {
+    this.#options = options
+  }
+
+  /** of the partitions that this process owns, for metrics */
+  count(): Readonly<Record<'users' | 'sessions' | 'tenants' | 'apiKeys', number>> {
+    const total = { users: 0, sessions: 0, tenants: 0, apiKeys: 0 }
+    for (const { partition } of this.#hosted.values()) {
+      const { users, tenants, apiKeys } = partition.state
+      total.users += users.size
+      total.tenants += tenants.size
+      total.apiKeys += apiKeys.size
+      for (const { sessions } of users.values()) total.sessions += Object.keys(sessions).length
+    }
+    return total
+  }
+
+  owned(log: OwnedPartition<PartitionState>): void {
+    const { clock, notices } = this.#options
+    const partition = new HostedPartition(log, {
+      onFault: (err) => notices.error({ err }, 'a callback failed'),
+      onSettled: (aggregate) => outbox.settle(aggregate),
+    })
+    const outbox = new Outbox<PartitionState, Owed>(log, {
+      clock,
+      notices,
+      owedBy,
+      send: (aggregate, owed) => this.#send(partition, aggregate, owed),
+    })
+    this.#hosted.set(log.partition, { partition, outbox })
+    for (const aggregate of [...log.state.users.keys(), ...log.state.tenants.keys()]) outbox.settle(aggregate)
+  }
+
+  lost(number: number): void {
+    this.#hosted.delete(number)
+  }
+
+  command(log: OwnedPartition<PartitionState>, command: Command): Promise<unknown> {
+    const partition = this.#hosted.get(log.partition)?.partition
+    if (!partition) throw new RangeError(`a command came for partition ${log.partition}, which is not owned`)
+    const { aggregate, tenant } = command.envelope
+    const key = parseAggregateKey(aggregate)
+    const expected = aggregateTypeOf(command.type)
+    const own = expected === 'tenant' ? key?.id === tenant : isTenants(expected) !== (tenant === platformTenant)
+    if (key?.type !== expected || key.tenant !== tenant || !own) {
+      const detail = `${command.type} is for an aggregate ${expected}:<tenant>/<id> of its own tenant`
+      return partition.reject(command, 'invalid_request', detail)
+    }
+    const decision = this.#decide(log.state, command, key.id)
+    if (decision.status === 'refused') {
+      const { commandId: _, ...by } = authorOf(command)
+      if (decision.events.length > 0) partition.record(aggregate, decision.events, by).catch(() => undefined)
+      return partition.reject(command, decision.code, decision.detail)
+    }
+    if (decision.events.length === 0) return partition.recordDeduplicated(command)
+    return partition.record(aggregate, decision.events, authorOf(command))
+  }
+
+  #decide(state: PartitionState, { type, data, envelope }: Command, id: string): Decision {
+    const { aggregate, actor } = envelope
+    const asked = { actor, nowMs: this.#options.clock.nowMs() }
+    const command = { type, data }
+    switch (aggregateTypeOf(type)) {
+      case 'address':
+        return decideAddress(state.addresses.get(aggregate), command as AddressCommand)
+      case 'tenant':
+        return decideTenant(state.tenants.get(aggregate), command as TenantCommand, id, asked)
+      case 'api_key':
+        return decideApiKey(state.apiKeys.get(aggregate), command as ApiKeyCommand, id, asked)
+      case 'magic_link':
+        return decideMagicLink(state.magicLinks.get(aggregate), command as MagicLinkCommand, asked)
+      default:
+        return decideUser(state.users.get(aggregate), command as UserCommand, id, asked)
+    }
+  }
+
+  /** Sends one thing that an aggregate owes and records the receipt. @throws whatever may succeed later */
+  async #send(partition: HostedPartition<PartitionState>, aggregate: string, owed: Owed): Promise<void> {
+    const { users, tenants } = partition.state
+    const state = users.get(aggregate) ?? tenants.get(aggregate)
+    if (!state) return
+    if (owed.what === 'erasure') for (const subject of owed.subjects) await this.#options.erase(subject)
+    else {
+      const { id, tenant, aggregate: to, command } = owed
+      await partition.log.send({ id, ...command, aggregate: to, ...bySystem({ ...state, tenant }) })
+    }
+    const tenant = parseAggregateKey(aggregate)?.tenant ?? platformTenant
+    if (owed.receipt) await partition.record(aggregate, [owed.receipt], bySystem({ ...state, tenant }))
+  }
+}
+
+const owedBy = ({ users, tenants }: PartitionState, aggregate: string): readonly Owed[] => {
+  const user = users.get(aggregate)
+  if (user) return owedByUser(user)
+  const tenant = tenants.get(aggregate)
+  return tenant ? owedByTenant(tenant) : []
+}
+
+type Kind = Extract<AggregateType, 'address' | 'user' | 'tenant' | 'api_key' | 'magic_link'>
+
+const aggregateTypeOf = (commandType: string): Kind => {
+  if (commandType in addressCommands) return 'address'
+  if (commandType in tenantCommands) return 'tenant'
+  if (commandType in apiKeyCommands) return 'api_key'
+  return commandType in magicLinkCommands ? 'magic_link' : 'user'
+}
+
+const isTenants = (kind: Kind): boolean => kind === 'tenant' || kind === 'api_key'

@@ -1,0 +1,1 @@
+export { identityMachine, type PartitionState } from './machine.ts'

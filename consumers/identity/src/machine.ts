@@ -1,0 +1,85 @@
+import type { AcceptedEvent, StateMachine } from '@omium/log'
+import {
+  type AddressEvent,
+  type ApiKeyEvent,
+  type MagicLinkEvent,
+  parseAggregateKey,
+  type TenantEvent,
+  type UserEvent,
+} from '@omium/schemas'
+import { type AddressState, evolveAddress } from './domain/address.ts'
+import { type ApiKeyState, evolveApiKey } from './domain/api-key.ts'
+import { evolveMagicLink, type MagicLinkState } from './domain/magic-link.ts'
+import { evolveTenant, type TenantState } from './domain/tenant.ts'
+import { evolveUser, type UserState } from './domain/user.ts'
+
+/** The live state of one partition of the identity context, by aggregate key. States are plain JSON. */
+export interface PartitionState {
+  readonly addresses: Map<string, AddressState>
+  readonly users: Map<string, UserState>
+  readonly tenants: Map<string, TenantState>
+  readonly apiKeys: Map<string, ApiKeyState>
+  readonly magicLinks: Map<string, MagicLinkState>
+}
+
+type Encoded = { readonly [K in keyof PartitionState]: [string, unknown][] }
+
+export const identityMachine: StateMachine<PartitionState> = {
+  version: 1,
+  empty: () => ({
+    addresses: new Map(),
+    users: new Map(),
+    tenants: new Map(),
+    apiKeys: new Map(),
+    magicLinks: new Map(),
+  }),
+
+  apply(state, { envelope, type, data }: AcceptedEvent) {
+    const { aggregate, tenant, correlationId, version } = envelope
+    const { addresses, users, tenants, apiKeys, magicLinks } = state
+    const key = parseAggregateKey(aggregate)
+    const event = { type, data }
+    switch (key?.type) {
+      case 'address':
+        addresses.set(aggregate, evolveAddress(addresses.get(aggregate), event as AddressEvent))
+        break
+      case 'user':
+        users.set(aggregate, evolveUser(users.get(aggregate), event as UserEvent, { id: key.id, correlationId }))
+        break
+      case 'tenant': {
+        const place = { tenant, correlationId, version }
+        tenants.set(aggregate, evolveTenant(tenants.get(aggregate), event as TenantEvent, place))
+        break
+      }
+      case 'api_key':
+        apiKeys.set(aggregate, evolveApiKey(apiKeys.get(aggregate), event as ApiKeyEvent))
+        break
+      case 'magic_link': {
+        const link = evolveMagicLink(magicLinks.get(aggregate), event as MagicLinkEvent)
+        // a used link opens nothing, and neither does one that is not there
+        if (link.used) magicLinks.delete(aggregate)
+        else magicLinks.set(aggregate, link)
+        break
+      }
+    }
+  },
+
+  encode: ({ addresses, users, tenants, apiKeys, magicLinks }): Encoded => ({
+    addresses: [...addresses],
+    users: [...users],
+    tenants: [...tenants],
+    apiKeys: [...apiKeys],
+    magicLinks: [...magicLinks],
+  }),
+
+  decode(encoded) {
+    const { addresses, users, tenants, apiKeys, magicLinks } = encoded as Encoded
+    return {
+      addresses: new Map(addresses),
+      users: new Map(users),
+      tenants: new Map(tenants),
+      apiKeys: new Map(apiKeys),
+      magicLinks: new Map(magicLinks),
+    } as PartitionState
+  },
+}

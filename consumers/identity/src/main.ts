@@ -1,0 +1,37 @@
+import { runCapability, systemClock } from '@omium/kit'
+import { createSubjectKeys } from '@omium/personal-data'
+import { identityContext } from '@omium/schemas'
+import pg from 'pg'
+import { readConfig } from './config.ts'
+import { Identity } from './identity.ts'
+import { identityMachine } from './machine.ts'
+import { createIdentityMetrics } from './metrics.ts'
+
+/** The composition root of an identity process. */
+
+const settings = readConfig()
+const metrics = createIdentityMetrics()
+
+await runCapability({
+  name: 'identity',
+  context: identityContext,
+  settings,
+  listen: { host: '127.0.0.1', port: settings.OMIUM_IDENTITY_PORT },
+  metrics: metrics.registry,
+  async build({ logger, life }) {
+    const pool = new pg.Pool({
+      connectionString: settings.OMIUM_DATABASE_URL,
+      max: 2,
+      application_name: 'omium-identity',
+    })
+    pool.on('error', (err) => logger.warn({ err }, 'an idle database connection broke'))
+    life.onClose('database', () => pool.end())
+    const keys = createSubjectKeys(pool)
+    const identity = new Identity({
+      clock: systemClock,
+      notices: logger,
+      erase: (subject) => keys.destroy(subject),
+    })
+    return { machine: identityMachine, handler: identity, joined: () => metrics.observe(identity) }
+  },
+})

@@ -1,0 +1,98 @@
+import { type ApiKeyEntry, apiKeysById, noteApiKeyUse } from '@omium/projection-identity'
+import { isKeyOf, type KeyEnvironment, OmiumError, type Pepper, parseApiKey } from '@omium/schemas'
+import type { Pool } from 'pg'
+import type { Caller } from './caller.ts'
+import { inRanges } from './ranges.ts'
+import { remember } from './remembered.ts'
+
+/**
+ * Who an API key belongs to.
+ *
+ * 1. What cannot be a key, by its form or checksum, or is of another environment, is refused without asking anybody.
+ * 2. A key is found by its id and proved by its hash, compared in constant time. Keys are not remembered, entries are.
+ * 3. A revoked key stops working within `cacheMs` after the read model has it; at once, where the log is followed (`revoked`),
+ *    and then also while the read model is behind or away.
+ * 4. While the database is away, a key that was good a few minutes ago still is.
+ */
+export interface ApiKeys {
+  /**
+   * @returns undefined when the key is unknown, revoked or expired
+   * @throws OmiumError `unauthenticated` saying why it can be no key of this installation, `forbidden` from a wrong address
+   */
+  lookup(apiKey: string, address: string): Promise<Caller | undefined>
+  /** It changed, as the log says. */
+  changed(keyId: string): void
+  /** It is revoked, as the log says. */
+  revoked(tenant: string, keyId: string): void
+}
+
+export interface ApiKeyOptions {
+  readonly pool: Pool
+  readonly peppers: readonly Pepper[]
+  readonly environment: KeyEnvironment
+  readonly nowMs: () => number
+  readonly cacheMs?: number
+}
+
+/** how long an answer is good when no newer one is to be had */
+const outageMs = 5 * 60_000
+/** the time of the last use is as coarse as this */
+const touchEveryMs = 60_000
+const mostTombstones = 10_000
+
+export const createApiKeys = ({ pool, peppers, environment, nowMs, cacheMs = 3_000 }: ApiKeyOptions): ApiKeys => {
+  const entries = remember<readonly ApiKeyEntry[]>({
+    ask: (keyId) => apiKeysById(pool, keyId),
+    outlasts: (found) => found.length > 0,
+    nowMs,
+    cacheMs,
+    outageMs,
+  })
+  const touched = new Map<string, number>()
+  const tombstones = new Set<string>()
+
+  const touch = (tenant: string, keyId: string): void => {
+    const id = `${tenant}/${keyId}`
+    if (nowMs() - (touched.get(id) ?? 0) < touchEveryMs) return
+    touched.set(id, nowMs())
+    // informational: a request neither waits for it nor fails with it
+    noteApiKeyUse(pool, tenant, keyId).catch(() => touched.delete(id))
+  }
+  const isLive = ({ tenant, id, revokedAt, expiresAt }: ApiKeyEntry): boolean =>
+    revokedAt === null && (expiresAt === null || expiresAt.getTime() > nowMs()) && !tombstones.has(`${tenant}/${id}`)
+
+  return {
+    lookup: async (apiKey, address) => {
+      const parts = parseApiKey(apiKey)
+      if (!parts) throw new OmiumError('unauthenticated', 'this is no API key: it was mistyped or cut')
+      if (parts.environment !== environment)
+        throw new OmiumError(
+          'unauthenticated',
+          `this is a key of another environment: here they begin with om_${environment}_`,
+        )
+      const found = await entries.get(parts.keyId)
+      const entry = found.find((one) => isKeyOf(apiKey, one, peppers))
+      if (!entry || !isLive(entry)) return undefined
+      if (!inRanges(entry.ranges, address) || !inRanges(entry.tenantRanges, address))
+        throw new OmiumError('forbidden', `the key ${entry.id} may not be used from this address`)
+      touch(entry.tenant, entry.id)
+      return callerFor(entry)
+    },
+    changed: (keyId) => entries.forget(keyId),
+    revoked: (tenant, keyId) => {
+      entries.forget(keyId)
+      tombstones.add(`${tenant}/${keyId}`)
+      if (tombstones.size > mostTombstones) tombstones.delete(tombstones.values().next().value as string)
+    },
+  }
+}
+
+const callerFor = ({ tenant, id, permissions, workflows, agents }: ApiKeyEntry): Caller => ({
+  tenant,
+  id,
+  actor: `key:${id}`,
+  permissions: new Set(permissions),
+  limits: workflows || agents ? { workflows: workflows ?? [], agents: agents ?? [] } : undefined,
+  session: undefined,
+  role: undefined,
+})

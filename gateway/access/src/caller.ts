@@ -1,0 +1,62 @@
+import type { Permission, Role } from '@omium/schemas'
+
+/** Who asks, and what they may do. */
+export interface Caller {
+  readonly tenant: string
+  /** the key's or the user's id */
+  readonly id: string
+  /** `key:<id>` or `user:<id>`, as the log records it */
+  readonly actor: string
+  readonly permissions: ReadonlySet<Permission>
+  /** what runs a key is limited to; undefined: no limit */
+  readonly limits: KeyLimits | undefined
+  /** where a person comes from; undefined for keys */
+  readonly session: SessionCaller | undefined
+  /** of a person in this tenant; undefined for keys, and for who is no member any more */
+  readonly role: Role | undefined
+}
+
+export interface KeyLimits {
+  readonly workflows: readonly string[]
+  readonly agents: readonly string[]
+}
+
+/** A person with a session, as whoever keeps sessions knows them. */
+export interface SessionCaller {
+  readonly userId: string
+  readonly sessionId: string
+  readonly tenant: string
+  /** RFC 8176 */
+  readonly amr: readonly string[]
+  /** ms since the epoch */
+  readonly authenticatedAt: number
+}
+
+/** Reads sessions out of requests. @throws OmiumError when there is one that is not good any more */
+export interface SessionCallers {
+  callerOf(
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+    method: string,
+  ): Promise<SessionCaller | undefined>
+}
+
+/** the agent that runs workflow definitions; its runs are named `wf.<workflow>.<suffix>` */
+const interpreter = 'omium.workflow'
+
+/** The workflow of a run, by the run's id. */
+const workflowOf = (executionId: string): string | undefined => /^wf\.(.+)\.[^.]+$/.exec(executionId)?.[1]
+
+/** Whether a caller may start or see a run of this agent under this id. */
+export const reaches = (
+  { limits }: Pick<Caller, 'limits'>,
+  run: { readonly agent: string; readonly id: string },
+): boolean => {
+  if (!limits) return true
+  if (limits.agents.includes(run.agent)) return true
+  const workflow = run.agent === interpreter ? workflowOf(run.id) : undefined
+  return workflow !== undefined && limits.workflows.includes(workflow)
+}
+
+/** Whether a caller may run or see this workflow. */
+export const reachesWorkflow = ({ limits }: Pick<Caller, 'limits'>, workflow: string): boolean =>
+  !limits || limits.workflows.includes(workflow)

@@ -1,0 +1,56 @@
+import { type Membership, membershipIn } from '@omium/projection-identity'
+import { OmiumError, rolePermissions } from '@omium/schemas'
+import type { Pool } from 'pg'
+import type { Caller, SessionCaller } from './caller.ts'
+import { inRanges } from './ranges.ts'
+import { remember } from './remembered.ts'
+
+/**
+ * What a person may do in the tenant of their session: their role there, asked for and remembered for a few seconds. Who is
+ * no member (any more) is known and may do nothing.
+ */
+export interface Members {
+  /** @throws OmiumError `forbidden` from an address that the tenant does not allow */
+  callerFor(session: SessionCaller, address: string): Promise<Caller>
+  /** A role changed or somebody was removed, as the log says. */
+  changed(tenant: string, userId: string): void
+}
+
+export interface MemberOptions {
+  readonly pool: Pool
+  readonly nowMs: () => number
+  readonly cacheMs?: number
+}
+
+const outageMs = 5 * 60_000
+
+export const createMembers = ({ pool, nowMs, cacheMs = 3_000 }: MemberOptions): Members => {
+  const memberships = remember<Membership | undefined>({
+    ask: (name) => {
+      const slash = name.indexOf('/')
+      return membershipIn(pool, name.slice(0, slash), name.slice(slash + 1))
+    },
+    outlasts: (membership) => membership !== undefined,
+    nowMs,
+    cacheMs,
+    outageMs,
+  })
+  return {
+    callerFor: async (session, address) => {
+      const { tenant, userId } = session
+      const membership = await memberships.get(`${tenant}/${userId}`)
+      if (membership && !inRanges(membership.ranges, address))
+        throw new OmiumError('forbidden', 'this tenant may not be used from this address')
+      return {
+        tenant,
+        id: userId,
+        actor: `user:${userId}`,
+        permissions: new Set(membership ? rolePermissions[membership.role] : []),
+        limits: undefined,
+        session,
+        role: membership?.role,
+      }
+    },
+    changed: (tenant, userId) => memberships.forget(`${tenant}/${userId}`),
+  }
+}

@@ -1,0 +1,55 @@
+import type { MembershipRecord, SessionRecord, UserRecord } from '@omium/projection-identity'
+import type { IdentityContextCommand, Login } from '@omium/schemas'
+
+/** What sign-in needs from outside. The gateway gives it; specs give the same over a log of their own. */
+
+/** The identity context of the log, as the gateway takes part in it. */
+export interface IdentityCommands {
+  /**
+   * Sends a command and waits for its outcome. The same id is decided once and answered with what was decided.
+   * @throws OmiumError of the outcome's code when it was refused, `timeout` when there is none yet
+   */
+  execute(
+    asker: { readonly tenant: string; readonly actor: string; readonly correlationId: string },
+    aggregate: string,
+    commandId: string,
+    command: IdentityContextCommand,
+  ): Promise<unknown>
+  /** Waits, within a bound, until the reads hold what was answered about the aggregate. */
+  untilCurrent(aggregate: string): Promise<void>
+}
+
+/** What the read model of the identity context knows; see there. */
+export interface IdentityReads {
+  userOfAddress(address: string): Promise<string | undefined>
+  userOfLogin(login: Login): Promise<string | undefined>
+  user(userId: string): Promise<UserRecord | undefined>
+  memberships(userId: string): Promise<readonly MembershipRecord[]>
+  session(sessionId: string): Promise<SessionRecord | undefined>
+  sessions(userId: string): Promise<readonly SessionRecord[]>
+}
+
+export interface Mail {
+  readonly to: string
+  readonly subject: string
+  readonly text: string
+  readonly html: string
+}
+
+export interface Mailer {
+  /** resolves when a mail server has taken it */
+  send(mail: Mail): Promise<void>
+  close(): void
+}
+
+/** Counts attempts, so that nobody can try for ever. */
+export interface AttemptLimits {
+  /** @throws OmiumError `rate_limited` when `key` has had its share, `unavailable` when nobody can count */
+  take(key: string, limit: AttemptLimit): Promise<void>
+  close(): void
+}
+
+export interface AttemptLimit {
+  readonly attempts: number
+  readonly withinMs: number
+}

@@ -1,0 +1,51 @@
+import { errorCatalogue, OmiumError } from '@omium/schemas'
+import { type FastifyPluginAsyncZod, hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
+import { errorPage } from './pages/pages.ts'
+import { sendPage, wantsHtml } from './routes/answers.ts'
+import { magicLinkRoutes } from './routes/magic-links.ts'
+import { providerRoutes } from './routes/providers.ts'
+import { sessionRoutes } from './routes/sessions.ts'
+import type { SignInServices } from './services.ts'
+
+/** Forms are small. */
+const formBytes = 16 * 1024
+
+/**
+ * Everything under /auth and the published keys. Pages for browsers, JSON for programs; refusals of browsers' requests are pages
+ * too, all others are left to the gateway's problem details.
+ */
+export const signInRoutes =
+  (services: SignInServices): FastifyPluginAsyncZod =>
+  async (app) => {
+    app.addContentTypeParser(
+      'application/x-www-form-urlencoded',
+      { parseAs: 'string', bodyLimit: formBytes },
+      (_request, body, done) => done(null, Object.fromEntries(new URLSearchParams(body as string))),
+    )
+    app.addHook('onSend', async (_request, reply) => {
+      // a page sends `Origin` only to whom its policy tells where it is
+      reply.header('referrer-policy', 'same-origin')
+      if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
+    })
+    app.setErrorHandler((error, request, reply) => {
+      const known = hasZodFastifySchemaValidationErrors(error)
+        ? new OmiumError('invalid_request', error.message)
+        : error instanceof OmiumError
+          ? error
+          : undefined
+      if (known?.code === 'session_ended' || known?.code === 'refresh_reused')
+        services.cookies.clear(reply, 'access', 'refresh')
+      // thrown on: the gateway says it as problem details
+      if (!known || !wantsHtml(request)) throw error
+      const { title } = errorCatalogue[known.code]
+      return sendPage(reply.status(known.status), errorPage(title, known.message, known.code))
+    })
+
+    app.get('/.well-known/jwks.json', { config: { public: true }, schema: { hide: true } }, async (_request, reply) => {
+      reply.header('cache-control', 'public, max-age=300')
+      return services.keys.published()
+    })
+    await app.register(magicLinkRoutes(services))
+    await app.register(providerRoutes(services))
+    await app.register(sessionRoutes(services))
+  }

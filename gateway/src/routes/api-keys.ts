@@ -1,0 +1,235 @@
+import { randomBytes } from 'node:crypto'
+import type { Caller } from '@omium/access'
+import { type ApiKeyRecord, getApiKey, listApiKeys } from '@omium/projection-identity'
+import {
+  type ApiKeyCommand,
+  type ApiKeyView,
+  aggregateKey,
+  apiKeyBytes,
+  apiKeyView,
+  createApiKeyBody,
+  createdApiKey,
+  formatApiKey,
+  hashApiKey,
+  identityReceipt,
+  executionIdParam as idParam,
+  type KeyScopes,
+  OmiumError,
+  page,
+  parseApiKey,
+  revokeApiKeyBody,
+  rotateApiKeyBody,
+  verifiedApiKey,
+  verifyApiKeyBody,
+} from '@omium/schemas'
+import type { FastifyRequest } from 'fastify'
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { callerOf } from '../auth.ts'
+import { askerOf } from '../requests.ts'
+import type { Services } from '../services.ts'
+
+const pageQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  cursor: z.string().max(500).optional(),
+})
+
+/** API keys of the caller's tenant. A key is in the answer that creates it, and nowhere else, ever. */
+export const apiKeyRoutes =
+  (services: Services): FastifyPluginAsyncZod =>
+  async (app) => {
+    const { pool, identity, apiKeys, newKeys, ids, nowMs } = services
+    const tags = ['keys']
+
+    const send = async (request: FastifyRequest, id: string, command: ApiKeyCommand) => {
+      const aggregate = aggregateKey('api_key', callerOf(request).tenant, id)
+      return identity.execute(askerOf(request), aggregate, ids('command'), command)
+    }
+    const find = async (tenant: string, id: string): Promise<ApiKeyRecord> => {
+      await identity.untilCurrent(aggregateKey('api_key', tenant, id))
+      const record = await getApiKey(pool, tenant, id)
+      if (!record) throw new OmiumError('api_key_unknown', `there is no API key ${id}`)
+      return record
+    }
+    type New = Omit<Extract<ApiKeyCommand, { type: 'IssueApiKey' }>['data'], 'environment' | 'prefix' | 'hash'>
+
+    const issue = async (request: FastifyRequest, data: New) => {
+      const key = formatApiKey(newKeys.environment, randomBytes(apiKeyBytes))
+      const { keyId: id, environment, prefix } = parseApiKey(key) as NonNullable<ReturnType<typeof parseApiKey>>
+      const hash = hashApiKey(key, newKeys.peppers)
+      const decided = await send(request, id, {
+        type: 'IssueApiKey',
+        data: { ...data, environment, prefix, hash },
+      })
+      // whoever has the key may use it at once, at every gateway that asks the read model
+      await identity.untilCurrent(aggregateKey('api_key', callerOf(request).tenant, id))
+      return { id, prefix, key, ...decided }
+    }
+
+    app.get(
+      '/v1/keys',
+      {
+        config: { permission: 'keys:read' },
+        schema: {
+          tags,
+          summary: 'List API keys, newest first',
+          querystring: pageQuery,
+          response: { 200: page(apiKeyView) },
+        },
+      },
+      async (request) => {
+        await identity.untilCurrent()
+        const { items, ...rest } = await listApiKeys(pool, callerOf(request).tenant, request.query)
+        return { items: items.map((record) => viewOf(record, nowMs())), ...rest }
+      },
+    )
+
+    app.post(
+      '/v1/keys',
+      {
+        config: { permission: 'keys:write' },
+        schema: {
+          tags,
+          summary: 'Create an API key; it is shown this once',
+          body: createApiKeyBody,
+          response: { 201: createdApiKey },
+        },
+      },
+      async (request, reply) => {
+        const { name, scopes, expiresAt, ranges } = request.body
+        requireNoMore(callerOf(request), scopes)
+        const created = await issue(request, {
+          name,
+          scopes,
+          ...(expiresAt !== undefined && { expiresAt: Date.parse(expiresAt) }),
+          ...(ranges && { ranges }),
+        })
+        return reply.status(201).header('cache-control', 'no-store').send(created)
+      },
+    )
+
+    app.get(
+      '/v1/keys/:id',
+      {
+        config: { permission: 'keys:read' },
+        schema: { tags, summary: 'Get an API key, without the key', params: idParam, response: { 200: apiKeyView } },
+      },
+      async (request) => viewOf(await find(callerOf(request).tenant, request.params.id), nowMs()),
+    )
+
+    app.post(
+      '/v1/keys/:id/rotate',
+      {
+        config: { permission: 'keys:write' },
+        schema: {
+          tags,
+          summary: 'Create a successor with the same scopes; the old key goes on for the overlap',
+          params: idParam,
+          body: rotateApiKeyBody.nullish(),
+          response: { 201: createdApiKey },
+        },
+      },
+      async (request, reply) => {
+        const caller = callerOf(request)
+        const { overlapMs, expiresAt } = rotateApiKeyBody.parse(request.body ?? {})
+        const old = await find(caller.tenant, request.params.id)
+        if (statusOf(old, nowMs()) !== 'live')
+          throw new OmiumError('identity_conflict', `the API key ${old.id} is revoked or has expired`)
+        const scopes = scopesOf(old)
+        requireNoMore(caller, scopes)
+        const created = await issue(request, {
+          name: old.name,
+          scopes,
+          replaces: old.id,
+          ...(expiresAt !== undefined && { expiresAt: Date.parse(expiresAt) }),
+          ...(old.ranges.length > 0 && { ranges: [...old.ranges] }),
+        })
+        // should this one be lost, both keys are there, and nobody saw the new one
+        await send(request, old.id, {
+          type: 'ReplaceApiKey',
+          data: { successor: created.id, until: nowMs() + overlapMs },
+        })
+        return reply.status(201).header('cache-control', 'no-store').send(created)
+      },
+    )
+
+    app.delete(
+      '/v1/keys/:id',
+      {
+        config: { permission: 'keys:write' },
+        schema: {
+          tags,
+          summary: 'Revoke an API key, for ever',
+          params: idParam,
+          body: revokeApiKeyBody.nullish(),
+          response: { 200: identityReceipt },
+        },
+      },
+      async (request) => {
+        const { id } = request.params
+        return { id, ...(await send(request, id, { type: 'RevokeApiKey', data: request.body ?? {} })) }
+      },
+    )
+
+    app.post(
+      '/v1/keys/verify',
+      {
+        config: { permission: 'keys:read' },
+        schema: {
+          tags,
+          summary: 'Whether a text is a live API key of this tenant, and what it may do',
+          body: verifyApiKeyBody,
+          response: { 200: verifiedApiKey },
+        },
+      },
+      async (request) => {
+        const found = await apiKeys.lookup(request.body.key, request.ip).catch(invalid)
+        if (!found || found.tenant !== callerOf(request).tenant) return { valid: false }
+        const { limits } = found
+        const scopes = {
+          permissions: [...found.permissions],
+          ...(limits && limits.workflows.length > 0 && { workflows: [...limits.workflows] }),
+          ...(limits && limits.agents.length > 0 && { agents: [...limits.agents] }),
+        }
+        return { valid: true, id: found.id, scopes }
+      },
+    )
+  }
+
+const invalid = (error: unknown): undefined => {
+  if (error instanceof OmiumError && (error.code === 'unauthenticated' || error.code === 'forbidden')) return undefined
+  throw error
+}
+
+/** @throws OmiumError `forbidden`: nobody gives what they do not have */
+const requireNoMore = (caller: Caller, { permissions }: KeyScopes): void => {
+  const more = permissions.filter((one) => !caller.permissions.has(one))
+  if (more.length > 0) throw new OmiumError('forbidden', `you cannot give what you do not have: ${more.join(', ')}`)
+}
+
+const statusOf = ({ revokedAt, expiresAt }: ApiKeyRecord, nowMs: number): ApiKeyView['status'] => {
+  if (revokedAt) return 'revoked'
+  return expiresAt && expiresAt.getTime() <= nowMs ? 'expired' : 'live'
+}
+
+const scopesOf = ({ permissions, workflows, agents }: ApiKeyRecord): KeyScopes => ({
+  permissions: [...permissions],
+  ...(workflows && { workflows: [...workflows] }),
+  ...(agents && { agents: [...agents] }),
+})
+
+const viewOf = (record: ApiKeyRecord, nowMs: number): ApiKeyView => ({
+  id: record.id,
+  name: record.name,
+  environment: record.environment,
+  prefix: record.prefix,
+  status: statusOf(record, nowMs),
+  scopes: scopesOf(record),
+  ranges: [...record.ranges],
+  createdBy: record.createdBy,
+  createdAt: record.createdAt.toISOString(),
+  ...(record.expiresAt && { expiresAt: record.expiresAt.toISOString() }),
+  ...(record.lastUsedAt && { lastUsedAt: record.lastUsedAt.toISOString() }),
+  ...(record.replaces !== null && { replaces: record.replaces }),
+  ...(record.successor !== null && { successor: record.successor }),
+})

@@ -1,0 +1,53 @@
+import { OmiumError } from '@omium/schemas'
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { callerOf } from '../auth.ts'
+import { isStillAllowed, type Services } from '../services.ts'
+import { SocketSession } from '../streams/socket-session.ts'
+
+/** `/v1/stream`: any number of live subscriptions over one WebSocket. Its messages are `api/stream.ts` of the schemas. */
+export const streamRoutes =
+  (services: Services): FastifyPluginAsyncZod =>
+  async (app) => {
+    const { limits, corsOrigins } = services
+    const sessions = new Set<SocketSession>()
+    app.addHook('preClose', async () => {
+      for (const session of sessions) session.end()
+    })
+
+    app.route({
+      method: 'GET',
+      url: '/v1/stream',
+      exposeHeadRoute: false,
+      config: { permission: 'executions:read' },
+      schema: {
+        tags: ['streams'],
+        summary: 'Live events over a WebSocket',
+        description:
+          'Messages are JSON texts: `{"type":"subscribe","subscription":"a","execution":"..."}` for one run, ' +
+          '`{"type":"follow","subscription":"b"}` for all of them. Reconnect and subscribe with `after` to resume.',
+        response: { 101: z.undefined().describe('The connection is a WebSocket now') },
+      },
+      // browsers send cookies along from anywhere: only known places may open a stream
+      preValidation: async (request) => {
+        const { origin, host } = request.headers
+        if (origin === undefined || corsOrigins.includes(origin)) return
+        if (!URL.canParse(origin) || new URL(origin).host !== host)
+          throw new OmiumError('forbidden', `pages of ${origin.slice(0, 200)} may not open a stream`)
+      },
+      handler: async () => {
+        throw new OmiumError('upgrade_required', 'open this path as a WebSocket')
+      },
+      wsHandler: (socket, request) => {
+        const session = new SocketSession(socket, {
+          services,
+          tenant: callerOf(request).tenant,
+          heartbeatMs: limits.heartbeatMs,
+          isStillAllowed: () => isStillAllowed(services, request),
+          onError: (error) => request.log.warn({ err: error }, 'a subscription broke; its reader resumes'),
+        })
+        sessions.add(session)
+        socket.on('close', () => sessions.delete(session))
+      },
+    })
+  }

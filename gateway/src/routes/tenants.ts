@@ -1,0 +1,90 @@
+import { inRanges } from '@omium/access'
+import { getTenant, type TenantRecord } from '@omium/projection-identity'
+import {
+  aggregateKey,
+  callerView,
+  changeTenantBody,
+  identityReceipt,
+  OmiumError,
+  type TenantCommand,
+  type TenantView,
+  tenantView,
+} from '@omium/schemas'
+import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import { callerOf } from '../auth.ts'
+import { askerOf, commandIdOf } from '../requests.ts'
+import type { Services } from '../services.ts'
+
+/** The caller, and the caller's tenant. */
+export const tenantRoutes =
+  (services: Services): FastifyPluginAsyncZod =>
+  async (app) => {
+    const { pool, identity, ids } = services
+    const tags = ['tenants']
+
+    app.get(
+      '/v1/me',
+      {
+        config: { permission: 'authenticated', limitedKeys: true },
+        schema: { tags, summary: 'Who asks, and what they may do', response: { 200: callerView } },
+      },
+      async (request) => {
+        const { tenant, actor, role, permissions, limits } = callerOf(request)
+        return {
+          tenant,
+          actor,
+          ...(role && { role }),
+          permissions: [...permissions],
+          ...(limits && { limits: { workflows: [...limits.workflows], agents: [...limits.agents] } }),
+        }
+      },
+    )
+
+    app.get(
+      '/v1/tenant',
+      {
+        config: { permission: 'tenant:read' },
+        schema: { tags, summary: "Get the caller's tenant", response: { 200: tenantView } },
+      },
+      async (request) => {
+        const { tenant } = callerOf(request)
+        await identity.untilCurrent(aggregateKey('tenant', tenant, tenant))
+        const record = await getTenant(pool, tenant)
+        if (!record) throw new OmiumError('tenant_unknown', `there is no tenant ${tenant}`)
+        return viewOf(record)
+      },
+    )
+
+    app.patch(
+      '/v1/tenant',
+      {
+        config: { permission: 'tenant:write' },
+        schema: {
+          tags,
+          summary: 'Rename the tenant, or say from which addresses it may be used',
+          body: changeTenantBody,
+          response: { 200: identityReceipt },
+        },
+      },
+      async (request) => {
+        const { tenant } = callerOf(request)
+        const { name, ranges } = request.body
+        if (ranges && !inRanges(ranges, request.ip))
+          throw new OmiumError('invalid_request', `ranges: your own address ${request.ip} is not among them`)
+        const command: TenantCommand =
+          name === undefined
+            ? { type: 'AllowAddresses', data: { ranges: ranges ?? [] } }
+            : { type: 'RenameTenant', data: { name } }
+        const aggregate = aggregateKey('tenant', tenant, tenant)
+        const id = commandIdOf(request, ids, tenant)
+        return { id: tenant, ...(await identity.execute(askerOf(request), aggregate, id, command)) }
+      },
+    )
+  }
+
+const viewOf = ({ tenant, name, ranges, foundedAt }: TenantRecord): TenantView => ({
+  id: tenant,
+  name,
+  ranges: [...ranges],
+  foundedAt: foundedAt.toISOString(),
+})

@@ -1,0 +1,231 @@
+import { OmiumError, type StreamMessage, streamCloseCodes, streamRequest } from '@omium/schemas'
+import type { WebSocket } from 'ws'
+import { toOmiumError } from '../problems.ts'
+import { requireExecution } from '../reads.ts'
+import type { Services } from '../services.ts'
+import { EventStream } from './event-stream.ts'
+import { executionSource } from './execution-source.ts'
+import { eventText, type Outlet } from './outlet.ts'
+import { tenantSource } from './tenant-source.ts'
+
+/**
+ * One WebSocket: subscriptions come and go by messages, each is an {@link EventStream} of its own, all share the connection.
+ *
+ * 1. A message that is not understood is answered with an error and changes nothing.
+ * 2. Slowness is the connection's: the first subscription that the reader does not keep up with closes it (4008).
+ * 3. Each heartbeat asks whether the key still opens what it opened; it closes the connection when not (4001).
+ * 4. A peer that answered nothing since the last heartbeat is gone.
+ */
+export interface SocketOptions {
+  readonly services: Services
+  readonly tenant: string
+  readonly heartbeatMs: number
+  /** false once the caller may no longer read */
+  isStillAllowed(): Promise<boolean>
+  onError(error: unknown): void
+}
+
+const mostSubscriptions = 200
+/** beyond, the sender waits until the reader has taken some of it */
+const highWaterBytes = 512 * 1024
+
+/** how long a peer may take to say goodbye, ms */
+const closingMs = 2_000
+
+interface Subscription {
+  close(): void
+}
+
+export class SocketSession {
+  readonly #socket: WebSocket
+  readonly #options: SocketOptions
+  readonly #subscriptions = new Map<string, Subscription>()
+  readonly #heartbeat: NodeJS.Timeout
+  #heard = true
+  #closing = false
+
+  constructor(socket: WebSocket, options: SocketOptions) {
+    this.#socket = socket
+    this.#options = options
+    this.#heartbeat = setInterval(() => void this.#beat(), options.heartbeatMs)
+    socket.on('pong', () => {
+      this.#heard = true
+    })
+    socket.on('message', (data, isBinary) => {
+      this.#heard = true
+      void this.#receive(isBinary ? '' : String(data))
+    })
+    socket.on('close', () => this.#stop())
+  }
+
+  /** the process ends: whoever listens goes on elsewhere */
+  end(): void {
+    this.#close(streamCloseCodes.goingAway, 'the gateway ends; resume')
+  }
+
+  async #beat(): Promise<void> {
+    if (!this.#heard) return this.#socket.terminate()
+    this.#heard = false
+    this.#socket.ping()
+    this.#send({ type: 'heartbeat' })
+    const allowed = await this.#options.isStillAllowed().catch(() => true)
+    if (!allowed) this.#close(streamCloseCodes.unauthenticated, 'unauthenticated')
+  }
+
+  async #receive(text: string): Promise<void> {
+    let subscription: string | undefined
+    try {
+      const request = requestOf(text)
+      subscription = request.subscription
+      const known = this.#subscriptions.get(subscription)
+      if (request.type === 'unsubscribe') {
+        known?.close()
+        return
+      }
+      if (known) {
+        // what is wrong is the message; the subscription goes on
+        subscription = undefined
+        throw new OmiumError('invalid_request', `there is a subscription ${request.subscription} already`)
+      }
+      if (this.#subscriptions.size >= mostSubscriptions)
+        throw new OmiumError('invalid_request', `one connection may have ${mostSubscriptions} subscriptions`)
+      await (request.type === 'subscribe' ? this.#subscribe(request) : this.#follow(request))
+    } catch (error) {
+      this.#refuse(error, subscription)
+    }
+  }
+
+  async #subscribe({
+    subscription,
+    execution: id,
+    after,
+    deltas,
+  }: ReturnType<typeof requestOf> & { type: 'subscribe' }) {
+    const { services, tenant } = this.#options
+    const { pool, executions, limits } = services
+    // taken at once: another request for the same name must not come between
+    let givenUp = false
+    const held: Subscription = {
+      close: () => {
+        givenUp = true
+      },
+    }
+    this.#subscriptions.set(subscription, held)
+    const execution = await requireExecution(services, tenant, id).catch((error: unknown) => {
+      this.#subscriptions.delete(subscription)
+      throw error
+    })
+    if (givenUp) return this.#ended(subscription)
+    const source = executionSource(executions, pool, tenant, execution, after, limits.readWaitMs)
+    const outlet = this.#outletOf(subscription)
+    const stream = new EventStream(source, outlet, limits)
+    const stopDeltas = deltas
+      ? services.deltas?.subscribe(tenant, id, (delta) => {
+          if (stream.takesDeltas) outlet.delta(id, delta)
+        })
+      : undefined
+    this.#send({ type: 'subscribed', subscription })
+    this.#run(subscription, stream, stopDeltas)
+  }
+
+  async #follow({ subscription, after = [] }: ReturnType<typeof requestOf> & { type: 'follow' }) {
+    const { services, tenant } = this.#options
+    const { pool, executions, limits } = services
+    const source = tenantSource(executions, pool, tenant, after, limits.readWaitMs)
+    const stream = new EventStream(source, this.#outletOf(subscription), limits)
+    this.#send({ type: 'subscribed', subscription, after: [...source.after] })
+    this.#run(subscription, stream, undefined)
+  }
+
+  #run(subscription: string, stream: EventStream, stopDeltas: (() => void) | undefined): void {
+    this.#subscriptions.set(subscription, stream)
+    void stream.run().then(stopDeltas)
+  }
+
+  #outletOf(subscription: string): Outlet {
+    const socket = this.#socket
+    const name = JSON.stringify(subscription)
+    return {
+      get waitingBytes() {
+        return socket.bufferedAmount
+      },
+      event: ({ execution, event }) => {
+        socket.send(`{"type":"event","subscription":${name},"execution":"${execution}","event":${eventText(event)}}`)
+        return socket.bufferedAmount < highWaterBytes
+      },
+      delta: (execution, delta) => this.#send({ type: 'delta', subscription, execution, delta }),
+      drained: (timeoutMs) => this.#drained(timeoutMs),
+      end: () => this.#ended(subscription),
+      fail: (error) => {
+        this.#subscriptions.delete(subscription)
+        this.#refuse(error, subscription)
+      },
+      cut: () => this.#close(streamCloseCodes.slowReader, 'slow_reader'),
+    }
+  }
+
+  #drained(timeoutMs: number): Promise<boolean> {
+    const socket = this.#socket
+    return new Promise((resolve) => {
+      const settle = (drained: boolean) => {
+        clearTimeout(timer)
+        socket.off('close', gone)
+        resolve(drained)
+      }
+      const gone = () => settle(true)
+      const timer = setTimeout(() => settle(false), timeoutMs)
+      socket.on('close', gone)
+      // its callback comes when everything before it was handed to the network
+      socket.ping(undefined, undefined, () => settle(true))
+    })
+  }
+
+  #ended(subscription: string): void {
+    this.#subscriptions.delete(subscription)
+    this.#send({ type: 'ended', subscription })
+  }
+
+  #refuse(thrown: unknown, subscription: string | undefined): void {
+    const error = toOmiumError(thrown)
+    if (error.status >= 500) this.#options.onError(thrown)
+    this.#send({
+      type: 'error',
+      ...(subscription !== undefined && { subscription }),
+      error: new OmiumError(error.code, error.message).toFailure(),
+    })
+  }
+
+  #send(message: StreamMessage): void {
+    if (!this.#closing && this.#socket.readyState === this.#socket.OPEN) this.#socket.send(JSON.stringify(message))
+  }
+
+  #close(code: number, reason: string): void {
+    this.#stop()
+    this.#socket.close(code, reason)
+    // a reader that takes nothing does not take this either
+    const timer = setTimeout(() => this.#socket.terminate(), closingMs)
+    this.#socket.once('close', () => clearTimeout(timer))
+  }
+
+  #stop(): void {
+    // that its subscriptions end with it says nothing about the runs
+    this.#closing = true
+    clearInterval(this.#heartbeat)
+    for (const subscription of this.#subscriptions.values()) subscription.close()
+    this.#subscriptions.clear()
+  }
+}
+
+/** @throws OmiumError `invalid_json`, `invalid_request` */
+const requestOf = (text: string) => {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    throw new OmiumError('invalid_json', 'messages are JSON texts')
+  }
+  const parsed = streamRequest.safeParse(json)
+  if (parsed.success) return parsed.data
+  const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
+  throw new OmiumError('invalid_request', problems.join('; ').slice(0, 2000))
+}

@@ -1,0 +1,371 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { eventually, testStack } from '@omium/dev/testing'
+import { createLogger } from '@omium/kit'
+import type { ExecutionEvent } from '@omium/schemas'
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type GatewayWorld, keyA, keyB, startGatewayWorld } from './gateway-world.ts'
+
+/** What the front door does whatever is asked behind it: bad requests, repetitions, limits, browsers, its own description. */
+const lines: string[] = []
+const logger = createLogger('spec', 'trace', { write: (line) => void lines.push(line) })
+
+let world: GatewayWorld
+let call: GatewayWorld['call']
+let counter = 0
+const newId = () => `door-${++counter}`
+const input = { topic: 'logs' }
+const completed: ExecutionEvent = { type: 'ExecutionCompleted', data: { attempt: 1, output: { inline: 'done' } } }
+
+beforeAll(async () => {
+  const env = { OMIUM_CORS_ORIGINS: 'https://app.example', OMIUM_RATE_PER_KEY: '100000' }
+  const limits = { headersMs: 400, requestMs: 800, bodyBytes: 10 * 1024 * 1024 }
+  world = await startGatewayWorld({ env, limits, logger })
+  ;({ call } = world)
+})
+afterAll(() => world?.close())
+
+/** What the server says on a connection of its own until it ends it. @param drip sent every 50 ms */
+const raw = async (text: string | Buffer, drip?: string) => {
+  const { hostname, port } = new URL(world.gateway.url)
+  const socket = connect(Number(port), hostname)
+  socket.on('error', () => undefined)
+  let answer = ''
+  socket.on('data', (chunk) => {
+    answer += chunk
+  })
+  socket.write(text)
+  const timer = setInterval(() => drip && socket.writable && socket.write(drip), 50)
+  await once(socket, 'close')
+  clearInterval(timer)
+  const [head = '', body = ''] = answer.split('\r\n\r\n')
+  return {
+    status: Number(/^HTTP\/1\.1 (\d+)/.exec(head)?.[1]),
+    type: /content-type: ([^\r\n]+)/i.exec(head)?.[1],
+    code: body ? (JSON.parse(body) as { code: string }).code : undefined,
+  }
+}
+const problem = 'application/problem+json'
+const authorization = `authorization: Bearer ${keyA}\r\n`
+const head = (line: string, headers = '', body = '') =>
+  `${line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${authorization}${headers}\r\n${body}`
+
+describe('bad input', () => {
+  it.each([
+    ['a method that HTTP does not have', 'FETCH / HTTP/1.1\r\nhost: x\r\n\r\n', 400, 'malformed_request'],
+    ['no HTTP at all', '\x16\x03\x01 hello\r\n\r\n', 400, 'malformed_request'],
+    ['a flood of headers', head('GET /v1/agents', `x-flood: ${'x'.repeat(20_000)}\r\n`), 431, 'headers_too_large'],
+    ['many headers', head('GET /v1/agents', 'x-a: bbbbbbbbbbbb\r\n'.repeat(2_000)), 431, 'headers_too_large'],
+    ['broken escapes in the path', head('GET /v1/executions/%E0%A4%A'), 400, 'malformed_request'],
+    ['a NUL in an id', head('GET /v1/executions/a%00b'), 422, 'invalid_request'],
+    ['a NUL in a tenant', head('POST /v1/hooks/ten%00/x', 'content-length: 0\r\n'), 422, 'invalid_request'],
+    ['a NUL in a filter', head('GET /v1/executions?agent=a%00'), 422, 'invalid_request'],
+    ['an id that is far too long', head(`GET /v1/executions/${'a'.repeat(300)}`), 404, 'not_found'],
+    ['a query parameter that is given twice', head('GET /v1/executions?limit=1&limit=2'), 422, 'invalid_request'],
+    ['a method that the path does not have', head('PATCH /v1/executions'), 405, 'method_not_allowed'],
+    ['TRACE', head('TRACE /v1/executions'), 405, 'method_not_allowed'],
+    [
+      'two lengths',
+      head('POST /v1/executions', 'content-length: 1\r\ncontent-length: 2\r\n'),
+      400,
+      'malformed_request',
+    ],
+    [
+      'a length and chunks',
+      head('POST /v1/executions', 'content-length: 3\r\ntransfer-encoding: chunked\r\n'),
+      400,
+      'malformed_request',
+    ],
+    [
+      'a form',
+      head('POST /v1/executions', 'content-type: application/x-www-form-urlencoded\r\ncontent-length: 3\r\n', 'a=b'),
+      415,
+      'unsupported_media_type',
+    ],
+    ['no content type', head('POST /v1/executions', 'content-length: 2\r\n', '{}'), 415, 'unsupported_media_type'],
+    ['a stream without WebSocket', head('GET /v1/stream'), 426, 'upgrade_required'],
+  ])('%s', async (_name, text, status, code) => {
+    expect(await raw(text)).toEqual({ status, type: problem, code })
+  })
+
+  it('names the methods that a path has', async () => {
+    const { headers } = await call('PATCH', '/v1/executions')
+    expect(headers.get('allow')).toBe('GET, HEAD, POST')
+  })
+
+  it.each([
+    ['bytes that are no UTF-8', Buffer.from('7b226167656e74223a22c328227d', 'hex'), 400, 'invalid_json'],
+    ['a body of 11 MiB', Buffer.alloc(11 * 1024 * 1024, ' '), 413, 'payload_too_large'],
+    ['ten megabytes of nesting', Buffer.alloc(9 * 1024 * 1024, '['), 400, 'invalid_json'],
+    [
+      'a NUL in a label',
+      Buffer.from('{"agent":"writer","input":{"topic":"aa"},"options":{"labels":{"a":"\\u0000"}}}'),
+      422,
+      'invalid_request',
+    ],
+    ['a list instead of an object', Buffer.from('[]'), 422, 'invalid_request'],
+  ])('%s', async (_name, bytes, status, code) => {
+    const reply = await call('POST', '/v1/executions', { raw: bytes })
+    expect([reply.status, reply.body.code]).toEqual([status, code])
+  })
+
+  it('takes a NUL inside of an input for what it is', async () => {
+    const id = newId()
+    const body = { agent: 'writer', id, input: { topic: 'a\0b' } }
+    const { body: receipt } = await call('POST', '/v1/executions', { body })
+    const { body: run } = await call('GET', `/v1/executions/${id}?min_position=${receipt.position}`)
+    expect(run.input).toEqual(body.input)
+  })
+
+  it('a member __proto__ is data and pollutes nothing', async () => {
+    const id = newId()
+    const text = `{"agent":"writer","id":"${id}","input":{"topic":"aa","__proto__":{"polluted":true}}}`
+    expect((await call('POST', '/v1/executions', { raw: text })).status).toBe(201)
+    expect(({} as { polluted?: boolean }).polluted).toBeUndefined()
+  })
+
+  it.each([
+    ['headers', 'GET /v1/agents HTTP/1.1\r\nhost: x\r\n', 'x-drip: 1\r\n'],
+    ['a body', head('POST /v1/executions', 'content-type: application/json\r\ncontent-length: 100000\r\n'), ' '],
+  ])('%s that comes too slowly', async (_name, begin, drip) => {
+    expect(await raw(begin, drip)).toEqual({ status: 408, type: problem, code: 'request_timeout' })
+  })
+
+  it('ids of others cannot be told from ids that there are not', async () => {
+    const id = newId()
+    const { body } = await call('POST', '/v1/executions', { body: { agent: 'writer', input, id } })
+    await call('GET', `/v1/executions/${id}?min_position=${body.position}`)
+    const [foreign, none] = await Promise.all(
+      [id, `${id}-none`].map((one) => call('GET', `/v1/executions/${one}`, { key: keyB })),
+    )
+    const said = (reply: typeof foreign, one: string) => ({
+      ...reply?.body,
+      detail: reply?.body.detail.replace(one, 'ID'),
+      instance: '',
+      requestId: '',
+    })
+    expect(said(foreign, id)).toEqual(said(none, `${id}-none`))
+    const names = (reply: typeof foreign) => [...(reply?.headers.keys() ?? [])].sort()
+    expect(names(foreign)).toEqual(names(none))
+  })
+})
+
+describe('a request with an idempotency key', () => {
+  const send = (path: string, key: string, body?: object, more: { key?: string; at?: string } = {}) =>
+    call('POST', path, { headers: { 'idempotency-key': key }, ...(body && { body }), ...more })
+
+  it('starts one execution, however often and through whichever gateway it is sent', async () => {
+    const other = await world.startOne()
+    const body = { agent: 'writer', input: { topic: newId() } }
+    const replies = await Promise.all(
+      [0, 1, 2, 3, 4, 5].map((n) => send('/v1/executions', 'start-1', body, n % 2 ? { at: other.url } : {})),
+    )
+    expect(new Set(replies.map((reply) => reply.body.executionId)).size).toBe(1)
+    expect(replies.map(({ status }) => status).every((status) => status === 200 || status === 201)).toBe(true)
+    const later = await send('/v1/executions', 'start-1', body, { at: other.url })
+    expect([later.status, later.headers.get('idempotency-replayed')]).toEqual([200, 'true'])
+    const { body: page } = await call('GET', `/v1/executions/${replies[0]?.body.executionId}/events`)
+    expect(page.items).toHaveLength(1)
+    await other.close()
+  })
+
+  it('belongs to its tenant', async () => {
+    const body = { agent: 'writer', input: { topic: newId() } }
+    const [a, b] = await Promise.all([
+      send('/v1/executions', 'shared', body),
+      send('/v1/executions', 'shared', { agent: 'writer', input: { topic: 'else' } }, { key: keyB }),
+    ])
+    expect([a?.status, b?.status]).toEqual([201, 201])
+    expect(a?.body.executionId).not.toBe(b?.body.executionId)
+  })
+
+  it('is refused for another body and for another path', async () => {
+    const id = newId()
+    await call('POST', '/v1/executions', { body: { agent: 'writer', input, id } })
+    const first = await send(`/v1/executions/${id}/pause`, 'pause-1', { reason: 'lunch' })
+    expect([first.status, first.headers.get('idempotency-replayed')]).toEqual([200, null])
+    const again = await send(`/v1/executions/${id}/pause`, 'pause-1', { reason: 'lunch' })
+    expect([again.status, again.headers.get('idempotency-replayed')]).toEqual([200, 'true'])
+    for (const [path, body] of [
+      ['pause', { reason: 'tea' }],
+      ['resume', undefined],
+    ] as const) {
+      const other = await send(`/v1/executions/${id}/${path}`, 'pause-1', body)
+      expect([other.status, other.body.code]).toEqual([409, 'idempotency_conflict'])
+    }
+    const malformed = await send(`/v1/executions/${id}/pause`, 'no spaces please')
+    expect([malformed.status, malformed.body.code]).toEqual([422, 'invalid_request'])
+  })
+
+  it('is decided once although the first gateway died before it could answer', async () => {
+    const id = newId()
+    await call('POST', '/v1/executions', { body: { agent: 'writer', input, id } })
+    const dying = await world.startOne({ commandTimeoutMs: 300 })
+    world.engine.hold()
+    const lost = await send(`/v1/executions/${id}/pause`, 'crash-1', undefined, { at: dying.url })
+    expect([lost.status, lost.body.code]).toEqual([504, 'timeout'])
+    await dying.close()
+    world.engine.release()
+    const again = await send(`/v1/executions/${id}/pause`, 'crash-1')
+    expect([again.status, again.body.deduplicated]).toEqual([200, true])
+  })
+})
+
+describe('an answer', () => {
+  it('has a tag, and is not sent again to who has it', async () => {
+    const id = newId()
+    const { body } = await call('POST', '/v1/executions', { body: { agent: 'writer', input, id } })
+    const path = `/v1/executions/${id}`
+    const first = await call('GET', `${path}?min_position=${body.position}`)
+    const tag = first.headers.get('etag') ?? ''
+    expect(tag).toMatch(/^W\/"\d+-\d+"$/)
+    for (const known of [tag, tag.slice(2), `"else", ${tag}`, '*'])
+      expect((await call('GET', path, { headers: { 'if-none-match': known } })).status).toBe(304)
+    await world.engine.write('ten_a', id, { type: 'ExecutionStarted', data: { attempt: 1, workerId: 'w' } }, completed)
+    await call('GET', `${path}/result?wait_ms=5000`)
+    const later = await call('GET', path, { headers: { 'if-none-match': tag } })
+    expect([later.status, later.body.status]).toEqual([200, 'completed'])
+  })
+
+  it('tells how many requests are left', async () => {
+    const { headers } = await call('GET', '/v1/agents')
+    const [limit, left, reset] = ['limit', 'remaining', 'reset'].map((name) => Number(headers.get(`ratelimit-${name}`)))
+    expect(limit).toBe(100_000)
+    expect(left).toBeLessThan(100_000)
+    expect(reset).toBeLessThanOrEqual(60)
+  })
+})
+
+describe('browsers', () => {
+  const from = (origin: string, method = 'GET') =>
+    call(method, '/v1/agents', {
+      headers: { origin, ...(method === 'OPTIONS' && { 'access-control-request-method': 'GET' }) },
+    })
+
+  it('may call from the origins in the settings, with credentials, and from no other', async () => {
+    for (const method of ['GET', 'OPTIONS']) {
+      const known = await from('https://app.example', method)
+      expect(known.headers.get('access-control-allow-origin')).toBe('https://app.example')
+      expect(known.headers.get('access-control-allow-credentials')).toBe('true')
+      for (const origin of ['https://evil.example', 'https://app.example.evil', 'null']) {
+        const foreign = await from(origin, method)
+        expect(foreign.headers.get('access-control-allow-origin')).toBeNull()
+      }
+    }
+  })
+
+  it('get no script but the documentation, and that asks nobody else', async () => {
+    const page = await fetch(`${world.gateway.url}/docs/`)
+    expect(page.status).toBe(200)
+    const policy = page.headers.get('content-security-policy') ?? ''
+    expect(policy).toContain("script-src 'self'")
+    const html = await page.text()
+    expect(html).not.toMatch(/(src|href)="(https?:)?\/\//)
+    expect(html).not.toMatch(/<script>/)
+    for (const file of ['swagger-ui-bundle.js', 'swagger-ui.css', 'swagger-initializer.js'])
+      expect((await fetch(`${world.gateway.url}/docs/static/${file}`)).status).toBe(200)
+    const answer = await fetch(`${world.gateway.url}/health`)
+    expect(answer.headers.get('content-security-policy')).toContain("default-src 'none'")
+  })
+})
+
+describe('the description', () => {
+  it('names every operation once, with who may call it, its errors and their examples', async () => {
+    const { body } = await call('GET', '/openapi.json', { key: null })
+    expect(body.openapi).toBe('3.1.0')
+    // biome-ignore lint/suspicious/noExplicitAny: a document from outside
+    const operations: [string, any][] = Object.entries(body.paths).flatMap(([path, item]) =>
+      Object.entries(item as object).map(
+        ([method, operation]) => [`${method} ${path}`, operation] as [string, unknown],
+      ),
+    )
+    expect(operations.length).toBeGreaterThan(50)
+    const ids = operations.map(([, { operationId }]) => operationId)
+    expect(new Set(ids).size).toBe(ids.length)
+    for (const [name, { responses, summary, tags, security }] of operations) {
+      expect([name, summary?.length > 0, tags?.length]).toEqual([name, true, 1])
+      const statuses = Object.keys(responses)
+      expect([name, statuses.some((status) => /^[12]/.test(status))]).toEqual([name, true])
+      const expected = ['400', '408', '429', '431', '500', '503', ...(security ? [] : ['401', '403'])]
+      expect([name, expected.filter((status) => !statuses.includes(status))]).toEqual([name, []])
+      for (const status of statuses.filter((one) => /^[45]/.test(one)))
+        expect([name, status, Object.keys(responses[status].content)]).toEqual([name, status, [problem]])
+    }
+    const references = [...JSON.stringify(body).matchAll(/"#\/components\/(\w+)\/(\w[\w-]*)"/g)]
+    for (const [, kind = '', name = ''] of references)
+      expect(body.components[kind]?.[name], `${kind}/${name}`).toBeDefined()
+  })
+})
+
+describe('the process', () => {
+  it('shows breakers, lag and rejected records beside rate, errors and duration of each route', async () => {
+    await call('GET', '/v1/executions/none')
+    await eventually(async () => {
+      const metrics = await (await fetch(`${world.gateway.url}/metrics`)).text()
+      expect(metrics).toContain('omium_gateway_breaker_state{target="object store"} 0')
+      expect(metrics).toContain('omium_gateway_read_lag_records{context="execution"} 0')
+      expect(metrics).toContain('# TYPE omium_gateway_rejected_records gauge')
+      expect(metrics).toMatch(
+        /omium_gateway_request_seconds_count\{method="GET",route="\/v1\/executions\/:id",status="404"\} \d/,
+      )
+    })
+  })
+
+  it('writes no secret into its log, wherever somebody puts one', async () => {
+    const secret = 'sk-verysecret0123456789abcdef'
+    const places: Parameters<typeof call>[] = [
+      ['GET', '/v1/agents', { key: secret }],
+      ['GET', `/v1/executions?cursor=${secret}`, {}],
+      ['GET', `/v1/executions/${secret}`, {}],
+      ['GET', `/${secret}`, {}],
+      ['GET', '/v1/agents', { headers: { cookie: `session=${secret}`, 'x-api-key': secret, traceparent: secret } }],
+      ['GET', '/v1/agents', { headers: { 'x-request-id': 'spec-request', referer: `https://x/?token=${secret}` } }],
+      ['POST', '/v1/executions', { raw: `{"agent":"${secret}` }],
+      ['POST', '/v1/executions', { body: { agent: 'writer', input: { topic: secret, apiKey: secret } } }],
+      ['POST', '/v1/executions', { body: { agent: secret, input: { password: secret } } }],
+      ['POST', '/v1/executions', { headers: { 'idempotency-key': secret }, body: { agent: 'writer', input } }],
+      ['POST', `/v1/hooks/ten_a/${secret}`, { raw: secret, headers: { 'x-omium-signature': secret } }],
+    ]
+    for (const place of places) await call(...place)
+    // an error that is logged with all that is known about it
+    world.engine.hold()
+    await call('POST', '/v1/executions', { body: { agent: 'writer', input: { topic: secret } } })
+    world.engine.release()
+    expect(lines.some((line) => line.includes('request failed'))).toBe(true)
+    expect(lines.filter((line) => line.includes(secret))).toEqual([])
+    expect(lines.filter((line) => line.includes(keyA))).toEqual([])
+  })
+
+  it('answers what is in flight when it is asked to end', async () => {
+    const id = newId()
+    await call('POST', '/v1/executions', { body: { agent: 'writer', input, id } })
+    const ending = await world.startOne()
+    const poll = call('GET', `/v1/executions/${id}/result?wait_ms=30000`, { at: ending.url })
+    world.engine.hold()
+    const pause = call('POST', `/v1/executions/${id}/pause`, { at: ending.url })
+    await eventually(() => expect(world.engine.commands.at(-1)).toMatchObject({ type: 'PauseExecution' }))
+    const closing = ending.close()
+    expect((await poll).status).toBe(202)
+    world.engine.release()
+    expect((await pause).status).toBe(200)
+    await closing
+  })
+
+  it('is ready only while the database answers', async () => {
+    const ready = () => call('GET', '/ready', { key: null })
+    expect((await ready()).body).toEqual({ status: 'ready' })
+    const name = new URL(world.env['OMIUM_DATABASE_URL'] ?? '').pathname.slice(1)
+    const admin = new pg.Client({ connectionString: testStack().databaseUrl })
+    await admin.connect()
+    try {
+      await admin.query(`ALTER DATABASE ${pg.escapeIdentifier(name)} WITH ALLOW_CONNECTIONS false`)
+      await admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name])
+      await eventually(async () => expect((await ready()).status).toBe(503))
+      await admin.query(`ALTER DATABASE ${pg.escapeIdentifier(name)} WITH ALLOW_CONNECTIONS true`)
+      await eventually(async () => expect((await ready()).status).toBe(200), { timeoutMs: 15_000 })
+    } finally {
+      await admin.end()
+    }
+  })
+})

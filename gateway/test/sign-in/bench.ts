@@ -1,0 +1,174 @@
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  type CaughtMail,
+  eventually,
+  freshDatabase,
+  freshPrefix,
+  spawnService,
+  startMailCatcher,
+  testStack,
+} from '@omium/dev/testing'
+import { migrate } from '@omium/migrations'
+import { createLocalKms, createPersonalData, createSubjectKeys } from '@omium/personal-data'
+import { identityProjection } from '@omium/projection-identity'
+import { createPool, openLog, runProjection } from '@omium/projection-kit'
+import { identityContext } from '@omium/schemas'
+import { type IdentityCommands, openSignIn } from '@omium/sign-in'
+import Fastify, { type FastifyInstance } from 'fastify'
+import { validatorCompiler } from 'fastify-type-provider-zod'
+import { openGatewayContext } from '../../src/context.ts'
+import { installProblems } from '../../src/problems.ts'
+import { startGithubStandIn } from './github-stand-in.ts'
+import { startOpenIdIssuer } from './openid-issuer.ts'
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
+
+const quiet = () => undefined
+const key = (id: string) => `${id}:${randomBytes(32).toString('base64')}`
+
+/**
+ * Sign-in with everything around it for real: the log, the identity service in a process of its own, its read model, an OpenID
+ * provider, a mail server. Two gateways over one database; the second serves no HTTP.
+ */
+export const startBench = async () => {
+  const stack = testStack()
+  const databaseUrl = await freshDatabase()
+  await migrate(databaseUrl)
+  const env: Record<string, string> = {
+    OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
+    OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
+    OMIUM_TOPIC_PREFIX: freshPrefix(),
+    OMIUM_PARTITIONS: '2',
+    OMIUM_DATABASE_URL: databaseUrl,
+    OMIUM_TOKEN_SECRET: randomBytes(32).toString('hex'),
+    OMIUM_S3_ENDPOINT: stack.s3.endpoint,
+    OMIUM_S3_REGION: stack.s3.region,
+    OMIUM_S3_BUCKET: stack.s3.bucket,
+    OMIUM_S3_ACCESS_KEY_ID: stack.s3.accessKeyId,
+    OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
+    OMIUM_MASTER_KEYS: key('m1'),
+    OMIUM_IDENTITY_PORT: '0',
+    OMIUM_LOG_LEVEL: 'warn',
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'omium-sign-in-'))
+  const mails: CaughtMail[] = []
+  const catcher = await startMailCatcher(await freePort(), join(folder, 'mail'), (mail) => mails.push(mail))
+  const port = await freePort()
+  const url = `http://127.0.0.1:${port}`
+  const client = { id: 'omium', secret: randomBytes(16).toString('hex') }
+  const issuer = await startOpenIdIssuer({
+    ...client,
+    redirectUris: ['corp', 'other', 'untrusted'].map((id) => `${url}/auth/providers/${id}/callback`),
+  })
+  const github = await startGithubStandIn(client)
+  const providersFile = join(folder, 'providers.json')
+  const oidc = { kind: 'oidc', issuer: issuer.url, clientId: client.id, clientSecret: 'env:CLIENT_SECRET' }
+  writeFileSync(
+    providersFile,
+    JSON.stringify({
+      version: 1,
+      providers: {
+        corp: { ...oidc, trustedAddresses: 'verified' },
+        other: { ...oidc, trustedAddresses: 'verified' },
+        untrusted: { ...oidc, trustedAddresses: [] },
+        github: {
+          kind: 'github',
+          clientId: client.id,
+          clientSecret: 'env:CLIENT_SECRET',
+          webUrl: github.url,
+          apiUrl: github.url,
+        },
+      },
+    }),
+  )
+  const service = await spawnService('consumers/identity/src/main.ts', env)
+  const log = await openLog(env, identityContext, 'sign-in-spec', quiet)
+  const pool = createPool(databaseUrl)
+  const projection = await runProjection({ definition: identityProjection, log, pool, databaseUrl, onNotice: quiet })
+  const context = await openGatewayContext({
+    log,
+    projection: 'identity',
+    pool,
+    databaseUrl,
+    commandTimeoutMs: 15_000,
+    readWaitMs: 15_000,
+    onNotice: quiet,
+  })
+  const { nowMs, ids } = log.context
+  const kms = createLocalKms([{ id: 'm1', key: randomBytes(32) }])
+  const personalData = createPersonalData({ kms, keys: createSubjectKeys(pool), digestKey: randomBytes(32), nowMs })
+  /** what a spec puts between sign-in and the log */
+  const interference: { after: ((type: string) => void) | undefined } = { after: undefined }
+  const identity: IdentityCommands = {
+    execute: async (asker, aggregate, commandId, command) => {
+      const decided = await context.execute(asker, aggregate, commandId, command)
+      interference.after?.(command.type)
+      return decided
+    },
+    untilCurrent: (aggregate) => context.untilCurrent(aggregate),
+  }
+  const options = {
+    publicUrl: url,
+    tokenSecret: env['OMIUM_TOKEN_SECRET'] as string,
+    providersFile,
+    smtpUrl: catcher.url,
+    mailFrom: 'Omium <no-reply@omium.example>',
+    returnTo: ['/app'],
+    env: { CLIENT_SECRET: client.secret },
+    pool,
+    kms,
+    identity,
+    personalData,
+    redisUrl: stack.redisUrl,
+    redisPrefix: env['OMIUM_TOPIC_PREFIX'] as string,
+    ids,
+    nowMs,
+    onNotice: quiet,
+  }
+  const gateways = await Promise.all([openSignIn(options), openSignIn(options)])
+  const app = Fastify({ forceCloseConnections: true, trustProxy: true })
+  app.setValidatorCompiler(validatorCompiler)
+  installProblems(app as unknown as FastifyInstance)
+  await app.register(gateways[0].routes)
+  await app.listen({ host: '127.0.0.1', port })
+
+  return {
+    url,
+    pool,
+    issuer,
+    github,
+    mails,
+    interference,
+    gateways,
+    /** the link of the n-th mail to an address, once it has come */
+    linkTo: (email: string, nth = 1): Promise<string> =>
+      eventually(
+        () => {
+          const link = mails.filter(({ to }) => to === email)[nth - 1]?.link
+          if (!link) throw new Error(`no mail to ${email} yet`)
+          return link
+        },
+        { timeoutMs: 15_000 },
+      ),
+    close: async () => {
+      await app.close()
+      for (const gateway of gateways) gateway.close()
+      await context.close()
+      await projection.close()
+      await log.close()
+      await service.stop()
+      await Promise.all([issuer.close(), github.close(), catcher.close(), pool.end()])
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}

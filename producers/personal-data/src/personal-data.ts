@@ -1,0 +1,99 @@
+import { createHmac, randomBytes } from 'node:crypto'
+import { OmiumError } from '@omium/schemas'
+import { decrypt, encrypt } from './gcm.ts'
+import type { Kms } from './kms.ts'
+import type { SubjectKeys } from './subject-keys.ts'
+
+/** See the README for what holds. */
+export interface PersonalData {
+  /**
+   * @param subject letters, digits, `_` and `-`: a user id, or the digest of an address
+   * @returns `v1.<subject>.<key version>.<base64url>`
+   * @throws OmiumError `unavailable`
+   */
+  seal(subject: string, text: string): Promise<string>
+  /** undefined once the subject is erased, and for what was changed or was never sealed here. @throws OmiumError `unavailable` */
+  open(sealed: string): Promise<string | undefined>
+  /** HMAC-SHA-256, hex; equal for equal values of one kind */
+  digest(kind: string, value: string): string
+  /** Destroys what the subject's data could be opened with. What is sealed afterwards has a new key. Idempotent. */
+  erase(subject: string): Promise<void>
+}
+
+export interface PersonalDataOptions {
+  readonly kms: Kms
+  readonly keys: SubjectKeys
+  /** 32 bytes that never change */
+  readonly digestKey: Buffer
+  readonly nowMs: () => number
+  readonly cacheMs?: number
+}
+
+const sealedPattern = /^v1\.([A-Za-z0-9_-]+)\.(\d{1,9})\.([A-Za-z0-9_-]+)$/
+const subjectPattern = /^[A-Za-z0-9_-]{1,128}$/
+const mostRemembered = 10_000
+
+interface Remembered {
+  readonly key: Promise<Uint8Array | null>
+  readonly until: number
+}
+
+export const createPersonalData = (options: PersonalDataOptions): PersonalData => {
+  const { kms, keys, digestKey, nowMs, cacheMs = 10_000 } = options
+  /** by `subject.version`; null: destroyed */
+  const remembered = new Map<string, Remembered>()
+
+  const remember = (name: string, key: Promise<Uint8Array | null>): Promise<Uint8Array | null> => {
+    const entry = { key, until: nowMs() + cacheMs }
+    remembered.delete(name)
+    remembered.set(name, entry)
+    if (remembered.size > mostRemembered) remembered.delete(remembered.keys().next().value as string)
+    key.catch(() => {
+      if (remembered.get(name) === entry) remembered.delete(name)
+    })
+    return key
+  }
+
+  const keyOf = (subject: string, version: number): Promise<Uint8Array | null> => {
+    const name = `${subject}.${version}`
+    const known = remembered.get(name)
+    if (known && known.until > nowMs()) return known.key
+    return remember(
+      name,
+      keys.find(subject, version).then((found) => (found?.wrapped ? kms.unwrap(found.wrapped) : null)),
+    )
+  }
+
+  const current = async (subject: string): Promise<number> => {
+    const newest = await keys.newest(subject)
+    if (newest?.wrapped) return newest.version
+    return (await keys.add(subject, (newest?.version ?? 0) + 1, await kms.wrap(randomBytes(32)))).version
+  }
+
+  return {
+    seal: async (subject, text) => {
+      if (!subjectPattern.test(subject)) throw new RangeError(`${subject} cannot be the name of a subject`)
+      const version = await current(subject)
+      const key = await keyOf(subject, version)
+      if (!key) throw new OmiumError('unavailable', `the personal data of ${subject} is being erased`)
+      const name = `v1.${subject}.${version}`
+      return `${name}.${encrypt(key, Buffer.from(text), name).toString('base64url')}`
+    },
+    open: async (sealed) => {
+      const [, subject, version, body] = sealedPattern.exec(sealed) ?? []
+      if (subject === undefined || version === undefined || body === undefined) return undefined
+      const key = await keyOf(subject, Number(version))
+      if (!key) return undefined
+      try {
+        return decrypt(key, Buffer.from(body, 'base64url'), `v1.${subject}.${Number(version)}`).toString()
+      } catch {
+        return undefined
+      }
+    },
+    digest: (kind, value) => createHmac('sha256', digestKey).update(`${kind}\0${value}`).digest('hex'),
+    erase: async (subject) => {
+      await keys.destroy(subject)
+      for (const name of remembered.keys()) if (name.startsWith(`${subject}.`)) remembered.delete(name)
+    },
+  }
+}

@@ -1,0 +1,73 @@
+import type { Pool } from 'pg'
+import type { Kms } from './kms.ts'
+
+/** The wrapped data keys of subjects. `wrapped` is null for ever once the key is destroyed. */
+export interface SubjectKey {
+  readonly version: number
+  readonly wrapped: Uint8Array | null
+}
+
+export interface SubjectKeys {
+  /** undefined: never was */
+  find(subject: string, version: number): Promise<SubjectKey | undefined>
+  newest(subject: string): Promise<SubjectKey | undefined>
+  /** adds the key of a version, unless there is one; returns the newest that is there then */
+  add(subject: string, version: number, wrapped: Uint8Array): Promise<SubjectKey>
+  /** destroys every key that the subject has. Idempotent */
+  destroy(subject: string): Promise<void>
+}
+
+export const createSubjectKeys = (pool: Pool): SubjectKeys => {
+  const one = async (text: string, values: unknown[]): Promise<SubjectKey | undefined> =>
+    (await pool.query<SubjectKey>(text, values)).rows[0]
+  const newest: SubjectKeys['newest'] = (subject) =>
+    one('SELECT version, wrapped FROM subject_keys WHERE subject = $1 ORDER BY version DESC LIMIT 1', [subject])
+  return {
+    newest,
+    find: (subject, version) =>
+      one('SELECT version, wrapped FROM subject_keys WHERE subject = $1 AND version = $2', [subject, version]),
+    add: async (subject, version, wrapped) => {
+      await pool.query(
+        'INSERT INTO subject_keys (subject, version, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING',
+        [subject, version, wrapped],
+      )
+      return (await newest(subject)) as SubjectKey
+    },
+    destroy: async (subject) => {
+      await pool.query(
+        'UPDATE subject_keys SET wrapped = NULL, destroyed_at = now() WHERE subject = $1 AND wrapped IS NOT NULL',
+        [subject],
+      )
+    },
+  }
+}
+
+const rewrapBatch = 500
+
+/**
+ * Wraps every stored key anew, so that an old master key can be left out of the settings. May be repeated and interrupted; an
+ * erasure that happens meanwhile is not undone.
+ * @returns how many there were
+ */
+export const rewrapSubjectKeys = async (pool: Pool, kms: Kms): Promise<number> => {
+  let done = 0
+  let [subject, version] = ['', 0]
+  for (;;) {
+    const { rows } = await pool.query<{ subject: string; version: number; wrapped: Buffer }>(
+      `SELECT subject, version, wrapped FROM subject_keys
+       WHERE wrapped IS NOT NULL AND (subject, version) > ($1, $2) ORDER BY subject, version LIMIT ${rewrapBatch}`,
+      [subject, version],
+    )
+    for (const row of rows) {
+      const wrapped = await kms.wrap(await kms.unwrap(row.wrapped))
+      await pool.query(
+        'UPDATE subject_keys SET wrapped = $3 WHERE subject = $1 AND version = $2 AND wrapped IS NOT NULL',
+        [row.subject, row.version, wrapped],
+      )
+    }
+    done += rows.length
+    const last = rows.at(-1)
+    if (!last || rows.length < rewrapBatch) return done
+    ;({ subject, version } = last)
+  }
+}

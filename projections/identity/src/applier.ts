@@ -1,0 +1,266 @@
+import type { AcceptedEvent } from '@omium/log'
+import type { Applier, ProjectionTx } from '@omium/projection-kit'
+import {
+  type AddressEvent,
+  type ApiKeyEvent,
+  addressEvents,
+  apiKeyEvents,
+  parseAggregateKey,
+  type TenantEvent,
+  tenantEvents,
+  type UserEvent,
+  userEvents,
+} from '@omium/schemas'
+
+/** Writes accepted events of the identity context into its read models, a statement or two for each: they are few. */
+export const createApplier = (): Applier => ({
+  forget: () => undefined,
+  apply: async (events, tx) => {
+    for (const event of events) {
+      const key = parseAggregateKey(event.envelope.aggregate)
+      if (!key) continue
+      const place = new Place(tx, event, key.id)
+      const { type, data } = event
+      if (type in tenantEvents) await applyTenant(place, { type, data } as TenantEvent)
+      else if (type in apiKeyEvents) await applyApiKey(place, { type, data } as ApiKeyEvent)
+      else if (type in userEvents) await applyUser(place, { type, data } as UserEvent)
+      else if (type in addressEvents) await applyAddress(place, { type, data } as AddressEvent)
+    }
+  },
+})
+
+/** One event and where it goes. */
+class Place {
+  readonly tenant: string
+  readonly id: string
+  /** when it was recorded */
+  readonly at: string
+  readonly #tx: ProjectionTx
+
+  constructor(tx: ProjectionTx, { envelope }: AcceptedEvent, id: string) {
+    this.#tx = tx
+    this.tenant = envelope.tenant
+    this.id = id
+    this.at = time(envelope.time)
+  }
+
+  /** `@` stands for the schema */
+  async run(sql: string, ...values: readonly unknown[]): Promise<void> {
+    await this.#tx.client.query(sql.replaceAll('@', `${this.#tx.schema}.`), [...values])
+  }
+}
+
+const time = (ms: number): string => new Date(ms).toISOString()
+
+const applyAddress = async (place: Place, { type, data }: AddressEvent): Promise<void> => {
+  if (type === 'AddressReleased') return place.run('DELETE FROM @addresses WHERE digest = $1', place.id)
+  await place.run(
+    'INSERT INTO @addresses (digest, user_id) VALUES ($1, $2) ON CONFLICT (digest) DO UPDATE SET user_id = $2',
+    place.id,
+    data.userId,
+  )
+}
+
+const linkLogin = (place: Place, { method, issuer, subject }: { method: string; issuer: string; subject: string }) =>
+  place.run(
+    `INSERT INTO @logins (user_id, method, issuer, subject, linked_at) VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT DO NOTHING`,
+    place.id,
+    method,
+    issuer,
+    subject,
+    place.at,
+  )
+
+const applyUser = async (place: Place, { type, data }: UserEvent): Promise<void> => {
+  switch (type) {
+    case 'UserRegistered':
+      await place.run(
+        'INSERT INTO @users (id, address, email, name, tenant, registered_at) VALUES ($1, $2, $3, $4, $5, $6)',
+        place.id,
+        data.address,
+        data.email,
+        data.name ?? null,
+        data.tenant?.id ?? null,
+        place.at,
+      )
+      await linkLogin(place, data.login)
+      break
+    case 'LoginLinked':
+      await linkLogin(place, data.login)
+      break
+    case 'LoginUnlinked':
+      await place.run(
+        'DELETE FROM @logins WHERE user_id = $1 AND method = $2 AND issuer = $3 AND subject = $4',
+        place.id,
+        data.login.method,
+        data.login.issuer,
+        data.login.subject,
+      )
+      break
+    case 'UserRenamed':
+      await place.run('UPDATE @users SET name = $2 WHERE id = $1', place.id, data.name)
+      break
+    case 'UserErased':
+      await place.run('UPDATE @users SET erased_at = $2 WHERE id = $1', place.id, place.at)
+      await place.run('DELETE FROM @logins WHERE user_id = $1', place.id)
+      break
+    case 'SessionStarted': {
+      const { sessionId, tenant, login, amr, client, authenticatedAt, expiresAt } = data
+      const { method, issuer, subject } = login
+      await place.run(
+        `INSERT INTO @sessions (id, user_id, tenant, method, issuer, subject, amr, client, authenticated_at, started_at,
+           refreshed_at, expires_at, generation)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, 0)`,
+        sessionId,
+        place.id,
+        tenant,
+        method,
+        issuer,
+        subject,
+        amr,
+        client,
+        time(authenticatedAt),
+        place.at,
+        time(expiresAt),
+      )
+      break
+    }
+    case 'SessionRefreshed':
+      await place.run(
+        'UPDATE @sessions SET generation = $3, refreshed_at = $4 WHERE id = $1 AND user_id = $2',
+        data.sessionId,
+        place.id,
+        data.generation,
+        time(data.at),
+      )
+      break
+    case 'SessionSwitched':
+      await place.run(
+        'UPDATE @sessions SET tenant = $3 WHERE id = $1 AND user_id = $2',
+        data.sessionId,
+        place.id,
+        data.tenant,
+      )
+      break
+    case 'SessionEnded':
+      await place.run(
+        'UPDATE @sessions SET ended_at = $3, ended_why = $4 WHERE id = $1 AND user_id = $2',
+        data.sessionId,
+        place.id,
+        place.at,
+        data.why,
+      )
+      break
+    case 'PersonalTenantRequested':
+    case 'ErasureCompleted':
+      break
+  }
+}
+
+const addMember = (place: Place, userId: string, role: string) =>
+  place.run(
+    `INSERT INTO @memberships (tenant, user_id, role, since) VALUES ($1, $2, $3, $4)
+     ON CONFLICT (tenant, user_id) DO UPDATE SET role = excluded.role`,
+    place.tenant,
+    userId,
+    role,
+    place.at,
+  )
+
+const closeInvitation = (place: Place, invitationId: string, status: 'accepted' | 'revoked') =>
+  place.run('UPDATE @invitations SET status = $3 WHERE tenant = $1 AND id = $2', place.tenant, invitationId, status)
+
+const applyTenant = async (place: Place, { type, data }: TenantEvent): Promise<void> => {
+  switch (type) {
+    case 'TenantFounded':
+      await place.run(
+        `INSERT INTO @tenants (tenant, name, ranges, founded_at) VALUES ($1, $2, '{}', $3)`,
+        place.tenant,
+        data.name,
+        place.at,
+      )
+      if (data.owner !== undefined) await addMember(place, data.owner, 'owner')
+      break
+    case 'TenantRenamed':
+      await place.run('UPDATE @tenants SET name = $2 WHERE tenant = $1', place.tenant, data.name)
+      break
+    case 'AddressesAllowed':
+      await place.run('UPDATE @tenants SET ranges = $2 WHERE tenant = $1', place.tenant, data.ranges)
+      break
+    case 'MemberInvited':
+      await place.run(
+        `INSERT INTO @invitations (tenant, id, address, email, role, status, invited_by, invited_at, expires_at)
+         VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8)`,
+        place.tenant,
+        data.invitationId,
+        data.address,
+        data.email,
+        data.role,
+        data.by,
+        place.at,
+        time(data.expiresAt),
+      )
+      break
+    case 'InvitationRevoked':
+      await closeInvitation(place, data.invitationId, 'revoked')
+      break
+    case 'InvitationAccepted':
+      await closeInvitation(place, data.invitationId, 'accepted')
+      break
+    case 'MemberAdded':
+    case 'MemberRoleChanged':
+      await addMember(place, data.userId, data.role)
+      break
+    case 'MemberRemoved':
+      await place.run('DELETE FROM @memberships WHERE tenant = $1 AND user_id = $2', place.tenant, data.userId)
+      break
+    case 'MemberRemovalReported':
+      break
+  }
+}
+
+const applyApiKey = async (place: Place, { type, data }: ApiKeyEvent): Promise<void> => {
+  switch (type) {
+    case 'ApiKeyIssued':
+      await place.run(
+        `INSERT INTO @api_keys (tenant, id, name, environment, prefix, digest, pepper, permissions, workflows, agents,
+           ranges, created_by, created_at, expires_at, replaces)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+        place.tenant,
+        place.id,
+        data.name,
+        data.environment,
+        data.prefix,
+        data.hash.digest,
+        data.hash.pepper,
+        data.scopes.permissions,
+        data.scopes.workflows ?? null,
+        data.scopes.agents ?? null,
+        data.ranges ?? [],
+        data.by,
+        place.at,
+        data.expiresAt === undefined ? null : time(data.expiresAt),
+        data.replaces ?? null,
+      )
+      break
+    case 'ApiKeyReplaced':
+      await place.run(
+        'UPDATE @api_keys SET successor = $3, expires_at = $4 WHERE tenant = $1 AND id = $2',
+        place.tenant,
+        place.id,
+        data.successor,
+        time(data.until),
+      )
+      break
+    case 'ApiKeyRevoked':
+      await place.run(
+        'UPDATE @api_keys SET revoked_at = $3, revoked_by = $4 WHERE tenant = $1 AND id = $2',
+        place.tenant,
+        place.id,
+        place.at,
+        data.by,
+      )
+      break
+  }
+}

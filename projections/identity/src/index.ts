@@ -1,0 +1,32 @@
+export {
+  type ApiKeyEntry,
+  type ApiKeyRecord,
+  apiKeysById,
+  getApiKey,
+  listApiKeys,
+  noteApiKeyUse,
+} from './api-keys.ts'
+export { identityProjection } from './definition.ts'
+export {
+  getMember,
+  getTenant,
+  type InvitationRecord,
+  invitationsOf,
+  listInvitations,
+  listMembers,
+  type MemberRecord,
+  type Membership,
+  membershipIn,
+  type TenantRecord,
+} from './tenants.ts'
+export {
+  getSession,
+  getUser,
+  type MembershipRecord,
+  membershipsOf,
+  type SessionRecord,
+  sessionsOf,
+  type UserRecord,
+  userOfAddress,
+  userOfLogin,
+} from './users.ts'

@@ -1,0 +1,128 @@
+import type { Role } from '@omium/schemas'
+import type { Pool } from 'pg'
+import { type Page, pageOf, positionOf } from './pages.ts'
+
+/** What belongs to a tenant. Every function takes the tenant, and every statement has it in its WHERE clause. */
+
+export interface TenantRecord {
+  readonly tenant: string
+  readonly name: string
+  readonly ranges: readonly string[]
+  readonly foundedAt: Date
+}
+
+export const getTenant = async (pool: Pool, tenant: string): Promise<TenantRecord | undefined> => {
+  const { rows } = await pool.query<TenantRecord>(
+    'SELECT tenant, name, ranges, founded_at AS "foundedAt" FROM identity.tenants WHERE tenant = $1',
+    [tenant],
+  )
+  return rows[0]
+}
+
+export interface Membership {
+  readonly role: Role
+  /** of the tenant */
+  readonly ranges: readonly string[]
+}
+
+/** What a user is in a tenant; undefined: no member. */
+export const membershipIn = async (pool: Pool, tenant: string, userId: string): Promise<Membership | undefined> => {
+  const { rows } = await pool.query<Membership>({
+    name: 'membership',
+    text: `SELECT m.role, t.ranges FROM identity.memberships m JOIN identity.tenants t USING (tenant)
+           WHERE m.tenant = $1 AND m.user_id = $2`,
+    values: [tenant, userId],
+  })
+  return rows[0]
+}
+
+export interface MemberRecord {
+  readonly userId: string
+  readonly role: Role
+  readonly since: Date
+  /** sealed; null when the user was erased */
+  readonly email: string | null
+  /** sealed */
+  readonly name: string | null
+}
+
+interface Paging {
+  readonly limit: number
+  readonly cursor?: string | undefined
+}
+
+/** The longest there first. @throws OmiumError `invalid_request` for a cursor that this list never gave */
+export const listMembers = async (
+  pool: Pool,
+  tenant: string,
+  { limit, cursor }: Paging,
+): Promise<Page<MemberRecord>> => {
+  const after = positionOf(cursor)
+  const { rows } = await pool.query<MemberRecord>(
+    `SELECT m.user_id AS "userId", m.role, m.since, u.email, u.name
+     FROM identity.memberships m LEFT JOIN identity.users u ON u.id = m.user_id AND u.erased_at IS NULL
+     WHERE m.tenant = $1 AND ($2::timestamptz IS NULL OR (m.since, m.user_id) > ($2, $3))
+     ORDER BY m.since, m.user_id LIMIT $4`,
+    [tenant, after?.at ?? null, after?.id ?? null, limit + 1],
+  )
+  return pageOf(rows, limit, (row) => [row.since, row.userId])
+}
+
+export const getMember = async (pool: Pool, tenant: string, userId: string): Promise<MemberRecord | undefined> => {
+  const { rows } = await pool.query<MemberRecord>(
+    `SELECT m.user_id AS "userId", m.role, m.since, u.email, u.name
+     FROM identity.memberships m LEFT JOIN identity.users u ON u.id = m.user_id AND u.erased_at IS NULL
+     WHERE m.tenant = $1 AND m.user_id = $2`,
+    [tenant, userId],
+  )
+  return rows[0]
+}
+
+export interface InvitationRecord {
+  readonly tenant: string
+  readonly id: string
+  /** digest */
+  readonly address: string
+  /** sealed */
+  readonly email: string
+  readonly role: Role
+  readonly status: 'open' | 'accepted' | 'revoked'
+  readonly invitedBy: string
+  readonly invitedAt: Date
+  readonly expiresAt: Date
+}
+
+const invitationColumns = `tenant, id, address, email, role, status, invited_by AS "invitedBy",
+  invited_at AS "invitedAt", expires_at AS "expiresAt"`
+
+/** Open ones, newest first; some may have expired. @throws OmiumError `invalid_request` for a foreign cursor */
+export const listInvitations = async (
+  pool: Pool,
+  tenant: string,
+  { limit, cursor }: Paging,
+): Promise<Page<InvitationRecord>> => {
+  const before = positionOf(cursor)
+  const { rows } = await pool.query<InvitationRecord>(
+    `SELECT ${invitationColumns} FROM identity.invitations
+     WHERE tenant = $1 AND status = 'open' AND ($2::timestamptz IS NULL OR (invited_at, id) < ($2, $3))
+     ORDER BY invited_at DESC, id DESC LIMIT $4`,
+    [tenant, before?.at ?? null, before?.id ?? null, limit + 1],
+  )
+  return pageOf(rows, limit, (row) => [row.invitedAt, row.id])
+}
+
+/** Open invitations of one address, to whichever tenants: for whoever has proved that it is theirs. */
+export const invitationsOf = async (
+  pool: Pool,
+  address: string,
+  now: Date,
+): Promise<readonly (InvitationRecord & { readonly tenantName: string })[]> => {
+  const { rows } = await pool.query<InvitationRecord & { tenantName: string }>(
+    `SELECT i.tenant, i.id, i.address, i.email, i.role, i.status, i.invited_by AS "invitedBy",
+       i.invited_at AS "invitedAt", i.expires_at AS "expiresAt", t.name AS "tenantName"
+     FROM identity.invitations i JOIN identity.tenants t USING (tenant)
+     WHERE i.address = $1 AND i.status = 'open' AND i.expires_at > $2 ORDER BY i.invited_at DESC LIMIT 100`,
+    [address, now],
+  )
+  return rows
+}

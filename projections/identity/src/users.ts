@@ -1,0 +1,99 @@
+import type { Login, Role } from '@omium/schemas'
+import type { Pool } from 'pg'
+
+/** Users and their sessions, which belong to no tenant. Addresses and names come sealed. */
+
+export const userOfAddress = async (pool: Pool, digest: string): Promise<string | undefined> => {
+  const { rows } = await pool.query<{ userId: string }>(
+    'SELECT user_id AS "userId" FROM identity.addresses WHERE digest = $1',
+    [digest],
+  )
+  return rows[0]?.userId
+}
+
+export const userOfLogin = async (pool: Pool, { method, issuer, subject }: Login): Promise<string | undefined> => {
+  const { rows } = await pool.query<{ userId: string }>(
+    'SELECT user_id AS "userId" FROM identity.logins WHERE subject = $3 AND method = $1 AND issuer = $2',
+    [method, issuer, subject],
+  )
+  return rows[0]?.userId
+}
+
+export interface UserRecord {
+  readonly id: string
+  /** digest */
+  readonly address: string
+  /** sealed */
+  readonly email: string
+  /** sealed */
+  readonly name: string | null
+  /** the tenant that was founded with them */
+  readonly tenant: string | null
+  readonly registeredAt: Date
+  readonly erasedAt: Date | null
+}
+
+export const getUser = async (pool: Pool, userId: string): Promise<UserRecord | undefined> => {
+  const { rows } = await pool.query<UserRecord>(
+    `SELECT id, address, email, name, tenant, registered_at AS "registeredAt", erased_at AS "erasedAt"
+     FROM identity.users WHERE id = $1`,
+    [userId],
+  )
+  return rows[0]
+}
+
+export interface MembershipRecord {
+  readonly tenant: string
+  readonly name: string
+  readonly role: Role
+}
+
+/** The tenants of a user, by name. */
+export const membershipsOf = async (pool: Pool, userId: string): Promise<readonly MembershipRecord[]> => {
+  const { rows } = await pool.query<MembershipRecord>(
+    `SELECT m.tenant, t.name, m.role FROM identity.memberships m JOIN identity.tenants t USING (tenant)
+     WHERE m.user_id = $1 ORDER BY t.name, m.tenant LIMIT 1000`,
+    [userId],
+  )
+  return rows
+}
+
+export interface SessionRecord {
+  readonly id: string
+  readonly userId: string
+  readonly tenant: string
+  readonly login: Login
+  readonly amr: readonly string[]
+  readonly client: 'browser' | 'cli'
+  readonly authenticatedAt: Date
+  readonly startedAt: Date
+  readonly refreshedAt: Date
+  readonly expiresAt: Date
+  readonly generation: number
+  readonly endedAt: Date | null
+  readonly endedWhy: string | null
+}
+
+const sessionColumns = `id, user_id AS "userId", tenant, amr, client, authenticated_at AS "authenticatedAt",
+  json_build_object('method', method, 'issuer', issuer, 'subject', subject) AS login,
+  started_at AS "startedAt", refreshed_at AS "refreshedAt", expires_at AS "expiresAt", generation,
+  ended_at AS "endedAt", ended_why AS "endedWhy"`
+
+export const getSession = async (pool: Pool, sessionId: string): Promise<SessionRecord | undefined> => {
+  const { rows } = await pool.query<SessionRecord>({
+    name: 'session-by-id',
+    text: `SELECT ${sessionColumns} FROM identity.sessions WHERE id = $1`,
+    values: [sessionId],
+  })
+  return rows[0]
+}
+
+/** Those that have not ended, newest first; some may have expired. */
+export const sessionsOf = async (pool: Pool, userId: string): Promise<readonly SessionRecord[]> => {
+  const { rows } = await pool.query<SessionRecord>(
+    `SELECT ${sessionColumns} FROM identity.sessions WHERE user_id = $1 AND ended_at IS NULL
+     ORDER BY started_at DESC, id DESC LIMIT 100`,
+    [userId],
+  )
+  return rows
+}

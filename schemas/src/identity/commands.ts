@@ -1,0 +1,130 @@
+import { z } from 'zod'
+import { type ContextDefinition, type RecordOf, v1 } from '../catalogue.ts'
+import { callerId } from '../ids.ts'
+import { identityContextEvents } from './events.ts'
+import {
+  cidrRanges,
+  invitationId,
+  keyEnvironment,
+  keyedDigest,
+  keyHash,
+  keyScopes,
+  login,
+  memberRemoval,
+  personalTenant,
+  role,
+  sealedText,
+  sessionClient,
+  sessionEnd,
+  sessionId,
+  tenantId,
+  userId,
+} from './model.ts'
+
+const timeMs = z.number().int().nonnegative()
+const tenantName = z.string().min(1).max(200)
+
+/**
+ * Commands to the identity context. Time that decides something (expiry, grace) is the owner's clock, never the caller's.
+ * `AddressClaimed` of another user is an answer, not an error: the caller goes on with the user that has it.
+ */
+export const addressCommands = {
+  ClaimAddress: v1(z.object({ userId })),
+  ReleaseAddress: v1(z.object({ userId, why: z.enum(['changed', 'erased']) })),
+} as const
+export type AddressCommand = RecordOf<typeof addressCommands>
+
+export const userCommands = {
+  /** known already: nothing happens but that the login is linked */
+  RegisterUser: v1(
+    z.object({
+      address: keyedDigest,
+      email: sealedText,
+      name: sealedText.optional(),
+      login,
+      tenant: personalTenant.optional(),
+    }),
+  ),
+  UnlinkLogin: v1(z.object({ login })),
+  RenameUser: v1(z.object({ name: sealedText })),
+  StartSession: v1(
+    z.object({
+      sessionId,
+      tenant: tenantId,
+      login,
+      amr: z.array(z.string().max(40)).max(10),
+      authenticatedAt: timeMs,
+      expiresAt: timeMs,
+      client: sessionClient,
+    }),
+  ),
+  /** with the generation of the token that was shown; its signature has been checked. Once accepted, the next one is current */
+  RefreshSession: v1(z.object({ sessionId, generation: z.number().int().nonnegative() })),
+  SwitchTenant: v1(z.object({ sessionId, tenant: tenantId })),
+  EndSession: v1(z.object({ sessionId, why: sessionEnd })),
+  /** all of them, or those that act in one tenant */
+  EndSessions: v1(z.object({ tenant: tenantId.optional(), except: sessionId.optional(), why: sessionEnd })),
+  EraseUser: v1(z.object({})),
+} as const
+export type UserCommand = RecordOf<typeof userCommands>
+
+export const tenantCommands = {
+  /** the same again is nothing new */
+  FoundTenant: v1(z.object({ name: tenantName, owner: userId.optional() })),
+  RenameTenant: v1(z.object({ name: tenantName })),
+  InviteMember: v1(z.object({ invitationId, address: keyedDigest, email: sealedText, role, expiresAt: timeMs })),
+  RevokeInvitation: v1(z.object({ invitationId })),
+  /** only with the address that was invited */
+  AcceptInvitation: v1(z.object({ invitationId, userId, address: keyedDigest })),
+  ChangeMemberRole: v1(z.object({ userId, role })),
+  /** the last owner stays */
+  RemoveMember: v1(z.object({ userId, why: memberRemoval })),
+  AllowAddresses: v1(z.object({ ranges: cidrRanges })),
+} as const
+export type TenantCommand = RecordOf<typeof tenantCommands>
+
+export const apiKeyCommands = {
+  IssueApiKey: v1(
+    z.object({
+      name: tenantName,
+      environment: keyEnvironment,
+      prefix: z.string().max(40),
+      hash: keyHash,
+      scopes: keyScopes,
+      expiresAt: timeMs.optional(),
+      ranges: cidrRanges.optional(),
+      replaces: callerId.optional(),
+    }),
+  ),
+  /** the old one goes on until then */
+  ReplaceApiKey: v1(z.object({ successor: callerId, until: timeMs })),
+  RevokeApiKey: v1(z.object({ reason: z.string().max(500).optional() })),
+} as const
+export type ApiKeyCommand = RecordOf<typeof apiKeyCommands>
+
+export const magicLinkCommands = {
+  IssueMagicLink: v1(
+    z.object({
+      secret: keyedDigest,
+      browser: keyedDigest,
+      expiresAt: timeMs,
+    }),
+  ),
+  UseMagicLink: v1(z.object({ secret: keyedDigest, browser: keyedDigest })),
+} as const
+export type MagicLinkCommand = RecordOf<typeof magicLinkCommands>
+
+export const identityContextCommands = {
+  ...addressCommands,
+  ...userCommands,
+  ...tenantCommands,
+  ...apiKeyCommands,
+  ...magicLinkCommands,
+} as const
+export type IdentityContextCommand = RecordOf<typeof identityContextCommands>
+
+export const identityContext = {
+  name: 'identity',
+  commands: identityContextCommands,
+  events: identityContextEvents,
+} as const satisfies ContextDefinition
