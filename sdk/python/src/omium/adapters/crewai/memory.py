@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -21,12 +22,10 @@ from concurrent.futures import Future
 from functools import wraps
 from typing import Any, cast
 
-from chromadb.api.shared_system_client import SharedSystemClient
 from crewai.knowledge.knowledge import Knowledge
 from crewai.knowledge.storage.knowledge_storage import KnowledgeStorage
 from crewai.memory import encoding_flow, recall_flow
 from crewai.memory import types as memory_types
-from crewai.memory.storage.lancedb_storage import LanceDBStorage
 from crewai.memory.types import MemoryRecord, ScopeInfo
 from crewai.memory.unified_memory import Memory
 from crewai.rag.config.utils import RagContext, _rag_context
@@ -95,11 +94,15 @@ def _storage_of(memory: Memory) -> Any:
 def _of_this_process(storage: Any) -> Any:
     """A connection of LanceDB that was opened before a fork is dead in the forked process, and even its end would crash it."""
     process = os.getpid()
-    if process == _made_in or type(storage) is not LanceDBStorage or getattr(storage, _PROCESS, None) == process:
+    # not imported unless it is used: it takes seconds
+    lancedb: Any = sys.modules.get("crewai.memory.storage.lancedb_storage")
+    if process == _made_in or lancedb is None or type(storage) is not lancedb.LanceDBStorage:
+        return storage
+    if getattr(storage, _PROCESS, None) == process:
         return storage
     with _opening:
         if id(storage) not in _opened_anew:
-            own = LanceDBStorage(
+            own = lancedb.LanceDBStorage(
                 path=storage._path,
                 table_name=storage._table_name,
                 vector_dim=storage._vector_dim or None,
@@ -153,10 +156,11 @@ def _client_of_this_process(original: Callable[[KnowledgeStorage], Any]) -> Call
     def get_client(self: KnowledgeStorage) -> Any:
         if os.getpid() != _made_in:
             with _opening:
-                if not _left_behind:
-                    _left_behind.append(SharedSystemClient._identifier_to_system)
-                    SharedSystemClient._identifier_to_system = {}
-                    SharedSystemClient._identifier_to_refcount = {}
+                chroma: Any = sys.modules.get("chromadb.api.shared_system_client")
+                if not _left_behind and chroma is not None:
+                    _left_behind.append(chroma.SharedSystemClient._identifier_to_system)
+                    chroma.SharedSystemClient._identifier_to_system = {}
+                    chroma.SharedSystemClient._identifier_to_refcount = {}
                 shared = _rag_context.get()
                 if self._client is None and shared is not None and id(shared.client) not in _clients:
                     _left_behind.append(shared)
