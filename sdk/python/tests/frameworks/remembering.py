@@ -1,9 +1,8 @@
-"""A crew with memory and knowledge, as `omium worker` finds it: its stores are opened before the processes of runs are forked."""
+"""A crew with memory, as `omium worker` finds it: its store is opened before the processes of runs are forked."""
 
 import os
 
 from crewai import LLM, Agent, Crew, Task
-from crewai.knowledge.source.string_knowledge_source import StringKnowledgeSource
 from crewai.memory.unified_memory import Memory
 
 URL = os.environ["OPENAI_BASE_URL"]
@@ -14,6 +13,4 @@ crew = Crew(
     agents=[writer],
     tasks=[Task(name="write", description="write about the tides", expected_output="a text", agent=writer)],
     memory=Memory(llm=llm, embedder=embedder),
-    knowledge_sources=[StringKnowledgeSource(content="The tide at Saint-Malo rises by twelve metres.")],
-    embedder=embedder,
 )

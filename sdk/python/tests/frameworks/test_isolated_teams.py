@@ -62,7 +62,7 @@ async def remembering(given: Any, ctx: omium.Context) -> None:
     """Stands for the crew here."""
 
 
-def test_stores_that_were_opened_before_the_fork_work_in_the_process_of_a_run(tmp_path: Path) -> None:
+def test_a_memory_that_was_opened_before_the_fork_works_in_the_process_of_a_run(tmp_path: Path) -> None:
     model = ScriptedModel()
     environment = {
         "OPENAI_BASE_URL": model.base_url,
@@ -76,7 +76,7 @@ def test_stores_that_were_opened_before_the_fork_work_in_the_process_of_a_run(tm
         for run in ("first", "second"):
             assert "tides" in str(stage.run(run, remembering).output(60))
         names = {one["name"] for one in stage.engine.messages if one["type"] == "step_completed"}
-        assert {"memory search", "memory save", "knowledge search", "knowledge: scripted-embedding"} <= names
+        assert {"memory search", "memory save", "memory: scripted-embedding"} <= names
     finally:
         stage.close()
         model.close()

@@ -80,6 +80,7 @@ def install(pool: type[Any], clock: type[Any], next_id: Callable[[], Any]) -> No
     ):
         _speaking_as(service, kind, method)
     _record_search()
+    os.register_at_fork(after_in_child=_forget_clients)
     # each attempt is a fork, and its storage connects anew
     warnings.filterwarnings("ignore", "lancedb fork support is experimental", RuntimeWarning)
 
@@ -150,17 +151,21 @@ def _identity(value: Any) -> Any:
     return value
 
 
+def _forget_clients() -> None:
+    """Chroma would give clients that are made in a forked process the dead insides of those from before."""
+    chroma: Any = sys.modules.get("chromadb.api.shared_system_client")
+    if chroma is not None:
+        _left_behind.append(chroma.SharedSystemClient._identifier_to_system)
+        chroma.SharedSystemClient._identifier_to_system = {}
+        chroma.SharedSystemClient._identifier_to_refcount = {}
+
+
 def _client_of_this_process(original: Callable[[KnowledgeStorage], Any]) -> Callable[[KnowledgeStorage], Any]:
     """Chroma's clients that were made before a fork would wait for ever in the forked process."""
 
     def get_client(self: KnowledgeStorage) -> Any:
         if os.getpid() != _made_in:
             with _opening:
-                chroma: Any = sys.modules.get("chromadb.api.shared_system_client")
-                if not _left_behind and chroma is not None:
-                    _left_behind.append(chroma.SharedSystemClient._identifier_to_system)
-                    chroma.SharedSystemClient._identifier_to_system = {}
-                    chroma.SharedSystemClient._identifier_to_refcount = {}
                 shared = _rag_context.get()
                 if self._client is None and shared is not None and id(shared.client) not in _clients:
                     _left_behind.append(shared)
