@@ -1,6 +1,5 @@
 """A team of each framework in a process for each attempt, as `omium worker` runs it by default, and kills of that process."""
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -52,31 +51,6 @@ def test_the_process_of_a_team_can_be_killed_after_every_record(tmp_path: Path, 
             assert sum(model.calls.values()) <= calls + 1
             assert worker.poll() is None
         assert not (tmp_path / "tried").exists(), "nothing beyond this machine was looked for"
-    finally:
-        stage.close()
-        model.close()
-
-
-@omium.agent(id="crew")
-async def remembering(given: Any, ctx: omium.Context) -> None:
-    """Stands for the crew here."""
-
-
-def test_a_memory_that_was_opened_before_the_fork_works_in_the_process_of_a_run(tmp_path: Path) -> None:
-    model = ScriptedModel()
-    environment = {
-        "OPENAI_BASE_URL": model.base_url,
-        "OPENAI_API_KEY": "none",
-        "CREWAI_STORAGE_DIR": str(tmp_path / "crewai"),
-        "PYTHONPATH": os.pathsep.join([str(TEAMS.parent), str(TEAMS.parents[1])]),
-    }
-    stage = Stage("remembering:crew", environment=environment)
-    try:
-        stage.work()
-        for run in ("first", "second"):
-            assert "tides" in str(stage.run(run, remembering).output(60))
-        names = {one["name"] for one in stage.engine.messages if one["type"] == "step_completed"}
-        assert {"memory search", "memory save", "memory: scripted-embedding"} <= names
     finally:
         stage.close()
         model.close()
