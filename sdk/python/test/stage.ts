@@ -21,6 +21,8 @@ export interface Told {
 
 /** The platform, a model server that writes down its calls, and Python workers, for one spec file. */
 export interface Stage {
+  /** of the gateway */
+  url: string
   client: Client
   /** workers by their ids, as the platform knows them */
   workers: Map<string, ServiceHandle>
@@ -44,7 +46,8 @@ export const openStage = async (): Promise<Stage> => {
   const { python } = await ensurePython({ progress: () => {} })
   const model = await startModelServer({ latencyMs: 50, callLog: openCallLog(calls) })
   const stack = await devUp({ ephemeral: true })
-  const client = omium({ url: stack.environment['OMIUM_URL'] ?? '', apiKey: stack.apiKey })
+  const url = stack.environment['OMIUM_URL'] ?? ''
+  const client = omium({ url, apiKey: stack.apiKey })
   const workers = new Map<string, ServiceHandle>()
   const environment = {
     ...stack.environment,
@@ -59,6 +62,7 @@ export const openStage = async (): Promise<Stage> => {
     workers.clear()
   }
   return {
+    url,
     client,
     workers,
     killWorkers,

@@ -3,16 +3,14 @@
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import omium
 from omium import OmiumError
-from omium.client import asynchronous
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -40,13 +38,13 @@ class Gateway:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = handle_one
+            do_GET = do_POST = do_PUT = do_DELETE = handle_one
 
             def log_message(self, format: str, *args: Any) -> None: ...
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def say(self, status: int, body: Any) -> None:
         self.answers.append((status, {"content-type": "application/json"}, json.dumps(body).encode()))
@@ -91,21 +89,55 @@ def test_problems_become_errors(gateway: Gateway) -> None:
     assert body["input"] == {"n": 0} and body["id"].startswith("exe_")
 
 
-def test_what_is_idempotent_is_sent_again_the_same(gateway: Gateway) -> None:
-    gateway.say(503, _problem("unavailable", 503, True))
-    gateway.answers.append((502, {}, b"<html>"))
-    gateway.say(201, RECEIPT)
+def test_what_makes_something_is_sent_again_under_one_id_and_key(gateway: Gateway) -> None:
     with omium.Client(url=gateway.url, api_key="key") as client:
-        assert client.start("agent").created
-    assert len({json.dumps(body) for _, _, _, body in gateway.requests}) == 1
-    assert len(gateway.requests) == 3
+        makes: list[Callable[[], object]] = [
+            lambda: client.start("agent"),
+            lambda: client.handle("run").fork(),
+            lambda: client.handle("run").signal("go"),
+            lambda: client.workflows.run("digest"),
+            lambda: client.replays.create(["run"]),
+            lambda: client.checkpoints.create("thread", {"n": 1}),
+        ]
+        keys: set[str] = set()
+        for make in makes:
+            gateway.requests.clear()
+            gateway.answers.append((502, {}, b"<html>"))
+            gateway.say(201, RECEIPT)
+            make()
+            assert len(gateway.requests) == 2
+            assert len({json.dumps(body) for _, _, _, body in gateway.requests}) == 1
+            assert gateway.requests[0][3]["id"]
+            keys |= {headers["idempotency-key"] for _, _, headers, _ in gateway.requests}
+    assert len(keys) == len(makes)
 
 
-def test_what_may_have_been_carried_out_is_not_sent_again(gateway: Gateway) -> None:
-    gateway.say(503, _problem("unavailable", 503, True))
+def test_what_changes_something_is_sent_again_under_one_key(gateway: Gateway) -> None:
+    with omium.Client(url=gateway.url, api_key="key") as client:
+        keys: list[str] = []
+        for _ in range(2):
+            gateway.requests.clear()
+            gateway.say(503, _problem("unavailable", 503, True))
+            gateway.say(200, RECEIPT)
+            client.handle("run").pause("lunch")
+            first, second = (headers["idempotency-key"] for _, _, headers, _ in gateway.requests)
+            assert first == second
+            keys.append(first)
+    assert keys[0] != keys[1] and all(key.startswith("cmd_") for key in keys)
+
+
+def test_what_reads_has_no_key(gateway: Gateway) -> None:
+    gateway.say(200, {"id": "run"})
+    with omium.Client(url=gateway.url, api_key="key") as client:
+        client.get("run")
+    assert "idempotency-key" not in gateway.requests[0][2]
+
+
+def test_a_refusal_is_final(gateway: Gateway) -> None:
+    gateway.say(409, _problem("execution_finished", 409, False))
     with omium.Client(url=gateway.url, api_key="key") as client, pytest.raises(OmiumError) as refused:
         client.handle("run").pause()
-    assert refused.value.code == "unavailable"
+    assert refused.value.code == "execution_finished"
     assert len(gateway.requests) == 1
 
 
@@ -152,54 +184,17 @@ def test_events_survive_broken_connections_asynchronously(gateway: Gateway) -> N
     assert asyncio.run(main()) == [1, 2, 3]
 
 
+def test_live_output_comes_between_events(gateway: Gateway) -> None:
+    _break_twice(gateway)
+    with omium.Client(url=gateway.url, api_key="key") as client:
+        seen = [one["text"] if "text" in one else one["version"] for one in client.handle("run").watch()]
+    assert seen == [1, 2, "Hel", 3]
+
+
 def test_bad_settings_are_named_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMIUM_API_KEY", raising=False)
     with pytest.raises(OmiumError, match=r"2 bad setting\(s\)\n.*OMIUM_URL.*\n.*OMIUM_API_KEY"):
         omium.Client(url="nowhere")
-
-
-def _synchronously(source: str) -> str:
-    """The async client's source without its awaiting, one word for one."""
-    words = {
-        "async with": "with",
-        "async for": "for",
-        "async def": "def",
-        "await asyncio.sleep": "time.sleep",
-        "await ": "",
-        "AsyncIterator": "Iterator",
-        "httpx.AsyncClient": "httpx.Client",
-        "AsyncClient": "Client",
-        "AsyncRun": "Run",
-        "__aenter__": "__enter__",
-        "__aexit__": "__exit__",
-        "aread": "read",
-        "aiter_lines": "iter_lines",
-        "aclose": "close",
-        "parse_events(": "parse_events_sync(",
-    }
-    for word, other in words.items():
-        source = source.replace(word, other)
-    return source
-
-
-def test_the_sync_client_does_what_the_async_one_does() -> None:
-    folder = Path(asynchronous.__file__).parent
-    expected = _synchronously((folder / "asynchronous.py").read_text()).splitlines()
-    actual = (folder / "synchronous.py").read_text().splitlines()
-
-    def substance(lines: list[str]) -> str:
-        body = lines[next(index for index, line in enumerate(lines) if line.startswith("_Out")) :]
-        text = "".join("".join(body).split())
-        # delegation is one line in a generator that is not async
-        loops = {
-            "foreventinself._client.events(self.id,after):yieldevent": "yieldfromself._client.events(self.id,after)",
-            "foriteminitems:yielditem": "yieldfromitems",
-        }
-        for loop, delegation in loops.items():
-            text = text.replace(loop, delegation)
-        return text.replace(",)", ")")
-
-    assert substance(actual) == substance(expected)
 
 
 def test_going_back_and_starting_over(gateway: Gateway) -> None:
@@ -218,7 +213,7 @@ def test_going_back_and_starting_over(gateway: Gateway) -> None:
         forked = run.fork(to_path=None, edits=edits, options=omium.RunOptions(labels={"team": "a"}), id="fork")
         assert forked.id == "run"
         assert [(name, entry["path"]) for name, entry in run.journal()] == [("search", "search#1")]
-        client.create_replay(agent="writer", last=3, start="chat#1", budget=9, id="mine")
+        client.replays.create(agent="writer", last=3, start="chat#1", budget=9, id="mine")
     bodies = {path: body for _, path, _, body in gateway.requests}
     assert bodies["/v1/executions/run/rollback"] == {
         "toPath": "search#1",
@@ -246,9 +241,9 @@ def test_workflows_are_run_as_executions(gateway: Gateway) -> None:
     gateway.say(201, {**receipt, "executionPosition": "0:3"})
     gateway.say(200, {**receipt, "deduplicated": True})
     with omium.Client(url=gateway.url, api_key="key") as client:
-        run = client.run_workflow("digest", {"n": 1}, id="x", version=2)
+        run = client.workflows.run("digest", {"n": 1}, run_id="x", version=2)
         assert (run.id, run.position, run.created) == ("wf.digest.x", "0:3", True)
-        again = client.run_workflow("digest", id="x")
+        again = client.workflows.run("digest", run_id="x")
         assert (again.id, again.position, again.created) == ("wf.digest.x", None, False)
     assert gateway.requests[0][1:2] + gateway.requests[0][3:] == (
         "/v1/workflows/digest/runs",

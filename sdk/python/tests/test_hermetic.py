@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import omium
 from omium import OmiumError
 from omium.cli import main
 from omium.hermetic import RecordedRun, replay_recorded, replay_runs
+from omium.hermetic.seccomp import refuse_native_network
 from omium.testing import run_agent
 
 made: list[str] = []
@@ -127,6 +129,67 @@ def test_the_process_has_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         server.settimeout(0)
         with pytest.raises(BlockingIOError):
             server.accept()
+
+
+def test_native_code_and_other_programs_have_no_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        code = f"""
+            import asyncio, ctypes, os, pwd, socket, struct, sys
+            import omium
+
+            libc = ctypes.CDLL(None)
+            address = struct.pack("=HHI8x", socket.AF_INET, socket.htons({port}), socket.htonl(0x7F000001))
+            program = "import socket; socket.create_connection(('127.0.0.1', {port}))"
+
+            def connect(held=False):
+                # as an extension does that keeps the interpreter's lock
+                native = ctypes.PyDLL(None) if held else libc
+                with socket.socket() as one:
+                    native.connect(one.fileno(), address, len(address))
+
+            def send():
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+                    libc.sendto(one.fileno(), b"x", 1, 0, address, len(address))
+
+            async def harmless():
+                # a loop has a pair of sockets, names of users are asked of a service of the machine
+                await asyncio.to_thread(pwd.getpwuid, os.getuid())
+                one, other = socket.socketpair()
+                libc.send(one.fileno(), b"x", 1, 0)
+                assert other.recv(1) == b"x"
+
+            @omium.agent(id="writer")
+            async def writer(number: int, ctx: omium.Context) -> str:
+                match number:
+                    case 0: await harmless()
+                    case 1: connect()
+                    case 2: connect(held=True)
+                    case 3: send()
+                    case 4: libc.system(f'{{sys.executable}} -c "{{program}}" 2> /dev/null'.encode())
+                    case 5: await asyncio.to_thread(connect)
+                return "done"
+        """
+        (tmp_path / "native_code.py").write_text(textwrap.dedent(code))
+        monkeypatch.chdir(tmp_path)
+        verdicts = list(replay_runs(["native_code:writer"], [_run(number) for number in range(6)]))
+        if sys.platform != "linux":
+            assert "native code is not bound: " in caplog.text
+            return
+        assert [verdict["verdict"] for verdict in verdicts] == ["same", *["miss"] * 5], verdicts
+        for verdict in verdicts[1:]:
+            assert f"127.0.0.1:{port} from native code of" in verdict["detail"]
+        server.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+def test_where_native_code_cannot_be_bound_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    with pytest.raises(OSError, match="riscv64"):
+        refuse_native_network()
 
 
 def test_code_that_cannot_be_loaded_or_ends_the_process_is_said(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from omium.client.asynchronous import AsyncClient
+from omium.client import AsyncClient
 from omium.client.checkpoints import NewCheckpoint
 from omium.worker.state_keeper import StateKeeper
 

@@ -2,8 +2,7 @@
 
 from .agent import Agent, agent
 from .children import call_agent
-from .client import AsyncClient, AsyncRun, Client, Run
-from .client.rewind import Edits
+from .client import AsyncClient, AsyncRun, Client, Edits, Run
 from .context import Context, Decision, Effect
 from .durations import Duration
 from .errors import NonRetryableError, OmiumError, RemoteCause

@@ -124,8 +124,8 @@ def _worker(arguments: argparse.Namespace) -> None:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
-    # every request of the model's client would be a line
-    for library in ("httpx", "httpx2"):
+    # every request of the model's client would be a line, and where CrewAI found its settings
+    for library in ("httpx", "httpx2", "crewai_core.settings"):
         logging.getLogger(library).setLevel(logging.WARNING)
     sys.path.insert(0, os.getcwd())
     agents = load_agents(arguments.targets, arguments.allow_tools)

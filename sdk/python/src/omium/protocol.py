@@ -175,8 +175,15 @@ def text_of(message: WorkerMessage) -> str:
     text = dumps(message)
     # a character takes at most four bytes
     if len(text) * 4 > _MESSAGE_LIMIT_BYTES and len(text.encode()) > _MESSAGE_LIMIT_BYTES:
-        detail = f"a {message['type']} is too large to be sent: it has more than {_MESSAGE_LIMIT_BYTES} bytes"
-        raise OmiumError("payload_too_large", detail)
+        what = {
+            "step_completed": f'the result of step "{message.get("path")}"',
+            "complete": "the output of the run",
+        }.get(message["type"], f"a {message['type']}")
+        limit = f"more than {_MESSAGE_LIMIT_BYTES // 2**20} MiB"
+        raise OmiumError(
+            "payload_too_large",
+            f"{what} is too large: {limit}; keep it in a file or an object store, and return where it is",
+        )
     return text
 
 

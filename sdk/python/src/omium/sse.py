@@ -14,7 +14,9 @@ class ServerEvent:
     kind: str = "message"
 
 
-class _Parser:
+class Parser:
+    """One stream's."""
+
     def __init__(self) -> None:
         self._data: list[str] = []
         self._id: str | None = None
@@ -39,7 +41,7 @@ class _Parser:
 
 async def parse_events(lines: AsyncIterator[str]) -> AsyncIterator[ServerEvent]:
     """The events in a stream of lines."""
-    parser = _Parser()
+    parser = Parser()
     async for line in lines:
         event = parser.line(line)
         if event is not None:
@@ -48,7 +50,7 @@ async def parse_events(lines: AsyncIterator[str]) -> AsyncIterator[ServerEvent]:
 
 def parse_events_sync(lines: Iterator[str]) -> Iterator[ServerEvent]:
     """The events in a stream of lines."""
-    parser = _Parser()
+    parser = Parser()
     for line in lines:
         event = parser.line(line)
         if event is not None:

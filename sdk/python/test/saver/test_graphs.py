@@ -20,11 +20,11 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import MessagesState
 from langgraph.types import Command, Send, interrupt
+from omium.client.api import HttpRequest
 
 from omium import OmiumError
 from omium.adapters.langgraph_saver import OmiumCheckpointSaver, thread_of
 from omium.client import Client
-from omium.client.api import HttpRequest
 
 
 class State(TypedDict):

@@ -12,7 +12,8 @@ from typing import Any
 class ScriptedModel:
     """A message that says `use NAME(JSON)` is answered by that tool call, when it is offered, until its result is there.
 
-    So is a system message, whatever is asked. A request with `hang` in it is never answered.
+    So is a system message, whatever is asked. A request with `hang` in it is never answered. Embeddings are near to each other
+    when they are of texts with the same words.
     """
 
     def __init__(self) -> None:
@@ -27,6 +28,9 @@ class ScriptedModel:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                if self.path.endswith("/embeddings"):
+                    self.embed(asked)
+                    return
                 model.calls[json.dumps([asked["messages"], bool(asked.get("stream"))])] += 1
                 scripted = model.script(asked)
                 if isinstance(scripted, int):
@@ -68,6 +72,20 @@ class ScriptedModel:
                 answer = {**base, "object": "chat.completion", "choices": [choice], "usage": usage}
                 self.wfile.write(json.dumps(answer).encode())
 
+            def embed(self, asked: dict[str, Any]) -> None:
+                texts = [asked["input"]] if isinstance(asked["input"], str) else asked["input"]
+                model.calls[json.dumps(["embed", texts])] += 1
+                data = [
+                    {"object": "embedding", "index": index, "embedding": _vector(text)}
+                    for index, text in enumerate(texts)
+                ]
+                usage = {"prompt_tokens": 4 * len(texts), "total_tokens": 4 * len(texts)}
+                self.send_response(200)
+                self.send_header("content-type", "application/json")
+                self.end_headers()
+                answer = {"object": "list", "model": "scripted-embedding", "data": data, "usage": usage}
+                self.wfile.write(json.dumps(answer).encode())
+
             def log_message(self, format: str, *args: Any) -> None: ...
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -77,6 +95,15 @@ class ScriptedModel:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def _vector(text: str) -> list[float]:
+    """Near to those of texts with the same words."""
+    counts = [0.0] * 32
+    for word in text.lower().split():
+        counts[sum(word.encode()) % 32] += 1.0
+    length = sum(count * count for count in counts) ** 0.5 or 1.0
+    return [count / length for count in counts]
 
 
 def _message(asked: dict[str, Any]) -> dict[str, Any]:

@@ -159,7 +159,7 @@ def test_code_that_never_comes_back_is_ended_with_a_code(stage: Stage) -> None:
 
 
 def test_a_result_that_is_too_large_fails_where_it_was_made(calm: Stage) -> None:
-    assert str(calm.run("step", agents.returns_much).output()).startswith("payload_too_large: a step_completed")
+    assert str(calm.run("step", agents.returns_much).output()).startswith("payload_too_large: the result of step")
     assert calm.run("output", agents.outputs_much).error()["code"] == "payload_too_large"
 
 

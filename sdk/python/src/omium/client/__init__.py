@@ -1,16 +1,28 @@
 """Clients of the platform, sync and async."""
 
-from .asynchronous import AsyncClient, AsyncRun
-from .synchronous import Client, Run
-from .views import AgentView, EventView, ExecutionView, Resolution, StepView, WriteReceipt
+from .client import AsyncClient, AsyncRun, Client, Run
+from .rewind import Edits
+from .views import (
+    AgentView,
+    DeltaView,
+    EventView,
+    ExecutionView,
+    FailureView,
+    Resolution,
+    StepView,
+    WriteReceipt,
+)
 
 __all__ = [
     "AgentView",
     "AsyncClient",
     "AsyncRun",
     "Client",
+    "DeltaView",
+    "Edits",
     "EventView",
     "ExecutionView",
+    "FailureView",
     "Resolution",
     "Run",
     "StepView",

@@ -1,23 +1,15 @@
-"""Going back in a run, starting others from it, comparing and replaying: calls without I/O, as in api.py."""
+"""Going back in runs, starting others from them, comparing: what is asked, and the reports; see `schemas/src/api/rewind.ts`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, cast
-from urllib.parse import quote
+from typing import Literal, NotRequired, TypedDict
 
-from ..ids import new_id
 from ..json import JsonValue, plain_json
-from ..policy import RunOptions
-from ..protocol import JournalEntry, RunOverrides
-from ..replay.call import Missing
-from .api import Api, Flow, HttpRequest, execution_path
-from .views import WriteReceipt
-
-Report: TypeAlias = "dict[str, Any]"
-"""An answer of the API as it is: see `schemas/src/api/rewind.ts` for `rewindPreview`, `runDiff`, `replayReceipt` and
-`replayReport`."""
+from ..protocol import RunOverrides
+from .flows import given
+from .views import ExecutionStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,99 +25,105 @@ class Edits:
 
     def wire(self) -> dict[str, JsonValue]:
         """As they travel."""
-        body: dict[str, JsonValue] = {}
-        if self.outputs:
-            body["outputs"] = [
-                {"path": path, "output": plain_json(output, f"the output of {path}")}
-                for path, output in self.outputs.items()
-            ]
-        if self.overrides is not None:
-            body["overrides"] = plain_json(self.overrides, "the overrides")
-        if self.agent is not None:
-            body["agent"] = self.agent
-        return body
+        outputs: list[JsonValue] = [
+            {"path": path, "output": plain_json(output, f"the output of {path}")}
+            for path, output in self.outputs.items()
+        ]
+        return given(outputs=outputs or None, overrides=self.overrides, agent=self.agent)
 
 
-def fork_body(
-    to_path: str | Missing | None,
-    given: object,
-    edits: Edits | None,
-    options: RunOptions | None,
-    fork_id: str | None,
-) -> dict[str, JsonValue]:
-    """What is asked of a fork; what is MISSING is left to the platform."""
-    body: dict[str, JsonValue] = {} if fork_id is None else {"id": fork_id}
-    if not isinstance(to_path, Missing):
-        body["toPath"] = to_path
-    if not isinstance(given, Missing):
-        body["input"] = plain_json(given, "the input")
-    if options is not None:
-        body["options"] = options.wire()
-    return {**body, **(edits.wire() if edits is not None else {})}
+class RecordedSum(TypedDict):
+    steps: int
+    modelCalls: int
+    inputTokens: int
+    outputTokens: int
+    costMicroCredits: int
+    durationMs: float
+    """with steps that ran side by side counted once"""
 
 
-def roll_back(
-    api: Api, execution_id: str, to_path: str | None, reason: str | None, overrides: RunOverrides | None
-) -> Flow[WriteReceipt]:
-    body: dict[str, JsonValue] = {"toPath": to_path}
-    if reason is not None:
-        body["reason"] = reason
-    if overrides is not None:
-        body["overrides"] = plain_json(overrides, "the overrides")
-    return api.write(execution_id, "rollback", body)
+class RecordedStep(TypedDict):
+    path: str
+    name: str
+    kind: str
+    effect: bool
+    costMicroCredits: int
+    durationMs: float
 
 
-def preview(api: Api, execution_id: str, what: str, body: dict[str, JsonValue]) -> Flow[Report]:
-    request = HttpRequest("POST", f"{execution_path(execution_id)}/{what}/preview", True, body)
-    return cast(Report, (yield from api.json(request)))
+class EffectRef(TypedDict):
+    path: str
+    name: str
 
 
-def journal(api: Api, execution_id: str) -> Flow[list[tuple[str, JournalEntry]]]:
-    """All recorded results with the names of their steps, in the order in which code got them."""
-    entries: list[tuple[str, JournalEntry]] = []
-    cursor: str | None = None
-    while True:
-        request = HttpRequest("GET", f"{execution_path(execution_id)}/journal", True, query={"cursor": cursor})
-        page = cast("dict[str, Any]", (yield from api.json(request)))
-        entries.extend((item["name"], item["entry"]) for item in page["items"])
-        cursor = page.get("nextCursor")
-        if cursor is None:
-            return entries
+class ChildRef(TypedDict):
+    path: str
+    executionId: str
 
 
-def diff(api: Api, execution_id: str, other: str) -> Flow[Report]:
-    path = f"{execution_path(execution_id)}/diff/{quote(other, safe='')}"
-    return cast(Report, (yield from api.json(HttpRequest("GET", path, True))))
+class RewindPreview(TypedDict):
+    """What a roll back or a fork would do, told from what was recorded. Nothing has been done."""
+
+    toPath: str | None
+    kept: RecordedSum
+    again: RecordedSum
+    """what is likely to run again, and about what that costs: as much as the first time"""
+    steps: list[RecordedStep]
+    """those of `again`, at most 1000"""
+    effects: list[EffectRef]
+    """those of them that have an effect outside, which would be made once more"""
+    children: list[ChildRef]
+    """children that run and would be cancelled"""
+    edited: list[str]
 
 
-def create_replay(
-    api: Api,
-    runs: Sequence[str] | None,
-    agent: str | None,
-    last: int,
-    start: int | str | None,
-    edits: Edits | None,
-    budget: int | None,
-    budget_per_run: int | None,
-    replay_id: str | None,
-) -> Flow[Report]:
-    body: dict[str, JsonValue] = {"id": replay_id or new_id("rpl")}
-    body["runs"] = {"ids": list(runs)} if runs is not None else {"agent": agent, "last": last}
-    if start is not None:
-        body["from"] = {"step": start} if isinstance(start, int) else {"path": start}
-    caps: dict[str, JsonValue] = {}
-    if budget is not None:
-        caps["totalMicroCredits"] = budget
-    if budget_per_run is not None:
-        caps["perRunMicroCredits"] = budget_per_run
-    if caps:
-        body["budget"] = caps
-    request = HttpRequest(
-        "POST", "/v1/replays", True, {**body, **(edits.wire() if edits is not None else {})}, timeout_s=300
-    )
-    return cast(Report, (yield from api.json(request)))
+class DiffRun(TypedDict):
+    id: str
+    agent: str
+    status: ExecutionStatus
+    total: RecordedSum
 
 
-def replay_report(api: Api, replay_id: str) -> Flow[Report]:
-    request = HttpRequest("GET", f"/v1/replays/{quote(replay_id, safe='')}", True, timeout_s=120)
-    return cast(Report, (yield from api.json(request)))
+class DiffSide(TypedDict):
+    path: str
+    kind: str
+    what: NotRequired[JsonValue]
+
+
+class Divergence(TypedDict):
+    path: NotRequired[str]
+    """the step at which the runs part; absent when only their ends differ"""
+    cause: Literal["input", "agent", "prompt", "model", "tool", "state", "code"]
+    detail: str
+    a: DiffSide | None
+    b: DiffSide | None
+
+
+class Downstream(TypedDict):
+    a: RecordedSum
+    b: RecordedSum
+    costDeltaMicroCredits: int
+    durationDeltaMs: float
+
+
+class DiffStep(TypedDict):
+    path: str
+    kind: str
+    change: Literal["same", "request", "result", "only_a", "only_b"]
+    costDeltaMicroCredits: int
+    durationDeltaMs: float
+
+
+class RunDiff(TypedDict):
+    """Where two runs part, why, and what follows from it."""
+
+    a: DiffRun
+    b: DiffRun
+    identical: bool
+    """same steps with the same requests and results, and the same end"""
+    sameOutcome: bool
+    divergence: Divergence | None
+    downstream: Downstream
+    """from the divergence on"""
+    steps: list[DiffStep]
+    """every step of either, in the order of settlement"""

@@ -66,6 +66,8 @@ class StepView(TypedDict):
     startedAt: NotRequired[str]
     finishedAt: NotRequired[str]
     durationMs: NotRequired[float]
+    superseded: NotRequired[bool]
+    """a roll back made it void"""
 
 
 class EventView(TypedDict):
@@ -77,6 +79,25 @@ class EventView(TypedDict):
     position: str
     data: JsonValue
     commandId: NotRequired[str]
+
+
+class DeltaView(TypedDict):
+    """Live output of a step that runs, e.g. tokens of a model."""
+
+    path: str
+    attempt: int
+    text: str
+
+
+class FailureView(TypedDict):
+    executionId: str
+    agent: str
+    code: str
+    detail: str
+    stepPath: NotRequired[str]
+    attempt: int
+    time: str
+    final: bool
 
 
 class AgentView(TypedDict):
@@ -102,3 +123,10 @@ class ResolvedRetry(TypedDict):
 
 Resolution: TypeAlias = ResolvedCompleted | ResolvedFailed | ResolvedRetry
 """The resolution of a step whose outcome is unknown."""
+
+
+class WorkerConnection(TypedDict):
+    token: str
+    expiresAt: str
+    endpoints: list[str]
+    """of the engines"""

@@ -1,4 +1,7 @@
-"""The process in which recorded runs meet today's code: a run a line on standard input, a verdict a line on standard output."""
+"""The process in which recorded runs meet today's code: a run a line on standard input, a verdict a line on standard output.
+
+First it says what binds its native code, and waits for a line until that is watched.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from ..errors import OmiumError
 from ..json import dumps
 from .guard import switch_network_off
+from .seccomp import refuse_native_network
 
 if TYPE_CHECKING:
     from .replay import RecordedRun, Verdict
@@ -26,9 +30,16 @@ def main() -> None:
         answers.write(f"{dumps(message)}\n")
         answers.flush()
 
+    # before anything starts a thread, which would not be bound
+    try:
+        say({"listener": refuse_native_network()})
+    except OSError as error:
+        say({"unbound": str(error)})
+    sys.stdin.readline()
+
     from ..adapters import forbid_telemetry
     from ..cli import load_agents
-    from .replay import replay_recorded
+    from .replay import replay_recorded, tried
 
     forbid_telemetry()
     # before the code is imported: what it does then is bound by it as well
@@ -52,9 +63,7 @@ def main() -> None:
             tries.clear()
             verdict = replay_recorded(agent, run)
             if tries:
-                # whatever the code made of the error: without the guard it would have been a live call
-                detail = f"the code tried {tries[0]} outside of its recorded steps"
-                verdict = {"id": run["id"], "verdict": "miss", "detail": detail}
+                verdict = tried(run["id"], tries[0])
         say(verdict)
 
 

@@ -1,7 +1,7 @@
-"""Switches the network off for the rest of this process's life.
+"""Switches the network off for the Python code of this process, for the rest of its life.
 
 1. By an audit hook, which sits below every library and cannot be taken away: connections, datagrams, look-ups of names.
-2. Other programs would not be bound by it: none can be started.
+2. No other program can be started. What native code does is the affair of seccomp.py.
 3. Each try is told, so that code which swallows the error is found all the same.
 """
 

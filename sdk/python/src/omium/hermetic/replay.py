@@ -120,6 +120,11 @@ def replay_recorded(agent: AnyAgent, run: RecordedRun) -> Verdict:
     return _judge(run, outcome or Outcome("waiting"))
 
 
+def tried(run_id: str, what: str) -> Verdict:
+    """Whatever the code made of the error: with a network it would have been a live call."""
+    return {"id": run_id, "verdict": "miss", "detail": f"the code tried {what} outside of its recorded steps"}
+
+
 def _excerpt(value: JsonValue) -> str:
     text = dumps(value)
     return f"{text[:199]}…" if len(text) > 200 else text

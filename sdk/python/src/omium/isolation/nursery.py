@@ -134,9 +134,14 @@ def how_it_ended(status: int) -> str:
         return f"signal {-status}"
 
 
+_STARTED_ANEW = ("LanceDBBackgroundEventLoop",)
+"""Threads of libraries that start them anew after a fork."""
+
+
 def _warn_of_threads(log: logging.Logger) -> None:
     # native libraries that have threads of their own (BLAS) see to forks themselves
-    names = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+    harmless = (threading.main_thread().name, *_STARTED_ANEW)
+    names = [thread.name for thread in threading.enumerate() if thread.name not in harmless]
     if names:
         log.warning(
             "importing the agents started %d thread(s) (%s): they do not exist in the processes of runs, and a lock that one "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import Failure
@@ -30,6 +31,20 @@ class Requester(Protocol):
     def nacked(self, error: Failure) -> None:
         """The request changed nothing; fenced attempts never get here."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A requester made of two functions."""
+
+    on_ack: Callable[[], None]
+    on_nack: Callable[[Failure], None]
+
+    def acked(self, ack: EngineMessage) -> None:
+        self.on_ack()
+
+    def nacked(self, error: Failure) -> None:
+        self.on_nack(error)
 
 
 class Call(ABC):

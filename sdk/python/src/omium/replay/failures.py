@@ -49,3 +49,43 @@ def failure_of(
     if isinstance(user_code, str):
         failure["data"] = {"code": clip(user_code, 200)}
     return failure
+
+
+_MOST_RERUNS = 1000
+"""As many failed steps as a `fail` may name."""
+
+
+class GivenFailures:
+    """The failures of steps that user code was given."""
+
+    def __init__(self) -> None:
+        # an id is nobody else's as long as its error is kept
+        self._origins: dict[int, tuple[OmiumError, str]] = {}
+        self._unanswered: list[str] = []
+
+    def give(self, path: str, failure: Failure) -> OmiumError:
+        """The error for user code."""
+        error = OmiumError.from_failure(failure)
+        self._origins[id(error)] = (error, path)
+        self._unanswered.append(path)
+        return error
+
+    def asked(self) -> None:
+        """User code has asked for something, which may rest on every failure that it was given."""
+        self._unanswered.clear()
+
+    @property
+    def rerun(self) -> list[str]:
+        """Steps that failed since user code last asked for anything: no record depends on them."""
+        return self._unanswered[-_MOST_RERUNS:]
+
+    def named(self, error: BaseException, failure: Failure) -> Failure:
+        """The failure of the run with the step in it whose error ended it."""
+        origin = self._origins.get(id(error))
+        if origin is None:
+            return failure
+        data = failure.get("data")
+        return {**failure, "data": {**(data if isinstance(data, dict) else {}), "stepPath": origin[1]}}
+
+    def clear(self) -> None:
+        self._origins.clear()

@@ -25,8 +25,8 @@ from ..errors import Failure, OmiumError
 from ..json import JsonValue, plain_json
 from ..protocol import ANY_REQUEST, EngineMessage, JournalEntry, WorkerMessage
 from .activity import Activity, Ambient, ambient
-from .call import Call, Requester
-from .failures import failure_of, forbids_retry
+from .call import Answered, Call, Requester
+from .failures import GivenFailures, failure_of, forbids_retry
 from .mismatch import never_asked, other_request, other_step
 from .paths import PathScope
 from .port import RunPort
@@ -41,29 +41,11 @@ EndReason: TypeAlias = Literal[
 ]
 
 
-_MOST_RERUNS = 1000
-"""As many failed steps as a `fail` may name."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Settlement:
     path: str
     value: JsonValue
     failure: Failure | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Answered:
-    """A requester made of two functions."""
-
-    on_ack: Callable[[], None]
-    on_nack: Callable[[Failure], None]
-
-    def acked(self, ack: EngineMessage) -> None:
-        self.on_ack()
-
-    def nacked(self, error: Failure) -> None:
-        self.on_nack(error)
 
 
 class Run:
@@ -114,10 +96,7 @@ class Run:
         self._retries: dict[Call, Callable[[], None]] = {}
         self._pending: dict[int, Requester] = {}
         self._seq = 0
-        # which call gave user code an error, to name it when the error ends the run; errors are kept alive by their id's owner
-        self._origins: dict[int, tuple[BaseException, str]] = {}
-        # steps that failed since user code last asked for anything: no record depends on them
-        self._unanswered_failures: list[str] = []
+        self._given_failures = GivenFailures()
         self._code_ended = False
         self._draining = False
         self._cancel_grace: Callable[[], None] | None = None
@@ -232,7 +211,7 @@ class Run:
         """
         if self.closed:
             raise asyncio.CancelledError(f"attempt {self.attempt} of {self.execution_id} is over")
-        self._unanswered_failures.clear()
+        self._given_failures.asked()
         self._calls[call.path] = call
         entry = self._recorded.get(call.path)
         offer = self._offered.pop(call.path, None)
@@ -369,10 +348,7 @@ class Run:
         # user code may have stopped waiting for it: a task of a group that failed, a wait_for
         if not call.future.done():
             if settlement.failure is not None:
-                self._unanswered_failures.append(call.path)
-                error = OmiumError.from_failure(settlement.failure)
-                self._origins[id(error)] = (error, call.path)
-                call.future.set_exception(error)
+                call.future.set_exception(self._given_failures.give(call.path, settlement.failure))
                 # nobody has to look at it; an error that nobody awaits is as in plain asyncio, without the noise of a loop
                 call.future.exception()
             else:
@@ -405,25 +381,21 @@ class Run:
             self._cancel_grace = None
             if self.closed:
                 return
-            following = self._queue[0] if self._queue else None
-            missing = (
-                self._recorded.get(following.path)
-                if following is not None and following.path not in self._calls
-                else None
-            )
-            first = missing or (None if following is not None else next(iter(self._recorded.values()), None))
+            first = self._first_not_asked_for()
             asked = self._held[0][0] if self._held else next(iter(self._calls.values()), None)
-            if (
-                first is not None
-                and asked is not None
-                and self._released == stuck_at
-                and len(self._recorded) == asked_then
-            ):
+            stuck = self._released == stuck_at and len(self._recorded) == asked_then
+            if stuck and first is not None and asked is not None:
                 self.fail(other_step(first, asked))
             else:
                 self.port.schedule(self)
 
         self._cancel_grace = self.port.after(self.agent.mismatch_grace_ms, judge)
+
+    def _first_not_asked_for(self) -> JournalEntry | None:
+        if not self._queue:
+            return next(iter(self._recorded.values()), None)
+        path = self._queue[0].path
+        return None if path in self._calls else self._recorded.get(path)
 
     def _report_if_waiting(self) -> None:
         if self.waiting or not self._open or not self._is_still() or self._held:
@@ -448,7 +420,7 @@ class Run:
             self.waiting = False
             self.port.schedule(self)
 
-        seq = self.next_seq(_Answered(lambda: self.end("suspended"), refused))
+        seq = self.next_seq(Answered(lambda: self.end("suspended"), refused))
         self.port.send({"type": "suspend", **self.ids, "seq": seq, "reason": reason})
 
     def drain(self) -> None:
@@ -484,7 +456,7 @@ class Run:
         self._pending.clear()
         self._queue.clear()
         self._held.clear()
-        self._origins.clear()
+        self._given_failures.clear()
         self.activity.cancel_tasks(f"the attempt is over: {reason}")
         self.port.finished(self)
 
@@ -524,12 +496,12 @@ class Run:
             self.fail(inner[0])
             return
         failure = failure_of(error, "agent_threw", f'agent "{self.agent.id}"', not forbids_retry(error))
-        origin = self._origins.get(id(error))
-        if origin is not None:
-            data = failure.get("data")
-            failure["data"] = {**(data if isinstance(data, dict) else {}), "stepPath": origin[1]}
-        rerun = self._unanswered_failures[-_MOST_RERUNS:]
-        self._conclude("failed", {"type": "fail", "error": failure, "rerun": rerun})
+        message = {
+            "type": "fail",
+            "error": self._given_failures.named(error, failure),
+            "rerun": self._given_failures.rerun,
+        }
+        self._conclude("failed", message)
 
     def _conclude(self, reason: Literal["completed", "failed"], message: WorkerMessage) -> None:
         self._code_ended = True
@@ -542,5 +514,5 @@ class Run:
             else:
                 self.fail(OmiumError.from_failure(error))
 
-        seq = self.next_seq(_Answered(lambda: self.end(reason), refused))
+        seq = self.next_seq(Answered(lambda: self.end(reason), refused))
         self.port.send({**message, **self.ids, "seq": seq})

@@ -14,8 +14,7 @@ import logging
 import time
 from collections import OrderedDict, deque
 
-from ..client import checkpoints as calls
-from ..client.asynchronous import AsyncClient
+from ..client import AsyncClient
 from ..client.checkpoints import NewCheckpoint
 from ..errors import OmiumError
 
@@ -77,7 +76,7 @@ class StateKeeper:
             if not queue:
                 del self._waiting[thread]
             try:
-                await self._client.drive(calls.create(self._client.api, state))
+                await self._client.checkpoints.store(state)
             except OmiumError as error:
                 if error.code != "checkpoint_conflict":
                     self._lost(f"{error.code}: {error}")

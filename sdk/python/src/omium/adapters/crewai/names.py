@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 _speaker: ContextVar[str | None] = ContextVar("omium_crewai_speaker", default=None)
+_service: ContextVar[str | None] = ContextVar("omium_crewai_service", default=None)
 
 
 def _short(text: object) -> str:
@@ -22,7 +25,17 @@ def speaks(agent: Any, task: Any) -> None:
         _speaker.set(_short(role) if role else None)
 
 
+@contextmanager
+def service(name: str) -> Generator[None]:
+    """What the model is asked meanwhile is asked by this part of the framework, whoever spoke last."""
+    before = _service.set(name)
+    try:
+        yield
+    finally:
+        _service.reset(before)
+
+
 def label_of(model: str) -> str:
-    """`researcher (find sources): gpt-4o`, as far as they are known."""
-    speaker = _speaker.get()
+    """`researcher (find sources): gpt-4o`, `memory: gpt-4o`, as far as they are known."""
+    speaker = _service.get() or _speaker.get()
     return f"{speaker}: {model}" if speaker else model

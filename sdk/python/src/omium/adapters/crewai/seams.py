@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import datetime as dt
+import logging
 import os
 import threading
 import uuid
@@ -36,7 +37,7 @@ from crewai.utilities.task_output_storage_handler import TaskOutputStorageHandle
 
 from ...replay.activity import Activity, CodeLoopPolicy
 from ..native_state import keep_state
-from . import names, tools
+from . import memory, names, tools
 from .outputs import state_of, task_output
 from .people import Questions
 from .world import World, here
@@ -69,7 +70,10 @@ def install() -> None:
     flow_config.hitl_provider = cast(Any, questions)
     flow_config.input_provider = questions
     tools.install()
+    memory.install(_CountedPool, _RecordedTime, _uuid4)
     _show_progress()
+    for logger in ("", "crewai.llms.base_llm"):
+        logging.getLogger(logger).addFilter(_is_of_use)
     os.register_at_fork(after_in_child=_renew_bus)
 
 
@@ -193,6 +197,10 @@ class _RecordedTime(dt.datetime):
         world = here()
         return dt.datetime.now(tz) if world is None else dt.datetime.fromtimestamp(world.clock_ms() / 1000, tz)
 
+    @classmethod
+    def utcnow(cls) -> Any:
+        return cls.now(dt.UTC).replace(tzinfo=None)
+
 
 def _uuid4() -> uuid.UUID:
     world = here()
@@ -262,6 +270,13 @@ def _show_progress() -> None:
     bus.on(TaskCompletedEvent)(task_completed)
     bus.on(MethodExecutionStartedEvent)(method_started)
     bus.on(MethodExecutionFinishedEvent)(method_finished)
+
+
+def _is_of_use(record: logging.LogRecord) -> bool:
+    # each call of a model is a step, with its tokens; the length of requests to unknown models is a guess that nobody can help
+    return not str(record.msg).startswith(
+        ("OpenAI API usage: ", "OpenAI: Successfully validated tool ", "Using an approximate input token count ")
+    )
 
 
 def _role(task: Any) -> str:

@@ -4,7 +4,7 @@
    intent first; `reconcile`, beside it, is asked by the idempotency key what became of a call whose outcome is unknown.
 2. What is recorded is `_run` and `_arun` of a tool, which all of CrewAI's ways to a tool lead to; counters, checks of
    arguments and retries of the framework stay outside and happen in every attempt.
-3. A tool that hands work to another agent is code: the calls of that agent are recorded instead.
+3. A tool that hands work to another agent, or to memory, is code: the calls that are made there are recorded instead.
 4. CrewAI's cache would answer or not answer depending on which of two agents is faster. Within a run it is replaced: of
    equal calls of a cached tool the first is made, the others wait for its result.
 """
@@ -26,6 +26,7 @@ from crewai.agents.cache.cache_handler import CacheHandler
 from crewai.tools import BaseTool
 from crewai.tools.agent_tools.base_agent_tools import BaseAgentTool
 from crewai.tools.base_tool import Tool
+from crewai.tools.memory_tools import RecallMemoryTool, RememberTool
 from crewai.tools.tool_failure import ToolFailure
 from crewai.utilities.string_utils import sanitize_tool_name
 
@@ -68,7 +69,7 @@ def _below(kind: type[Any]) -> list[type[Any]]:
 
 
 def _wrap(kind: type[Any]) -> None:
-    if issubclass(kind, BaseAgentTool):
+    if issubclass(kind, (BaseAgentTool, RecallMemoryTool, RememberTool)):
         return
     for name in ("_run", "_arun"):
         original = kind.__dict__.get(name)

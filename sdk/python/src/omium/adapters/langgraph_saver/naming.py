@@ -6,12 +6,11 @@ import hashlib
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 
 from ...client.checkpoints import CheckpointView, Scalar
-from ...json import JsonValue, dumps
 
 FORMAT = "langgraph:"
 """States of LangGraph are told from others by it; what follows is the name of the serializer's format."""
@@ -83,7 +82,3 @@ def _is_plain(value: object) -> bool:
             return len(value) <= _MAX_INDEXED_TEXT and "\0" not in value
         case _:
             return False
-
-
-def json_of(value: Mapping[str, Scalar]) -> str:
-    return dumps(cast(JsonValue, value))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from ...client.checkpoints import Receipt
+from ...client.checkpoints import ThreadReceipt
 
 _THREADS_KEPT = 10_000
 
@@ -19,7 +19,7 @@ class Positions:
     def of(self, thread: str) -> str | None:
         return self._newest.get(thread)
 
-    def remember(self, receipt: Receipt) -> None:
+    def remember(self, receipt: ThreadReceipt) -> None:
         thread, position = receipt["thread"], receipt["position"]
         with self._lock:
             known = self._newest.pop(thread, None)

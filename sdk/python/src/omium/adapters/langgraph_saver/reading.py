@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -20,11 +20,10 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from ...client import checkpoints as calls
-from ...client.api import Api, Flow
-from ...client.checkpoints import Bytes, CheckpointDetail, CheckpointView, Writes
+from ...client.checkpoints import Bytes, CheckpointDetail, CheckpointFlows, CheckpointView, Json, Writes
+from ...client.flows import Flow, Give, Items, collected, following
 from ...errors import OmiumError
-from .naming import FORMAT, config_of, indexed, json_of, place_of, thread_id_of, thread_of
+from .naming import FORMAT, config_of, indexed, place_of, thread_id_of, thread_of
 from .positions import Positions
 
 _log = logging.getLogger("omium.langgraph")
@@ -34,9 +33,9 @@ _PAGE = 100
 
 @dataclass(frozen=True)
 class Reading:
-    """The flows of one call of the saver; each is driven by a client."""
+    """The flows of one call of the saver; each is driven by a transport."""
 
-    api: Api
+    calls: CheckpointFlows
     serde: SerializerProtocol
     positions: Positions
 
@@ -44,12 +43,11 @@ class Reading:
         thread_id, namespace = place_of(config)
         thread = thread_of(thread_id)
         asked = get_checkpoint_id(config)
-        detail = yield from calls.get(
-            self.api,
+        detail = yield from self.calls.find(
             thread,
             asked or "latest",
-            namespace,
-            position=self.positions.of(thread),
+            namespace=namespace,
+            min_position=self.positions.of(thread),
             by_id=asked is None,
         )
         if detail is None or not detail["format"].startswith(FORMAT):
@@ -69,39 +67,13 @@ class Reading:
         filter: dict[str, Any] | None,
         before: RunnableConfig | None,
         limit: int | None,
-    ) -> Iterator[Flow[Sequence[CheckpointTuple]]]:
-        """One flow after the other, each of which gives what comes next in the list."""
-        state = _Listing(math.inf if limit is None else limit)
-        query = self._query(config, filter, before)
-        while state.more and state.left > 0:
-            yield self._next_page(query, filter or {}, state)
-
-    def all(self, query: dict[str, str | int | None]) -> Flow[list[CheckpointView]]:
-        """Every checkpoint of LangGraph that fits, newest first."""
-        items: list[CheckpointView] = []
-        cursor: str | None = None
-        while True:
-            asked = {**query, "kind": "state", "limit": _PAGE, "cursor": cursor}
-            found, cursor = yield from calls.page(self.api, asked)
-            items.extend(item for item in found if item["format"].startswith(FORMAT))
-            if cursor is None:
-                return items
-
-    def all_of(self, thread: str) -> Flow[list[CheckpointView]]:
-        return (yield from self.all({"thread": thread, "min_position": self.positions.of(thread)}))
-
-    def _next_page(
-        self, query: dict[str, str | int | None], filter: dict[str, Any], state: _Listing
-    ) -> Flow[Sequence[CheckpointTuple]]:
-        limit = int(min(_PAGE, state.left))
-        items, state.cursor = yield from calls.page(self.api, {**query, "limit": limit, "cursor": state.cursor})
-        state.more = state.cursor is not None
-        found: list[CheckpointTuple] = []
-        for item in items:
-            if state.left <= 0 or not item["format"].startswith(FORMAT):
-                continue
+    ) -> Items[CheckpointTuple]:
+        left = math.inf if limit is None else limit
+        wanted = filter or {}
+        listed = self.listed(page_size=max(1, int(min(_PAGE, left))), **self._query(config, wanted, before))
+        while left > 0 and (item := (yield from following(listed))) is not None:
             try:
-                detail = yield from calls.get(self.api, item["thread"], item["id"], item["namespace"], position=None)
+                detail = yield from self.read(item)
             except OmiumError as error:
                 if error.code != "checkpoint_corrupt":
                     raise
@@ -112,15 +84,27 @@ class Reading:
                 continue
             one = self._tuple(thread_id_of(item), detail)
             metadata = cast("dict[str, Any]", one.metadata)
-            if all(metadata.get(name) == value for name, value in filter.items()):
-                found.append(one)
-                state.left -= 1
-        return found
+            if all(metadata.get(name) == value for name, value in wanted.items()):
+                left -= 1
+                yield Give(one)
+
+    def listed(self, *, page_size: int = _PAGE, **query: Any) -> Items[CheckpointView]:
+        """Every checkpoint of LangGraph that fits, newest first."""
+        listed = self.calls.list(kind="state", page_size=page_size, **query)
+        while (item := (yield from following(listed))) is not None:
+            if item["format"].startswith(FORMAT):
+                yield Give(item)
+
+    def all_of(self, thread: str) -> Flow[list[CheckpointView]]:
+        return collected(self.listed(thread=thread, min_position=self.positions.of(thread)))
+
+    def read(self, item: CheckpointView) -> Flow[CheckpointDetail | None]:
+        return self.calls.find(item["thread"], item["id"], namespace=item["namespace"], min_position=None)
 
     def _query(
-        self, config: RunnableConfig | None, filter: dict[str, Any] | None, before: RunnableConfig | None
-    ) -> dict[str, str | int | None]:
-        query: dict[str, str | int | None] = {"order": "id", "kind": "state"}
+        self, config: RunnableConfig | None, filter: dict[str, Any], before: RunnableConfig | None
+    ) -> dict[str, Any]:
+        query: dict[str, Any] = {"order": "id"}
         if config:
             configurable = config.get("configurable", {})
             thread = thread_of(str(configurable["thread_id"]))
@@ -131,9 +115,7 @@ class Reading:
         if before:
             query["before"] = get_checkpoint_id(before)
         # what is not found by its index is looked at in the state itself
-        searched = {name: value for name, value in indexed(filter or {}).items() if value is not None}
-        if searched:
-            query["metadata"] = json_of(searched)
+        query["metadata"] = {name: value for name, value in indexed(filter).items() if value is not None}
         return query
 
     def _tuple(self, thread_id: str, detail: CheckpointDetail) -> CheckpointTuple:
@@ -163,12 +145,7 @@ class Reading:
                 written[key] = (batch["taskId"], write["channel"], value)
         return [written[key] for key in sorted(written)]
 
-    def _loads(self, state: Bytes) -> Any:
+    def _loads(self, stored: Bytes | Json) -> Any:
+        # only this saver's own format is read
+        state = cast(Bytes, stored)
         return self.serde.loads_typed((state["format"].removeprefix(FORMAT), base64.b64decode(state["base64"])))
-
-
-class _Listing:
-    def __init__(self, left: float) -> None:
-        self.left = left
-        self.more = True
-        self.cursor: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from types import TracebackType
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,8 +19,10 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from ...client import AsyncClient, Client
-from ...client.api import Flow
+from ...client.checkpoints import CheckpointFlows
+from ...client.http import Http
+from ...client.transports import AsyncTransport, NoTransport, SyncTransport
+from ...settings import connection
 from .naming import thread_of
 from .positions import Positions
 from .writing import Writing
@@ -37,23 +39,23 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
         self, *, url: str | None = None, api_key: str | None = None, serde: SerializerProtocol | None = None
     ) -> None:
         super().__init__(serde=serde)
-        self._connection = {"url": url, "api_key": api_key}
-        self._client = Client(url=url, api_key=api_key)
+        self._api = Http(connection(url, api_key))
+        self._sync = SyncTransport(self._api)
         # connections belong to the loop that opened them
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = WeakKeyDictionary()
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncTransport] = WeakKeyDictionary()
         self._positions = Positions()
 
     # ---- lifetime
 
     def close(self) -> None:
         """Gives the connections of the synchronous methods back."""
-        self._client.close()
+        self._sync.close()
 
     async def aclose(self) -> None:
         """Gives the connections of this event loop back."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.close()
+        transport = self._loops.pop(asyncio.get_running_loop(), None)
+        if transport is not None:
+            await transport.close()
 
     def __enter__(self) -> OmiumCheckpointSaver:
         return self
@@ -71,25 +73,26 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
     ) -> None:
         await self.aclose()
 
-    def _async(self) -> AsyncClient:
+    @property
+    def _async(self) -> AsyncTransport:
         loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            client = self._clients[loop] = AsyncClient(**self._connection)
-        return client
+        transport = self._loops.get(loop)
+        if transport is None:
+            transport = self._loops[loop] = AsyncTransport(self._api)
+        return transport
 
-    def _flows(self, client: Client | AsyncClient) -> Writing:
+    @property
+    def _flows(self) -> Writing:
         # LangGraph gives copies of a saver other serializers
-        return Writing(client.api, self.serde, self._positions)
+        return Writing(CheckpointFlows(NoTransport(self._api)), self.serde, self._positions)
 
     # ---- reading
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        return self._client.drive(self._flows(self._client).get(config))
+        return self._sync.drive(self._flows.get(config))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        client = self._async()
-        return await client.drive(self._flows(client).get(config))
+        return await self._async.drive(self._flows.get(config))
 
     def list(
         self,
@@ -99,11 +102,9 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        flows = self._flows(self._client).found(config, filter, before, limit)
-        while (found := self._client.drive(_next(flows))) is not None:
-            yield from found
+        return self._sync.iterate(self._flows.found(config, filter, before, limit))
 
-    async def alist(
+    def alist(
         self,
         config: RunnableConfig | None,
         *,
@@ -111,16 +112,11 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        client = self._async()
-        flows = self._flows(client).found(config, filter, before, limit)
-        while (found := await client.drive(_next(flows))) is not None:
-            for one in found:
-                yield one
+        return self._async.iterate(self._flows.found(config, filter, before, limit))
 
     async def astored(self, thread_id: str) -> set[tuple[str, str]]:
         """(namespace, id) of every checkpoint of a thread, without reading any state."""
-        client = self._async()
-        items = await client.drive(self._flows(client).all_of(thread_of(thread_id)))
+        items = await self._async.drive(self._flows.all_of(thread_of(thread_id)))
         return {(item["namespace"], item["id"]) for item in items}
 
     # ---- writing
@@ -132,7 +128,7 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        return self._client.drive(self._flows(self._client).put(config, checkpoint, metadata))
+        return self._sync.drive(self._flows.put(config, checkpoint, metadata))
 
     async def aput(
         self,
@@ -141,49 +137,43 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        client = self._async()
-        return await client.drive(self._flows(client).put(config, checkpoint, metadata))
+        return await self._async.drive(self._flows.put(config, checkpoint, metadata))
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        self._client.drive(self._flows(self._client).put_writes(config, writes, task_id, task_path))
+        self._sync.drive(self._flows.put_writes(config, writes, task_id, task_path))
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        client = self._async()
-        await client.drive(self._flows(client).put_writes(config, writes, task_id, task_path))
+        await self._async.drive(self._flows.put_writes(config, writes, task_id, task_path))
 
     # ---- deleting, copying, pruning
 
     def delete_thread(self, thread_id: str) -> None:
-        self._client.drive(self._flows(self._client).delete_thread(thread_id))
+        self._sync.drive(self._flows.delete_thread(thread_id))
 
     async def adelete_thread(self, thread_id: str) -> None:
-        client = self._async()
-        await client.drive(self._flows(client).delete_thread(thread_id))
+        await self._async.drive(self._flows.delete_thread(thread_id))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
-        self._client.drive(self._flows(self._client).delete_for_runs(run_ids))
+        self._sync.drive(self._flows.delete_for_runs(run_ids))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        client = self._async()
-        await client.drive(self._flows(client).delete_for_runs(run_ids))
+        await self._async.drive(self._flows.delete_for_runs(run_ids))
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        self._client.drive(self._flows(self._client).copy_thread(source_thread_id, target_thread_id))
+        self._sync.drive(self._flows.copy_thread(source_thread_id, target_thread_id))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        client = self._async()
-        await client.drive(self._flows(client).copy_thread(source_thread_id, target_thread_id))
+        await self._async.drive(self._flows.copy_thread(source_thread_id, target_thread_id))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        self._client.drive(self._flows(self._client).prune(thread_ids, strategy))
+        self._sync.drive(self._flows.prune(thread_ids, strategy))
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        client = self._async()
-        await client.drive(self._flows(client).prune(thread_ids, strategy))
+        await self._async.drive(self._flows.prune(thread_ids, strategy))
 
     # ---- versions
 
@@ -191,10 +181,3 @@ class OmiumCheckpointSaver(BaseCheckpointSaver[str]):
         """Grows with every call; the fraction tells versions apart that two branches of a thread come to."""
         number = 0 if current is None else int(str(current).split(".")[0])
         return f"{number + 1:032}.{random.random():016}"
-
-
-def _next(
-    flows: Iterator[Flow[Sequence[CheckpointTuple]]],
-) -> Generator[Any, Any, Sequence[CheckpointTuple] | None]:
-    flow = next(flows, None)
-    return None if flow is None else (yield from flow)

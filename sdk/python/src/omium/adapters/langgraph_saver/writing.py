@@ -16,10 +16,9 @@ from langgraph.checkpoint.base import (
     get_serializable_checkpoint_metadata,
 )
 
-from ...client import checkpoints as calls
-from ...client.api import Flow
 from ...client.checkpoints import Bytes, CheckpointView, NewCheckpoint, Writes
-from .naming import FORMAT, config_of, indexed, json_of, named, place_of, renamed, thread_of
+from ...client.flows import Flow, collected
+from .naming import FORMAT, config_of, indexed, named, place_of, renamed, thread_of
 from .reading import Reading
 
 _DELETED_AT_ONCE = 1000
@@ -27,7 +26,7 @@ _DELETED_AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class Writing(Reading):
-    """The flows of one call of the saver; each is driven by a client."""
+    """The flows of one call of the saver; each is driven by a transport."""
 
     def put(self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata) -> Flow[RunnableConfig]:
         thread_id, namespace = place_of(config)
@@ -47,7 +46,7 @@ class Writing(Reading):
                 name not in checkpoint["channel_values"] for name in full.get("counters_since_delta_snapshot") or ()
             ):
                 body["needsParent"] = True
-        self.positions.remember((yield from calls.create(self.api, body)))
+        self.positions.remember((yield from self.calls.store(body)))
         return config_of(thread_id, namespace, checkpoint["id"])
 
     def put_writes(
@@ -64,18 +63,18 @@ class Writing(Reading):
             "state": self._dumps([value for _, value in writes]),
         }
         checkpoint = str(config.get("configurable", {})["checkpoint_id"])
-        stored = calls.add_writes(self.api, thread_of(thread_id), checkpoint, namespace, batch)
+        stored = self.calls.add_writes(thread_of(thread_id), checkpoint, batch, namespace=namespace)
         self.positions.remember((yield from stored))
 
     def delete_thread(self, thread_id: str) -> Flow[None]:
         """Raises OmiumError `checkpoint_needed` while somebody pins one of its checkpoints."""
-        self.positions.remember((yield from calls.delete_thread(self.api, thread_of(str(thread_id)))))
+        self.positions.remember((yield from self.calls.delete_thread(thread_of(str(thread_id)))))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> Flow[None]:
         """Raises OmiumError `checkpoint_needed` rather than take from under another checkpoint what it builds on."""
         threads: dict[str, list[CheckpointView]] = {}
         for run_id in run_ids:
-            for item in (yield from self.all({"metadata": json_of({"run_id": run_id})})):
+            for item in (yield from collected(self.listed(metadata={"run_id": run_id}))):
                 threads.setdefault(item["thread"], []).append(item)
         for thread, items in threads.items():
             yield from self._delete(thread, items)
@@ -88,7 +87,7 @@ class Writing(Reading):
         for item in reversed(items):
             if _place(item) not in kept:
                 continue
-            detail = yield from calls.get(self.api, source, item["id"], item["namespace"], position=None)
+            detail = yield from self.read(item)
             if detail is None:
                 continue
             body: NewCheckpoint = {
@@ -101,9 +100,9 @@ class Writing(Reading):
             }
             if "parent" in detail:
                 body["parent"] = detail["parent"]
-            self.positions.remember((yield from calls.create(self.api, body)))
+            self.positions.remember((yield from self.calls.store(body)))
             for batch in detail["writes"]:
-                stored = calls.add_writes(self.api, target, detail["id"], detail["namespace"], batch)
+                stored = self.calls.add_writes(target, detail["id"], batch, namespace=detail["namespace"])
                 self.positions.remember((yield from stored))
 
     def prune(self, thread_ids: Sequence[str], strategy: str) -> Flow[None]:
@@ -128,7 +127,7 @@ class Writing(Reading):
         # newest first, so that none goes before what builds on it
         for start in range(0, len(items), _DELETED_AT_ONCE):
             which = [_place(item) for item in items[start : start + _DELETED_AT_ONCE]]
-            self.positions.remember((yield from calls.delete(self.api, thread, which)))
+            self.positions.remember((yield from self.calls.delete(thread, which)))
 
     def _dumps(self, value: object) -> Bytes:
         kind, body = self.serde.dumps_typed(value)

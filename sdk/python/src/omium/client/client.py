@@ -1,0 +1,191 @@
+"""The clients: what there is to call, and how each of them is called."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Generic, TypeVar, overload
+
+from ..agent import Agent, AnyAgent
+from ..json import JsonValue
+from ..policy import RunOptions
+from ..settings import connection
+from . import executions
+from .checkpoints import CheckpointCalls
+from .executions import ExecutionCalls, RunCalls
+from .flows import Awaiting, Blocking, Flow, HttpRequest, call, collected, pages
+from .http import Http
+from .recoveries import RecoveryCalls, RecoveryPolicyCalls
+from .replays import ReplayCalls
+from .schedules import ScheduleCalls
+from .transports import AsyncTransport, SyncTransport
+from .triggers import TriggerCalls
+from .views import AgentView, WorkerConnection, WriteReceipt
+from .workflows import WorkflowCalls
+
+_Out = TypeVar("_Out")
+
+
+class _ClientCalls(ExecutionCalls):
+    @call
+    def agents(self) -> Flow[list[AgentView]]:
+        """The agents that workers have announced."""
+        return collected(pages(self._api, "/v1/agents", {"limit": 200}))
+
+    @call
+    def connect_worker(self) -> Flow[WorkerConnection]:
+        """Where the engines are, and the token that opens them to a worker."""
+        return self._api.json(HttpRequest("POST", "/v1/workers/connect", {}, timeout_s=5))
+
+
+class Run(RunCalls[_Out, "Run[_Out]"], Blocking, Generic[_Out]):
+    """A started execution."""
+
+
+class Workflows(WorkflowCalls[Run[JsonValue]], Blocking): ...
+
+
+class Schedules(ScheduleCalls, Blocking): ...
+
+
+class Triggers(TriggerCalls, Blocking): ...
+
+
+class Checkpoints(CheckpointCalls, Blocking): ...
+
+
+class Recoveries(RecoveryCalls, Blocking): ...
+
+
+class RecoveryPolicies(RecoveryPolicyCalls, Blocking): ...
+
+
+class Replays(ReplayCalls, Blocking): ...
+
+
+class Client(_ClientCalls, Blocking):
+    """A client of the platform whose calls block. Unset options come from `OMIUM_URL` and `OMIUM_API_KEY`.
+
+    Raises OmiumError `settings_invalid` when the key is neither given nor in the environment.
+    """
+
+    def __init__(self, *, url: str | None = None, api_key: str | None = None) -> None:
+        self._transport = driver = SyncTransport(Http(connection(url, api_key)))
+        super().__init__(driver)
+        self.workflows = Workflows(driver, self._run)
+        self.schedules = Schedules(driver)
+        self.triggers = Triggers(driver)
+        self.checkpoints = Checkpoints(driver)
+        self.recoveries = Recoveries(driver)
+        self.recovery_policies = RecoveryPolicies(driver)
+        self.replays = Replays(driver)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Gives the connections back."""
+        self._transport.close()
+
+    @overload
+    def start(
+        self, agent: Agent[Any, _Out], input: object = None, *, id: str | None = None, options: RunOptions | None = None
+    ) -> Run[_Out]: ...
+    @overload
+    def start(
+        self, agent: str, input: object = None, *, id: str | None = None, options: RunOptions | None = None
+    ) -> Run[JsonValue]: ...
+    def start(
+        self, agent: AnyAgent | str, input: object = None, *, id: str | None = None, options: RunOptions | None = None
+    ) -> Run[Any]:
+        """Starts an execution. Starting twice with one id and input gives the same one; the id is minted unless given."""
+        receipt = self._transport.drive(executions.start(self._api, agent, input, id, options))
+        return Run(self._driver, receipt["executionId"], receipt)
+
+    def handle(self, id: str) -> Run[Any]:
+        """The handle of an execution that exists; asks nothing."""
+        return Run(self._driver, id)
+
+    def _run(self, id: str, receipt: WriteReceipt | None) -> Run[JsonValue]:
+        return Run(self._driver, id, receipt)
+
+
+class AsyncRun(RunCalls[_Out, "AsyncRun[_Out]"], Awaiting, Generic[_Out]):
+    """A started execution."""
+
+
+class AsyncWorkflows(WorkflowCalls[AsyncRun[JsonValue]], Awaiting): ...
+
+
+class AsyncSchedules(ScheduleCalls, Awaiting): ...
+
+
+class AsyncTriggers(TriggerCalls, Awaiting): ...
+
+
+class AsyncCheckpoints(CheckpointCalls, Awaiting): ...
+
+
+class AsyncRecoveries(RecoveryCalls, Awaiting): ...
+
+
+class AsyncRecoveryPolicies(RecoveryPolicyCalls, Awaiting): ...
+
+
+class AsyncReplays(ReplayCalls, Awaiting): ...
+
+
+class AsyncClient(_ClientCalls, Awaiting):
+    """A client of the platform whose calls are awaited. Unset options come from `OMIUM_URL` and `OMIUM_API_KEY`.
+
+    Raises OmiumError `settings_invalid` when the key is neither given nor in the environment.
+    """
+
+    def __init__(self, *, url: str | None = None, api_key: str | None = None) -> None:
+        self._transport = driver = AsyncTransport(Http(connection(url, api_key)))
+        super().__init__(driver)
+        self.workflows = AsyncWorkflows(driver, self._run)
+        self.schedules = AsyncSchedules(driver)
+        self.triggers = AsyncTriggers(driver)
+        self.checkpoints = AsyncCheckpoints(driver)
+        self.recoveries = AsyncRecoveries(driver)
+        self.recovery_policies = AsyncRecoveryPolicies(driver)
+        self.replays = AsyncReplays(driver)
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Gives the connections back."""
+        await self._transport.close()
+
+    @overload
+    async def start(
+        self, agent: Agent[Any, _Out], input: object = None, *, id: str | None = None, options: RunOptions | None = None
+    ) -> AsyncRun[_Out]: ...
+    @overload
+    async def start(
+        self, agent: str, input: object = None, *, id: str | None = None, options: RunOptions | None = None
+    ) -> AsyncRun[JsonValue]: ...
+    async def start(
+        self, agent: AnyAgent | str, input: object = None, *, id: str | None = None, options: RunOptions | None = None
+    ) -> AsyncRun[Any]:
+        """Starts an execution. Starting twice with one id and input gives the same one; the id is minted unless given."""
+        receipt = await self._transport.drive(executions.start(self._api, agent, input, id, options))
+        return AsyncRun(self._driver, receipt["executionId"], receipt)
+
+    def handle(self, id: str) -> AsyncRun[Any]:
+        """The handle of an execution that exists; asks nothing."""
+        return AsyncRun(self._driver, id)
+
+    def _run(self, id: str, receipt: WriteReceipt | None) -> AsyncRun[JsonValue]:
+        return AsyncRun(self._driver, id, receipt)

@@ -1,0 +1,172 @@
+"""Drives flows over httpx: blocking, on an event loop, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, TypeVar, cast
+
+import httpx
+
+from .flows import Answer, Api, Effect, Flow, Give, Items, NextLine, Open, Pause, Send
+from .http import Http
+
+_T = TypeVar("_T")
+
+
+class SyncTransport:
+    """Blocks the thread that drives."""
+
+    def __init__(self, api: Http) -> None:
+        self.api = api
+        self._http = httpx.Client(trust_env=False)
+
+    def close(self) -> None:
+        """Gives the connections back."""
+        self._http.close()
+
+    def drive(self, flow: Flow[_T]) -> _T:
+        answer: Answer = None
+        doing = _Blocking(self.api, self._http)
+        try:
+            while True:
+                answer = doing.do(flow.send(answer))
+        except StopIteration as end:
+            return cast(_T, end.value)
+
+    def iterate(self, items: Items[_T]) -> Iterator[_T]:
+        answer: Answer = None
+        doing = _Blocking(self.api, self._http)
+        try:
+            while True:
+                try:
+                    step = items.send(answer)
+                except StopIteration:
+                    return
+                if isinstance(step, Give):
+                    answer = None
+                    yield step.item
+                else:
+                    answer = doing.do(step)
+        finally:
+            doing.close()
+
+
+class _Blocking:
+    """Does what one flow asks for."""
+
+    def __init__(self, api: Http, client: httpx.Client) -> None:
+        self._api = api
+        self._http = client
+        self._opened: httpx.Response | None = None
+        self._lines: Iterator[str] = iter(())
+
+    def do(self, effect: Effect) -> Answer:
+        try:
+            match effect:
+                case Send(request):
+                    return self._http.send(self._api.build(self._http, request))
+                case Open(request):
+                    self.close()
+                    self._opened = opened = self._http.send(self._api.build(self._http, request), stream=True)
+                    if not opened.is_success:
+                        opened.read()
+                    self._lines = opened.iter_lines()
+                    return opened
+                case NextLine():
+                    return next(self._lines, None)
+                case Pause(seconds):
+                    time.sleep(seconds)
+                    return None
+        except httpx.TransportError as error:
+            return error
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+
+
+class AsyncTransport:
+    """Waits on the event loop of whoever drives."""
+
+    def __init__(self, api: Http) -> None:
+        self.api = api
+        self._http = httpx.AsyncClient(trust_env=False)
+
+    async def close(self) -> None:
+        """Gives the connections back."""
+        await self._http.aclose()
+
+    async def drive(self, flow: Flow[_T]) -> _T:
+        answer: Answer = None
+        doing = _OnLoop(self.api, self._http)
+        try:
+            while True:
+                answer = await doing.do(flow.send(answer))
+        except StopIteration as end:
+            return cast(_T, end.value)
+
+    async def iterate(self, items: Items[_T]) -> AsyncIterator[_T]:
+        answer: Answer = None
+        doing = _OnLoop(self.api, self._http)
+        try:
+            while True:
+                try:
+                    step = items.send(answer)
+                except StopIteration:
+                    return
+                if isinstance(step, Give):
+                    answer = None
+                    yield step.item
+                else:
+                    answer = await doing.do(step)
+        finally:
+            await doing.close()
+
+
+class _OnLoop:
+    """Does what one flow asks for."""
+
+    def __init__(self, api: Http, client: httpx.AsyncClient) -> None:
+        self._api = api
+        self._http = client
+        self._opened: httpx.Response | None = None
+        self._lines: AsyncIterator[str] | None = None
+
+    async def do(self, effect: Effect) -> Answer:
+        try:
+            match effect:
+                case Send(request):
+                    return await self._http.send(self._api.build(self._http, request))
+                case Open(request):
+                    await self.close()
+                    self._opened = opened = await self._http.send(self._api.build(self._http, request), stream=True)
+                    if not opened.is_success:
+                        await opened.aread()
+                    self._lines = opened.aiter_lines()
+                    return opened
+                case NextLine():
+                    return None if self._lines is None else await anext(self._lines, None)
+                case Pause(seconds):
+                    await asyncio.sleep(seconds)
+                    return None
+        except httpx.TransportError as error:
+            return error
+
+    async def close(self) -> None:
+        if self._opened is not None:
+            await self._opened.aclose()
+
+
+class NoTransport:
+    """Leaves flows to flows that are made of them."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+
+    def drive(self, flow: Flow[Any]) -> Flow[Any]:
+        return flow
+
+    def iterate(self, items: Items[Any]) -> Items[Any]:
+        return items
