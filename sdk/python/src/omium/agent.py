@@ -77,6 +77,10 @@ class Agent(Generic[Input, Output]):
         self.isolated = False
         """whether each of its attempts gets a process of its own unless the worker is told otherwise: code of a framework,
         which may hang, leak or block"""
+        self.forkable: bool | Callable[[], bool] = True
+        """whether such a process may be forked from one that has imported the agent; else each is a fresh interpreter that
+        imports it anew. Not where the import opens what does not survive a fork: a native library that has threads.
+        A function is asked once all agents of a worker are imported"""
         self._schema = schema
         self.budget_micro_credits = (
             budget_micro_credits

@@ -8,6 +8,7 @@ import argparse
 import importlib
 import logging
 import os
+import socket
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from .agent import Agent, AnyAgent
 from .client import Client
 from .definitions import is_definition, load_definition
 from .errors import OmiumError
+from .isolation.zygote import become_attempt
 from .json import dumps
 from .worker import Worker
 from .worker.code import code_of
@@ -116,6 +118,28 @@ def _worker(arguments: argparse.Namespace) -> None:
     if os.environ.get("PYTHONHASHSEED") is None:
         os.environ["PYTHONHASHSEED"] = "0"
         os.execv(sys.executable, [sys.executable, "-m", "omium", *sys.argv[1:]])  # noqa: S606 - this very program
+    directory = os.getcwd()
+    agents, code = _prepared(arguments)
+    worker = Worker(
+        agents,
+        slots=arguments.slots,
+        isolation=arguments.isolation,
+        memory_limit_mb=arguments.memory_limit,
+        stall_timeout=arguments.stall_timeout,
+        resident=arguments.resident,
+        fresh=_fresh_command(arguments, directory, code),
+        code=code,
+    )
+    ids = ", ".join(agent.id for agent in agents)
+    ready = "ready %s runs %s (code %s)"
+    worker.run(
+        attached=arguments.attached,
+        on_ready=lambda: logging.getLogger("omium.worker").info(ready, worker.id, ids, code),
+    )
+
+
+def _prepared(arguments: argparse.Namespace) -> tuple[list[AnyAgent], str]:
+    """The agents, and what version of them was imported."""
     forbid_telemetry()
     level = os.environ.get("OMIUM_LOG_LEVEL", "info").upper()
     names = logging.getLevelNamesMapping()
@@ -128,23 +152,27 @@ def _worker(arguments: argparse.Namespace) -> None:
     for library in ("httpx", "httpx2", "crewai_core.settings"):
         logging.getLogger(library).setLevel(logging.WARNING)
     sys.path.insert(0, os.getcwd())
-    agents = load_agents(arguments.targets, arguments.allow_tools)
-    code = code_of(arguments.targets)
-    worker = Worker(
-        agents,
-        slots=arguments.slots,
-        isolation=arguments.isolation,
-        memory_limit_mb=arguments.memory_limit,
-        stall_timeout=arguments.stall_timeout,
-        resident=arguments.resident,
-        code=code,
-    )
-    ids = ", ".join(agent.id for agent in agents)
-    ready = "ready %s runs %s (code %s)"
-    worker.run(
-        attached=arguments.attached,
-        on_ready=lambda: logging.getLogger("omium.worker").info(ready, worker.id, ids, code),
-    )
+    return load_agents(arguments.targets, arguments.allow_tools), code_of(arguments.targets)
+
+
+def _fresh_command(arguments: argparse.Namespace, directory: str, code: str) -> list[str]:
+    options = [f"--directory={directory}", f"--code={code}", f"--allow-tools={','.join(arguments.allow_tools)}"]
+    if arguments.memory_limit is not None:
+        options.append(f"--memory-limit={arguments.memory_limit}")
+    return [sys.executable, "-m", "omium", "attempt", *options, *arguments.targets]
+
+
+def _attempt(arguments: argparse.Namespace) -> None:
+    """One attempt in an interpreter of its own: what the worker's zygote starts."""
+    become_attempt(arguments.parent)
+    channel = socket.socket(fileno=arguments.channel)
+    channel.set_inheritable(False)
+    os.chdir(arguments.directory)
+    agents, code = _prepared(arguments)
+    if code != arguments.code:
+        said = "the code was changed after the worker had started: this attempt runs %s, the worker announced %s"
+        logging.getLogger("omium.worker").warning(said, code, arguments.code)
+    Worker(agents, memory_limit_mb=arguments.memory_limit).begin_attempt(channel, os.dup(1))
 
 
 def _positive(text: str) -> int:
@@ -239,6 +267,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--resident", type=_seconds, default=10.0, metavar="SECONDS", help="how long a run that waits stays in memory"
     )
     worker.set_defaults(do=_worker)
+    # not for people, and so not in the help
+    attempt = commands.add_parser("attempt")
+    attempt.add_argument("targets", nargs="+")
+    attempt.add_argument("--channel", type=int, required=True)
+    attempt.add_argument("--parent", type=int, required=True)
+    attempt.add_argument("--directory", required=True)
+    attempt.add_argument("--code", required=True)
+    attempt.add_argument("--allow-tools", default=[], type=_names)
+    attempt.add_argument("--memory-limit", type=_positive)
+    attempt.set_defaults(do=_attempt)
     replay = commands.add_parser("replay", help="run recorded runs against today's code, without a network")
     replay.add_argument("runs", nargs="*", metavar="RUN", help="ids of finished runs")
     replay.add_argument("--code", nargs="+", required=True, metavar="module:attr", help="as for worker")

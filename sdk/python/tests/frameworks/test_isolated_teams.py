@@ -1,5 +1,6 @@
 """A team of each framework in a process for each attempt, as `omium worker` runs it by default, and kills of that process."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,63 @@ def test_the_process_of_a_team_can_be_killed_after_every_record(tmp_path: Path, 
             assert sum(model.calls.values()) <= calls + 1
             assert worker.poll() is None
         assert not (tmp_path / "tried").exists(), "nothing beyond this machine was looked for"
+    finally:
+        stage.close()
+        model.close()
+
+
+REMEMBERING = {name: omium.agent(id=name)(team.fn) for name in ("remembers", "knows", "Team", "plain")}
+
+
+def test_teams_that_do_not_survive_a_fork_get_fresh_processes_and_others_are_forked(tmp_path: Path) -> None:
+    model = ScriptedModel()
+    environment = {
+        "OPENAI_BASE_URL": model.base_url,
+        "OPENAI_API_KEY": "none",
+        "TRIED_HOSTS": str(tmp_path / "tried"),
+        "CREWAI_STORAGE_DIR": str(tmp_path / "crewai"),
+        "PYTHONPATH": os.pathsep.join([str(TEAMS.parent), str(TEAMS.parents[1])]),
+    }
+    targets = [f"remembering:{name}" for name in REMEMBERING]
+    stage = Stage(targets[0], *targets[1:], "--memory-limit", "3000", reassign=True, environment=environment)
+
+    def results() -> list[dict[str, Any]]:
+        return [dict(one) for one in stage.engine.messages if one["type"] == "step_completed"]
+
+    def places(command: str) -> list[int]:
+        return [int(pid) for pid in re.findall(rf"tides in process (\d+) of omium {command}", str(results()))]
+
+    try:
+        worker = stage.work()
+        for name, stored in {
+            "remembers": {"memory search", "memory save", "memory: scripted-embedding"},
+            "knows": {"knowledge search", "knowledge: scripted-embedding"},
+            "Team": {"memory search", "memory save", "memory: scripted-embedding"},
+        }.items():
+            stage.engine.messages.clear()
+            stage.recorded, stage.kill_at = 0, None
+            calm = str(stage.run(f"calm-{name}", REMEMBERING[name]).output(120))
+            assert "tides" in calm and stored <= {one["name"] for one in results()}
+            assert all(one["type"] != "abandon" for one in stage.engine.messages)
+            inside = places("attempt")[0]
+            until(lambda inside=inside: not alive(inside), "the process of the attempt ends")
+            records = stage.recorded
+            stage.engine.messages.clear()
+            stage.recorded, stage.kill_at = 0, records // 2
+            assert str(stage.run(f"killed-{name}", REMEMBERING[name]).output(120))
+            [lost] = [one for one in stage.engine.messages if one["type"] == "abandon"]
+            assert "SIGKILL" in lost["detail"]
+            completed = [one["path"] for one in results()]
+            assert len(completed) == len(set(completed)), "what was recorded is answered from the journal"
+        assert worker.poll() is None
+
+        stage.engine.messages.clear()
+        stage.kill_at = None
+        finished = [stage.run(f"plain-{index}", REMEMBERING["plain"]) for index in range(8)]
+        assert all("tides" in str(one.output(60)) for one in finished)
+        assert all(one["type"] != "abandon" for one in stage.engine.messages)
+        forks = places("worker")
+        assert len(set(forks)) == 8 and worker.pid not in forks, "a team that can be forked is"
     finally:
         stage.close()
         model.close()

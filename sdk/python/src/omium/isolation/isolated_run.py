@@ -48,6 +48,8 @@ _LAST_WORDS_S = 1.0
 """How long to wait for the rest of a dead process's output, and for word of how it ended."""
 _DETAIL_LIMIT = 2000
 _EXIT_GRACE_S = 5.0
+_IMPORT_S = 120.0
+"""What a fresh process may take to import the agents before its silence counts as a stall."""
 
 
 class IsolatedRunPort(Protocol):
@@ -72,7 +74,14 @@ class IsolatedRun:
     """See the module's invariants. All methods are called on the worker's loop."""
 
     def __init__(
-        self, assign: EngineMessage, port: IsolatedRunPort, nursery: Nursery, limits: Limits, gone: Callable[[], None]
+        self,
+        assign: EngineMessage,
+        port: IsolatedRunPort,
+        nursery: Nursery,
+        limits: Limits,
+        gone: Callable[[], None],
+        *,
+        fresh: bool = False,
     ) -> None:
         self.execution_id: str = assign.get("executionId", "")
         self.attempt: int = assign.get("attempt", 0)
@@ -88,6 +97,7 @@ class IsolatedRun:
         self._concluded = False
         self._failing: OmiumError | None = None
         self._active_at = time.monotonic()
+        self._importing = fresh
         # steps that have begun and not come back, by path: what a stall is blamed on
         self._begun: dict[str, str] = {}
         self._how: str | None = None
@@ -98,7 +108,7 @@ class IsolatedRun:
         name = f"{self.execution_id}#{self.attempt}"
         log = port.log.getChild("run")
         self._output = Output(lambda line: log.info("%s: %s", name, line))
-        self._number, channel, output = nursery.fork(self)
+        self._number, channel, output = nursery.spawn(self) if fresh else nursery.fork(self)
         self._lines = _Lines(self._line, self._channel_closed)
         self._transport: asyncio.WriteTransport | None = None
         self._unsent: list[bytes] = []
@@ -193,7 +203,9 @@ class IsolatedRun:
             if used is not None and used > memory_mb * 1024 * 1024:
                 self._fail(memory_exceeded(memory_mb, used))
                 return
-        if stall_s is not None and not self.waiting and time.monotonic() - self._active_at > stall_s:
+        if stall_s is None or self.waiting:
+            return
+        if time.monotonic() - self._active_at > stall_s + (_IMPORT_S if self._importing else 0):
             self._fail(stalled(stall_s, next(iter(self._begun.values()), None)))
 
     def _fail(self, error: OmiumError) -> None:
@@ -226,6 +238,7 @@ class IsolatedRun:
         if self.over or self._failing is not None:
             return
         self._active_at = time.monotonic()
+        self._importing = False
         try:
             text = line.decode()
             message = cast("dict[str, Any]", json.loads(text))

@@ -1,4 +1,4 @@
-"""The worker's side of the zygote: has attempts forked and killed, and hears how they ended."""
+"""The worker's side of the zygote: has attempts forked, started and killed, and hears how they ended."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
 
-from .wire import ENDED, FORK, KILL, REFUSED, REPORT, REQUEST, STARTED
+from .wire import ENDED, FORK, FRESH, KILL, REFUSED, REPORT, REQUEST, STARTED
 from .zygote import Begin, serve
 
 
 class Nursling(Protocol):
-    """Whoever had an attempt forked. Called on the loop."""
+    """Whoever had a process made. Called on the loop."""
 
     def started(self, pid: int) -> None: ...
     def ended(self, how: str) -> None:
@@ -26,13 +26,19 @@ class Nursling(Protocol):
         ...
 
 
+Process: TypeAlias = tuple[int, socket.socket, int]
+"""The number of an attempt's process, our end of its socket, and the descriptor its output is read from."""
+
+
 class Nursery:
     """Forks the zygote when it is made: in the main thread, before the worker has other threads.
 
+    `fresh`: the command that runs an attempt in a new interpreter; empty where all agents are forkable. One that has imported
+    the agents already is kept ready.
     Everything else is called on the loop that `attach` was given.
     """
 
-    def __init__(self, begin: Begin, log: logging.Logger) -> None:
+    def __init__(self, begin: Begin, log: logging.Logger, fresh: Sequence[str] = ()) -> None:
         _warn_of_threads(log)
         ours, theirs = socket.socketpair()
         # what is shared stays shared: the collector would write to every object
@@ -41,10 +47,12 @@ class Nursery:
         self.pid = os.fork()
         if self.pid == 0:
             ours.close()
-            serve(theirs, begin)
+            serve(theirs, begin, fresh)
         theirs.close()
         self._control = ours
         self._nurslings: dict[int, Nursling] = {}
+        self._has_fresh = bool(fresh)
+        self._spare: _Spare | None = None
         self._count = 0
         self._received = b""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -56,15 +64,38 @@ class Nursery:
         self._loop = loop
         self._died = died
         loop.add_reader(self._control, self._read)
+        self._keep_spare()
 
-    def fork(self, nursling: Nursling) -> tuple[int, socket.socket, int]:
-        """Has an attempt forked: its number, our end of its socket, and the descriptor its output is read from."""
+    def fork(self, nursling: Nursling) -> Process:
+        """Has an attempt forked."""
+        return self._make(FORK, nursling)
+
+    def spawn(self, nursling: Nursling) -> Process:
+        """Gives an attempt a fresh interpreter: the one that is ready, or one that has yet to import the agents."""
+        spare, self._spare = self._spare, None
+        if spare is None or spare.ended_already:
+            process = self._make(FRESH, nursling)
+        else:
+            process = spare.process
+            self._nurslings[process[0]] = nursling
+            if spare.pid is not None:
+                nursling.started(spare.pid)
+        self._keep_spare()
+        return process
+
+    def _keep_spare(self) -> None:
+        # not when one has ended: what can't be imported would be tried again and again
+        if self._has_fresh and self.alive:
+            self._spare = spare = _Spare()
+            spare.process = self._make(FRESH, spare)
+
+    def _make(self, kind: bytes, nursling: Nursling) -> Process:
         ours, theirs = socket.socketpair()
         output, writes = os.pipe()
         self._count += 1
         self._nurslings[self._count] = nursling
         try:
-            self._request(FORK, self._count, [theirs.fileno(), writes])
+            self._request(kind, self._count, [theirs.fileno(), writes])
         finally:
             theirs.close()
             os.close(writes)
@@ -117,8 +148,27 @@ class Nursery:
             os.waitpid(self.pid, 0)
         nurslings, self._nurslings = self._nurslings, {}
         for one in nurslings.values():
-            one.ended("the process that it was forked from died")
+            one.ended("the process that had made it died")
         self._died()
+
+
+class _Spare:
+    """A fresh process before there is a run for it."""
+
+    process: Process
+
+    def __init__(self) -> None:
+        self.pid: int | None = None
+        self.ended_already = False
+
+    def started(self, pid: int) -> None:
+        self.pid = pid
+
+    def ended(self, how: str) -> None:
+        self.ended_already = True
+        _, channel, output = self.process
+        channel.close()
+        os.close(output)
 
 
 def how_it_ended(status: int) -> str:

@@ -4,7 +4,9 @@
 2. It alone reaps attempts, so that a process id it kills by is never another's.
 3. It lives as long as the worker's end of its socket is open, and attempts as long as it: nothing is orphaned, even when the
    worker gets SIGKILL.
-4. When an attempt ends, the rest of its process group is killed, and on Linux whatever else descends from it.
+4. Attempts of agents that do not survive a fork it starts as fresh interpreters: a program of its own, with a process id,
+   a session, limits and an end like those that are forked.
+5. When an attempt ends, the rest of its process group is killed, and on Linux whatever else descends from it.
 """
 
 from __future__ import annotations
@@ -15,14 +17,15 @@ import os
 import select
 import signal
 import socket
+import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from .wire import ENDED, FORK, KILL, REFUSED, REPORT, REQUEST, STARTED
+from .wire import ENDED, FORK, FRESH, KILL, REFUSED, REPORT, REQUEST, STARTED
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -36,21 +39,36 @@ _MARK = "OMIUM_ATTEMPT_PROCESS"
 _LAST_KILLS_S = 2.0
 
 
-def serve(control: socket.socket, begin: Begin) -> NoReturn:
-    """Serves the worker until it goes. To be called in a process just forked from the worker's main thread."""
+_BY_DEFAULT = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What stops programs stops attempts, not the zygote: its end is that of the worker."""
+
+
+def serve(control: socket.socket, begin: Begin, fresh: Sequence[str]) -> NoReturn:
+    """Serves the worker until it goes. To be called in a process just forked from the worker's main thread.
+
+    `fresh`: the command that runs one attempt in a new interpreter; it is told its `--channel` and its `--parent`.
+    """
     try:
         os.setsid()
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
-        for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for one in _BY_DEFAULT:
             signal.signal(one, signal.SIG_IGN)
-        _Zygote(control, begin).serve()
+        _Zygote(control, begin, fresh).serve()
     except BaseException:
         traceback.print_exc()
         os._exit(70)
     os._exit(0)
 
 
-def end_with_parent(parent_pid: int) -> None:
+def become_attempt(parent_pid: int) -> None:
+    """To be called first in the process of an attempt, however it was made."""
+    for one in (*_BY_DEFAULT, signal.SIGCHLD):
+        signal.signal(one, signal.SIG_DFL)
+    _end_with_parent(parent_pid)
+    os.environ[_MARK] = str(os.getpid())
+
+
+def _end_with_parent(parent_pid: int) -> None:
     """On Linux the kernel ends this process when its parent dies, even while it hangs; elsewhere its socket tells it."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:
@@ -63,9 +81,10 @@ def _prctl(option: int, value: int) -> None:
 
 
 class _Zygote:
-    def __init__(self, control: socket.socket, begin: Begin) -> None:
+    def __init__(self, control: socket.socket, begin: Begin, fresh: Sequence[str]) -> None:
         self._control = control
         self._begin = begin
+        self._fresh = fresh
         self._pids: dict[int, int] = {}
         self._numbers: dict[int, int] = {}
         # a signal only has to wake the select below
@@ -101,6 +120,8 @@ class _Zygote:
         kind, number = REQUEST.unpack(record)
         if kind == FORK:
             self._fork(number, *descriptors)
+        elif kind == FRESH:
+            self._spawn(number, *descriptors)
         elif kind == KILL and number in self._pids:
             _kill_tree(self._pids[number])
         return True
@@ -114,15 +135,12 @@ class _Zygote:
             pid = -1
         if pid == 0:
             signal.set_wakeup_fd(-1)
-            for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
-                signal.signal(one, signal.SIG_DFL)
             try:
                 self._control.close()
                 self._wakeup.close()
                 self._wakes.close()
                 os.setsid()
-                end_with_parent(zygote)
-                os.environ[_MARK] = str(os.getpid())
+                become_attempt(zygote)
                 self._begin(socket.socket(fileno=protocol), output)
             except BaseException:
                 traceback.print_exc()
@@ -130,9 +148,33 @@ class _Zygote:
         os.close(protocol)
         os.close(output)
         if pid > 0:
-            self._pids[number] = pid
-            self._numbers[pid] = number
-            self._report(STARTED, number, pid, 0)
+            self._started(number, pid)
+
+    def _spawn(self, number: int, protocol: int, output: int) -> None:
+        """Nothing of this process runs in the new one, not even the hooks that libraries have for forks."""
+        try:
+            process = subprocess.Popen(  # noqa: S603 - this very program
+                [*self._fresh, f"--channel={protocol}", f"--parent={os.getpid()}"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                pass_fds=(protocol,),
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._report(REFUSED, number, 0, error.errno or 0)
+        else:
+            # it is reaped here with all others
+            process.returncode = 0
+            self._started(number, process.pid)
+        finally:
+            os.close(protocol)
+            os.close(output)
+
+    def _started(self, number: int, pid: int) -> None:
+        self._pids[number] = pid
+        self._numbers[pid] = number
+        self._report(STARTED, number, pid, 0)
 
     def _reap(self) -> None:
         while (ended := _next_ended()) is not None:

@@ -17,12 +17,14 @@ class IsolatedRuns:
         self,
         nursery: Nursery,
         agents: frozenset[str],
+        fresh: frozenset[str],
         limits: Limits,
         loop: asyncio.AbstractEventLoop,
         resident_s: float,
         max_resident: int,
     ) -> None:
         self.agents = agents
+        self._fresh = fresh
         # a process that waits costs more memory than a run does: only so many stay as may run
         self.residency = Residency(loop, resident_s, max_resident)
         self._nursery = nursery
@@ -33,7 +35,8 @@ class IsolatedRuns:
 
     def run(self, assign: EngineMessage, port: IsolatedRunPort) -> IsolatedRun:
         """A new process's run."""
-        run = IsolatedRun(assign, port, self._nursery, self._limits, lambda: self._processes.discard(run))
+        fresh = assign.get("agentId", "") in self._fresh
+        run = IsolatedRun(assign, port, self._nursery, self._limits, lambda: self._processes.discard(run), fresh=fresh)
         self._processes.add(run)
         if self._watch is None and (self._limits.memory_mb is not None or self._limits.stall_s is not None):
             self._look()

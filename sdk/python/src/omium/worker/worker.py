@@ -47,6 +47,8 @@ class Worker:
     `isolation`: `process` executes every attempt in a process of its own, `none` all of them in this one; `auto` isolates
     the objects of frameworks. Only `run` isolates, since it is called in a process's main thread before there are others.
     `memory_limit_mb`, `stall_timeout`: of one attempt's process, MiB and seconds; see `isolation.Limits`.
+    `fresh`: the command by which a new interpreter imports the same agents and runs one attempt, for agents that are not
+    `forkable`; `omium worker` has one.
     `threads`: step functions that are not async and may run at the same time.
     `resident`: how long a run that waits stays in memory, seconds; `max_resident`: how many may.
     `code`: what version of the agents this is; shown with every attempt, so that workers that differ can be told apart.
@@ -70,6 +72,7 @@ class Worker:
         isolation: Isolation = "auto",
         memory_limit_mb: int | None = None,
         stall_timeout: float | None = None,
+        fresh: Sequence[str] = (),
         code: str | None = None,
         logger: logging.Logger | None = None,
     ) -> None:
@@ -81,6 +84,8 @@ class Worker:
         self._isolated = frozenset(
             agent.id for agent in agents if isolation == "process" or (isolation == "auto" and agent.isolated)
         )
+        self._fresh = frozenset(agent.id for agent in agents if agent.id in self._isolated and not _is_forkable(agent))
+        self._fresh_command = fresh
         self._must_isolate = isolation == "process"
         self._limits = Limits(memory_limit_mb, stall_timeout)
         self._runtime = RUNTIME if code is None else f"{RUNTIME}, code {code}"[:200]
@@ -125,7 +130,15 @@ class Worker:
             if nursery is not None:
                 nursery.attach(host.loop, zygote_died)
                 host.isolate(
-                    IsolatedRuns(nursery, self._isolated, self._limits, host.loop, self._resident, self._slots)
+                    IsolatedRuns(
+                        nursery,
+                        self._isolated,
+                        self._fresh,
+                        self._limits,
+                        host.loop,
+                        self._resident,
+                        self._slots,
+                    )
                 )
 
             def on_signal(received: signal.Signals) -> None:
@@ -217,12 +230,21 @@ class Worker:
             if self._limits != Limits():
                 self._log.warning("limits of memory and stalls have no effect: no run has a process of its own")
             return None
+        if self._fresh and not self._fresh_command:
+            raise OmiumError(
+                "settings_invalid",
+                f"the processes of runs of {', '.join(sorted(self._fresh))} can't be forked soundly, since what was imported "
+                'has native threads: use `omium worker`, or isolation="none"',
+            )
+        return Nursery(self.begin_attempt, self._log, self._fresh_command if self._fresh else ())
+
+    def begin_attempt(self, channel: socket.socket, output: int) -> NoReturn:
+        """Makes this process that of one attempt, and ends it with that: what a fresh interpreter does instead of `run`.
+
+        `channel`: where the run's messages come from; `output`: the descriptor that takes what is written.
+        """
         settings = AttemptSettings(self._agents, self._llm, self._threads, self._limits.memory_mb, self._log)
-
-        def begin(channel: socket.socket, output: int) -> NoReturn:
-            run_attempt(settings, channel, output)
-
-        return Nursery(begin, self._log)
+        run_attempt(settings, channel, output)
 
     def _make_host(self) -> Host:
         host = Host(
@@ -246,6 +268,10 @@ class Worker:
         if host is None:
             raise OmiumError("settings_invalid", "the worker has not been started")
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(do(host), host.loop))
+
+
+def _is_forkable(agent: AnyAgent) -> bool:
+    return agent.forkable() if callable(agent.forkable) else agent.forkable
 
 
 def _when_closed(

@@ -33,6 +33,7 @@ from .. import model_calls
 from ..journal import current_run
 from ..tools import CODE_TAG, EFFECT_TAG
 from .copies import maker_of
+from .memory import is_forkable
 from .names import label_of
 from .outputs import crew_output, plain, state_of
 from .people import People
@@ -80,6 +81,7 @@ def durable(crew_or_flow: Any, *, id: str, description: str | None = None) -> Ag
 
     agent: Agent[Any, Any] = Agent(run, id, None, description, None, None)
     agent.mismatch_grace_ms = _MISMATCH_GRACE_MS
+    agent.forkable = lambda: is_forkable(crew_or_flow)
     return agent
 
 

@@ -4,7 +4,9 @@
 2. What a memory's storage is asked and told, and a search in knowledge, are recorded as tool calls. So an attempt sees what the
    first one saw, whatever has been stored since, on whichever worker.
 3. What memory would save beside the crew it saves in line: each attempt asks for the same, and none ends before it is saved.
-4. Where things are stored is CrewAI's affair: one folder for all runs of a worker, or `CREWAI_STORAGE_DIR`.
+4. LanceDB and Chroma do not survive a fork once they were opened: a crew that has them needs a fresh process. A memory that is made
+   once this is installed opens its storage when it is first used.
+5. Where things are stored is CrewAI's affair: one folder for all runs of a worker, or `CREWAI_STORAGE_DIR`.
 """
 
 # The framework's insides.
@@ -13,23 +15,20 @@
 from __future__ import annotations
 
 import inspect
-import os
 import sys
 import threading
-import warnings
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import wraps
 from typing import Any, cast
 
+from crewai import Crew
 from crewai.knowledge.knowledge import Knowledge
 from crewai.knowledge.storage.knowledge_storage import KnowledgeStorage
 from crewai.memory import encoding_flow, recall_flow
 from crewai.memory import types as memory_types
 from crewai.memory.types import MemoryRecord, ScopeInfo
 from crewai.memory.unified_memory import Memory
-from crewai.rag.config.utils import RagContext, _rag_context
-from crewai.rag.factory import create_client
 
 from ...json import hash_json, plain_json
 from ..journal import from_loop, from_thread, on_this_loop
@@ -51,15 +50,9 @@ _RECORDED: dict[str, tuple[str, Any]] = {
     "reset": ("memory delete", None),
 }
 """Methods of a storage: how their calls are named, and what they give."""
+_STORING = ("memory", "knowledge", "knowledge_sources")
 
-_PROCESS = "_omium_process"
-_made_in = os.getpid()
-"""Where the user's code is imported; attempts are forked from there."""
 _opening = threading.Lock()
-_opened_anew: dict[int, tuple[Any, Any]] = {}
-_clients: dict[int, Any] = {}
-_left_behind: list[Any] = []
-"""Of before the fork, kept so that nothing is done with it, not even an end."""
 
 
 def install(pool: type[Any], clock: type[Any], next_id: Callable[[], Any]) -> None:
@@ -79,39 +72,53 @@ def install(pool: type[Any], clock: type[Any], next_id: Callable[[], Any]) -> No
         (Knowledge, "add_sources", "knowledge"),
     ):
         _speaking_as(service, kind, method)
+    Memory.model_post_init = _open_later  # type: ignore[method-assign]
     _record_search()
-    os.register_at_fork(after_in_child=_forget_clients)
-    # each attempt is a fork, and its storage connects anew
-    warnings.filterwarnings("ignore", "lancedb fork support is experimental", RuntimeWarning)
+
+
+def is_forkable(given: Any) -> bool:
+    """Whether what runs this crew, flow, class or function does so soundly in a process forked from this one.
+
+    The native threads of LanceDB and Chroma, once those were opened, are not there; what asks them hangs or crashes.
+    """
+    if isinstance(given, Crew):
+        ones = (given, given.manager_agent, *given.agents)
+        return not any(getattr(one, name, None) for one in ones for name in _STORING)
+    # it opens what it needs itself
+    chroma: Any = sys.modules.get("chromadb.api.shared_system_client")
+    opened = chroma is not None and chroma.SharedSystemClient._identifier_to_system
+    return not opened and "crewai.memory.storage.lancedb_storage" not in sys.modules
+
+
+class _Unopened:
+    """In place of a memory's storage until something is asked of it: every flow has a memory, few use it."""
+
+
+_post_init = Memory.model_post_init
+
+
+def _open_later(memory: Memory, context: Any, /) -> None:
+    storage = memory.storage
+    if isinstance(storage, str):
+        memory.__dict__["storage"] = _Unopened()
+    _post_init(memory, context)
+    memory.__dict__["storage"] = storage
+
+
+def _opened(memory: Memory) -> Any:
+    other = memory.model_copy()
+    _post_init(other, None)
+    return cast("dict[str, Any]", other.__pydantic_private__)["_storage"]
 
 
 def _storage_of(memory: Memory) -> Any:
     private = cast("dict[str, Any]", memory.__pydantic_private__)
-    storage = private["_storage"] = _of_this_process(private["_storage"])
+    with _opening:
+        if isinstance(private["_storage"], _Unopened):
+            private["_storage"] = _opened(memory)
+    storage = private["_storage"]
     world = here()
     return storage if world is None else _RecordedStorage(storage, world)
-
-
-def _of_this_process(storage: Any) -> Any:
-    """A connection of LanceDB that was opened before a fork is dead in the forked process, and even its end would crash it."""
-    process = os.getpid()
-    # not imported unless it is used: it takes seconds
-    lancedb: Any = sys.modules.get("crewai.memory.storage.lancedb_storage")
-    if process == _made_in or lancedb is None or type(storage) is not lancedb.LanceDBStorage:
-        return storage
-    if getattr(storage, _PROCESS, None) == process:
-        return storage
-    with _opening:
-        if id(storage) not in _opened_anew:
-            own = lancedb.LanceDBStorage(
-                path=storage._path,
-                table_name=storage._table_name,
-                vector_dim=storage._vector_dim or None,
-                compact_every=storage._compact_every,
-            )
-            setattr(own, _PROCESS, process)
-            _opened_anew[id(storage)] = (storage, own)
-        return _opened_anew[id(storage)][1]
 
 
 class _RecordedStorage:
@@ -149,36 +156,6 @@ def _identity(value: Any) -> Any:
         if isinstance(value[0], float):
             return f"vector {hash_json(plain_json(list(value), 'the vector'))[:16]}"
     return value
-
-
-def _forget_clients() -> None:
-    """Chroma would give clients that are made in a forked process the dead insides of those from before."""
-    chroma: Any = sys.modules.get("chromadb.api.shared_system_client")
-    if chroma is not None:
-        _left_behind.append(chroma.SharedSystemClient._identifier_to_system)
-        chroma.SharedSystemClient._identifier_to_system = {}
-        chroma.SharedSystemClient._identifier_to_refcount = {}
-
-
-def _client_of_this_process(original: Callable[[KnowledgeStorage], Any]) -> Callable[[KnowledgeStorage], Any]:
-    """Chroma's clients that were made before a fork would wait for ever in the forked process."""
-
-    def get_client(self: KnowledgeStorage) -> Any:
-        if os.getpid() != _made_in:
-            with _opening:
-                shared = _rag_context.get()
-                if self._client is None and shared is not None and id(shared.client) not in _clients:
-                    _left_behind.append(shared)
-                    _rag_context.set(RagContext(config=shared.config, client=create_client(shared.config)))
-                elif self._client is not None and id(self._client) not in _clients:
-                    _left_behind.append(self._client)
-                    cast(Any, self)._init_client()
-                client = original(self)
-                _clients[id(client)] = client
-                return client
-        return original(self)
-
-    return get_client
 
 
 def _submit_inline(submit: Callable[..., Any]) -> None:
@@ -234,6 +211,5 @@ def _record_search() -> None:
         on_loop = on_this_loop(world.run, fn)
         return await from_loop(world.run, lambda: record_tool("knowledge search", request, on_loop))
 
-    KnowledgeStorage._get_client = _client_of_this_process(KnowledgeStorage._get_client)  # type: ignore[method-assign]
     KnowledgeStorage.search = recorded  # type: ignore[method-assign]
     KnowledgeStorage.asearch = arecorded  # type: ignore[method-assign]
