@@ -1,4 +1,4 @@
-"""Crews with memory and with knowledge, as `omium worker` finds them: their stores are open once this is imported."""
+"""A crew with memory and knowledge, and other teams, as `omium worker` finds them: their stores are open once this is imported."""
 
 import os
 import sys
@@ -35,8 +35,8 @@ def _crew(**stores: object) -> Crew:
     )
 
 
-remembers = _crew(memory=Memory(llm=llm, embedder=embedder))
-knows = _crew(
+remembers = _crew(
+    memory=Memory(llm=llm, embedder=embedder),
     knowledge_sources=[StringKnowledgeSource(content="The tide at Saint-Malo rises by twelve metres.")],
     embedder=embedder,
 )

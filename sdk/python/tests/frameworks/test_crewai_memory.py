@@ -13,6 +13,7 @@ from harness_access import step_names
 from scripted_model import ScriptedModel
 
 from omium.adapters.crewai import durable
+from omium.adapters.crewai.memory import is_forkable
 from omium.testing import TestRun, run_agent
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -62,7 +63,9 @@ def _run(crew: Crew, **options: Any) -> TestRun[Any]:
 
 
 def test_memory_is_recorded_call_by_call_and_answers_from_the_record(model: ScriptedModel, tmp_path: Path) -> None:
-    calm = _run(_crew(model, tmp_path / "calm"))
+    remembering = _crew(model, tmp_path / "calm")
+    assert not is_forkable(remembering) and is_forkable(Crew(agents=remembering.agents, tasks=remembering.tasks))
+    calm = _run(remembering)
     records, asked = len(calm.journal), len(model.calls)
     names = set(step_names(durable(_crew(model, tmp_path / "named"), id="remembering"), None))
     assert {"memory: scripted", "memory: scripted-embedding", "writer (plan): scripted"} <= names
@@ -93,6 +96,7 @@ def test_knowledge_is_searched_once(model: ScriptedModel, tmp_path: Path) -> Non
     source = StringKnowledgeSource(content="The tide at Saint-Malo rises by twelve metres.")
     crew = _crew(model, tmp_path / "memory", knowledge_sources=[source], embedder=_embedder(model))
     crew.memory = False
+    assert not is_forkable(crew)
     calm = _run(crew)
     assert {"knowledge: scripted-embedding", "knowledge search"} <= set(step_names(durable(crew, id="knowing"), None))
     assert any("twelve metres" in call for call in model.calls if "embed" not in call)

@@ -57,7 +57,7 @@ def test_the_process_of_a_team_can_be_killed_after_every_record(tmp_path: Path, 
         model.close()
 
 
-REMEMBERING = {name: omium.agent(id=name)(team.fn) for name in ("remembers", "knows", "Team", "plain")}
+REMEMBERING = {name: omium.agent(id=name)(team.fn) for name in ("remembers", "Team", "plain")}
 
 
 def test_teams_that_do_not_survive_a_fork_get_fresh_processes_and_others_are_forked(tmp_path: Path) -> None:
@@ -80,30 +80,33 @@ def test_teams_that_do_not_survive_a_fork_get_fresh_processes_and_others_are_for
 
     try:
         worker = stage.work()
-        for name, stored in {
-            "remembers": {"memory search", "memory save", "memory: scripted-embedding"},
-            "knows": {"knowledge search", "knowledge: scripted-embedding"},
-            "Team": {"memory search", "memory save", "memory: scripted-embedding"},
-        }.items():
-            stage.engine.messages.clear()
-            stage.recorded, stage.kill_at = 0, None
-            calm = str(stage.run(f"calm-{name}", REMEMBERING[name]).output(120))
-            assert "tides" in calm and stored <= {one["name"] for one in results()}
-            assert all(one["type"] != "abandon" for one in stage.engine.messages)
-            inside = places("attempt")[0]
-            until(lambda inside=inside: not alive(inside), "the process of the attempt ends")
-            records = stage.recorded
-            stage.engine.messages.clear()
-            stage.recorded, stage.kill_at = 0, records // 2
-            assert str(stage.run(f"killed-{name}", REMEMBERING[name]).output(120))
-            [lost] = [one for one in stage.engine.messages if one["type"] == "abandon"]
-            assert "SIGKILL" in lost["detail"]
-            completed = [one["path"] for one in results()]
-            assert len(completed) == len(set(completed)), "what was recorded is answered from the journal"
+        calm = str(stage.run("calm", REMEMBERING["remembers"]).output(120))
+        assert "tides" in calm
+        stored = {"memory search", "memory save", "memory: scripted-embedding", "knowledge search"}
+        assert stored <= {one["name"] for one in results()}
+        assert all(one["type"] != "abandon" for one in stage.engine.messages)
+        inside = places("attempt")[0]
+        assert inside != worker.pid
+        until(lambda: not alive(inside), "the process of the attempt ends")
+
+        records = stage.recorded
+        stage.engine.messages.clear()
+        stage.recorded, stage.kill_at = 0, records // 2
+        assert str(stage.run("killed", REMEMBERING["remembers"]).output(120))
+        lost = [one["detail"] for one in stage.engine.messages if one["type"] == "abandon"]
+        # the process that is kept ready is killed as well, and may be given to the next attempt before that is noticed
+        assert lost and all("SIGKILL" in one for one in lost), lost
+        completed = [one["path"] for one in results()]
+        assert len(completed) == len(set(completed)), "what was recorded is answered from the journal"
+
+        # a flow opens its memory itself, where LanceDB was opened before
+        stage.engine.messages.clear()
+        stage.kill_at = None
+        assert "tides" in str(stage.run("flow", REMEMBERING["Team"]).output(120))
+        assert places("attempt") and all(one["type"] != "abandon" for one in stage.engine.messages)
         assert worker.poll() is None
 
         stage.engine.messages.clear()
-        stage.kill_at = None
         finished = [stage.run(f"plain-{index}", REMEMBERING["plain"]) for index in range(8)]
         assert all("tides" in str(one.output(60)) for one in finished)
         assert all(one["type"] != "abandon" for one in stage.engine.messages)

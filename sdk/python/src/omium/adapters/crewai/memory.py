@@ -98,11 +98,12 @@ _post_init = Memory.model_post_init
 
 
 def _open_later(memory: Memory, context: Any, /) -> None:
-    storage = memory.storage
+    fields = cast("dict[str, Any]", memory.__dict__)
+    storage = fields["storage"]
     if isinstance(storage, str):
-        memory.__dict__["storage"] = _Unopened()
+        fields["storage"] = _Unopened()
     _post_init(memory, context)
-    memory.__dict__["storage"] = storage
+    fields["storage"] = storage
 
 
 def _opened(memory: Memory) -> Any:
