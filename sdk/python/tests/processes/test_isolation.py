@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 import isolation_agents as agents
+import omium
+import unforkable_agents
 from isolation_stage import SECRET, Stage, alive, until
+from scripted_engine import KEY
 
 
 @pytest.fixture
@@ -212,3 +215,30 @@ def test_the_process_of_an_attempt_can_be_killed_after_every_record() -> None:
             assert stage.workers[0].poll() is None
     finally:
         stage.close()
+
+
+def test_an_agent_that_does_not_survive_a_fork_gets_a_fresh_interpreter_with_the_same_limits(tmp_path: Path) -> None:
+    stage = Stage("unforkable_agents", "--isolation", "process", "--memory-limit", "200")
+    try:
+        worker = stage.work()
+        runs = [stage.run(f"fresh-{index}", unforkable_agents.fresh).output(60) for index in range(3)]
+        assert all(isinstance(one, list) and one[:3] == ["attempt", True, True] for one in runs), runs
+        assert len({str(one) for one in runs}) == 3, "a process serves one attempt"
+        assert stage.run("forked", unforkable_agents.forked).output(60) == ["worker", False]
+        assert stage.run("hoards", agents.hoards, 300).error()["code"] == "memory_exceeded"
+
+        path = tmp_path / "pid"
+        stage.run("hangs", unforkable_agents.hangs, str(path))
+        until(lambda: path.exists() and path.read_text(), "it hangs", 60)
+        processes = stage.attempts()
+        assert int(path.read_text()) in processes and len(processes) == 2, "another is kept ready"
+        worker.kill()
+        until(lambda: not any(alive(pid) for pid in processes), "nothing is orphaned")
+    finally:
+        stage.close()
+
+
+def test_a_worker_without_a_command_for_fresh_interpreters_refuses_agents_that_need_them() -> None:
+    worker = omium.Worker([unforkable_agents.fresh], url="http://127.0.0.1:1", api_key=KEY, isolation="process")
+    with pytest.raises(omium.OmiumError, match=r"fresh can't be forked soundly.*use `omium worker`"):
+        worker.run()

@@ -17,6 +17,7 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import wraps
@@ -72,6 +73,8 @@ def install(pool: type[Any], clock: type[Any], next_id: Callable[[], Any]) -> No
         (Knowledge, "add_sources", "knowledge"),
     ):
         _speaking_as(service, kind, method)
+    # what is forked does not use it
+    warnings.filterwarnings("ignore", "lancedb fork support is experimental", RuntimeWarning)
     Memory.model_post_init = _open_later  # type: ignore[method-assign]
     _record_search()
 
