@@ -341,7 +341,7 @@ describe('commands', () => {
       input: { inline: { topic: 'other' } },
       forkedFrom: {
         executionId: id,
-        toPath: 'step#2',
+        uptoPath: 'step#2',
         seed: {
           inline: [
             { path: 'step#1', status: 'completed', kind: 'step', requestHash: '*', value: 'one' },

@@ -104,7 +104,7 @@ export const startFork = async (
       options,
       forkedFrom: {
         executionId: record.id,
-        ...(toPath !== undefined && { toPath }),
+        ...(toPath !== undefined && { uptoPath: toPath }),
         seed: await payloads.seal(tenant, forkId, seed as unknown as JsonValue),
         ...(recordings && { recordings: await payloads.seal(tenant, forkId, recordings as unknown as JsonValue) }),
         ...(edited && { edited }),

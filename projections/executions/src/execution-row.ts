@@ -98,7 +98,7 @@ const requested = (
   error: null,
   parentId: data.parent?.executionId ?? null,
   forkedFrom: data.forkedFrom?.executionId ?? null,
-  forkedUpto: data.forkedFrom?.toPath ?? null,
+  forkedUpto: data.forkedFrom?.uptoPath ?? null,
   generation: 0,
   createdAt: time,
   startedAt: null,

@@ -192,7 +192,8 @@ export type RecoveryAction = z.infer<typeof recoveryAction>
 /** Where a forked run comes from. */
 export const forkOrigin = z.object({
   executionId: callerId,
-  toPath: stepPath.optional(),
+  /** the last result that is taken over, `toPath` everywhere else: the log keeps the name that it began with */
+  uptoPath: stepPath.optional(),
   /** results taken over: a JSON array of journal entries (see worker protocol) */
   seed: payload,
   /** what a simulated run is answered from: a JSON array of recordings (see worker protocol) */

@@ -78,14 +78,12 @@ export const checkpointsOf = (http: Http): Checkpoints => {
         await http.json('POST', at(thread, id, `/${verb}`), {
           query: { namespace },
           body: { holder },
-          idempotent: true,
         }),
       )
   return {
     async create(thread, state, options = {}) {
       const body = { thread, ...options, state: { json: toPlainJson(state, 'the state') } }
-      const idempotent = options.id !== undefined
-      return checkpointReceipt.parse(await http.json('POST', '/v1/checkpoints', { body, idempotent }))
+      return checkpointReceipt.parse(await http.json('POST', '/v1/checkpoints', { body }))
     },
     list: ({ pageSize, metadata, ...filter } = {}) =>
       pages(http, '/v1/checkpoints', checkpointsPage, {
@@ -94,30 +92,24 @@ export const checkpointsOf = (http: Http): Checkpoints => {
         metadata: metadata && JSON.stringify(metadata),
       }),
     get: async (thread, id = 'latest', { namespace } = {}) =>
-      checkpointDetail.parse(await http.json('GET', at(thread, id), { query: { namespace }, idempotent: true })),
+      checkpointDetail.parse(await http.json('GET', at(thread, id), { query: { namespace } })),
     verify: async (thread, id, { namespace } = {}) =>
-      checkpointVerdict.parse(
-        await http.json('POST', at(thread, id, '/verify'), { query: { namespace }, body: {}, idempotent: true }),
-      ),
+      checkpointVerdict.parse(await http.json('POST', at(thread, id, '/verify'), { query: { namespace }, body: {} })),
     rollback: async (thread, id, { namespace, reason } = {}) =>
       rollbackReply.parse(
         await http.json('POST', at(thread, id, '/rollback'), {
           query: { namespace },
           body: reason === undefined ? {} : { reason },
-          idempotent: false,
         }),
       ),
     pin: pinning('pin'),
     unpin: pinning('unpin'),
     setRetention: async (thread, retention) =>
-      threadReceipt.parse(
-        await http.json('PUT', ofThread(thread, '/retention'), { body: retention, idempotent: true }),
-      ),
+      threadReceipt.parse(await http.json('PUT', ofThread(thread, '/retention'), { body: retention })),
     async delete(thread, which) {
-      if (which === undefined)
-        return threadReceipt.parse(await http.json('DELETE', ofThread(thread), { idempotent: true }))
+      if (which === undefined) return threadReceipt.parse(await http.json('DELETE', ofThread(thread)))
       const body = { checkpoints: which }
-      return threadReceipt.parse(await http.json('POST', ofThread(thread, '/delete'), { body, idempotent: true }))
+      return threadReceipt.parse(await http.json('POST', ofThread(thread, '/delete'), { body }))
     },
   }
 }

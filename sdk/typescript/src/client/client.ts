@@ -114,16 +114,12 @@ export const omium = (options: ConnectionOptions = {}): Client => {
   const handleOf = <Output>(id: string, receipt?: WriteReceipt): RunHandle<Output> => {
     const base = `/v1/executions/${encodeURIComponent(id)}`
     let position = receipt?.position
-    /** @param idempotent the body itself says which change it is */
-    const write = async (path: string, body: unknown, idempotent: boolean): Promise<WriteReceipt> => {
-      // one key for all tries of a call: it is decided once, however often it has to be sent
-      const headers = idempotent ? {} : { 'idempotency-key': newId('command') }
-      const request = { body, idempotent: true, headers }
-      const accepted = writeReceipt.parse(await http.json('POST', `${base}${path}`, request))
+    const write = async (path: string, body: unknown): Promise<WriteReceipt> => {
+      const accepted = writeReceipt.parse(await http.json('POST', `${base}${path}`, { body }))
       position = accepted.position
       return accepted
     }
-    const reasoned = (path: string) => (reason?: string) => write(path, reason === undefined ? {} : { reason }, false)
+    const reasoned = (path: string) => (reason?: string) => write(path, reason === undefined ? {} : { reason })
     const ended: RunHandle<Output>['ended'] = async ({ timeoutMs, signal } = {}) => {
       const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs
       for (;;) {
@@ -133,7 +129,6 @@ export const omium = (options: ConnectionOptions = {}): Client => {
         const reply = await http.json('GET', `${base}/result`, {
           // what this handle has started or changed is in the answer, however far the read model lags
           query: { wait_ms: waitMs, min_position: position },
-          idempotent: true,
           timeoutMs: waitMs + 10_000,
           ...(signal && { signal }),
         })
@@ -144,7 +139,7 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     }
     const get = async (): Promise<ExecutionView> => {
       const query = { min_position: position }
-      return executionView.parse(await http.json('GET', base, { query, idempotent: true }))
+      return executionView.parse(await http.json('GET', base, { query }))
     }
     return {
       id,
@@ -162,37 +157,29 @@ export const omium = (options: ConnectionOptions = {}): Client => {
       get,
       steps: () => collect(pages(http, `${base}/steps`, stepsPage, { min_position: position, limit: 200 })),
       signal: (name, payload, { id: signalId } = {}) =>
-        write(
-          '/signals',
-          { name, payload: toPlainJson(payload, 'the payload'), id: signalId ?? newId('signal') },
-          true,
-        ),
+        write('/signals', { name, payload: toPlainJson(payload, 'the payload'), id: signalId ?? newId('signal') }),
       approve: (path, decision = 'approved', comment) =>
-        write('/approvals', { path, decision, ...(comment !== undefined && { comment }) }, false),
+        write('/approvals', { path, decision, ...(comment !== undefined && { comment }) }),
       pause: reasoned('/pause'),
-      resume: () => write('/resume', {}, false),
+      resume: () => write('/resume', {}),
       cancel: reasoned('/cancel'),
       ...rewindReads(http, base),
       rollBack: (toPath, { reason, overrides } = {}) =>
-        write('/rollback', { toPath, ...(reason !== undefined && { reason }), ...(overrides && { overrides }) }, false),
+        write('/rollback', { toPath, ...(reason !== undefined && { reason }), ...(overrides && { overrides }) }),
       async fork({ id: forkId = newId('execution'), ...forkOptions } = {}) {
         const body = forkBodyOf({ id: forkId, ...forkOptions })
-        const accepted = writeReceipt.parse(await http.json('POST', `${base}/fork`, { body, idempotent: true }))
+        const accepted = writeReceipt.parse(await http.json('POST', `${base}/fork`, { body }))
         return handleOf<Output>(accepted.executionId, accepted)
       },
       resolve: (path, resolution, comment) =>
-        write(
-          '/resolve',
-          {
-            path,
-            resolution:
-              resolution.status === 'completed'
-                ? { ...resolution, output: toPlainJson(resolution.output, 'the output') }
-                : resolution,
-            ...(comment !== undefined && { comment }),
-          },
-          false,
-        ),
+        write('/resolve', {
+          path,
+          resolution:
+            resolution.status === 'completed'
+              ? { ...resolution, output: toPlainJson(resolution.output, 'the output') }
+              : resolution,
+          ...(comment !== undefined && { comment }),
+        }),
     }
   }
 
@@ -207,7 +194,7 @@ export const omium = (options: ConnectionOptions = {}): Client => {
       id,
       ...(runOptions && { options: runOptions }),
     }
-    const receipt = writeReceipt.parse(await http.json('POST', '/v1/executions', { body, idempotent: true }))
+    const receipt = writeReceipt.parse(await http.json('POST', '/v1/executions', { body }))
     return handleOf(receipt.executionId, receipt)
   }
 
@@ -225,16 +212,16 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     replays: replaysOf(http, () => newId('replay')),
     workflows: workflowsOf(
       http,
-      { command: () => newId('command'), execution: () => newId('execution') },
+      () => newId('execution'),
       (executionId, position, deduplicated) =>
         handleOf(executionId, position === undefined ? undefined : { executionId, position, deduplicated }),
     ),
-    schedules: schedulesOf(http, () => newId('command')),
-    triggers: triggersOf(http, () => newId('command')),
+    schedules: schedulesOf(http),
+    triggers: triggersOf(http),
     agents: () => collect(pages(http, '/v1/agents', agentsPage, {})),
     follow: (options) => followEvents(http, options),
-    recoveries: recoveriesOf(http, () => newId('command')),
-    recoveryPolicies: recoveryPoliciesOf(http, () => newId('command')),
+    recoveries: recoveriesOf(http),
+    recoveryPolicies: recoveryPoliciesOf(http),
     checkpoints: checkpointsOf(http),
   }
 }

@@ -35,7 +35,6 @@ async function* readConnection(
   heard: () => void,
 ): AsyncGenerator<{ id: string | undefined; event: EventView | Delta }> {
   const response = await http.send('GET', path, {
-    idempotent: true,
     accept: 'text/event-stream',
     ...(lastId !== undefined && { headers: { 'last-event-id': lastId } }),
     signal,

@@ -15,8 +15,6 @@ export interface HttpRequest {
   body?: unknown
   /** a list stands for the member several times */
   query?: Readonly<Record<string, string | number | readonly string[] | undefined>>
-  /** may be sent again although the first one may have been carried out */
-  idempotent: boolean
   signal?: AbortSignal
   timeoutMs?: number
   accept?: string
@@ -32,8 +30,8 @@ const budgetLimit = 10
 const budgetPerRequest = 0.2
 
 /**
- * Requests to the gateway: bearer key, problem+json as `OmiumError`, retries with full jitter within a budget. What may
- * have been carried out is only sent again when it is idempotent.
+ * Requests to the gateway: bearer key, problem+json as `OmiumError`, retries with full jitter within a budget. A change
+ * carries one idempotency key through all tries: it is decided once, however often it has to be sent.
  */
 export class Http {
   readonly url: string
@@ -55,7 +53,7 @@ export class Http {
   }
 
   /** The body of a good answer; null when it has none. @throws OmiumError with the gateway's code, or `unavailable` */
-  async json(method: string, path: string, request: HttpRequest): Promise<JsonValue> {
+  async json(method: string, path: string, request: HttpRequest = {}): Promise<JsonValue> {
     const response = await this.send(method, path, request)
     const text = await response.text()
     try {
@@ -68,11 +66,11 @@ export class Http {
   /** A good answer with its body unread. */
   async send(method: string, path: string, request: HttpRequest): Promise<Response> {
     this.budget = Math.min(budgetLimit, this.budget + budgetPerRequest)
+    const headers = method === 'GET' ? request.headers : { 'idempotency-key': randomUUID(), ...request.headers }
     for (let attempt = 1; ; attempt++) {
-      const outcome = await this.once(method, path, request)
+      const outcome = await this.once(method, path, { ...request, ...(headers && { headers }) })
       if (outcome instanceof Response) return outcome
-      const mayRepeat = outcome.certain || request.idempotent
-      if (!outcome.error.retryable || !mayRepeat || attempt >= maxTries || this.budget < 1) throw outcome.error
+      if (!outcome.error.retryable || attempt >= maxTries || this.budget < 1) throw outcome.error
       this.budget -= 1
       const backoff = Math.random() * Math.min(maxDelayMs, baseDelayMs * 2 ** attempt)
       await delay(Math.max(backoff, outcome.retryAfterMs), undefined, request.signal ? { signal: request.signal } : {})
@@ -89,7 +87,7 @@ export class Http {
     method: string,
     path: string,
     request: HttpRequest,
-  ): Promise<Response | { error: OmiumError; certain: boolean; retryAfterMs: number }> {
+  ): Promise<Response | { error: OmiumError; retryAfterMs: number }> {
     const url = new URL(`${this.url}${path}`)
     for (const [key, value] of Object.entries(request.query ?? {}))
       for (const one of [value].flat()) if (one !== undefined) url.searchParams.append(key, String(one))
@@ -114,7 +112,7 @@ export class Http {
       if (request.signal?.aborted) throw request.signal.reason
       const why = timeout.signal.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(cause)
       const error = new OmiumError('unavailable', `${this.url} cannot be reached: ${why}`, { cause })
-      return { error, certain: why === 'ECONNREFUSED', retryAfterMs: 0 }
+      return { error, retryAfterMs: 0 }
     } finally {
       clearTimeout(timer)
     }
@@ -123,7 +121,6 @@ export class Http {
     const retryAfter = Number(response.headers.get('retry-after') ?? 0)
     return {
       error,
-      certain: response.status === 429,
       retryAfterMs: Number.isFinite(retryAfter) ? Math.min(60_000, retryAfter * 1000) : 0,
     }
   }

@@ -10,7 +10,7 @@ export async function* pages<T>(
 ): AsyncGenerator<T> {
   let cursor: string | undefined
   do {
-    const reply = await http.json('GET', path, { query: { ...query, cursor }, idempotent: true })
+    const reply = await http.json('GET', path, { query: { ...query, cursor } })
     const { items, nextCursor } = schema.parse(reply)
     yield* items
     cursor = nextCursor

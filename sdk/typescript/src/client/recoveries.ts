@@ -51,23 +51,20 @@ export interface Recoveries {
   decide(id: string, action: IncidentDecision, reason?: string): Promise<IncidentReceipt>
 }
 
-export const recoveriesOf = (http: Http, newKey: () => string): Recoveries => ({
+export const recoveriesOf = (http: Http): Recoveries => ({
   list: ({ pageSize, ...filter } = {}) => pages(http, '/v1/recoveries', incidentsPage, { ...filter, limit: pageSize }),
   get: async (id, { minPosition } = {}) => {
     const query = { min_position: minPosition }
-    return incidentDetail.parse(
-      await http.json('GET', `/v1/recoveries/${encodeURIComponent(id)}`, { query, idempotent: true }),
-    )
+    return incidentDetail.parse(await http.json('GET', `/v1/recoveries/${encodeURIComponent(id)}`, { query }))
   },
   groups: async (query = {}) =>
-    groups.parse(await http.json('GET', '/v1/recoveries/groups', { query: { ...query }, idempotent: true })).items,
+    groups.parse(await http.json('GET', '/v1/recoveries/groups', { query: { ...query } })).items,
   stats: async (query = {}) =>
-    statistics.parse(await http.json('GET', '/v1/recoveries/stats', { query: { ...query }, idempotent: true })).items,
+    statistics.parse(await http.json('GET', '/v1/recoveries/stats', { query: { ...query } })).items,
   decide: async (id, action, reason) => {
     const body = { action, ...(reason !== undefined && { reason }) }
-    const headers = { 'idempotency-key': newKey() }
     const path = `/v1/recoveries/${encodeURIComponent(id)}/decide`
-    return incidentReceipt.parse(await http.json('POST', path, { body, idempotent: true, headers }))
+    return incidentReceipt.parse(await http.json('POST', path, { body }))
   },
 })
 
@@ -82,19 +79,17 @@ export interface RecoveryPolicies {
   validate(policy: unknown): Promise<PolicyVerdictView>
 }
 
-export const recoveryPoliciesOf = (http: Http, newKey: () => string): RecoveryPolicies => {
+export const recoveryPoliciesOf = (http: Http): RecoveryPolicies => {
   const base = '/v1/recovery-policies'
   const of = (name: string) => `${base}/${encodeURIComponent(name)}`
-  const write = async (method: string, name: string, body?: unknown): Promise<PolicyReceipt> => {
-    const headers = { 'idempotency-key': newKey() }
-    return policyReceipt.parse(await http.json(method, of(name), { body, idempotent: true, headers }))
-  }
+  const write = async (method: string, name: string, body?: unknown): Promise<PolicyReceipt> =>
+    policyReceipt.parse(await http.json(method, of(name), { body }))
   return {
-    list: async () => policies.parse(await http.json('GET', base, { idempotent: true })).items,
-    versions: async (name) => policies.parse(await http.json('GET', of(name), { idempotent: true })).items,
+    list: async () => policies.parse(await http.json('GET', base)).items,
+    versions: async (name) => policies.parse(await http.json('GET', of(name))).items,
     publish: (name, policy, options = {}) => write('PUT', name, { policy, ...options }),
     retire: (name) => write('DELETE', name),
     validate: async (policy) =>
-      policyVerdictView.parse(await http.json('POST', `${base}/validate`, { body: { policy }, idempotent: true })),
+      policyVerdictView.parse(await http.json('POST', `${base}/validate`, { body: { policy } })),
   }
 }

@@ -89,14 +89,12 @@ export const forkBodyOf = (options: ForkOptions): Record<string, JsonValue> => {
 /** The reads; what changes the run goes through its handle. */
 export const rewindReads = (http: Http, base: string) => ({
   previewRollBack: async (toPath: string | null): Promise<RewindPreview> =>
-    rewindPreview.parse(await http.json('POST', `${base}/rollback/preview`, { body: { toPath }, idempotent: true })),
+    rewindPreview.parse(await http.json('POST', `${base}/rollback/preview`, { body: { toPath } })),
   previewFork: async (options: ForkOptions = {}): Promise<RewindPreview> =>
-    rewindPreview.parse(
-      await http.json('POST', `${base}/fork/preview`, { body: forkBodyOf(options), idempotent: true }),
-    ),
+    rewindPreview.parse(await http.json('POST', `${base}/fork/preview`, { body: forkBodyOf(options) })),
   journal: (): AsyncIterable<JournalItem> => pages(http, `${base}/journal`, journalPage, {}),
   diff: async (otherId: string): Promise<RunDiff> =>
-    runDiff.parse(await http.json('GET', `${base}/diff/${encodeURIComponent(otherId)}`, { idempotent: true })),
+    runDiff.parse(await http.json('GET', `${base}/diff/${encodeURIComponent(otherId)}`)),
 })
 
 /** Sets of past runs, run once more otherwise. */
@@ -108,10 +106,8 @@ export interface Replays {
 export const replaysOf = (http: Http, newReplayId: () => string): Replays => ({
   async create({ id = newReplayId(), runs, from, budget, ...edits }) {
     const body = { id, runs, ...(from && { from }), ...(budget && { budget }), ...editsOf(edits) }
-    return replayReceipt.parse(await http.json('POST', '/v1/replays', { body, idempotent: true, timeoutMs: 300_000 }))
+    return replayReceipt.parse(await http.json('POST', '/v1/replays', { body, timeoutMs: 300_000 }))
   },
   report: async (id) =>
-    replayReport.parse(
-      await http.json('GET', `/v1/replays/${encodeURIComponent(id)}`, { idempotent: true, timeoutMs: 120_000 }),
-    ),
+    replayReport.parse(await http.json('GET', `/v1/replays/${encodeURIComponent(id)}`, { timeoutMs: 120_000 })),
 })

@@ -97,81 +97,70 @@ const schedulesPage = page(scheduleView)
 const firingsPage = page(firingView)
 const triggersPage = page(triggerView)
 
-type NewId = () => string
-
-const writerOf =
-  (http: Http, newCommandId: NewId) =>
-  async (method: string, path: string, body: unknown): Promise<JsonValue> =>
-    // one key for all tries of a call: it is decided once, however often it has to be sent
-    http.json(method, path, { body, idempotent: true, headers: { 'idempotency-key': newCommandId() } })
-
-const steered = (http: Http, newCommandId: NewId, base: string): Steered => {
-  const write = writerOf(http, newCommandId)
+const steered = (http: Http, base: string): Steered => {
   const at = (id: string) => `${base}/${encodeURIComponent(id)}`
   return {
-    pause: async (id) => workflowReceipt.parse(await write('POST', `${at(id)}/pause`, {})),
-    resume: async (id) => workflowReceipt.parse(await write('POST', `${at(id)}/resume`, {})),
-    delete: async (id) => workflowReceipt.parse(await write('DELETE', at(id), undefined)),
+    pause: async (id) => workflowReceipt.parse(await http.json('POST', `${at(id)}/pause`, { body: {} })),
+    resume: async (id) => workflowReceipt.parse(await http.json('POST', `${at(id)}/resume`, { body: {} })),
+    delete: async (id) => workflowReceipt.parse(await http.json('DELETE', at(id))),
   }
 }
 
 export const workflowsOf = (
   http: Http,
-  ids: { readonly command: NewId; readonly execution: NewId },
+  newExecutionId: () => string,
   handle: (executionId: string, position: string | undefined, deduplicated: boolean) => RunHandle<JsonValue>,
 ): Workflows => {
-  const write = writerOf(http, ids.command)
   const at = (id: string) => `/v1/workflows/${encodeURIComponent(id)}`
   return {
     list: () => pages(http, '/v1/workflows', workflowsPage, { limit: 200 }),
-    get: async (id) => workflowDetail.parse(await http.json('GET', at(id), { idempotent: true })),
+    get: async (id) => workflowDetail.parse(await http.json('GET', at(id))),
     version: async (id, version) =>
-      workflowDefinitionView.parse(await http.json('GET', `${at(id)}/versions/${version}`, { idempotent: true })),
+      workflowDefinitionView.parse(await http.json('GET', `${at(id)}/versions/${version}`)),
     validate: async (definition) => {
       const body = { definition: toPlainJson(definition, 'the definition') }
-      return validationReport.parse(await http.json('POST', '/v1/workflows/validate', { body, idempotent: true }))
+      return validationReport.parse(await http.json('POST', '/v1/workflows/validate', { body }))
     },
     create: async (id, definition, { publish = false } = {}) => {
       const body = { definition: toPlainJson(definition, 'the definition'), publish }
-      return createdReceipt.parse(await write('POST', at(id), body))
+      return createdReceipt.parse(await http.json('POST', at(id), { body }))
     },
     publish: async (id, version) =>
-      workflowReceipt.parse(await write('POST', `${at(id)}/versions/${version}/publish`, {})),
+      workflowReceipt.parse(await http.json('POST', `${at(id)}/versions/${version}/publish`, { body: {} })),
     deprecate: async (id, version, reason) =>
       workflowReceipt.parse(
-        await write('POST', `${at(id)}/versions/${version}/deprecate`, reason === undefined ? {} : { reason }),
+        await http.json('POST', `${at(id)}/versions/${version}/deprecate`, {
+          body: reason === undefined ? {} : { reason },
+        }),
       ),
-    delete: async (id) => workflowReceipt.parse(await write('DELETE', at(id), undefined)),
-    run: async (id, parameters = {}, { id: runId = ids.execution(), ...options } = {}) => {
+    delete: async (id) => workflowReceipt.parse(await http.json('DELETE', at(id))),
+    run: async (id, parameters = {}, { id: runId = newExecutionId(), ...options } = {}) => {
       const body = { parameters: toPlainJson(parameters, 'the parameters'), id: runId, ...options }
-      const receipt = workflowRunReceipt.parse(await http.json('POST', `${at(id)}/runs`, { body, idempotent: true }))
+      const receipt = workflowRunReceipt.parse(await http.json('POST', `${at(id)}/runs`, { body }))
       return handle(receipt.executionId, receipt.executionPosition, receipt.deduplicated)
     },
     runs: (id) => pages(http, `${at(id)}/runs`, runsPage, { limit: 200 }),
-    templates: async () =>
-      templatesPage.parse(await http.json('GET', '/v1/workflow-templates', { idempotent: true })).items,
+    templates: async () => templatesPage.parse(await http.json('GET', '/v1/workflow-templates')).items,
   }
 }
 
-export const schedulesOf = (http: Http, newCommandId: NewId): Schedules => {
-  const write = writerOf(http, newCommandId)
+export const schedulesOf = (http: Http): Schedules => {
   const at = (id: string) => `/v1/schedules/${encodeURIComponent(id)}`
   return {
-    ...steered(http, newCommandId, '/v1/schedules'),
+    ...steered(http, '/v1/schedules'),
     list: (workflow) => pages(http, '/v1/schedules', schedulesPage, { workflow, limit: 200 }),
-    get: async (id) => scheduleView.parse(await http.json('GET', at(id), { idempotent: true })),
-    put: async (id, schedule) => workflowReceipt.parse(await write('PUT', at(id), schedule)),
+    get: async (id) => scheduleView.parse(await http.json('GET', at(id))),
+    put: async (id, schedule) => workflowReceipt.parse(await http.json('PUT', at(id), { body: schedule })),
     firings: (id) => pages(http, `${at(id)}/firings`, firingsPage, { limit: 200 }),
   }
 }
 
-export const triggersOf = (http: Http, newCommandId: NewId): Triggers => {
-  const write = writerOf(http, newCommandId)
+export const triggersOf = (http: Http): Triggers => {
   const at = (id: string) => `/v1/triggers/${encodeURIComponent(id)}`
   return {
-    ...steered(http, newCommandId, '/v1/triggers'),
+    ...steered(http, '/v1/triggers'),
     list: () => pages(http, '/v1/triggers', triggersPage, { limit: 200 }),
-    get: async (id) => triggerView.parse(await http.json('GET', at(id), { idempotent: true })),
-    put: async (id, trigger) => triggerReceipt.parse(await write('PUT', at(id), trigger)),
+    get: async (id) => triggerView.parse(await http.json('GET', at(id))),
+    put: async (id, trigger) => triggerReceipt.parse(await http.json('PUT', at(id), { body: trigger })),
   }
 }

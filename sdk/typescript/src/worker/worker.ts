@@ -194,7 +194,7 @@ class WorkerProcess implements Worker {
 
   private async discover(): Promise<void> {
     try {
-      const reply = await this.http.json('POST', '/v1/workers/connect', { body: {}, idempotent: true, timeoutMs: 5000 })
+      const reply = await this.http.json('POST', '/v1/workers/connect', { body: {}, timeoutMs: 5000 })
       const { token, endpoints } = workerConnectReply.parse(reply)
       this.token = token
       this.endpoints = endpoints
