@@ -207,6 +207,7 @@ def test_hands_back_a_run_of_an_agent_that_it_does_not_have(stage: Stage) -> Non
 @pytest.mark.parametrize("garbage", ['[{"type":"ack"}]', "{}", "nonsense"])
 def test_leaves_an_engine_that_breaks_the_protocol_and_comes_back(stage: Stage, garbage: str) -> None:
     stage.work(ten)
+    until(lambda: stage.engine.sockets != [], "the worker is connected")
     left = stage.engine.sockets[0]
     left.send(garbage)
     until(lambda: stage.engine.sockets[:1] not in ([], [left]), "the worker has come back")

@@ -31,6 +31,11 @@ describe('a child under a budget', () => {
     expect(story.state).toMatchObject({ reservedMicroCredits: 30, grantedMicroCredits: 70 })
     expect(story.ask(startedStep('b#1', 1))).toMatchObject({ code: 'budget_exceeded' })
   })
+  it('is not to be had, and no call either, once a call has cost more than the budget', () => {
+    const story = parent().with(startedStep('a#1', 30), completedStep('a#1', 1, 1, 130))
+    expect(story.ask(startedStep('b#1', 0))).toMatchObject({ code: 'budget_exceeded' })
+    expect(granted(story.ask(child('c#1', 'kid')))).toEqual([0])
+  })
   it('gets its share when others come with it', () => {
     const story = parent()
     expect(granted(story.ask(child('c#1', 'kid-1', {}, 3)))).toEqual([33])

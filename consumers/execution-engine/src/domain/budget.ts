@@ -13,7 +13,7 @@ import type { ExecutionState } from './execution.ts'
  * 4. What nobody will know any more counts at its worst: all that was reserved for it.
  */
 
-/** What is neither spent nor promised; null when the run has no budget. */
+/** What is neither spent nor promised; below zero when a call cost more than was reserved for it. Null without a budget. */
 export const leftOf = ({
   options,
   spentMicroCredits,
@@ -22,7 +22,7 @@ export const leftOf = ({
 }: ExecutionState): number | null =>
   options.budgetMicroCredits === undefined
     ? null
-    : Math.max(0, options.budgetMicroCredits - spentMicroCredits - reservedMicroCredits - grantedMicroCredits)
+    : options.budgetMicroCredits - spentMicroCredits - reservedMicroCredits - grantedMicroCredits
 
 /**
  * The budget that a child is started with.
@@ -32,7 +32,7 @@ export const leftOf = ({
 export const childBudget = (state: ExecutionState, asked: number | undefined, claims: number): number | undefined => {
   const left = leftOf(state)
   if (left === null) return asked
-  return asked === undefined ? Math.floor(left / claims) : Math.min(asked, left)
+  return Math.max(0, asked === undefined ? Math.floor(left / claims) : Math.min(asked, left))
 }
 
 const grantOf = ({ options }: ExecutionState, child: Pick<OpenChild, 'options'>): number =>

@@ -262,12 +262,12 @@ export class TestExecution {
   private get left(): number {
     if (this.budgetMicroCredits === undefined) return Number.POSITIVE_INFINITY
     const reserved = [...this.intents.values()].reduce((sum, part) => sum + part, 0)
-    return Math.max(0, this.budgetMicroCredits - this.spentMicroCredits - reserved - this.grantedMicroCredits)
+    return this.budgetMicroCredits - this.spentMicroCredits - reserved - this.grantedMicroCredits
   }
 
   private child(message: ChildStart, claims: number): void {
     const { path, agentId, options } = message
-    const { left } = this
+    const left = Math.max(0, this.left)
     const asked = options.budgetMicroCredits ?? this.host.budgetOf(agentId)
     const share = left === Number.POSITIVE_INFINITY ? undefined : Math.floor(left / claims)
     const budgetMicroCredits = asked === undefined ? share : Math.min(asked, left)
