@@ -20,7 +20,6 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import MessagesState
 from langgraph.types import Command, Send, interrupt
-from omium.client.api import HttpRequest
 
 from omium import OmiumError
 from omium.adapters.langgraph_saver import OmiumCheckpointSaver, thread_of
@@ -300,9 +299,8 @@ def test_what_a_thread_was_rolled_back_behind_is_not_the_latest_of_its_copy(save
     thread, copy = str(uuid4()), str(uuid4())
     for n in (1, 2, 3):
         saver.put(config(thread, checkpoint_ns=""), checkpoint_of(n), {"source": "loop", "step": n}, {})
-    path = f"/v1/checkpoints/{thread_of(thread)}/{checkpoint_of(2)['id']}/rollback"
     with Client() as client:
-        client.drive(client.api.json(HttpRequest("POST", path, False, {})))
+        client.checkpoints.rollback(thread_of(thread), checkpoint_of(2)["id"])
     saver.copy_thread(thread, copy)
     assert saver.get_tuple(config(thread)).checkpoint["id"] == checkpoint_of(2)["id"]
     assert saver.get_tuple(config(copy)).checkpoint["id"] == checkpoint_of(2)["id"]
@@ -311,13 +309,13 @@ def test_what_a_thread_was_rolled_back_behind_is_not_the_latest_of_its_copy(save
 def test_a_thread_of_which_somebody_needs_a_checkpoint_is_not_deleted(saver: Any) -> None:
     thread = str(uuid4())
     saver.put(config(thread, checkpoint_ns=""), checkpoint_of(1), {"source": "loop", "step": 1}, {})
-    path = f"/v1/checkpoints/{thread_of(thread)}/{checkpoint_of(1)['id']}"
+    place = (thread_of(thread), checkpoint_of(1)["id"])
     with Client() as client:
-        client.drive(client.api.json(HttpRequest("POST", f"{path}/pin", True, {"holder": "somebody"})))
+        client.checkpoints.pin(*place, "somebody")
         with pytest.raises(OmiumError) as raised:
             saver.delete_thread(thread)
         assert raised.value.code == "checkpoint_needed"
-        client.drive(client.api.json(HttpRequest("POST", f"{path}/unpin", True, {"holder": "somebody"})))
+        client.checkpoints.unpin(*place, "somebody")
     saver.delete_thread(thread)
     assert saver.get_tuple(config(thread)) is None
 
