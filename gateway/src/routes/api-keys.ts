@@ -34,7 +34,7 @@ import type { Services } from '../services.ts'
 export const apiKeyRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, identity, apiKeys, newKeys, ids, nowMs } = services
+    const { reads, identity, apiKeys, newKeys, ids, nowMs } = services
     const tags = ['keys']
 
     const send = async (request: FastifyRequest, id: string, command: ApiKeyCommand) => {
@@ -43,7 +43,7 @@ export const apiKeyRoutes =
     }
     const find = async (tenant: string, id: string): Promise<ApiKeyRecord> => {
       await identity.untilCurrent(aggregateKey('api_key', tenant, id))
-      const record = await getApiKey(pool, tenant, id)
+      const record = await getApiKey(reads, tenant, id)
       if (!record) throw new OmiumError('api_key_unknown', `there is no API key ${id}`)
       return record
     }
@@ -88,7 +88,7 @@ export const apiKeyRoutes =
       },
       async (request) => {
         await identity.untilCurrent()
-        const { items, ...rest } = await listApiKeys(pool, callerOf(request).tenant, request.query)
+        const { items, ...rest } = await listApiKeys(reads, callerOf(request).tenant, request.query)
         return { items: items.map((record) => viewOf(record, nowMs())), ...rest }
       },
     )
