@@ -72,7 +72,7 @@ export const apiKeyRoutes =
       const { tenant } = callerOf(request)
       await identity.untilCurrent(aggregateKey('api_key', tenant, id))
       // of a repetition the recorded key is another one, which nobody can say again
-      const recorded = (await apiKeysById(pool, id)).find((one) => one.tenant === tenant)
+      const recorded = (await apiKeysById(reads, id)).find((one) => one.tenant === tenant)
       if (decided.deduplicated || (recorded && !isKeyOf(key, recorded, newKeys.peppers)))
         throw new OmiumError('identity_conflict', `this was done before: ${id} was shown then; revoke it if it is lost`)
       return { id, prefix, key, ...decided }
