@@ -121,6 +121,7 @@ describe('walls', () => {
     const named = { name: 'walls-named', text: 'SELECT $1::int AS n', values: [7] }
     expect((await reads.query({ tenant: 'ten_a' }, named)).rows).toEqual([{ n: 7 }])
     expect((await reads.query({}, named)).rows).toEqual([{ n: 7 }])
+    expect((await reads.query({}, 'SELECT 5::bigint AS n')).rows).toEqual([{ n: 5 }])
   })
 
   it('are not written through, but for what the gateways keep themselves', async () => {

@@ -396,6 +396,11 @@ describe('rebuild and verify', () => {
     expect(await countOf('executions')).toBe(50 + wave * 5)
     expect(await countOf('events')).toBe((50 + wave * 5) * 13)
     const { rows } = await pool.query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'executions%'")
+    const { rows: walls } = await pool.query(
+      `SELECT relrowsecurity AND has_table_privilege('omium_app', oid, 'SELECT') AS walled FROM pg_class
+       WHERE oid = 'executions.events'::regclass`,
+    )
+    expect(walls).toEqual([{ walled: true }])
     expect(rows).toEqual([{ nspname: 'executions' }])
     expect((await verify({ definition: executionsProjection, log: log.log, pool })).equal).toBe(true)
   })

@@ -35,6 +35,8 @@ const setScope = {
 interface WireQuery {
   readonly name: string | undefined
   readonly text: string
+  /** the client sets the parsers of its types here */
+  readonly _result: unknown
   callback: ((error: Error | undefined, result: QueryResult) => void) | undefined
   submit(connection: Connection): Error | null
   handleRowDescription(message: unknown): void
@@ -60,6 +62,9 @@ class ScopedQuery implements Pick<WireQuery, keyof WireQuery> {
   }
   get text() {
     return this.#query.text
+  }
+  get _result() {
+    return this.#query._result
   }
   get callback() {
     return this.#query.callback
