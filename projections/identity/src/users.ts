@@ -23,8 +23,8 @@ export interface UserRecord {
   readonly id: string
   /** digest */
   readonly address: string
-  /** sealed */
-  readonly email: string
+  /** sealed; null when they were erased, as the name is */
+  readonly email: string | null
   /** sealed */
   readonly name: string | null
   /** the tenant that was founded with them */
@@ -40,6 +40,22 @@ export const getUser = async (pool: Pool, userId: string): Promise<UserRecord | 
     [userId],
   )
   return rows[0]
+}
+
+export interface LoginRecord {
+  readonly method: string
+  readonly issuer: string
+  readonly linkedAt: Date
+}
+
+/** The ways in of a user. */
+export const loginsOf = async (pool: Pool, userId: string): Promise<readonly LoginRecord[]> => {
+  const { rows } = await pool.query<LoginRecord>(
+    `SELECT method, issuer, linked_at AS "linkedAt" FROM identity.logins WHERE user_id = $1
+     ORDER BY linked_at, method, issuer LIMIT 100`,
+    [userId],
+  )
+  return rows
 }
 
 export interface MembershipRecord {

@@ -1,3 +1,4 @@
+import { OmiumError } from '@omium/schemas'
 import { createTransport } from 'nodemailer'
 import CircuitBreaker from 'opossum'
 import { isLoopback } from '../loopback.ts'
@@ -26,10 +27,19 @@ export const createSmtpMailer = (url: string, from: string): Mailer => {
     resetTimeout: 10_000,
   })
   return {
-    send: async (mail) => void (await breaker.fire(mail)),
+    send: async (mail) => {
+      await breaker.fire(mail).catch((error: unknown) => Promise.reject(withoutRecipient(error)))
+    },
     close: () => {
       breaker.shutdown()
       transport.close()
     },
   }
+}
+
+/** What failed, without the address that a server repeats in what it answers: errors are logged. */
+const withoutRecipient = (error: unknown): OmiumError => {
+  const { code, command, responseCode } = error as { code?: string; command?: string; responseCode?: number }
+  const told = [code, command, responseCode].filter((one) => one !== undefined).join(' ')
+  return new OmiumError('unavailable', `the mail server did not take it${told && `: ${told}`}`)
 }
