@@ -24,7 +24,9 @@ export const createSmtpMailer = (url: string, from: string): Mailer => {
   const server = createOutsideCalls({ target: 'mail', timeoutMs: 20_000, resetMs: 10_000 })
   return {
     send: async (mail) => {
-      await server.call(() => transport.sendMail({ from, ...mail })).catch((error) => Promise.reject(withoutRecipient(error)))
+      await server
+        .call(() => transport.sendMail({ from, ...mail }))
+        .catch((error) => Promise.reject(withoutRecipient(error)))
     },
     close: () => {
       server.close()
