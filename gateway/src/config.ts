@@ -3,7 +3,7 @@ import { peppersOf, readSettings, type Settings } from '@omium/schemas'
 import { defaultLimits } from './services.ts'
 
 export const gatewaySettings = [
-  'OMIUM_DATABASE_URL',
+  'OMIUM_GATEWAY_DATABASE_URL',
   'OMIUM_GATEWAY_HOST',
   'OMIUM_GATEWAY_PORT',
   'OMIUM_TOKEN_SECRET',
@@ -35,7 +35,7 @@ export const gatewaySettings = [
 ] as const
 
 export const configOf = (settings: Settings<(typeof gatewaySettings)[number]>) => ({
-  databaseUrl: settings.OMIUM_DATABASE_URL,
+  databaseUrl: settings.OMIUM_GATEWAY_DATABASE_URL,
   host: settings.OMIUM_GATEWAY_HOST,
   port: settings.OMIUM_GATEWAY_PORT,
   redisUrl: settings.OMIUM_REDIS_URL,

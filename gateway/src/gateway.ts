@@ -7,7 +7,7 @@ import {
   withEnvelopeEncryption,
 } from '@omium/payloads'
 import { createPersonalData, createSubjectKeys, kmsOf } from '@omium/personal-data'
-import { createPool, type ProjectionLog } from '@omium/projection-kit'
+import { createPool, createReads, type ProjectionLog, requireWalls } from '@omium/projection-kit'
 import { connectRedis } from '@omium/resilience'
 import { openSignIn } from '@omium/sign-in'
 import { mintWorkerToken } from '@omium/worker-tokens'
@@ -50,6 +50,8 @@ export const startGateway = async (
     application_name: 'omium-gateway',
     onIdleError: (error) => logger.warn({ err: error }, 'an idle database connection broke'),
   })
+  await requireWalls(pool)
+  const reads = createReads(pool)
   const warn = (message: string, error: unknown) => logger.warn({ err: error }, message)
   const open = (log: ProjectionLog, projection: string): Promise<GatewayContext> =>
     openGatewayContext({
@@ -81,10 +83,10 @@ export const startGateway = async (
     ? connectRedis(config.redisUrl, (error) => warn('limits are counted by this process alone for the moment', error))
     : undefined
   const { newKeys } = config
-  const apiKeys = createApiKeys({ pool, ...newKeys, nowMs: context.nowMs })
-  const members = createMembers({ pool, nowMs: context.nowMs })
+  const apiKeys = createApiKeys({ reads, ...newKeys, nowMs: context.nowMs })
+  const members = createMembers({ reads, nowMs: context.nowMs })
   followAccess(identity, { apiKeys, members })
-  if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, pool, newKeys })
+  if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, reads, newKeys })
   const kms = kmsOf(config.kms)
   const personalData = createPersonalData({
     kms,
@@ -98,6 +100,7 @@ export const startGateway = async (
     env: process.env,
     tokenSecret,
     pool,
+    reads,
     kms,
     identity,
     personalData,
@@ -109,7 +112,7 @@ export const startGateway = async (
   })
   const app = await buildApp(
     {
-      pool,
+      reads,
       redis,
       topicPrefix: config.topicPrefix,
       corsOrigins: config.corsOrigins,
@@ -123,9 +126,9 @@ export const startGateway = async (
       checkpointObjects: createCheckpointObjects(withEnvelopeEncryption(objects, config.encryptionKeys), context.nowMs),
       webhookSecrets: createWebhookSecrets(tokenSecret),
       deltas,
-      agents: createAgents(pool, executions.live),
+      agents: createAgents(reads, executions.live),
       payloads,
-      histories: createHistories(pool, payloads, context.nowMs),
+      histories: createHistories(reads, payloads, context.nowMs),
       models,
       identity,
       apiKeys,

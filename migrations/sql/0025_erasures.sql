@@ -1,5 +1,5 @@
--- What was asked to be erased, and what became of it. Of a whole person it is under the platform's name, of what one tenant
--- held of somebody under the tenant's.
+-- What was asked to be erased, and what became of it. Of a whole person it is under the platform's name and the user's id, of
+-- what one tenant held of somebody under the tenant's.
 
 CREATE TABLE identity.erasures (
   tenant       text NOT NULL,
@@ -14,7 +14,6 @@ CREATE TABLE identity.erasures (
   invitations  integer NOT NULL,
   PRIMARY KEY (tenant, id)
 );
-CREATE INDEX erasures_by_user ON identity.erasures (user_id) WHERE completed_at IS NULL;
 
 -- Of an erased user nothing stays, not even what nobody can open any more.
 ALTER TABLE identity.users ALTER COLUMN email DROP NOT NULL;

@@ -41,7 +41,10 @@ export const settings = {
     )
     .pipe(z.array(z.string().regex(/^[^:\s]+:\d+$|^\[[^\]]+\]:\d+$/, 'expected host:port')).min(1)),
   OMIUM_SCHEMA_REGISTRY_URL: z.url(),
+  /** as the owner of the tables: migrations, projections, consumers */
   OMIUM_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+  /** the same database as the role `omium_app`, to which row-level security shows one tenant at a time */
+  OMIUM_GATEWAY_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
   /** without it nothing is lost but live output */
   OMIUM_REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
   OMIUM_S3_ENDPOINT: z.url().optional(),

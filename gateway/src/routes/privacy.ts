@@ -1,5 +1,4 @@
 import {
-  type ErasureRecord,
   getErasure,
   getUser,
   invitationsOf,
@@ -12,7 +11,6 @@ import {
 import {
   aggregateKey,
   createErasureBody,
-  type ErasureView,
   erasureParam,
   erasureReceipt,
   erasureView,
@@ -25,6 +23,7 @@ import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import type { z } from 'zod'
 import { callerOf } from '../auth.ts'
+import { erasureViewOf } from '../erase-everywhere.ts'
 import { askerOf, commandIdOf, newIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 
@@ -35,7 +34,7 @@ const freshProofMs = 15 * 60_000
 export const privacyRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, identity, personalData, ids, nowMs } = services
+    const { reads, identity, personalData, ids, nowMs } = services
     const tags = ['privacy']
 
     /** @throws OmiumError `forbidden` for keys, which are nobody */
@@ -47,9 +46,9 @@ export const privacyRoutes =
     /** Whom the tenant means, as far as the tenant may know them: of strangers it learns nothing. */
     const whomOf = async (tenant: string, { userId, email }: z.infer<typeof createErasureBody>) => {
       const named = email === undefined ? undefined : personalData.digest('email', email)
-      const known = userId ?? (named && (await userOfAddress(pool, named)))
-      const member = known !== undefined && (await membershipIn(pool, tenant, known)) !== undefined
-      const address = named ?? (member ? (await getUser(pool, known))?.address : undefined)
+      const known = userId ?? (named && (await userOfAddress(reads, named)))
+      const member = known !== undefined && (await membershipIn(reads, tenant, known)) !== undefined
+      const address = named ?? (member ? (await getUser(reads, known))?.address : undefined)
       return { ...((userId !== undefined || member) && { userId: known }), ...(address !== undefined && { address }) }
     }
 
@@ -91,9 +90,9 @@ export const privacyRoutes =
         const { tenant } = callerOf(request)
         const { id } = request.params
         await identity.untilCurrent(aggregateKey('tenant', tenant, tenant))
-        const record = await getErasure(pool, tenant, id)
+        const record = await getErasure(reads, tenant, id)
         if (!record) throw new OmiumError('not_found', `there is no erasure ${id}`)
-        return viewOf(record)
+        return erasureViewOf(record)
       },
     )
 
@@ -111,14 +110,10 @@ export const privacyRoutes =
       async (request, reply) => {
         const { userId, authenticatedAt } = personOf(request)
         requireFreshProof({ authenticatedAt }, freshProofMs, nowMs())
-        const id = ids('erasure')
         const asker = { ...askerOf(request), tenant: platformTenant }
         const aggregate = aggregateKey('user', platformTenant, userId)
-        const decided = await identity.execute(asker, aggregate, ids('command'), {
-          type: 'EraseUser',
-          data: { erasureId: id },
-        })
-        return reply.status(202).send({ id, ...decided })
+        const decided = await identity.execute(asker, aggregate, ids('command'), { type: 'EraseUser', data: {} })
+        return reply.status(202).send({ id: userId, ...decided })
       },
     )
 
@@ -135,15 +130,15 @@ export const privacyRoutes =
       async (request) => {
         const { userId } = personOf(request)
         await identity.untilCurrent(aggregateKey('user', platformTenant, userId))
-        const user = await getUser(pool, userId)
+        const user = await getUser(reads, userId)
         if (!user || user.erasedAt) throw new OmiumError('not_found', 'there is no such person any more')
         const [email, name, logins, memberships, invitations, sessions] = await Promise.all([
           user.email && personalData.open(user.email),
           user.name && personalData.open(user.name),
-          loginsOf(pool, userId),
-          membershipsOf(pool, userId),
-          invitationsOf(pool, user.address, new Date(nowMs())),
-          sessionsOf(pool, userId),
+          loginsOf(reads, userId),
+          membershipsOf(reads, userId),
+          invitationsOf(reads, user.address, new Date(nowMs())),
+          sessionsOf(reads, userId),
         ])
         return {
           userId,
@@ -172,10 +167,3 @@ export const privacyRoutes =
       },
     )
   }
-
-const viewOf = ({ requestedAt, completedAt, ...record }: ErasureRecord): ErasureView => ({
-  ...record,
-  status: completedAt ? 'completed' : 'erasing',
-  requestedAt: requestedAt.toISOString(),
-  ...(completedAt && { completedAt: completedAt.toISOString() }),
-})

@@ -75,9 +75,8 @@ const applyUser = async (place: Place, { type, data }: UserEvent): Promise<void>
       await place.run('DELETE FROM @logins WHERE user_id = $1', place.id)
       await place.run(
         `INSERT INTO @erasures (tenant, id, user_id, requested_by, requested_at, memberships, invitations)
-         VALUES ($1, $2, $3, $4, $5, 0, 0)`,
+         VALUES ($1, $2, $2, $3, $4, 0, 0)`,
         place.tenant,
-        data.erasureId ?? place.id,
         place.id,
         data.by,
         place.at,
@@ -85,14 +84,14 @@ const applyUser = async (place: Place, { type, data }: UserEvent): Promise<void>
       break
     case 'MembershipWithdrawn':
       await place.run(
-        'UPDATE @erasures SET memberships = memberships + 1 WHERE tenant = $1 AND user_id = $2',
+        'UPDATE @erasures SET memberships = memberships + 1 WHERE tenant = $1 AND id = $2',
         place.tenant,
         place.id,
       )
       break
     case 'ErasureCompleted':
       await place.run(
-        'UPDATE @erasures SET completed_at = $3 WHERE tenant = $1 AND user_id = $2 AND completed_at IS NULL',
+        'UPDATE @erasures SET completed_at = $3 WHERE tenant = $1 AND id = $2',
         place.tenant,
         place.id,
         place.at,

@@ -1,4 +1,4 @@
-import type { Pool } from 'pg'
+import type { Reads } from '@omium/projection-kit'
 
 export interface ErasureRecord {
   readonly id: string
@@ -9,9 +9,13 @@ export interface ErasureRecord {
   readonly invitations: number
 }
 
-/** @param tenant `omium` for erasures of whole people */
-export const getErasure = async (pool: Pool, tenant: string, id: string): Promise<ErasureRecord | undefined> => {
-  const { rows } = await pool.query<ErasureRecord>(
+/**
+ * One that a tenant has asked for, of what it held itself.
+ * @param tenant `omium`, with a user's id: that of a whole person
+ */
+export const getErasure = async (reads: Reads, tenant: string, id: string): Promise<ErasureRecord | undefined> => {
+  const { rows } = await reads.query<ErasureRecord>(
+    { tenant },
     `SELECT id, requested_by AS "requestedBy", requested_at AS "requestedAt", completed_at AS "completedAt", memberships,
        invitations
      FROM identity.erasures WHERE tenant = $1 AND id = $2`,

@@ -7,20 +7,20 @@ import { keyedDigest, tenantId, userId } from './model.ts'
  * Erasure. A person is erased as a whole (`user:omium/<id>`: the keys of their personal data are destroyed, what they are a
  * member of is told), or from one tenant (`tenant:<id>/<id>`: what the tenant holds of them ends, the person stays).
  */
-export const erasureId = callerId
+const erasureId = callerId
 
 /** What a tenant may know somebody by; one of the two at least. */
 const whom = { userId: userId.optional(), address: keyedDigest.optional() }
 
 export const userPrivacyCommands = {
-  EraseUser: v1(z.object({ erasureId: erasureId.optional() })),
+  EraseUser: v1(z.object({})),
   /** from the tenant that they have become a member of */
   NoteMembership: v1(z.object({ tenant: tenantId })),
 } as const
 
 export const userPrivacyEvents = {
   /** nothing opens for them any more; the keys of their personal data are to be destroyed */
-  UserErased: v1(z.object({ by: z.string().max(300), erasureId: erasureId.optional() })),
+  UserErased: v1(z.object({ by: z.string().max(300) })),
   /** the keys are gone, the address is free */
   ErasureCompleted: v1(z.object({})),
   MembershipNoted: v1(z.object({ tenant: tenantId })),

@@ -174,7 +174,7 @@ export const decideUser = (
     case 'EraseUser':
       return decided(...Object.keys(state.sessions).map((id) => end(id, 'erased', by)), {
         type: 'UserErased',
-        data: { ...data, by },
+        data: { by },
       })
   }
 }
