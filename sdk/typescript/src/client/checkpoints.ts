@@ -108,8 +108,7 @@ export const checkpointsOf = (http: Http): Checkpoints => {
       ),
     pin: pinning('pin'),
     unpin: pinning('unpin'),
-    retention: async (thread) =>
-      retentionReply.parse(await http.json('GET', ofThread(thread, '/retention'))).retention,
+    retention: async (thread) => retentionReply.parse(await http.json('GET', ofThread(thread, '/retention'))).retention,
     setRetention: async (thread, retention) =>
       threadReceipt.parse(await http.json('PUT', ofThread(thread, '/retention'), { body: retention })),
     async delete(thread, which) {
