@@ -1,7 +1,7 @@
 import { join } from 'node:path'
-import type { RunningStack } from '@omium/dev'
-import { eventually, testPlatform } from '@omium/dev/testing'
+import { eventually, type TenantOfPlatform, tenantOfPlatform } from '@omium/dev/testing'
 import { agent, nonRetryable, omium, type Worker, worker } from '@omium/sdk'
+import { workflowAgent } from '@omium/workflow-interpreter'
 import { pino } from 'pino'
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import { z } from 'zod'
@@ -38,25 +38,22 @@ const agents = [
   }),
 ]
 
-let stack: RunningStack
+let platform: TenantOfPlatform
 let host: Worker
 let network: Network
 beforeAll(async () => {
-  const services = ['migrations', 'log', 'execution-engine', 'projections', 'identity', 'workflow-manager']
-  stack = await testPlatform({}, [...services, 'checkpoint-manager', 'gateway', 'worker-pool'])
-  const connection = { url: stack.environment['OMIUM_URL'] ?? '', apiKey: stack.apiKey }
-  network = await startNetwork(connection.url)
-  host = worker({ ...connection, agents, signals: false, logger: pino({ level: 'silent' }) })
+  platform = await tenantOfPlatform()
+  const { url, apiKey } = platform
+  network = await startNetwork(url)
+  const logger = pino({ level: 'silent' })
+  host = worker({ url, apiKey, agents: [...agents, workflowAgent], signals: false, logger })
   await host.start()
-  const client = omium(connection)
-  await eventually(async () => (await client.agents()).some(({ agent: id }) => id === 'conformance.fails'), {
-    timeoutMs: 30_000,
-  })
+  const ours = agents.length + 1
+  await eventually(async () => (await omium(platform).agents()).length === ours, { timeoutMs: 30_000 })
 }, 240_000)
 afterAll(async () => {
   await host?.stop()
   await network?.close()
-  await stack?.stop()
 })
 
 const scenarios = readScenarios(join(import.meta.dirname, '../scenarios'))
@@ -64,7 +61,7 @@ const scenarios = readScenarios(join(import.meta.dirname, '../scenarios'))
 describe.each(clientNames)('%s', (client) => {
   let driver: Driver
   beforeAll(async () => {
-    driver = await startDriver(client, { OMIUM_URL: network.url, OMIUM_API_KEY: stack.apiKey })
+    driver = await startDriver(client, { OMIUM_URL: network.url, OMIUM_API_KEY: platform.apiKey })
   })
   afterAll(() => driver?.close())
 
