@@ -14,6 +14,7 @@ export const identityProjection: ProjectionDefinition = {
     { name: 'invitations', key: ['tenant', 'id'] },
     { name: 'api_keys', key: ['tenant', 'id'] },
     { name: 'sessions', key: ['id'] },
+    { name: 'device_grants', key: ['id'] },
   ],
   createApplier,
 }

@@ -4,12 +4,12 @@ import type { AddressInfo } from 'node:net'
 /** What goes wrong, to which requests (`METHOD /path`, where `*` is one segment), how often. */
 export interface Trouble {
   /** the gateway does it, its answer is lost */
-  readonly lose?: string
+  readonly lose?: string | undefined
   /** a stream breaks off after its second event */
-  readonly cut?: string
+  readonly cut?: string | undefined
   /** somebody on the way refuses, with this status */
-  readonly refuse?: string
-  readonly status?: number
+  readonly refuse?: string | undefined
+  readonly status?: number | undefined
   readonly times: number
 }
 
