@@ -122,10 +122,19 @@ export const createDeviceGrants = ({ identity, reads, tokenSecret, ids, nowMs }:
         decision === 'approved'
           ? {
               type: 'ApproveDeviceGrant',
-              data: { userId, tenant, login, amr: [...amr], authenticatedAt, code: digest('code', code) },
+              data: {
+                userId,
+                approvedBy: sessionId,
+                tenant,
+                login,
+                amr: [...amr],
+                authenticatedAt,
+                code: digest('code', code),
+              },
             }
           : { type: 'DenyDeviceGrant', data: { userId, code: digest('code', code) } },
       )
+      await identity.untilCurrent(aggregateOf(id))
     },
     look: async (deviceCode) => {
       const { grant } = (await ofDevice(deviceCode)) ?? {}
@@ -136,13 +145,13 @@ export const createDeviceGrants = ({ identity, reads, tokenSecret, ids, nowMs }:
     redeem: async (deviceCode, sessionId, correlationId) => {
       const { grant, device } = (await ofDevice(deviceCode)) ?? {}
       if (!grant?.approval || device === undefined) throw none()
-      const { userId, tenant, login, amr, authenticatedAt } = grant.approval
+      const { userId, approvedBy, tenant, login, amr, authenticatedAt } = grant.approval
       const by = { tenant: platformTenant, actor: `user:${userId}`, correlationId }
       await identity.execute(by, aggregateOf(grant.id), ids('command'), {
         type: 'RedeemDeviceGrant',
         data: { device, sessionId },
       })
-      return { signedIn: { userId, tenant, login }, proof: { amr, authenticatedAt, client: 'cli' } }
+      return { signedIn: { userId, tenant, login }, proof: { amr, authenticatedAt, client: 'cli', approvedBy } }
     },
   }
 }

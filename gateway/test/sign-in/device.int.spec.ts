@@ -116,7 +116,7 @@ describe('a program', () => {
     const links = [`/auth/device?user_code=${mallory.user_code}`, `/auth/device/decide?user_code=${mallory.user_code}`]
     const [page, none] = await Promise.all(links.map((link) => ada.visit(at(link))))
     expect(page?.text).not.toContain(mallory.user_code)
-    expect(none?.status).toBe(404)
+    expect(none?.status).toBe(405)
     const crossSite = {
       form: { user_code: mallory.user_code, decision: 'approved' },
       headers: { 'sec-fetch-site': 'cross-site' },

@@ -12,6 +12,7 @@ export interface DeviceGrantRecord {
   readonly expiresAt: Date
   readonly approval: {
     readonly userId: string
+    readonly approvedBy: string
     readonly tenant: string
     readonly login: Login
     readonly amr: readonly string[]

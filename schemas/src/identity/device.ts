@@ -24,6 +24,8 @@ export const deviceGrant = z.object({
 
 const approval = z.object({
   userId,
+  /** the session in which the person let it in */
+  approvedBy: sessionId,
   /** that the session begins in */
   tenant: tenantId,
   /** how the person who lets it in had proven who they are */

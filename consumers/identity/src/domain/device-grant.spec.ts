@@ -8,6 +8,7 @@ const asked = { actor: 'user:usr_a', nowMs }
 const grant = { device: 'd'.repeat(64), code: 'c'.repeat(64), asker: 'a.b.c', expiresAt: nowMs + 600_000 }
 const person = {
   userId: 'usr_a',
+  approvedBy: 'ses_0',
   tenant: 'ten_a',
   login: { method: 'oidc' as const, issuer: 'https://x.example', subject: 'e'.repeat(64) },
   amr: ['pwd'],
