@@ -8,7 +8,19 @@ import pytest
 from pydantic import BaseModel
 
 import omium
-from omium import Completed, Context, Effect, NonRetryableError, OmiumError, Retry, StepInfo, Tool, TryAgain
+from omium import (
+    Completed,
+    Context,
+    Effect,
+    NonRetryableError,
+    OmiumError,
+    Price,
+    PriceTable,
+    Retry,
+    StepInfo,
+    Tool,
+    TryAgain,
+)
 from omium.testing import run_agent, run_agent_async
 
 
@@ -241,7 +253,7 @@ def test_what_is_left_of_a_budget_is_shared_among_children_that_are_called_toget
     run = run_agent(
         parent,
         agents=[kid],
-        prices={"version": "spec", "models": {"m": {"input": 0, "output": 1}}},
+        prices=PriceTable("spec", {"m": Price(0, 1)}),
         llm=lambda _: {"message": {"role": "assistant", "content": "x"}, "outputTokens": 2},
     )
     assert run.output == [1, "child_failed"]
