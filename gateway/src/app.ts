@@ -107,6 +107,12 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   })
   await app.register(websocket, {
     options: { maxPayload: longestMessageBytes, perMessageDeflate: false },
+    errorHandler: (error, socket, request) => {
+      // frames that break the protocol are the peer's affair: the session ends with the code that says so
+      if ((error as { code?: string }).code?.startsWith('WS_ERR_')) return
+      request.log.error({ err: error }, 'a WebSocket broke')
+      socket.terminate()
+    },
     // the sessions say goodbye themselves
     preClose: (done) => done(),
   })
