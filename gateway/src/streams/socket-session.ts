@@ -16,7 +16,7 @@ import { tenantSource } from './tenant-source.ts'
  * 3. Each heartbeat asks whether the key still opens what it opened; it closes the connection when not (4001).
  * 4. A peer that has answered nothing for some heartbeats is gone.
  * 5. Whoever sends more than is done for them waits: nothing is read while so many of their messages are being answered. Whoever
- *    does not take the answers, to messages or pings, is cut off.
+ *    does not take the answers is cut off; the library does so with answers to pings.
  */
 export interface SocketOptions {
   readonly services: Services
@@ -66,7 +66,6 @@ export class SocketSession {
       this.#unanswered = 0
       if (!this.#closing && this.#takesAnswers()) void this.#answer(isBinary ? '' : String(data))
     })
-    socket.on('ping', () => this.#takesAnswers())
     // what breaks the protocol has been answered with its code already
     socket.on('error', () => this.#leave(closingMs))
     socket.on('close', () => this.#stop())
