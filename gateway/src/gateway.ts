@@ -6,8 +6,8 @@ import {
   createS3ObjectStore,
   withEnvelopeEncryption,
 } from '@omium/payloads'
-import { createLocalKms, createPersonalData, createSubjectKeys } from '@omium/personal-data'
-import { createPool, type ProjectionLog } from '@omium/projection-kit'
+import { createPersonalData, createSubjectKeys, kmsOf } from '@omium/personal-data'
+import { createPool, createReads, type ProjectionLog, requireWalls } from '@omium/projection-kit'
 import { connectRedis } from '@omium/resilience'
 import { openSignIn } from '@omium/sign-in'
 import { mintWorkerToken } from '@omium/worker-tokens'
@@ -51,6 +51,8 @@ export const startGateway = async (
     application_name: 'omium-gateway',
     onIdleError: (error) => logger.warn({ err: error }, 'an idle database connection broke'),
   })
+  await requireWalls(pool)
+  const reads = createReads(pool)
   const warn = (message: string, error: unknown) => logger.warn({ err: error }, message)
   const open = (log: ProjectionLog, projection: string): Promise<GatewayContext> =>
     openGatewayContext({
@@ -82,11 +84,11 @@ export const startGateway = async (
     ? connectRedis(config.redisUrl, (error) => warn('limits are counted by this process alone for the moment', error))
     : undefined
   const { newKeys } = config
-  const apiKeys = createApiKeys({ pool, ...newKeys, nowMs: context.nowMs })
-  const members = createMembers({ pool, nowMs: context.nowMs })
+  const apiKeys = createApiKeys({ reads, ...newKeys, nowMs: context.nowMs })
+  const members = createMembers({ reads, nowMs: context.nowMs })
   followAccess(identity, { apiKeys, members })
-  if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, pool, newKeys })
-  const kms = createLocalKms(config.masterKeys)
+  if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, reads, newKeys })
+  const kms = kmsOf(config.kms)
   const personalData = createPersonalData({
     kms,
     keys: createSubjectKeys(pool),
@@ -99,6 +101,7 @@ export const startGateway = async (
     env: process.env,
     tokenSecret,
     pool,
+    reads,
     kms,
     identity,
     personalData,
@@ -110,7 +113,7 @@ export const startGateway = async (
   })
   const app = await buildApp(
     {
-      pool,
+      reads,
       redis,
       topicPrefix: config.topicPrefix,
       corsOrigins: config.corsOrigins,
@@ -124,9 +127,9 @@ export const startGateway = async (
       checkpointObjects: createCheckpointObjects(withEnvelopeEncryption(objects, config.encryptionKeys), context.nowMs),
       webhookSecrets: createWebhookSecrets(tokenSecret),
       deltas,
-      agents: createAgents(pool, executions.live),
+      agents: createAgents(reads, executions.live),
       payloads,
-      histories: createHistories(pool, payloads, context.nowMs),
+      histories: createHistories(reads, payloads, context.nowMs),
       models,
       streamSlots: createStreamSlots(limits.streamsPerTenant),
       identity,
@@ -158,6 +161,7 @@ export const startGateway = async (
       redis?.disconnect()
       await Promise.all([executions, recoveries, checkpoints, workflows, identity].map((one) => one.close()))
       await objects.close()
+      kms.close()
       await pool.end()
     },
   }

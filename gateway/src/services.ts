@@ -2,11 +2,11 @@ import type { ApiKeys, GuardParts } from '@omium/access'
 import type { DeltaSubscriber } from '@omium/deltas'
 import type { CheckpointObjects } from '@omium/payloads'
 import type { PersonalData } from '@omium/personal-data'
+import type { Reads } from '@omium/projection-kit'
 import { type IdSource, type KeyEnvironment, OmiumError, type Pepper } from '@omium/schemas'
 import type { SignIn } from '@omium/sign-in'
 import type { FastifyRequest } from 'fastify'
 import type { Redis } from 'ioredis'
-import type { Pool } from 'pg'
 import type { Agents } from './agents.ts'
 import type { Commands } from './commands.ts'
 import type { GatewayContext } from './context.ts'
@@ -19,7 +19,8 @@ import type { WebhookSecrets } from './webhook-secrets.ts'
 
 /** What the routes work with; `main.ts` makes it, specs replace what is outside. */
 export interface Services {
-  readonly pool: Pool
+  /** what the read models say, of one tenant or one person at a time */
+  readonly reads: Reads
   readonly executions: GatewayContext
   readonly recoveries: GatewayContext
   readonly checkpoints: GatewayContext

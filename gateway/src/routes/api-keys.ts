@@ -18,6 +18,7 @@ import {
   type KeyScopes,
   OmiumError,
   page,
+  pageQuery,
   parseApiKey,
   revokeApiKeyBody,
   rotateApiKeyBody,
@@ -26,21 +27,15 @@ import {
 } from '@omium/schemas'
 import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
-import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { askerOf, commandIdOf, idempotencyKeyOf, newIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
-
-const pageQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z.string().max(500).optional(),
-})
 
 /** API keys of the caller's tenant. A key is in the answer that creates it, and nowhere else, ever. */
 export const apiKeyRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, identity, apiKeys, newKeys, ids, nowMs } = services
+    const { reads, identity, apiKeys, newKeys, ids, nowMs } = services
     const tags = ['keys']
 
     const send = async (request: FastifyRequest, id: string, command: ApiKeyCommand) => {
@@ -49,7 +44,7 @@ export const apiKeyRoutes =
     }
     const find = async (tenant: string, id: string): Promise<ApiKeyRecord> => {
       await identity.untilCurrent(aggregateKey('api_key', tenant, id))
-      const record = await getApiKey(pool, tenant, id)
+      const record = await getApiKey(reads, tenant, id)
       if (!record) throw new OmiumError('api_key_unknown', `there is no API key ${id}`)
       return record
     }
@@ -77,7 +72,7 @@ export const apiKeyRoutes =
       const { tenant } = callerOf(request)
       await identity.untilCurrent(aggregateKey('api_key', tenant, id))
       // of a repetition the recorded key is another one, which nobody can say again
-      const recorded = (await apiKeysById(pool, id)).find((one) => one.tenant === tenant)
+      const recorded = (await apiKeysById(reads, id)).find((one) => one.tenant === tenant)
       if (decided.deduplicated || (recorded && !isKeyOf(key, recorded, newKeys.peppers)))
         throw new OmiumError('identity_conflict', `this was done before: ${id} was shown then; revoke it if it is lost`)
       return { id, prefix, key, ...decided }
@@ -96,7 +91,7 @@ export const apiKeyRoutes =
       },
       async (request) => {
         await identity.untilCurrent()
-        const { items, ...rest } = await listApiKeys(pool, callerOf(request).tenant, request.query)
+        const { items, ...rest } = await listApiKeys(reads, callerOf(request).tenant, request.query)
         return { items: items.map((record) => viewOf(record, nowMs())), ...rest }
       },
     )

@@ -14,7 +14,7 @@ export const installOperations = (
   services: Services,
   unread: ReadonlyMap<string, number>,
 ): void => {
-  const { pool, executions, recoveries, checkpoints, workflows, identity, nowMs } = services
+  const { reads, executions, recoveries, checkpoints, workflows, identity, nowMs } = services
   const contexts: Readonly<Record<string, GatewayContext>> = {
     execution: executions,
     recovery: recoveries,
@@ -37,7 +37,7 @@ export const installOperations = (
   gauge('omium_gateway_outcomes_awaited', 'Commands whose outcome is awaited', () => executions.live.counters.waiting)
   gauge('omium_gateway_subscriptions', 'Executions that somebody watches', () => executions.live.counters.subscriptions)
   gauge('omium_gateway_live_events', 'Accepted events seen by the live tail', () => executions.live.counters.events)
-  gauge('omium_gateway_database_waiting', 'Queries that wait for a connection', () => pool.waitingCount)
+  gauge('omium_gateway_database_waiting', 'Queries that wait for a connection', () => reads.waiting)
   new Gauge({
     name: 'omium_gateway_rejected_records',
     help: 'Records that the acceptance rule refused since the start: zombies, and what they wrote late',
@@ -85,7 +85,7 @@ export const installOperations = (
     const slow = new Promise<string>((resolve) => {
       setTimeout(() => resolve('the database does not answer'), probeTimeoutMs).unref()
     })
-    const asked = pool.query('SELECT 1').then(
+    const asked = reads.query({}, 'SELECT 1').then(
       () => null,
       () => 'the database cannot be reached',
     )
