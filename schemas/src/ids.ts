@@ -19,6 +19,7 @@ export const idPrefixes = {
   user: 'usr',
   invitation: 'inv',
   magicLink: 'lnk',
+  factor: 'fac',
 } as const
 
 export type IdKind = keyof typeof idPrefixes

@@ -25,7 +25,7 @@ export interface PartitionState {
 type Encoded = { readonly [K in keyof PartitionState]: [string, unknown][] }
 
 export const identityMachine: StateMachine<PartitionState> = {
-  version: 1,
+  version: 2,
   empty: () => ({
     addresses: new Map(),
     users: new Map(),

@@ -81,8 +81,9 @@ export const createSessions = (options: SessionsOptions): Sessions => {
     if (!session || !isOpen(session, nowMs())) throw new OmiumError('session_ended', 'sign in again')
     const { userId, tenant, amr, client, generation } = session
     const authenticatedAt = session.authenticatedAt.getTime()
+    const mfaAt = session.mfaAt?.getTime()
     return {
-      accessToken: await access.mint({ userId, sessionId, tenant, amr, authenticatedAt, client }),
+      accessToken: await access.mint({ userId, sessionId, tenant, amr, authenticatedAt, mfaAt, client }),
       refreshToken: refresh.mint({ userId, sessionId, generation }),
       accessLivesMs: accessTokenMs,
       refreshLivesMs: session.expiresAt.getTime() - nowMs(),

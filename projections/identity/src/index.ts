@@ -7,6 +7,7 @@ export {
   noteApiKeyUse,
 } from './api-keys.ts'
 export { identityProjection } from './definition.ts'
+export { type FactorRecord, factorKindsOf, factorsOf, recoveryCodesLeft } from './factors.ts'
 export {
   getMember,
   getTenant,

@@ -8,12 +8,15 @@ export interface TenantRecord {
   readonly tenant: string
   readonly name: string
   readonly ranges: readonly string[]
+  /** its people need a second factor */
+  readonly mfaRequired: boolean
   readonly foundedAt: Date
 }
 
 export const getTenant = async (pool: Pool, tenant: string): Promise<TenantRecord | undefined> => {
   const { rows } = await pool.query<TenantRecord>(
-    'SELECT tenant, name, ranges, founded_at AS "foundedAt" FROM identity.tenants WHERE tenant = $1',
+    `SELECT tenant, name, ranges, mfa_required AS "mfaRequired", founded_at AS "foundedAt"
+     FROM identity.tenants WHERE tenant = $1`,
     [tenant],
   )
   return rows[0]
@@ -23,13 +26,15 @@ export interface Membership {
   readonly role: Role
   /** of the tenant */
   readonly ranges: readonly string[]
+  /** the tenant demands a second factor */
+  readonly mfaRequired: boolean
 }
 
 /** What a user is in a tenant; undefined: no member. */
 export const membershipIn = async (pool: Pool, tenant: string, userId: string): Promise<Membership | undefined> => {
   const { rows } = await pool.query<Membership>({
     name: 'membership',
-    text: `SELECT m.role, t.ranges FROM identity.memberships m JOIN identity.tenants t USING (tenant)
+    text: `SELECT m.role, t.ranges, t.mfa_required AS "mfaRequired" FROM identity.memberships m JOIN identity.tenants t USING (tenant)
            WHERE m.tenant = $1 AND m.user_id = $2`,
     values: [tenant, userId],
   })

@@ -66,6 +66,7 @@ export interface SessionRecord {
   readonly amr: readonly string[]
   readonly client: 'browser' | 'cli'
   readonly authenticatedAt: Date
+  readonly mfaAt: Date | null
   readonly startedAt: Date
   readonly refreshedAt: Date
   readonly expiresAt: Date
@@ -75,6 +76,7 @@ export interface SessionRecord {
 }
 
 const sessionColumns = `id, user_id AS "userId", tenant, amr, client, authenticated_at AS "authenticatedAt",
+  mfa_at AS "mfaAt",
   json_build_object('method', method, 'issuer', issuer, 'subject', subject) AS login,
   started_at AS "startedAt", refreshed_at AS "refreshedAt", expires_at AS "expiresAt", generation,
   ended_at AS "endedAt", ended_why AS "endedWhy"`

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type ContextDefinition, type RecordOf, v1 } from '../catalogue.ts'
 import { callerId } from '../ids.ts'
 import { identityContextEvents } from './events.ts'
+import { factorCommands, factorProof, mfaPolicyCommands } from './factors.ts'
 import {
   cidrRanges,
   invitationId,
@@ -35,6 +36,7 @@ export const addressCommands = {
 export type AddressCommand = RecordOf<typeof addressCommands>
 
 export const userCommands = {
+  ...factorCommands,
   /** known already: nothing happens but that the login is linked */
   RegisterUser: v1(
     z.object({
@@ -56,6 +58,9 @@ export const userCommands = {
       authenticatedAt: timeMs,
       expiresAt: timeMs,
       client: sessionClient,
+      /** of who has second factors, unless `approvedBy` is a session that has seen one */
+      proof: factorProof.optional(),
+      approvedBy: sessionId.optional(),
     }),
   ),
   /** with the generation of the token that was shown; its signature has been checked. Once accepted, the next one is current */
@@ -69,6 +74,7 @@ export const userCommands = {
 export type UserCommand = RecordOf<typeof userCommands>
 
 export const tenantCommands = {
+  ...mfaPolicyCommands,
   /** the same again is nothing new */
   FoundTenant: v1(z.object({ name: tenantName, owner: userId.optional() })),
   RenameTenant: v1(z.object({ name: tenantName })),

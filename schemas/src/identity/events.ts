@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type RecordOf, v1 } from '../catalogue.ts'
 import { callerId } from '../ids.ts'
 import { partitionEvents } from '../log/partition-events.ts'
+import { factorEvents, mfaPolicyEvents } from './factors.ts'
 import {
   cidrRanges,
   invitationId,
@@ -37,6 +38,7 @@ export type AddressEvent = RecordOf<typeof addressEvents>
  * generation. A token of an older generation, after the grace in which a lost answer may be asked for again, ends the session.
  */
 export const userEvents = {
+  ...factorEvents,
   UserRegistered: v1(
     z.object({
       address: keyedDigest,
@@ -63,6 +65,8 @@ export const userEvents = {
       authenticatedAt: timeMs,
       expiresAt: timeMs,
       client: sessionClient,
+      /** a second factor was proved for it */
+      mfaAt: timeMs.optional(),
     }),
   ),
   SessionRefreshed: v1(z.object({ sessionId, generation: z.number().int().positive(), at: timeMs })),
@@ -77,6 +81,7 @@ export type UserEvent = RecordOf<typeof userEvents>
 
 /** `tenant:<tenant>/<tenant>`. */
 export const tenantEvents = {
+  ...mfaPolicyEvents,
   TenantFounded: v1(z.object({ name: z.string().min(1).max(200), owner: userId.optional(), by })),
   TenantRenamed: v1(z.object({ name: z.string().min(1).max(200), by })),
   MemberInvited: v1(z.object({ invitationId, address: keyedDigest, email: sealedText, role, expiresAt: timeMs, by })),
