@@ -156,7 +156,9 @@ const toUser = (userId: string, command: IdentityContextCommand) =>
 const sessions: SessionCallers = {
   callerOf: async (headers) => {
     const [tenant, userId] = String(headers['x-spec-session'] ?? '').split('/')
-    return tenant && userId ? { tenant, userId, sessionId: 'ses_spec', amr: [], authenticatedAt: Date.now() } : undefined
+    return tenant && userId
+      ? { tenant, userId, sessionId: 'ses_spec', amr: [], authenticatedAt: Date.now() }
+      : undefined
   },
 }
 

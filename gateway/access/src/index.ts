@@ -18,5 +18,5 @@ export {
 } from './guard.ts'
 export { createMembers, type MemberOptions, type Members } from './members.ts'
 export { inRanges } from './ranges.ts'
-export { freshProofMs, requireFreshProof } from './step-up.ts'
 export { type Remembered, type RememberOptions, remember } from './remembered.ts'
+export { freshProofMs, requireFreshProof } from './step-up.ts'

@@ -61,7 +61,8 @@ export const tenantRoutes =
         config: { permission: 'tenant:write', stepUp: true },
         schema: {
           tags,
-          summary: 'Rename the tenant, or say from which addresses it may be used, or whether it demands a second factor',
+          summary:
+            'Rename the tenant, or say from which addresses it may be used, or whether it demands a second factor',
           body: changeTenantBody,
           response: { 200: identityReceipt },
         },

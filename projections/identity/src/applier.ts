@@ -190,11 +190,7 @@ const applyUser = async (place: Place, { type, data }: UserEvent): Promise<void>
       break
     case 'RecoveryCodesIssued':
       await place.run('DELETE FROM @recovery_codes WHERE user_id = $1', place.id)
-      await place.run(
-        'INSERT INTO @recovery_codes (user_id, code) SELECT $1, unnest($2::text[])',
-        place.id,
-        data.codes,
-      )
+      await place.run('INSERT INTO @recovery_codes (user_id, code) SELECT $1, unnest($2::text[])', place.id, data.codes)
       break
     case 'RecoveryCodeUsed':
       await place.run('DELETE FROM @recovery_codes WHERE user_id = $1 AND code = $2', place.id, data.code)

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { v1 } from '../catalogue.ts'
 import { callerId } from '../ids.ts'
-import { keyedDigest, sealedText, sessionId } from './model.ts'
+import { keyedDigest, sealedText, sessionId, sessionStart, timeMs } from './model.ts'
 
 /**
  * Second factors and their proofs. They belong to their user's aggregate. What they are proved with (the secret of an
@@ -18,9 +18,8 @@ export const recoveryCodeCount = 10
 /** for how long what a browser was asked to sign may be answered */
 export const challengeMs = 5 * 60_000
 
-const timeMs = z.number().int().nonnegative()
 const by = z.string().max(300)
-const amr = z.array(z.string().max(40)).max(10)
+const { amr } = sessionStart.shape
 /** number of the 30 seconds since 1970 (RFC 6238) whose code was shown */
 const step = z.number().int().nonnegative()
 /** as the authenticator counts its signatures; 0 where it does not */

@@ -1,14 +1,6 @@
 import type { Login, UserCommand, UserEvent } from '@omium/schemas'
 import { type Asked, type Decision, decided, refused } from './decision.ts'
-import {
-  addFactor,
-  decideProof,
-  evolveFactors,
-  type Factors,
-  hasFactors,
-  noFactors,
-  removeFactor,
-} from './factors.ts'
+import { addFactor, decideProof, evolveFactors, type Factors, hasFactors, noFactors, removeFactor } from './factors.ts'
 
 /**
  * A user, the ways in, and the sessions.
