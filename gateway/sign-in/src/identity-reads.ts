@@ -1,4 +1,13 @@
-import { getSession, getUser, membershipsOf, sessionsOf, userOfAddress, userOfLogin } from '@omium/projection-identity'
+import {
+  factorsOf,
+  getSession,
+  getUser,
+  membershipsOf,
+  recoveryCodesLeft,
+  sessionsOf,
+  userOfAddress,
+  userOfLogin,
+} from '@omium/projection-identity'
 import type { Pool } from 'pg'
 import type { IdentityReads } from './ports.ts'
 
@@ -10,4 +19,6 @@ export const createIdentityReads = (pool: Pool): IdentityReads => ({
   memberships: (userId) => membershipsOf(pool, userId),
   session: (sessionId) => getSession(pool, sessionId),
   sessions: (userId) => sessionsOf(pool, userId),
+  factors: (userId) => factorsOf(pool, userId),
+  recoveryCodesLeft: (userId) => recoveryCodesLeft(pool, userId),
 })

@@ -1,4 +1,4 @@
-import type { MembershipRecord, SessionRecord, UserRecord } from '@omium/projection-identity'
+import type { FactorRecord, MembershipRecord, SessionRecord, UserRecord } from '@omium/projection-identity'
 import type { IdentityContextCommand, Login } from '@omium/schemas'
 
 /** What sign-in needs from outside. The gateway gives it; specs give the same over a log of their own. */
@@ -27,6 +27,8 @@ export interface IdentityReads {
   memberships(userId: string): Promise<readonly MembershipRecord[]>
   session(sessionId: string): Promise<SessionRecord | undefined>
   sessions(userId: string): Promise<readonly SessionRecord[]>
+  factors(userId: string): Promise<readonly FactorRecord[]>
+  recoveryCodesLeft(userId: string): Promise<number>
 }
 
 export interface Mail {

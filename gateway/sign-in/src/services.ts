@@ -3,6 +3,9 @@ import type { PersonalData } from '@omium/personal-data'
 import type { IdSource } from '@omium/schemas'
 import type { Accounts } from './accounts.ts'
 import type { Cookies } from './cookies.ts'
+import type { Ceremony, PendingSignIn } from './factors/ceremonies.ts'
+import type { SecondFactors } from './factors/second-factors.ts'
+import type { WebAuthn } from './factors/webauthn.ts'
 import type { MagicLinks } from './magic-links.ts'
 import type { AttemptLimits, IdentityReads } from './ports.ts'
 import type { Provider, ProviderSecrets } from './providers/provider.ts'
@@ -25,6 +28,12 @@ export interface SignInServices {
   readonly magicLinks: MagicLinks | undefined
   readonly providers: ReadonlyMap<string, Provider>
   readonly transactions: SealedTokens<Transaction>
+  readonly factors: SecondFactors
+  /** undefined: browsers know no credentials for the installation's address */
+  readonly webAuthn: WebAuthn | undefined
+  readonly ceremonies: SealedTokens<Ceremony>
+  /** sign-ins that miss a second factor */
+  readonly pending: SealedTokens<PendingSignIn>
   readonly callers: SessionCallers
   readonly cookies: Cookies
   readonly keys: SigningKeys
@@ -32,6 +41,7 @@ export interface SignInServices {
   readonly personalData: PersonalData
   readonly reads: IdentityReads
   readonly ids: IdSource
+  readonly nowMs: () => number
   /** paths under which people may land after signing in */
   readonly returnTo: readonly string[]
 }

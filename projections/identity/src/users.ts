@@ -46,12 +46,14 @@ export interface MembershipRecord {
   readonly tenant: string
   readonly name: string
   readonly role: Role
+  /** the tenant demands a second factor */
+  readonly mfaRequired: boolean
 }
 
 /** The tenants of a user, by name. */
 export const membershipsOf = async (pool: Pool, userId: string): Promise<readonly MembershipRecord[]> => {
   const { rows } = await pool.query<MembershipRecord>(
-    `SELECT m.tenant, t.name, m.role FROM identity.memberships m JOIN identity.tenants t USING (tenant)
+    `SELECT m.tenant, t.name, m.role, t.mfa_required AS "mfaRequired" FROM identity.memberships m JOIN identity.tenants t USING (tenant)
      WHERE m.user_id = $1 ORDER BY t.name, m.tenant LIMIT 1000`,
     [userId],
   )

@@ -13,8 +13,8 @@ import { type Decision, decided, refused } from './decision.ts'
  */
 export interface Factors {
   readonly byId: Record<string, Factor>
-  /** digests of those that are left */
-  recoveryCodes: string[]
+  /** by digest: whether it was used */
+  recoveryCodes: Record<string, boolean>
   /** answered challenges, and when they were */
   readonly challenges: Record<string, number>
 }
@@ -30,7 +30,7 @@ export const mostFactors = 10
 /** challenges are issued by other clocks: remembered for twice as long as they live */
 const rememberChallengeMs = 2 * challengeMs
 
-export const noFactors = (): Factors => ({ byId: {}, recoveryCodes: [], challenges: {} })
+export const noFactors = (): Factors => ({ byId: {}, recoveryCodes: {}, challenges: {} })
 
 export const hasFactors = ({ byId }: Factors): boolean => Object.keys(byId).length > 0
 
@@ -57,13 +57,13 @@ export const evolveFactors = (factors: Factors, { type, data }: FactorEvent): vo
     }
     case 'FactorRemoved':
       delete factors.byId[data.factorId]
-      if (!hasFactors(factors)) factors.recoveryCodes = []
+      if (!hasFactors(factors)) factors.recoveryCodes = {}
       break
     case 'RecoveryCodesIssued':
-      factors.recoveryCodes = [...data.codes]
+      factors.recoveryCodes = Object.fromEntries(data.codes.map((code) => [code, false]))
       break
     case 'RecoveryCodeUsed':
-      factors.recoveryCodes = factors.recoveryCodes.filter((code) => code !== data.code)
+      factors.recoveryCodes[data.code] = true
       break
   }
 }
@@ -82,7 +82,9 @@ export const decideProof = (
 ): Decision<UserEvent> => {
   if (proof.kind === 'recovery_code') {
     const { code } = proof
-    if (!factors.recoveryCodes.includes(code)) return used('this recovery code was used before, or is none')
+    const wasUsed = factors.recoveryCodes[code]
+    if (wasUsed === undefined) return refused('factor_refused', 'this is none of your recovery codes')
+    if (wasUsed) return used('this recovery code was used before: take another one')
     return decided({ type: 'RecoveryCodeUsed', data: { code, sessionId, at } })
   }
   const { factorId } = proof
