@@ -37,22 +37,20 @@ const post = async (browser: Browser, path: string, body: unknown = {}) => {
 }
 const session = async (browser: Browser) => bodyOf(await browser.visit(at('/auth/session'), { headers: json }))
 
-/** Codes of an app: now, or so many steps away. */
-const codeOf = (secret: string, steps = 0): string =>
-  generateSync({
-    strategy: 'totp',
-    secret,
-    epoch: Math.floor(Date.now() / 1000) + bench.clock.aheadMs / 1000 + steps * 30,
-  })
+/** What an app shows, so many steps after `since`. */
+const codeOf = (secret: string, steps = 0, since = Date.now()): string =>
+  generateSync({ strategy: 'totp', secret, epoch: Math.floor(since / 1000) + steps * 30 })
 
-/** Somebody who signed in and added an authenticator app. The code of this step is spent; the next one is not. */
+/** Somebody who signed in and added an authenticator app with the code `spent`; `next` is good for a minute. */
 const withApp = async (email: string) => {
   const browser = new Browser()
   await firstFactor(browser, email)
   const { secret } = (await post(browser, '/auth/factors/totp/begin')).body
-  const added = await post(browser, '/auth/factors/totp', { code: codeOf(secret), label: 'Phone' })
+  const since = Date.now()
+  const [spent, next] = [codeOf(secret, 0, since), codeOf(secret, 1, since)]
+  const added = await post(browser, '/auth/factors/totp', { code: spent, label: 'Phone' })
   expect(added.status).toBe(201)
-  return { browser, secret: secret as string, id: added.body.id as string, codes: added.body.recoveryCodes as string[] }
+  return { browser, spent, next, id: added.body.id as string, codes: added.body.recoveryCodes as string[] }
 }
 
 describe('an authenticator app', () => {
@@ -78,7 +76,7 @@ describe('an authenticator app', () => {
     for (const { text } of rows) for (const told of ['Phone', begun.body.secret]) expect(text).not.toContain(told)
   })
   it('is asked for before there is a session, also by pages without script', async () => {
-    const { secret } = await withApp('ben@example.com')
+    const { next } = await withApp('ben@example.com')
     const browser = new Browser()
     const page = await browser.visit(await linkFor(browser, 'ben@example.com', { return_to: '/app/runs' }))
     expect(page.url.pathname).toBe('/auth/mfa')
@@ -92,20 +90,18 @@ describe('an authenticator app', () => {
       pending: true,
       accepts: ['totp', 'recovery_code'],
     })
-    const code = codeOf(secret, 1)
-    const landed = await browser.visit(at('/auth/mfa/code'), { form: { code: ` ${code} ` }, follow: false })
+    const landed = await browser.visit(at('/auth/mfa/code'), { form: { code: ` ${next} ` }, follow: false })
     expect([landed.status, landed.headers.get('location')]).toEqual([303, '/app/runs'])
     expect(await session(browser)).toMatchObject({ email: 'ben@example.com', amr: ['email', 'otp', 'mfa'] })
     expect(browser.cookie(bench.url, 'omium_pending')).toBeUndefined()
   })
   it('shows codes that count once, wherever they are shown again', async () => {
-    const { browser, secret } = await withApp('cat@example.com')
+    const { browser, spent: first, next: code } = await withApp('cat@example.com')
     const spent = { status: 401, body: { code: 'factor_proof_used' } }
-    expect(await post(browser, '/auth/mfa/code', { code: codeOf(secret) })).toMatchObject(spent)
+    expect(await post(browser, '/auth/mfa/code', { code: first })).toMatchObject(spent)
     const [one, two] = [new Browser(), new Browser()] as const
     await firstFactor(one, 'cat@example.com')
     await firstFactor(two, 'cat@example.com')
-    const code = codeOf(secret, 1)
     const answers = await Promise.all([one, two].map((each) => post(each, '/auth/mfa/code', { code })))
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 401])
     const late = new Browser()
@@ -124,43 +120,44 @@ describe('an authenticator app', () => {
     expect(await post(thieves[0] as Browser, '/auth/mfa/code', { code: codes[0] })).toMatchObject({ status: 429 })
   })
   it('opens nothing with a pending sign-in that is forged, for something else, too old, or sent by another site', async () => {
-    const { secret } = await withApp('eli@example.com')
+    const { next: code } = await withApp('eli@example.com')
     const browser = new Browser()
     await firstFactor(browser, 'eli@example.com')
     const pending = browser.cookie(bench.url, 'omium_pending') ?? ''
     const foreign = await browser.visit(at('/auth/mfa/code'), {
-      json: { code: codeOf(secret, 1) },
+      json: { code },
       headers: { 'sec-fetch-site': 'cross-site' },
     })
     expect(bodyOf(foreign)).toMatchObject({ code: 'origin_refused' })
     const begun = await post(browser, '/auth/passkeys/begin')
     for (const forged of [`${pending.slice(0, -6)}AAAAAA`, begun.body.ceremony, 'x']) {
       browser.plant(bench.url, 'omium_pending', forged)
-      expect(await post(browser, '/auth/mfa/code', { code: codeOf(secret, 1) })).toMatchObject({
+      expect(await post(browser, '/auth/mfa/code', { code })).toMatchObject({
         body: { code: 'sign_in_expired' },
       })
     }
     browser.plant(bench.url, 'omium_pending', pending)
     bench.clock.aheadMs = 11 * 60_000
-    expect((await post(browser, '/auth/mfa/code', { code: codeOf(secret, 1) })).body.code).toBe('sign_in_expired')
+    expect((await post(browser, '/auth/mfa/code', { code })).body.code).toBe('sign_in_expired')
   })
 })
 
 describe('a recovery code', () => {
   it('gets in once, however it is typed; new ones take the place of all', async () => {
     const { browser, codes } = await withApp('fay@example.com')
-    const signIn = async (code: string) => {
+    const pending = async () => {
       const visitor = new Browser()
       await firstFactor(visitor, 'fay@example.com')
-      return post(visitor, '/auth/mfa/code', { code })
+      return (code: string | undefined) => post(visitor, '/auth/mfa/code', { code })
     }
-    expect((await signIn((codes[0] as string).toLowerCase().replace('-', ' '))).status).toBe(200)
-    expect(await signIn(codes[0] as string)).toMatchObject({ status: 401, body: { code: 'factor_proof_used' } })
-    expect(await signIn('00000-00000')).toMatchObject({ status: 401, body: { code: 'factor_refused' } })
+    const [one, two] = [await pending(), await pending()]
+    expect((await one((codes[0] as string).toLowerCase().replace('-', ' '))).status).toBe(200)
+    expect(await two(codes[0])).toMatchObject({ status: 401, body: { code: 'factor_proof_used' } })
+    expect(await two('00000-00000')).toMatchObject({ status: 401, body: { code: 'factor_refused' } })
     expect(bodyOf(await browser.visit(at('/auth/factors'), { headers: json })).recoveryCodesLeft).toBe(9)
     const renewed = (await post(browser, '/auth/recovery-codes')).body.recoveryCodes as string[]
-    expect(await signIn(codes[1] as string)).toMatchObject({ status: 401, body: { code: 'factor_refused' } })
-    expect((await signIn(renewed[0] as string)).status).toBe(200)
+    expect(await two(codes[1])).toMatchObject({ status: 401, body: { code: 'factor_refused' } })
+    expect((await two(renewed[0])).status).toBe(200)
     const { rows } = await bench.pool.query('SELECT code FROM identity.recovery_codes')
     for (const { code } of rows) expect(code).toMatch(/^[0-9a-f]{64}$/)
   })
@@ -170,7 +167,7 @@ describe('step-up', () => {
   const refreshed = async (browser: Browser) => browser.visit(at('/auth/refresh'), { method: 'POST', headers: json })
 
   it('is needed to change factors when the last proof is old; a second factor gives it, a sign-in does not', async () => {
-    const { browser, secret, id } = await withApp('gil@example.com')
+    const { browser, next, id } = await withApp('gil@example.com')
     bench.clock.aheadMs = 11 * 60_000
     await refreshed(browser)
     const refused = await browser.visit(at(`/auth/factors/${id}`), { method: 'DELETE', headers: json })
@@ -183,7 +180,7 @@ describe('step-up', () => {
     expect((await firstFactor(new Browser(), 'gil@example.com')).url.pathname).toBe('/auth/mfa')
     bench.clock.aheadMs = 30_000
     await refreshed(browser)
-    expect((await post(browser, '/auth/mfa/code', { code: codeOf(secret, 1) })).status).toBe(200)
+    expect((await post(browser, '/auth/mfa/code', { code: next })).status).toBe(200)
     expect((await browser.visit(at(`/auth/factors/${id}`), { method: 'DELETE', headers: json })).status).toBe(204)
     expect((await firstFactor(new Browser(), 'gil@example.com')).url.pathname).toBe('/auth/session')
   })
@@ -198,7 +195,7 @@ describe('step-up', () => {
     })
   })
   it('of a program goes by token, and gives it new ones', async () => {
-    const { browser, secret } = await withApp('ivo@example.com')
+    const { browser, next } = await withApp('ivo@example.com')
     const authorization = `Bearer ${browser.cookie(bench.url, 'omium_access')}`
     const program = (path: string, body: object) =>
       fetch(at(path), {
@@ -206,7 +203,7 @@ describe('step-up', () => {
         headers: { authorization, accept: 'application/json', 'content-type': 'application/json' },
         body: JSON.stringify(body),
       })
-    const stepped = (await (await program('/auth/mfa/code', { code: codeOf(secret, 1) })).json()) as object
+    const stepped = (await (await program('/auth/mfa/code', { code: next })).json()) as object
     expect(stepped).toMatchObject({ tokenType: 'Bearer', accessToken: expect.any(String) })
     const begun = (await (await program('/auth/factors/totp/begin', {})).json()) as { secret: string; ceremony: string }
     const { secret: other, ceremony } = begun
