@@ -8,6 +8,7 @@ import { platformOn } from './testing/platform.ts'
 import type { RunningStack } from './up.ts'
 
 export { ensureChromium } from './chromium.ts'
+export { gatewayDatabaseUrl } from './gateway-database.ts'
 export { type CaughtMail, startMailCatcher } from './mail-catcher.ts'
 export { ensurePythonTool } from './python.ts'
 export { type BrokerHandle, type Cluster, startBrokers } from './testing/brokers.ts'

@@ -25,6 +25,8 @@ declare module 'fastify' {
     permission?: RoutePermission | readonly Permission[]
     /** open to everybody */
     public?: true
+    /** how often it may be asked: `none`: for the machinery around the gateway; `sensitive`: what an attacker would try over and over */
+    limit?: 'none' | 'sensitive'
     /** the route holds keys that are limited to workflows or agents to their limits, or reaches no runs */
     limitedKeys?: true
     /** people have to have proved lately who they are */
@@ -45,6 +47,7 @@ export interface RouteRule {
   readonly permission: RoutePermission | readonly Permission[] | undefined
   readonly limitedKeys: boolean
   readonly stepUp: boolean
+  readonly limit: 'none' | 'sensitive' | undefined
 }
 
 const rules = new WeakMap<FastifyInstance, RouteRule[]>()
@@ -60,10 +63,10 @@ export const installGuard = (app: FastifyInstance, parts: GuardParts): void => {
   rules.set(app, added)
   app.decorateRequest('caller', null)
   app.addHook('onRoute', ({ method, url, config }) => {
-    const { permission, public: open, limitedKeys = false, stepUp = false } = config ?? {}
+    const { permission, public: open, limitedKeys = false, stepUp = false, limit } = config ?? {}
     if ((permission === undefined) === (open === undefined))
       throw new RangeError(`${method} ${url} must say what it needs: a permission, or that it is public`)
-    for (const one of [method].flat()) added.push({ method: one, url, permission, limitedKeys, stepUp })
+    for (const one of [method].flat()) added.push({ method: one, url, permission, limitedKeys, stepUp, limit })
   })
   app.addHook('onRequest', async (request) => {
     const { permission, limitedKeys, stepUp } = request.routeOptions.config

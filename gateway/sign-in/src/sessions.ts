@@ -83,10 +83,10 @@ export const createSessions = (options: SessionsOptions): Sessions => {
     await identity.untilCurrent(aggregate)
   }
 
-  const tokensOf = async (sessionId: string): Promise<Tokens> => {
-    const session = await reads.session(sessionId)
+  const tokensOf = async ({ userId, sessionId }: Owner): Promise<Tokens> => {
+    const session = await reads.session(userId, sessionId)
     if (!session || !isOpen(session, nowMs())) throw new OmiumError('session_ended', 'sign in again')
-    const { userId, tenant, amr, client, generation } = session
+    const { tenant, amr, client, generation } = session
     const authenticatedAt = session.authenticatedAt.getTime()
     const mfaAt = session.mfaAt?.getTime()
     return {
@@ -106,27 +106,27 @@ export const createSessions = (options: SessionsOptions): Sessions => {
         ? [ids('command'), { proof: factor }]
         : [derivedId('command', 'start', sessionId), undefined]
       await tell(userId, correlationId, id, { type: 'StartSession', data: { ...data, ...proof } })
-      return tokensOf(sessionId)
+      return tokensOf({ userId, sessionId })
     },
     refresh: async (refreshToken, correlationId) => {
       const { userId, sessionId, generation } = refresh.verify(refreshToken)
       await tell(userId, correlationId, ids('command'), { type: 'RefreshSession', data: { sessionId, generation } })
-      return tokensOf(sessionId)
+      return tokensOf({ userId, sessionId })
     },
     switchTenant: async ({ userId, sessionId }, tenant, correlationId) => {
       const memberships = await reads.memberships(userId)
       if (!memberships.some((membership) => membership.tenant === tenant))
         throw new OmiumError('not_found', 'you are a member of no such tenant')
       await tell(userId, correlationId, ids('command'), { type: 'SwitchTenant', data: { sessionId, tenant } })
-      return tokensOf(sessionId)
+      return tokensOf({ userId, sessionId })
     },
     change: async ({ userId, sessionId }, command, correlationId) => {
       await tell(userId, correlationId, ids('command'), command)
-      return tokensOf(sessionId)
+      return tokensOf({ userId, sessionId })
     },
     end: async ({ userId }, sessionId, correlationId) => {
-      const session = await reads.session(sessionId)
-      if (session?.userId !== userId) throw new OmiumError('not_found', 'you have no such session')
+      const session = await reads.session(userId, sessionId)
+      if (!session) throw new OmiumError('not_found', 'you have no such session')
       await tell(userId, correlationId, ids('command'), { type: 'EndSession', data: { sessionId, why: 'signed_out' } })
     },
     endAll: ({ userId }, correlationId) =>

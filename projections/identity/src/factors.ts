@@ -1,5 +1,5 @@
+import type { Reads } from '@omium/projection-kit'
 import type { FactorKind } from '@omium/schemas'
-import type { Pool } from 'pg'
 
 /** Second factors of users, which belong to no tenant. Labels and material come sealed. */
 
@@ -17,8 +17,9 @@ export interface FactorRecord {
 }
 
 /** The longest there first. */
-export const factorsOf = async (pool: Pool, userId: string): Promise<readonly FactorRecord[]> => {
-  const { rows } = await pool.query<FactorRecord>(
+export const factorsOf = async (reads: Reads, userId: string): Promise<readonly FactorRecord[]> => {
+  const { rows } = await reads.query<FactorRecord>(
+    { user: userId },
     `SELECT id, kind, label, material, added_at AS "addedAt", used_at AS "usedAt", suspected_at AS "suspectedAt"
      FROM identity.factors WHERE user_id = $1 ORDER BY added_at, id LIMIT 100`,
     [userId],
@@ -27,19 +28,24 @@ export const factorsOf = async (pool: Pool, userId: string): Promise<readonly Fa
 }
 
 /** What kinds of factors a user has. */
-export const factorKindsOf = async (pool: Pool, userId: string): Promise<readonly FactorKind[]> => {
-  const { rows } = await pool.query<{ kind: FactorKind }>({
-    name: 'factor-kinds',
-    text: 'SELECT DISTINCT kind FROM identity.factors WHERE user_id = $1 ORDER BY kind',
-    values: [userId],
-  })
+export const factorKindsOf = async (reads: Reads, userId: string): Promise<readonly FactorKind[]> => {
+  const { rows } = await reads.query<{ kind: FactorKind }>(
+    { user: userId },
+    {
+      name: 'factor-kinds',
+      text: 'SELECT DISTINCT kind FROM identity.factors WHERE user_id = $1 ORDER BY kind',
+      values: [userId],
+    },
+  )
   return rows.map(({ kind }) => kind)
 }
 
-export const recoveryCodesLeft = async (pool: Pool, userId: string): Promise<number> => {
-  const { rows } = await pool.query<{ left: number }>(
-    'SELECT count(*)::int AS left FROM identity.recovery_codes WHERE user_id = $1',
+/** Digests of the recovery codes that a user has not used yet. */
+export const recoveryCodesOf = async (reads: Reads, userId: string): Promise<readonly string[]> => {
+  const { rows } = await reads.query<{ code: string }>(
+    { user: userId },
+    'SELECT code FROM identity.recovery_codes WHERE user_id = $1 ORDER BY code',
     [userId],
   )
-  return rows[0]?.left ?? 0
+  return rows.map(({ code }) => code)
 }

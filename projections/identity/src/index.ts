@@ -7,7 +7,8 @@ export {
   noteApiKeyUse,
 } from './api-keys.ts'
 export { identityProjection } from './definition.ts'
-export { type FactorRecord, factorKindsOf, factorsOf, recoveryCodesLeft } from './factors.ts'
+export { type ErasureRecord, getErasure } from './erasures.ts'
+export { type FactorRecord, factorKindsOf, factorsOf, recoveryCodesOf } from './factors.ts'
 export {
   getMember,
   getTenant,
@@ -23,6 +24,8 @@ export {
 export {
   getSession,
   getUser,
+  type LoginRecord,
+  loginsOf,
   type MembershipRecord,
   membershipsOf,
   type SessionRecord,

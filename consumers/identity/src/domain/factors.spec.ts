@@ -5,6 +5,7 @@ import { mostFactors } from './factors.ts'
 import { decideUser, evolveUser, type UserState } from './user.ts'
 
 const userId = 'usr_a'
+const place = { id: userId, correlationId: 'c', version: 1 }
 const nowMs = 1_700_000_000_000
 const by = `user:${userId}`
 const digest = (letter: string) => letter.repeat(64)
@@ -53,10 +54,7 @@ const securityKey: UserEvent = {
 const issued: UserEvent = { type: 'RecoveryCodesIssued', data: { codes, by } }
 
 const fold = (events: readonly UserEvent[]): UserState | undefined =>
-  events.reduce<UserState | undefined>(
-    (state, event) => evolveUser(state, event, { id: userId, correlationId: 'c' }),
-    undefined,
-  )
+  events.reduce<UserState | undefined>((state, event) => evolveUser(state, event, place), undefined)
 const given = (...events: UserEvent[]) => ({
   when: (command: UserCommand, at = nowMs) =>
     decideUser(fold([registered, ...events]), command, userId, { actor: by, nowMs: at }),
@@ -175,8 +173,7 @@ describe('a proof', () => {
         for (const proof of shown) {
           at += 1_000
           const decision = decideUser(state, stepUp(proof), userId, { actor: by, nowMs: at })
-          for (const event of decision.events as UserEvent[])
-            state = evolveUser(state, event, { id: userId, correlationId: 'c' })
+          for (const event of decision.events as UserEvent[]) state = evolveUser(state, event, place)
           if (decision.status === 'refused') continue
           const once =
             proof.kind === 'webauthn' ? proof.challenge : proof.kind === 'totp' ? `step ${proof.step}` : proof.code
@@ -186,7 +183,7 @@ describe('a proof', () => {
         at += 3 * challengeMs
         for (const event of decideUser(state, stepUp(key(1_000_000, digest('e'))), userId, { actor: by, nowMs: at })
           .events as UserEvent[])
-          state = evolveUser(state, event, { id: userId, correlationId: 'c' })
+          state = evolveUser(state, event, place)
         expect(Object.keys(state?.factors.challenges ?? {}).length).toBeLessThanOrEqual(1)
       }),
     )

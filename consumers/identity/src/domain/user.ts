@@ -11,7 +11,8 @@ import { addFactor, decideProof, evolveFactors, type Factors, hasFactors, noFact
  *    tokens, and one of them stole them.
  * 3. A session that has ended, or whose time is over by the owner's clock, is never refreshed or switched.
  * 4. An erased user has no session, gets none, and is never registered again.
- * 5. Whoever has second factors (factors.ts) gets a session with the proof of one only, or on the word of a session that has seen
+ * 5. `tenants` is what they are, or were, a member of. Each is told when they are erased, and each that they join later.
+ * 6. Whoever has second factors (factors.ts) gets a session with the proof of one only, or on the word of a session that has seen
  *    one. Only a tenant's own identity provider gets them into that tenant without; such a session goes nowhere else.
  */
 export interface UserState {
@@ -27,6 +28,8 @@ export interface UserState {
   founding: { readonly id: string; readonly name: string } | undefined
   status: 'active' | 'erasing' | 'erased'
   factors: Factors
+  /** with the version at which it was noted */
+  readonly tenants: Record<string, number>
 }
 
 export interface SessionState {
@@ -48,6 +51,8 @@ const rememberedEnds = 100
 interface Place {
   readonly id: string
   readonly correlationId: string
+  /** of the aggregate, after this event */
+  readonly version: number
 }
 
 /** Changes the state that it is given. */
@@ -66,6 +71,7 @@ export const evolveUser = (before: UserState | undefined, event: UserEvent, plac
       founding: tenant,
       status: 'active',
       factors: noFactors(),
+      tenants: {},
     }
   }
   const state = before
@@ -116,6 +122,12 @@ export const evolveUser = (before: UserState | undefined, event: UserEvent, plac
       state.ended.push(data.sessionId)
       if (state.ended.length > rememberedEnds) state.ended.shift()
       break
+    case 'MembershipNoted':
+      state.tenants[data.tenant] = place.version
+      break
+    case 'MembershipWithdrawn':
+      delete state.tenants[data.tenant]
+      break
     case 'UserErased':
       state.status = 'erasing'
       state.factors = noFactors()
@@ -144,6 +156,8 @@ export const decideUser = (
     return refused('user_unknown', `there is no user ${userId}`)
   }
   const { actor: by } = asked
+  if (type === 'NoteMembership')
+    return data.tenant in state.tenants ? decided() : decided({ type: 'MembershipNoted', data })
   if (state.status !== 'active') {
     if (type === 'EraseUser' || type === 'EndSessions' || type === 'EndSession') return decided()
     return refused('user_unknown', `the user ${userId} was erased`)

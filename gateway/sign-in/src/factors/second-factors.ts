@@ -116,7 +116,7 @@ export const createSecondFactors = (options: SecondFactorsOptions): SecondFactor
         })),
       ),
     kinds: async (userId) => [...new Set((await reads.factors(userId)).map(({ kind }) => kind))],
-    recoveryCodesLeft: (userId) => reads.recoveryCodesLeft(userId),
+    recoveryCodesLeft: async (userId) => (await reads.recoveryCodes(userId)).length,
     credentials: async (userId) => Promise.all((await reads.factors(userId)).filter(isKey).map(credentialOf)),
     countTry,
     challengeDigest,

@@ -30,7 +30,7 @@ export const factorRoutes =
     }
     const emailOf = async (userId: string): Promise<string> => {
       const user = await reads.user(userId)
-      return (user && (await personalData.open(user.email))) ?? userId
+      return (user?.email && (await personalData.open(user.email))) || userId
     }
     const begun = async (reply: FastifyReply, ceremony: Ceremony): Promise<string> => {
       const sealed = await ceremonies.seal(ceremony, ceremonyMs)
