@@ -11,7 +11,7 @@ import { answerClientError } from './client-errors.ts'
 import { installIdempotency } from './idempotency.ts'
 import { installJsonBodies } from './json-body.ts'
 import { installKeyLimits } from './key-limits.ts'
-import { installOpenApi } from './openapi.ts'
+import { installOpenApi, showOpenApi } from './openapi.ts'
 import { installProblems, sendProblem } from './problems.ts'
 import { installRateLimits } from './rate-limits.ts'
 import { apiKeyRoutes } from './routes/api-keys.ts'
@@ -135,7 +135,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(tenantRoutes(services))
   await app.register(memberRoutes(services))
   await app.register(services.signIn.routes)
-  app.get('/openapi.json', { config: { public: true }, schema: { hide: true } as object }, async () => app.swagger())
+  await showOpenApi(plain)
   await app.ready()
   return app
 }

@@ -1,6 +1,5 @@
 import { createApiKeys, createMembers, routeRules, type SessionCallers } from '@omium/access'
 import { createDeltaSubscriber } from '@omium/deltas'
-import { connectRedis } from '@omium/kit'
 import {
   createCheckpointObjects,
   createPayloadStore,
@@ -9,6 +8,7 @@ import {
 } from '@omium/payloads'
 import { createLocalKms, createPersonalData, createSubjectKeys } from '@omium/personal-data'
 import { createPool, type ProjectionLog } from '@omium/projection-kit'
+import { connectRedis } from '@omium/resilience'
 import { openSignIn } from '@omium/sign-in'
 import { mintWorkerToken } from '@omium/worker-tokens'
 import type { FastifyInstance } from 'fastify'
@@ -92,6 +92,7 @@ export const startGateway = async (
     digestKey: config.digestKey,
     nowMs: context.nowMs,
   })
+  const models = createKnownModels(config.modelsUrl, (error) => warn('which models there are cannot be checked', error))
   const signIn = await openSignIn({
     ...config.signIn,
     env: process.env,
@@ -114,7 +115,6 @@ export const startGateway = async (
       corsOrigins: config.corsOrigins,
       trustedProxies: config.trustedProxies,
       rates: config.rates,
-      breakers: () => ({ 'object store': objects.breakerState() }),
       executions,
       commands: createCommands(executions.execute),
       recoveries,
@@ -126,7 +126,7 @@ export const startGateway = async (
       agents: createAgents(pool, executions.live),
       payloads,
       histories: createHistories(pool, payloads, context.nowMs),
-      models: createKnownModels(config.modelsUrl, (error) => warn('which models there are cannot be checked', error)),
+      models,
       identity,
       apiKeys,
       newKeys,
@@ -151,6 +151,7 @@ export const startGateway = async (
       await app.close()
       clearTimeout(bound)
       signIn.close()
+      models.close()
       deltas?.close()
       redis?.disconnect()
       await Promise.all([executions, recoveries, checkpoints, workflows, identity].map((one) => one.close()))

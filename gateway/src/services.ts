@@ -35,8 +35,6 @@ export interface Services {
   readonly corsOrigins: readonly string[]
   readonly trustedProxies: readonly string[]
   readonly rates: Rates
-  /** of what the gateway calls outside, by name */
-  breakers(): Readonly<Record<string, BreakerState>>
   readonly agents: Agents
   readonly models: KnownModels
   readonly payloads: Payloads
@@ -54,8 +52,6 @@ export interface Services {
   mintWorkerToken(claims: { tenant: string; keyId: string; expiresAt: number }): string
   readonly limits: Limits
 }
-
-export type BreakerState = 'closed' | 'half-open' | 'open'
 
 export interface Limits {
   readonly bodyBytes: number

@@ -302,7 +302,7 @@ describe('the process', () => {
     await call('GET', '/v1/executions/none')
     await eventually(async () => {
       const metrics = await (await fetch(`${world.gateway.url}/metrics`)).text()
-      expect(metrics).toContain('omium_gateway_breaker_state{target="object store"} 0')
+      expect(metrics).toContain('omium_breaker_state{target="object store"} 0')
       expect(metrics).toContain('omium_gateway_read_lag_records{context="execution"} 0')
       expect(metrics).toContain('# TYPE omium_gateway_rejected_records gauge')
       expect(metrics).toMatch(

@@ -71,6 +71,7 @@ beforeAll(async () => {
     OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
     OMIUM_OWNER_SESSION_TIMEOUT_MS: '1500',
     OMIUM_GATEWAY_PORT: '0',
+    OMIUM_RATE_SENSITIVE: '0',
     OMIUM_IDENTITY_PORT: '0',
   }
   logs = {
@@ -120,14 +121,14 @@ afterAll(async () => {
   await pool?.end()
 })
 
-/** Who asks: a key, or `<tenant>/<user>`. */
-type As = { readonly key: string } | { readonly person: string } | null
+/** Who asks: a key (`once`: with this idempotency key), or `<tenant>/<user>`. */
+type As = { readonly key: string; readonly once?: string } | { readonly person: string } | null
 
 const call = async (as: As, method: string, path: string, body?: unknown, at = gateway) => {
   const response = await fetch(`${at.url}${path}`, {
     method,
     headers: {
-      ...(as && 'key' in as && { authorization: `Bearer ${as.key}` }),
+      ...(as && 'key' in as && { authorization: `Bearer ${as.key}`, ...(as.once && { 'idempotency-key': as.once }) }),
       ...(as && 'person' in as && { 'x-spec-session': as.person }),
       ...(body !== undefined && { 'content-type': 'application/json' }),
     },
@@ -383,6 +384,20 @@ describe('API keys', () => {
     )
   })
 
+  it('are made once for one idempotency key; the repetition is told so, and not the key', async () => {
+    const body = { name: 'once', ...reading }
+    const [one, two] = await Promise.all(
+      [0, 1].map(() => call({ key: localKey, once: 'one-key-please' }, 'POST', '/v1/keys', body)),
+    )
+    expect([one?.status, two?.status].sort()).toEqual([201, 409])
+    const [made, told] = one?.status === 201 ? [one, two] : [two, one]
+    expect(told?.body).toMatchObject({ code: 'identity_conflict', detail: expect.stringContaining(made?.body.id) })
+    expect(JSON.stringify(told?.body)).not.toContain(made?.body.key)
+    const { body: list } = await call(local, 'GET', '/v1/keys')
+    expect(list.items.filter(({ name }: { name: string }) => name === 'once')).toHaveLength(1)
+    expect((await call({ key: made?.body.key }, 'GET', '/v1/executions')).status).toBe(200)
+  })
+
   it('cannot give what they do not have', async () => {
     const { key } = await create(local, { scopes: { permissions: ['keys:write', 'keys:read'] } })
     expect(await call({ key }, 'POST', '/v1/keys', { name: 'more', ...reading })).toMatchObject({
@@ -474,7 +489,9 @@ describe('every route', () => {
     expect(rules().length).toBeGreaterThan(70)
     // whoever signs in is unknown until then
     const signIn = /^\/(auth|\.well-known)\//
-    const open = rules().filter(({ permission, url }) => permission === undefined && !signIn.test(url))
+    const open = rules().filter(
+      ({ permission, url }) => permission === undefined && !signIn.test(url) && !/^\/docs(\/|$)/.test(url),
+    )
     expect(open.map(({ url }) => url).sort()).toEqual([
       '/health',
       '/metrics',
@@ -482,6 +499,18 @@ describe('every route', () => {
       '/ready',
       '/v1/hooks/:tenant/:id',
     ])
+  })
+
+  it('that checks a secret, or sends something to somebody, is asked a few times by one address', () => {
+    const sensitive = rules().flatMap(({ method, url, limit }) => (limit === 'sensitive' ? [`${method} ${url}`] : []))
+    expect(sensitive).toEqual(
+      expect.arrayContaining([
+        'POST /v1/keys/verify',
+        'GET /auth/providers/:provider/start',
+        'GET /auth/providers/:provider/callback',
+        'POST /auth/refresh',
+      ]),
+    )
   })
 
   it('is open to nobody unknown', async () => {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { createApiKeys } from '@omium/access'
-import { connectRedis } from '@omium/kit'
 import { createPool } from '@omium/projection-kit'
+import { connectRedis } from '@omium/resilience'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
 import { createCache } from './cache.ts'

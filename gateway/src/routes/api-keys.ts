@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import type { Caller } from '@omium/access'
 import { type ApiKeyRecord, getApiKey, listApiKeys } from '@omium/projection-identity'
 import {
@@ -6,6 +6,7 @@ import {
   type ApiKeyView,
   aggregateKey,
   apiKeyBytes,
+  apiKeyIdBytes,
   apiKeyView,
   createApiKeyBody,
   createdApiKey,
@@ -26,7 +27,7 @@ import {
 import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { callerOf } from '../auth.ts'
-import { askerOf } from '../requests.ts'
+import { askerOf, commandIdOf, idempotencyKeyOf, newIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 
 /** API keys of the caller's tenant. A key is in the answer that creates it, and nowhere else, ever. */
@@ -38,7 +39,7 @@ export const apiKeyRoutes =
 
     const send = async (request: FastifyRequest, id: string, command: ApiKeyCommand) => {
       const aggregate = aggregateKey('api_key', callerOf(request).tenant, id)
-      return identity.execute(askerOf(request), aggregate, ids('command'), command)
+      return identity.execute(askerOf(request), aggregate, commandIdOf(request, ids, id), command)
     }
     const find = async (tenant: string, id: string): Promise<ApiKeyRecord> => {
       await identity.untilCurrent(aggregateKey('api_key', tenant, id))
@@ -48,14 +49,27 @@ export const apiKeyRoutes =
     }
     type New = Omit<Extract<ApiKeyCommand, { type: 'IssueApiKey' }>['data'], 'environment' | 'prefix' | 'hash'>
 
+    /** With an `idempotency-key` the id inside is the same for each repetition, so that there is one key; the secret never is. */
+    const newKeyBytes = (request: FastifyRequest): Buffer => {
+      const bytes = randomBytes(apiKeyBytes)
+      if (idempotencyKeyOf(request) === undefined) return bytes
+      const id = createHash('sha256')
+        .update(newIdOf(request, ids, 'apiKey'))
+        .digest()
+      return Buffer.concat([id.subarray(0, apiKeyIdBytes), bytes.subarray(apiKeyIdBytes)])
+    }
+
     const issue = async (request: FastifyRequest, data: New) => {
-      const key = formatApiKey(newKeys.environment, randomBytes(apiKeyBytes))
+      const key = formatApiKey(newKeys.environment, newKeyBytes(request))
       const { keyId: id, environment, prefix } = parseApiKey(key) as NonNullable<ReturnType<typeof parseApiKey>>
       const hash = hashApiKey(key, newKeys.peppers)
       const decided = await send(request, id, {
         type: 'IssueApiKey',
         data: { ...data, environment, prefix, hash },
       })
+      // the key that was recorded is another one, and nobody can say it again
+      if (decided.deduplicated)
+        throw new OmiumError('identity_conflict', `this was done before: ${id} was shown then; revoke it if it is lost`)
       // whoever has the key may use it at once, at every gateway that asks the read model
       await identity.untilCurrent(aggregateKey('api_key', callerOf(request).tenant, id))
       return { id, prefix, key, ...decided }
@@ -169,7 +183,7 @@ export const apiKeyRoutes =
     app.post(
       '/v1/keys/verify',
       {
-        config: { permission: 'keys:read' },
+        config: { permission: 'keys:read', limit: 'sensitive' },
         schema: {
           tags,
           summary: 'Whether a text is a live API key of this tenant, and what it may do',

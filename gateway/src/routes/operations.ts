@@ -4,7 +4,6 @@ import type { GatewayContext } from '../context.ts'
 import { drainSignal } from '../drain.ts'
 import type { Services } from '../services.ts'
 
-const breakerNumbers = { closed: 0, 'half-open': 1, open: 2 }
 /** a probe asks the database at most so often, and waits so long for it, ms */
 const probeEveryMs = 1_000
 const probeTimeoutMs = 2_000
@@ -63,15 +62,6 @@ export const installOperations = (app: FastifyInstance, services: Services): voi
           lag += Math.max(0, live.nextOffset(partition) - positions.nextOffset(partition))
         this.set({ context }, lag)
       }
-    },
-  })
-  new Gauge({
-    name: 'omium_gateway_breaker_state',
-    help: 'Of what the gateway calls outside: 0 closed, 1 half open, 2 open',
-    labelNames: ['target'],
-    registers,
-    collect() {
-      for (const [target, state] of Object.entries(services.breakers())) this.set({ target }, breakerNumbers[state])
     },
   })
 

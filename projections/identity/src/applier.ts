@@ -1,11 +1,9 @@
-import type { AcceptedEvent } from '@omium/log'
-import type { Applier, ProjectionTx } from '@omium/projection-kit'
+import { type Applier, applyEach, type Place } from '@omium/projection-kit'
 import {
   type AddressEvent,
   type ApiKeyEvent,
   addressEvents,
   apiKeyEvents,
-  parseAggregateKey,
   type TenantEvent,
   tenantEvents,
   type UserEvent,
@@ -13,42 +11,13 @@ import {
 } from '@omium/schemas'
 
 /** Writes accepted events of the identity context into its read models, a statement or two for each: they are few. */
-export const createApplier = (): Applier => ({
-  forget: () => undefined,
-  apply: async (events, tx) => {
-    for (const event of events) {
-      const key = parseAggregateKey(event.envelope.aggregate)
-      if (!key) continue
-      const place = new Place(tx, event, key.id)
-      const { type, data } = event
-      if (type in tenantEvents) await applyTenant(place, { type, data } as TenantEvent)
-      else if (type in apiKeyEvents) await applyApiKey(place, { type, data } as ApiKeyEvent)
-      else if (type in userEvents) await applyUser(place, { type, data } as UserEvent)
-      else if (type in addressEvents) await applyAddress(place, { type, data } as AddressEvent)
-    }
-  },
-})
-
-/** One event and where it goes. */
-class Place {
-  readonly tenant: string
-  readonly id: string
-  /** when it was recorded */
-  readonly at: string
-  readonly #tx: ProjectionTx
-
-  constructor(tx: ProjectionTx, { envelope }: AcceptedEvent, id: string) {
-    this.#tx = tx
-    this.tenant = envelope.tenant
-    this.id = id
-    this.at = time(envelope.time)
-  }
-
-  /** `@` stands for the schema */
-  async run(sql: string, ...values: readonly unknown[]): Promise<void> {
-    await this.#tx.client.query(sql.replaceAll('@', `${this.#tx.schema}.`), [...values])
-  }
-}
+export const createApplier = (): Applier =>
+  applyEach(async (place, { type, data }) => {
+    if (type in tenantEvents) await applyTenant(place, { type, data } as TenantEvent)
+    else if (type in apiKeyEvents) await applyApiKey(place, { type, data } as ApiKeyEvent)
+    else if (type in userEvents) await applyUser(place, { type, data } as UserEvent)
+    else if (type in addressEvents) await applyAddress(place, { type, data } as AddressEvent)
+  })
 
 const time = (ms: number): string => new Date(ms).toISOString()
 

@@ -1,5 +1,5 @@
 import { eventually, freshDatabase, freshPrefix, testStack } from '@omium/dev/testing'
-import { type ContextOwner, type OwnedPartition, openOwner, partitionFor } from '@omium/log'
+import { HistoryWriter } from '@omium/log/testing'
 import { migrate } from '@omium/migrations'
 import { createPool, openLog, type RunningProjection, rebuild, runProjection, verify } from '@omium/projection-kit'
 import { aggregateKey, OmiumError, type RecoveryContextEvent, recoveryContext } from '@omium/schemas'
@@ -20,20 +20,14 @@ import { applied, escalated, failed, opened, planned, published, succeeded } fro
 /** The real log and a real database. */
 const partitions = 2
 const since = new Date(0)
-const owned = new Map<number, OwnedPartition<null>>()
 let pool: Pool
 let databaseUrl: string
 let log: Awaited<ReturnType<typeof openLog>>
-let owner: ContextOwner
+let writer: HistoryWriter
 let projection: RunningProjection
 
-const write = async (type: 'incident' | 'policy', tenant: string, id: string, ...events: RecoveryContextEvent[]) => {
-  const aggregate = aggregateKey(type, tenant, id)
-  const partition = owned.get(partitionFor(aggregate, partitions))
-  await partition?.append(
-    events.map((event) => ({ ...event, aggregate, tenant, actor: 'system', correlationId: 'spec' })),
-  )
-}
+const write = (type: 'incident' | 'policy', tenant: string, id: string, ...events: RecoveryContextEvent[]) =>
+  writer.write(aggregateKey(type, tenant, id), events)
 
 beforeAll(async () => {
   const stack = testStack()
@@ -48,30 +42,12 @@ beforeAll(async () => {
   }
   const quiet = () => undefined
   log = await openLog(env, recoveryContext, 'recoveries-spec', quiet)
-  owner = await openOwner(log.context, {
-    machine: { version: 1, empty: () => null, apply: quiet, encode: () => null, decode: () => null },
-    handler: {
-      owned: (partition) => void owned.set(partition.partition, partition),
-      command: (partition, command) => partition.reject(command, 'internal', 'this owner decides nothing'),
-      lost: (partition) => void owned.delete(partition),
-    },
-    snapshots: {
-      list: async () => [],
-      load: () => Promise.reject(new Error('there are no snapshots')),
-      save: async () => undefined,
-      remove: async () => undefined,
-    },
-    snapshotEvery: 1_000_000,
-    owner: 'spec',
-    sessionTimeoutMs: 6_000,
-    onNotice: quiet,
-  })
-  await eventually(() => expect(owned.size).toBe(partitions), { timeoutMs: 30_000 })
+  writer = await HistoryWriter.open(log.context, partitions)
   projection = await runProjection({ definition: recoveriesProjection, log, pool, databaseUrl, onNotice: quiet })
 })
 afterAll(async () => {
   await projection?.close()
-  await owner?.close()
+  await writer?.close()
   await log?.close()
   await pool?.end()
 })

@@ -1,5 +1,6 @@
 import { eventually, freshDatabase, freshPrefix, testStack } from '@omium/dev/testing'
-import { type ContextOwner, type OwnedPartition, openOwner, partitionFor } from '@omium/log'
+import { partitionFor } from '@omium/log'
+import { HistoryWriter } from '@omium/log/testing'
 import { migrate } from '@omium/migrations'
 import { createPool, openLog, type RunningProjection, rebuild, runProjection, verify } from '@omium/projection-kit'
 import { aggregateKey, type WorkflowContextEvent, workflowContext } from '@omium/schemas'
@@ -23,36 +24,24 @@ import { created, ended, fired, put, requested, skipped, trigger } from './histo
 
 /** The real log and a real database. */
 const partitions = 2
-const owned = new Map<number, OwnedPartition<null>>()
 let pool: Pool
 let log: Awaited<ReturnType<typeof openLog>>
-let owner: ContextOwner
+let writer: HistoryWriter
 let projection: RunningProjection
 /** whatever is written last: who sees it sees everything before it */
 let written = 0
 
-const append = async (
-  type: 'workflow' | 'schedule' | 'trigger',
-  tenant: string,
-  id: string,
-  events: WorkflowContextEvent[],
-) => {
-  const aggregate = aggregateKey(type, tenant, id)
-  const partition = owned.get(partitionFor(aggregate, partitions))
-  await partition?.append(
-    events.map((event) => ({ ...event, aggregate, tenant, actor: 'system', correlationId: 'spec' })),
-  )
-}
-const write = async (...history: Parameters<typeof append>) => append(...history)
+const write = (type: 'workflow' | 'schedule' | 'trigger', tenant: string, id: string, events: WorkflowContextEvent[]) =>
+  writer.write(aggregateKey(type, tenant, id), events)
 /** The read model is current when it has the last workflow of each partition. */
 const current = async () => {
-  const marks = [...owned.keys()].map((partition) => {
+  const marks = [...writer.owned.keys()].map((partition) => {
     for (;;) {
       const id = `mark${written++}`
       if (partitionFor(aggregateKey('workflow', 'ten_marks', id), partitions) === partition) return id
     }
   })
-  for (const id of marks) await append('workflow', 'ten_marks', id, [created(1)])
+  for (const id of marks) await write('workflow', 'ten_marks', id, [created(1)])
   await eventually(async () => {
     for (const id of marks) expect(await getWorkflow(pool, 'ten_marks', id)).toBeDefined()
   })
@@ -80,30 +69,12 @@ beforeAll(async () => {
   }
   const quiet = () => undefined
   log = await openLog(env, workflowContext, 'workflows-spec', quiet)
-  owner = await openOwner(log.context, {
-    machine: { version: 1, empty: () => null, apply: quiet, encode: () => null, decode: () => null },
-    handler: {
-      owned: (partition) => void owned.set(partition.partition, partition),
-      command: (partition, command) => partition.reject(command, 'internal', 'this owner decides nothing'),
-      lost: (partition) => void owned.delete(partition),
-    },
-    snapshots: {
-      list: async () => [],
-      load: () => Promise.reject(new Error('there are no snapshots')),
-      save: async () => undefined,
-      remove: async () => undefined,
-    },
-    snapshotEvery: 1_000_000,
-    owner: 'spec',
-    sessionTimeoutMs: 6_000,
-    onNotice: quiet,
-  })
-  await eventually(() => expect(owned.size).toBe(partitions), { timeoutMs: 30_000 })
+  writer = await HistoryWriter.open(log.context, partitions)
   projection = await runProjection({ definition: workflowsProjection, log, pool, databaseUrl, onNotice: quiet })
 })
 afterAll(async () => {
   await projection?.close()
-  await owner?.close()
+  await writer?.close()
   await log?.close()
   await pool?.end()
 })

@@ -1,7 +1,7 @@
+import { createOutsideCalls } from '@omium/resilience'
 import { createTransport } from 'nodemailer'
-import CircuitBreaker from 'opossum'
 import { isLoopback } from '../loopback.ts'
-import type { Mail, Mailer } from '../ports.ts'
+import type { Mailer } from '../ports.ts'
 
 /**
  * Mail through an SMTP server (`smtp://user:password@host:port`, `smtps://`). Any server but one on this machine has to speak
@@ -19,16 +19,12 @@ export const createSmtpMailer = (url: string, from: string): Mailer => {
     disableFileAccess: true,
     disableUrlAccess: true,
   })
-  const breaker = new CircuitBreaker((mail: Mail) => transport.sendMail({ from, ...mail }), {
-    timeout: 20_000,
-    errorThresholdPercentage: 50,
-    volumeThreshold: 5,
-    resetTimeout: 10_000,
-  })
+  // a mail that was perhaps taken is not sent twice
+  const server = createOutsideCalls({ target: 'mail', timeoutMs: 20_000, resetMs: 10_000 })
   return {
-    send: async (mail) => void (await breaker.fire(mail)),
+    send: async (mail) => void (await server.call(() => transport.sendMail({ from, ...mail }))),
     close: () => {
-      breaker.shutdown()
+      server.close()
       transport.close()
     },
   }

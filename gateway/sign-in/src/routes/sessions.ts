@@ -83,7 +83,7 @@ export const sessionRoutes =
 
     app.post(
       '/auth/refresh',
-      { config: { public: true }, schema: { hide: true, body: refreshBody } },
+      { config: { public: true, limit: 'sensitive' }, schema: { hide: true, body: refreshBody } },
       async (request, reply) => {
         const given = request.body?.refreshToken
         if (given === undefined) requireSameOrigin(request.headers, publicUrl)
