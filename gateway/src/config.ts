@@ -1,3 +1,4 @@
+import { egressRules, egressSettings } from '@omium/safe-fetch'
 import { peppersOf, readSettings, type Settings } from '@omium/schemas'
 import { defaultLimits } from './services.ts'
 
@@ -30,6 +31,7 @@ export const gatewaySettings = [
   'OMIUM_SIGN_IN_FILE',
   'OMIUM_SMTP_URL',
   'OMIUM_MAIL_FROM',
+  ...egressSettings,
   'OMIUM_LOG_LEVEL',
 ] as const
 
@@ -60,6 +62,7 @@ export const configOf = (settings: Settings<(typeof gatewaySettings)[number]>) =
   masterKeys: settings.OMIUM_MASTER_KEYS,
   digestKey: settings.OMIUM_DIGEST_KEY,
   newKeys: { environment: settings.OMIUM_KEY_ENVIRONMENT, peppers: peppersOf(settings.OMIUM_KEY_PEPPERS) },
+  egress: egressRules(settings),
   localApiKey: settings.OMIUM_LOCAL_API_KEY,
   signIn: {
     publicUrl: settings.OMIUM_URL,

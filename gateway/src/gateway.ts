@@ -10,6 +10,7 @@ import { createLocalKms, createPersonalData, createSubjectKeys } from '@omium/pe
 import { createPool, type ProjectionLog } from '@omium/projection-kit'
 import { connectRedis } from '@omium/resilience'
 import { openSignIn } from '@omium/sign-in'
+import { createWebhookSecrets as createEndpointSecrets } from '@omium/webhook-secrets'
 import { mintWorkerToken } from '@omium/worker-tokens'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
@@ -31,6 +32,7 @@ export interface GatewayLogs {
   readonly checkpoint: ProjectionLog
   readonly workflow: ProjectionLog
   readonly identity: ProjectionLog
+  readonly webhook: ProjectionLog
 }
 
 /** how long requests in flight may take when the process ends, ms */
@@ -61,12 +63,13 @@ export const startGateway = async (
       readWaitMs: limits.readWaitMs,
       onNotice: warn,
     })
-  const [executions, recoveries, workflows, checkpoints, identity] = await Promise.all([
+  const [executions, recoveries, workflows, checkpoints, identity, webhooks] = await Promise.all([
     open(logs.execution, 'executions'),
     open(logs.recovery, 'recoveries'),
     open(logs.workflow, 'workflows'),
     open(logs.checkpoint, 'checkpoints'),
     open(logs.identity, 'identity'),
+    open(logs.webhook, 'webhooks'),
   ])
   const objects = await createS3ObjectStore(config.s3)
   const payloads = createPayloadStore(objects)
@@ -122,6 +125,9 @@ export const startGateway = async (
       workflows,
       checkpointObjects: createCheckpointObjects(withEnvelopeEncryption(objects, config.encryptionKeys), context.nowMs),
       webhookSecrets: createWebhookSecrets(tokenSecret),
+      webhooks,
+      endpointSecrets: createEndpointSecrets(kms),
+      egress: config.egress,
       deltas,
       agents: createAgents(pool, executions.live),
       payloads,
@@ -154,7 +160,7 @@ export const startGateway = async (
       models.close()
       deltas?.close()
       redis?.disconnect()
-      await Promise.all([executions, recoveries, checkpoints, workflows, identity].map((one) => one.close()))
+      await Promise.all([executions, recoveries, checkpoints, workflows, identity, webhooks].map((one) => one.close()))
       await objects.close()
       await pool.end()
     },

@@ -2,8 +2,10 @@ import type { ApiKeys, GuardParts } from '@omium/access'
 import type { DeltaSubscriber } from '@omium/deltas'
 import type { CheckpointObjects } from '@omium/payloads'
 import type { PersonalData } from '@omium/personal-data'
+import type { EgressRules } from '@omium/safe-fetch'
 import { type IdSource, type KeyEnvironment, OmiumError, type Pepper } from '@omium/schemas'
 import type { SignIn } from '@omium/sign-in'
+import type { WebhookSecrets as EndpointSecrets } from '@omium/webhook-secrets'
 import type { FastifyRequest } from 'fastify'
 import type { Redis } from 'ioredis'
 import type { Pool } from 'pg'
@@ -25,7 +27,13 @@ export interface Services {
   readonly workflows: GatewayContext
   readonly checkpointObjects: CheckpointObjects
   readonly commands: Commands
+  /** of triggers: what comes in */
   readonly webhookSecrets: WebhookSecrets
+  readonly webhooks: GatewayContext
+  /** of endpoints: what goes out */
+  readonly endpointSecrets: EndpointSecrets
+  /** where webhooks may go */
+  readonly egress: EgressRules
   /** what steps put out while they run; absent without Redis */
   readonly deltas: DeltaSubscriber | undefined
   /** counts requests and remembers idempotency keys; absent without a setting, and it may go away at any time */

@@ -11,6 +11,7 @@ import {
   executionContext,
   identityContext,
   recoveryContext,
+  webhookContext,
   workflowContext,
 } from '@omium/schemas'
 import { type Logger, pino } from 'pino'
@@ -72,6 +73,7 @@ export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
     checkpoint: await open(checkpointContext),
     workflow: await open(workflowContext),
     identity: await open(identityContext),
+    webhook: await open(webhookContext),
   }
   const log = logs.execution
   const { engine, owner } = await ScriptedEngine.start(log.context, partitions, endpoint)
@@ -144,6 +146,7 @@ export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
     gateway,
     engine,
     pool,
+    logs,
     env,
     endpoint,
     call,

@@ -19,6 +19,8 @@ export const idPrefixes = {
   user: 'usr',
   invitation: 'inv',
   magicLink: 'lnk',
+  webhook: 'whk',
+  webhookMessage: 'msg',
 } as const
 
 export type IdKind = keyof typeof idPrefixes

@@ -10,13 +10,14 @@ const probeTimeoutMs = 2_000
 
 /** For operators: /health (the process lives), /ready (it can serve), /metrics. Measures every route that is added later. */
 export const installOperations = (app: FastifyInstance, services: Services): void => {
-  const { pool, executions, recoveries, checkpoints, workflows, identity, nowMs } = services
+  const { pool, executions, recoveries, checkpoints, workflows, identity, webhooks, nowMs } = services
   const contexts: Readonly<Record<string, GatewayContext>> = {
     execution: executions,
     recovery: recoveries,
     checkpoint: checkpoints,
     workflow: workflows,
     identity,
+    webhook: webhooks,
   }
   const registry = createMetrics()
   const registers = [registry]

@@ -14,6 +14,7 @@ import { addDiffCommand } from './commands/rewind.ts'
 import { addRunCommand } from './commands/run.ts'
 import { addSchedulesCommand } from './commands/schedules.ts'
 import { addTriggersCommand } from './commands/triggers.ts'
+import { addWebhooksCommand } from './commands/webhooks.ts'
 import { addWorkflowsCommand } from './commands/workflows.ts'
 import { exitCodeOf, exitCodes } from './exit-codes.ts'
 import type { Io } from './io.ts'
@@ -36,6 +37,7 @@ const programOf = (io: Io): Command => {
   addWorkflowsCommand(program, io)
   addSchedulesCommand(program, io)
   addTriggersCommand(program, io)
+  addWebhooksCommand(program, io)
   addModelsCommand(program, io)
   addRecoveriesCommand(program, io)
   addPoliciesCommand(program, io)

@@ -15,6 +15,7 @@ export type { FollowedEvent, FollowOptions } from './client/follow.ts'
 export type { ConnectionOptions } from './client/http.ts'
 export type { IncidentFilter, Recoveries, RecoveryPolicies } from './client/recoveries.ts'
 export type { Edits, ForkOptions, ReplayRequest, Replays, Rewinding, RollBackOptions } from './client/rewind.ts'
+export type { Webhooks } from './client/webhooks.ts'
 export type { RunWorkflowOptions, Schedules, Triggers, Workflows } from './client/workflows.ts'
 export type {
   Agent,

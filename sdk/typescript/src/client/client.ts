@@ -25,6 +25,7 @@ import { type ConnectionOptions, Http } from './http.ts'
 import { pages } from './pages.ts'
 import { type Recoveries, type RecoveryPolicies, recoveriesOf, recoveryPoliciesOf } from './recoveries.ts'
 import { forkBodyOf, type Replays, type Rewinding, replaysOf, rewindReads } from './rewind.ts'
+import { type Webhooks, webhooksOf } from './webhooks.ts'
 import { type Schedules, schedulesOf, type Triggers, triggersOf, type Workflows, workflowsOf } from './workflows.ts'
 
 const newId = createIdSource(Date.now, randomBytes)
@@ -105,6 +106,7 @@ export interface Client {
   readonly workflows: Workflows
   readonly schedules: Schedules
   readonly triggers: Triggers
+  readonly webhooks: Webhooks
 }
 
 /** A client of the platform. Unset options come from `OMIUM_URL` and `OMIUM_API_KEY`. */
@@ -218,6 +220,7 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     ),
     schedules: schedulesOf(http),
     triggers: triggersOf(http),
+    webhooks: webhooksOf(http),
     agents: () => collect(pages(http, '/v1/agents', agentsPage, {})),
     follow: (options) => followEvents(http, options),
     recoveries: recoveriesOf(http),

@@ -1,0 +1,1 @@
+export { createWebhookSecrets, signMessage, type WebhookSecrets } from './webhook-secrets.ts'
