@@ -42,7 +42,10 @@ const keyB = newApiKey()
 const encryptionKeys = `k1:${randomBytes(32).toString('base64')}`
 
 let pool: Pool
-let logs: Record<'execution' | 'checkpoint' | 'recovery' | 'workflow' | 'identity' | 'webhook', Awaited<ReturnType<typeof openLog>>>
+let logs: Record<
+  'execution' | 'checkpoint' | 'recovery' | 'workflow' | 'identity' | 'webhook',
+  Awaited<ReturnType<typeof openLog>>
+>
 let gateway: Awaited<ReturnType<typeof startGateway>>
 let engine: ScriptedEngine
 let owner: ContextOwner

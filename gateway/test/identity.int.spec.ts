@@ -48,7 +48,10 @@ let gateway: Awaited<ReturnType<typeof startGateway>>
 let hasty: typeof gateway
 let identityProcess: ServiceHandle
 let projection: RunningProjection
-let logs: Record<'execution' | 'checkpoint' | 'recovery' | 'workflow' | 'identity' | 'webhook', Awaited<ReturnType<typeof openLog>>>
+let logs: Record<
+  'execution' | 'checkpoint' | 'recovery' | 'workflow' | 'identity' | 'webhook',
+  Awaited<ReturnType<typeof openLog>>
+>
 let sender: CommandSender
 let personalData: PersonalData
 

@@ -12,8 +12,8 @@ import type { Sender } from './ports.ts'
  * with one signature for each secret that is in force.
  *
  * 1. What a receiver answers is bounded, in bytes and time, and redirects are not followed.
- * 2. A breaker for each host fails fast while it cannot be reached. Answers, whatever they say, are no reason to open it: one
- *    tenant's wrong path is nothing that others should feel.
+ * 2. A breaker for each tenant and host fails fast while it cannot be reached: such a failure counts as an attempt like any other.
+ *    Answers, whatever they say, are no reason to open it, and no tenant feels what another one's path on the same host does.
  */
 export interface SenderOptions {
   readonly fetch: SafeFetch
@@ -32,7 +32,10 @@ const breakerOptions = {
   // a URL that may not be called says nothing about its host
   isFinal: (error: unknown) => error instanceof OmiumError && error.code === 'address_refused',
   refusal: () =>
-    new OmiumError('unavailable', 'not sent: the host could not be reached a moment ago, and is left alone for seconds'),
+    new OmiumError(
+      'unavailable',
+      'not sent: the host could not be reached a moment ago, and is left alone for seconds',
+    ),
 } as const
 
 export interface CountingSender extends Sender {
@@ -45,11 +48,11 @@ export const createSender = ({ fetch, secrets, timeoutMs, nowMs }: SenderOptions
   const breakers = new Map<string, Breaker>()
 
   /** the one that was used last is the last to go */
-  const breakerOf = (url: string) => {
-    const host = URL.canParse(url) ? new URL(url).host : url
-    const breaker = breakers.get(host) ?? createBreaker({ ...breakerOptions, target: host })
-    breakers.delete(host)
-    breakers.set(host, breaker)
+  const breakerOf = ({ tenant, spec: { url } }: Endpoint) => {
+    const target = `${tenant} ${URL.canParse(url) ? new URL(url).host : url}`
+    const breaker = breakers.get(target) ?? createBreaker({ ...breakerOptions, target })
+    breakers.delete(target)
+    breakers.set(target, breaker)
     for (const [oldest, unused] of breakers) {
       if (breakers.size <= mostBreakers) break
       unused.close()
@@ -85,8 +88,8 @@ export const createSender = ({ fetch, secrets, timeoutMs, nowMs }: SenderOptions
       const begin = performance.now()
       const took = () => ({ at, tookMs: Math.round(performance.now() - begin) })
       try {
-        const { url } = endpoint.spec
-        const { status, headers, body } = await breakerOf(url).fire(() => fetch(url, request))
+        const call = () => fetch(endpoint.spec.url, request)
+        const { status, headers, body } = await breakerOf(endpoint).fire(call)
         const retryAfterMs = retryAfterOf(headers['retry-after'], nowMs())
         const answer = body.toString('utf8').replaceAll('\0', '\uFFFD').slice(0, longestAnswer)
         const outcome: Outcome = { ...took(), status, ...(answer && { answer }) }
