@@ -6,11 +6,11 @@ import {
   createS3ObjectStore,
   withEnvelopeEncryption,
 } from '@omium/payloads'
-import { createLocalKms, createPersonalData, createSubjectKeys } from '@omium/personal-data'
-import { createPool, type ProjectionLog } from '@omium/projection-kit'
+import { createPersonalData, createSubjectKeys, kmsOf } from '@omium/personal-data'
+import { createPool, createReads, type ProjectionLog, requireWalls } from '@omium/projection-kit'
 import { connectRedis } from '@omium/resilience'
 import { openSignIn } from '@omium/sign-in'
-import { createWebhookSecrets as createEndpointSecrets } from '@omium/webhook-secrets'
+import { createWebhookSecrets } from '@omium/webhook-secrets'
 import { mintWorkerToken } from '@omium/worker-tokens'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
@@ -23,7 +23,7 @@ import { followAccess } from './follow-access.ts'
 import { createKnownModels } from './known-models.ts'
 import { ensureLocalKey } from './local-key.ts'
 import { createHistories } from './rewind/histories.ts'
-import { createWebhookSecrets } from './webhook-secrets.ts'
+import { createTriggerSignatures } from './trigger-signatures.ts'
 
 /** One for each context that the gateway takes part in. */
 export interface GatewayLogs {
@@ -52,6 +52,8 @@ export const startGateway = async (
     application_name: 'omium-gateway',
     onIdleError: (error) => logger.warn({ err: error }, 'an idle database connection broke'),
   })
+  await requireWalls(pool)
+  const reads = createReads(pool)
   const warn = (message: string, error: unknown) => logger.warn({ err: error }, message)
   const open = (log: ProjectionLog, projection: string): Promise<GatewayContext> =>
     openGatewayContext({
@@ -84,11 +86,11 @@ export const startGateway = async (
     ? connectRedis(config.redisUrl, (error) => warn('limits are counted by this process alone for the moment', error))
     : undefined
   const { newKeys } = config
-  const apiKeys = createApiKeys({ pool, ...newKeys, nowMs: context.nowMs })
-  const members = createMembers({ pool, nowMs: context.nowMs })
+  const apiKeys = createApiKeys({ reads, ...newKeys, nowMs: context.nowMs })
+  const members = createMembers({ reads, nowMs: context.nowMs })
   followAccess(identity, { apiKeys, members })
-  if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, pool, newKeys })
-  const kms = createLocalKms(config.masterKeys)
+  if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, reads, newKeys })
+  const kms = kmsOf(config.kms)
   const personalData = createPersonalData({
     kms,
     keys: createSubjectKeys(pool),
@@ -101,6 +103,7 @@ export const startGateway = async (
     env: process.env,
     tokenSecret,
     pool,
+    reads,
     kms,
     identity,
     personalData,
@@ -110,9 +113,13 @@ export const startGateway = async (
     nowMs: context.nowMs,
     onNotice: warn,
   })
+  const webhookSecrets = createWebhookSecrets({
+    kms,
+    query: (tenant, text, values) => reads.query({ tenant }, text, values),
+  })
   const app = await buildApp(
     {
-      pool,
+      reads,
       redis,
       topicPrefix: config.topicPrefix,
       corsOrigins: config.corsOrigins,
@@ -124,14 +131,14 @@ export const startGateway = async (
       checkpoints,
       workflows,
       checkpointObjects: createCheckpointObjects(withEnvelopeEncryption(objects, config.encryptionKeys), context.nowMs),
-      webhookSecrets: createWebhookSecrets(tokenSecret),
+      triggerSignatures: createTriggerSignatures(webhookSecrets, tokenSecret),
       webhooks,
-      endpointSecrets: createEndpointSecrets(kms),
+      webhookSecrets,
       egress: config.egress,
       deltas,
-      agents: createAgents(pool, executions.live),
+      agents: createAgents(reads, executions.live),
       payloads,
-      histories: createHistories(pool, payloads, context.nowMs),
+      histories: createHistories(reads, payloads, context.nowMs),
       models,
       identity,
       apiKeys,
@@ -162,6 +169,7 @@ export const startGateway = async (
       redis?.disconnect()
       await Promise.all([executions, recoveries, checkpoints, workflows, identity, webhooks].map((one) => one.close()))
       await objects.close()
+      kms.close()
       await pool.end()
     },
   }

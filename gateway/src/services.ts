@@ -2,13 +2,13 @@ import type { ApiKeys, GuardParts } from '@omium/access'
 import type { DeltaSubscriber } from '@omium/deltas'
 import type { CheckpointObjects } from '@omium/payloads'
 import type { PersonalData } from '@omium/personal-data'
+import type { Reads } from '@omium/projection-kit'
 import type { EgressRules } from '@omium/safe-fetch'
 import { type IdSource, type KeyEnvironment, OmiumError, type Pepper } from '@omium/schemas'
 import type { SignIn } from '@omium/sign-in'
-import type { WebhookSecrets as EndpointSecrets } from '@omium/webhook-secrets'
+import type { WebhookSecrets } from '@omium/webhook-secrets'
 import type { FastifyRequest } from 'fastify'
 import type { Redis } from 'ioredis'
-import type { Pool } from 'pg'
 import type { Agents } from './agents.ts'
 import type { Commands } from './commands.ts'
 import type { GatewayContext } from './context.ts'
@@ -16,22 +16,21 @@ import type { KnownModels } from './known-models.ts'
 import type { Payloads } from './payloads.ts'
 import type { Rates } from './rate-limits.ts'
 import type { Histories } from './rewind/histories.ts'
-import type { WebhookSecrets } from './webhook-secrets.ts'
+import type { TriggerSignatures } from './trigger-signatures.ts'
 
 /** What the routes work with; `main.ts` makes it, specs replace what is outside. */
 export interface Services {
-  readonly pool: Pool
+  /** what the read models say, of one tenant or one person at a time */
+  readonly reads: Reads
   readonly executions: GatewayContext
   readonly recoveries: GatewayContext
   readonly checkpoints: GatewayContext
   readonly workflows: GatewayContext
   readonly checkpointObjects: CheckpointObjects
   readonly commands: Commands
-  /** of triggers: what comes in */
-  readonly webhookSecrets: WebhookSecrets
+  readonly triggerSignatures: TriggerSignatures
   readonly webhooks: GatewayContext
-  /** of endpoints: what goes out */
-  readonly endpointSecrets: EndpointSecrets
+  readonly webhookSecrets: WebhookSecrets
   /** where webhooks may go */
   readonly egress: EgressRules
   /** what steps put out while they run; absent without Redis */

@@ -206,6 +206,10 @@ describe('a request with an idempotency key', () => {
     expect([lost.status, lost.body.code]).toEqual([504, 'timeout'])
     await dying.close()
     world.engine.release()
+    await eventually(async () => {
+      const { body } = await call('GET', `/v1/executions/${id}/events`)
+      expect(body.items.at(-1).type).toBe('ExecutionPaused')
+    })
     const again = await send(`/v1/executions/${id}/pause`, 'crash-1')
     expect([again.status, again.body.deduplicated]).toEqual([200, true])
   })

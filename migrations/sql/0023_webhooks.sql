@@ -84,3 +84,16 @@ CREATE TABLE webhooks.replays (
 );
 
 INSERT INTO projection_versions (projection, generation, code_version, live) VALUES ('webhooks', 1, 1, true);
+
+-- Secrets of webhooks, of those that come in and those that go out, wrapped by the key management. No read model: nothing else
+-- has them, and what is deleted here is gone.
+CREATE TABLE webhook_secrets (
+  id         text PRIMARY KEY,
+  tenant     text NOT NULL,
+  -- whose: trigger/<id>, webhook_endpoint/<id>
+  owner      text NOT NULL,
+  wrapped    bytea NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX webhook_secrets_by_owner ON webhook_secrets (tenant, owner);
+GRANT SELECT, INSERT, DELETE ON webhook_secrets TO omium_app;

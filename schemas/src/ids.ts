@@ -19,6 +19,7 @@ export const idPrefixes = {
   user: 'usr',
   invitation: 'inv',
   magicLink: 'lnk',
+  erasure: 'era',
   webhook: 'whk',
   webhookMessage: 'msg',
 } as const

@@ -1,10 +1,12 @@
 import { capabilitySettings, settingsOrExit } from '@omium/kit'
+import { kmsSettings } from '@omium/personal-data'
 import { egressSettings } from '@omium/safe-fetch'
 
 const names = [
   ...capabilitySettings,
   ...egressSettings,
-  'OMIUM_MASTER_KEYS',
+  ...kmsSettings,
+  'OMIUM_DATABASE_URL',
   'OMIUM_WEBHOOKS_PORT',
   'OMIUM_WEBHOOK_RETRIES_MS',
   'OMIUM_WEBHOOK_DISABLE_AFTER_MS',

@@ -1,8 +1,9 @@
 import { runCapability, systemClock } from '@omium/kit'
-import { createLocalKms } from '@omium/personal-data'
+import { kmsOf } from '@omium/personal-data'
 import { createSafeFetch, egressRules } from '@omium/safe-fetch'
 import { executionContext, recoveryContext, webhookContext } from '@omium/schemas'
 import { createWebhookSecrets } from '@omium/webhook-secrets'
+import pg from 'pg'
 import { readConfig } from './config.ts'
 import { EndpointBook } from './endpoint-book.ts'
 import { followEvents } from './follow-events.ts'
@@ -29,9 +30,18 @@ await runCapability({
     const endpoints = new EndpointBook({ context: log, clock: systemClock, notices: logger })
     life.onClose('endpoints', () => endpoints.close())
     await endpoints.open()
+    const pool = new pg.Pool({
+      connectionString: settings.OMIUM_DATABASE_URL,
+      max: 4,
+      application_name: 'omium-webhooks',
+    })
+    pool.on('error', (err) => logger.warn({ err }, 'an idle database connection broke'))
+    life.onClose('database', () => pool.end())
+    const kms = kmsOf(settings)
+    life.onClose('key management', async () => kms.close())
     const sender = createSender({
       fetch: createSafeFetch(egressRules(settings)),
-      secrets: createWebhookSecrets(createLocalKms(settings.OMIUM_MASTER_KEYS)),
+      secrets: createWebhookSecrets({ kms, query: (_tenant, text, values) => pool.query(text, [...values]) }),
       timeoutMs: settings.OMIUM_WEBHOOK_TIMEOUT_MS,
       nowMs: systemClock.nowMs,
     })

@@ -64,7 +64,9 @@ export const createSender = ({ fetch, secrets, timeoutMs, nowMs }: SenderOptions
   const requestOf = async (endpoint: Endpoint, { id, body }: WebhookMessage, at: number) => {
     const seconds = Math.floor(at / 1000)
     const { tenant, id: endpointId } = endpoint
-    const open = signingSecrets(endpoint, at).map((sealed) => secrets.open(tenant, endpointId, sealed))
+    const open = signingSecrets(endpoint, at).map((secretId) =>
+      secrets.open(tenant, `webhook_endpoint/${endpointId}`, secretId),
+    )
     return {
       method: 'POST' as const,
       body,

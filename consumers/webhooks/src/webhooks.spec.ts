@@ -70,7 +70,7 @@ const world = ({ partition: given, past = [] }: WorldOptions = {}) => {
     await turns()
   }
   const create = (to = aggregate) =>
-    tell({ type: 'CreateWebhookEndpoint', data: { spec: { ...spec, url: `https://${to}` }, secret: 's' } }, to)
+    tell({ type: 'CreateWebhookEndpoint', data: { spec: { ...spec, url: `https://${to}` }, secretId: 's' } }, to)
   return { partition, webhooks, sent, tell, create, pass }
 }
 const idsOf = (sent: readonly { message: WebhookMessage }[]) => sent.map(({ message: { id } }) => id)

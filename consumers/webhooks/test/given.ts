@@ -14,7 +14,7 @@ export const spec: WebhookSpec = {
 }
 export const created: WebhookEndpointEvent = {
   type: 'WebhookEndpointCreated',
-  data: { spec, secret: 'sealed-1', by: 'key:k' },
+  data: { spec, secretId: 'wsk_1', by: 'key:k' },
 }
 export const message = (messageId = 'msg_1', occurredAt = now) => ({
   id: messageId,

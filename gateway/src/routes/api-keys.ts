@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import type { Caller } from '@omium/access'
-import { type ApiKeyRecord, getApiKey, listApiKeys } from '@omium/projection-identity'
+import { type ApiKeyRecord, apiKeysById, getApiKey, listApiKeys } from '@omium/projection-identity'
 import {
   type ApiKeyCommand,
   type ApiKeyView,
@@ -14,6 +14,7 @@ import {
   hashApiKey,
   identityReceipt,
   executionIdParam as idParam,
+  isKeyOf,
   type KeyScopes,
   OmiumError,
   page,
@@ -34,7 +35,7 @@ import type { Services } from '../services.ts'
 export const apiKeyRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, identity, apiKeys, newKeys, ids, nowMs } = services
+    const { reads, identity, apiKeys, newKeys, ids, nowMs } = services
     const tags = ['keys']
 
     const send = async (request: FastifyRequest, id: string, command: ApiKeyCommand) => {
@@ -43,7 +44,7 @@ export const apiKeyRoutes =
     }
     const find = async (tenant: string, id: string): Promise<ApiKeyRecord> => {
       await identity.untilCurrent(aggregateKey('api_key', tenant, id))
-      const record = await getApiKey(pool, tenant, id)
+      const record = await getApiKey(reads, tenant, id)
       if (!record) throw new OmiumError('api_key_unknown', `there is no API key ${id}`)
       return record
     }
@@ -67,11 +68,13 @@ export const apiKeyRoutes =
         type: 'IssueApiKey',
         data: { ...data, environment, prefix, hash },
       })
-      // the key that was recorded is another one, and nobody can say it again
-      if (decided.deduplicated)
-        throw new OmiumError('identity_conflict', `this was done before: ${id} was shown then; revoke it if it is lost`)
       // whoever has the key may use it at once, at every gateway that asks the read model
-      await identity.untilCurrent(aggregateKey('api_key', callerOf(request).tenant, id))
+      const { tenant } = callerOf(request)
+      await identity.untilCurrent(aggregateKey('api_key', tenant, id))
+      // of a repetition the recorded key is another one, which nobody can say again
+      const recorded = (await apiKeysById(reads, id)).find((one) => one.tenant === tenant)
+      if (decided.deduplicated || (recorded && !isKeyOf(key, recorded, newKeys.peppers)))
+        throw new OmiumError('identity_conflict', `this was done before: ${id} was shown then; revoke it if it is lost`)
       return { id, prefix, key, ...decided }
     }
 
@@ -88,7 +91,7 @@ export const apiKeyRoutes =
       },
       async (request) => {
         await identity.untilCurrent()
-        const { items, ...rest } = await listApiKeys(pool, callerOf(request).tenant, request.query)
+        const { items, ...rest } = await listApiKeys(reads, callerOf(request).tenant, request.query)
         return { items: items.map((record) => viewOf(record, nowMs())), ...rest }
       },
     )

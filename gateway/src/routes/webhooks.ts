@@ -32,6 +32,7 @@ import {
   webhookSecretReceipt,
   webhookView,
 } from '@omium/schemas'
+import { newSecret } from '@omium/webhook-secrets'
 import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { callerOf } from '../auth.ts'
@@ -43,7 +44,7 @@ import { attemptViewOf, deliveryViewOf, endpointViewOf, replayViewOf } from '../
 export const outgoingWebhookRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, webhooks, endpointSecrets, egress, ids, nowMs } = services
+    const { reads, webhooks, webhookSecrets, egress, ids, nowMs } = services
     const tags = ['webhooks']
     const read = { permission: 'webhooks:read' } as const
     const write = { permission: 'webhooks:write' } as const
@@ -57,13 +58,18 @@ export const outgoingWebhookRoutes =
     /** @throws OmiumError `webhook_unknown`, also for endpoints of other tenants */
     const find = async (request: FastifyRequest, id: string): Promise<EndpointRecord> => {
       await webhooks.untilCurrent(keyOf(request, id))
-      const record = await getEndpoint(pool, callerOf(request).tenant, id)
+      const record = await getEndpoint(reads, callerOf(request).tenant, id)
       if (!record) throw new OmiumError('webhook_unknown', `there is no webhook endpoint ${id}`)
       return record
     }
+    const ownerOf = (id: string) => `webhook_endpoint/${id}`
+    const newSecretOf = async (request: FastifyRequest, id: string) => {
+      const secret = newSecret()
+      return { secret, secretId: await webhookSecrets.keep(callerOf(request).tenant, ownerOf(id), secret) }
+    }
     const findDelivery = async (request: FastifyRequest, id: string, delivery: string) => {
       await find(request, id)
-      const record = await getDelivery(pool, callerOf(request).tenant, id, delivery)
+      const record = await getDelivery(reads, callerOf(request).tenant, id, delivery)
       if (!record) throw new OmiumError('webhook_unknown', `there is no delivery ${delivery} to ${id}`)
       return record
     }
@@ -81,7 +87,7 @@ export const outgoingWebhookRoutes =
       },
       async (request) => {
         await webhooks.untilCurrent()
-        const { items, ...rest } = await listEndpoints(pool, callerOf(request).tenant, request.query)
+        const { items, ...rest } = await listEndpoints(reads, callerOf(request).tenant, request.query)
         return { items: items.map(endpointViewOf), ...rest }
       },
     )
@@ -103,14 +109,14 @@ export const outgoingWebhookRoutes =
         const { url, types, filter, description } = request.body
         checkTarget(url, egress)
         const id = newIdOf(request, ids, 'webhook')
-        const { secret, sealed } = await endpointSecrets.create(callerOf(request).tenant, id)
+        const { secret, secretId } = await newSecretOf(request, id)
         const spec: WebhookSpec = {
           url,
           types: [...new Set(types)],
           ...(filter && { filter }),
           ...(description !== undefined && { description }),
         }
-        const receipt = await send(request, id, { type: 'CreateWebhookEndpoint', data: { spec, secret: sealed } })
+        const receipt = await send(request, id, { type: 'CreateWebhookEndpoint', data: { spec, secretId } })
         requireNew(receipt)
         return reply
           .status(201)
@@ -168,7 +174,12 @@ export const outgoingWebhookRoutes =
           response: { 200: webhookReceipt },
         },
       },
-      async (request) => send(request, request.params.id, { type: 'RemoveWebhookEndpoint', data: {} }),
+      async (request) => {
+        const { id } = request.params
+        const receipt = await send(request, id, { type: 'RemoveWebhookEndpoint', data: {} })
+        await webhookSecrets.forget(callerOf(request).tenant, ownerOf(id))
+        return receipt
+      },
     )
 
     for (const [verb, summary, command] of [
@@ -197,8 +208,8 @@ export const outgoingWebhookRoutes =
         const { id } = request.params
         const { overlapMs } = rotateWebhookBody.parse(request.body ?? {})
         await find(request, id)
-        const { secret, sealed } = await endpointSecrets.create(callerOf(request).tenant, id)
-        const data = { secret: sealed, overlapMs }
+        const { secret, secretId } = await newSecretOf(request, id)
+        const data = { secretId, overlapMs }
         const receipt = await send(request, id, { type: 'RotateWebhookSecret', data })
         requireNew(receipt)
         return reply
@@ -257,7 +268,7 @@ export const outgoingWebhookRoutes =
       async (request) => {
         const { id } = request.params
         await find(request, id)
-        const { items, ...rest } = await listDeliveries(pool, callerOf(request).tenant, id, request.query)
+        const { items, ...rest } = await listDeliveries(reads, callerOf(request).tenant, id, request.query)
         return { items: items.map(deliveryViewOf), ...rest }
       },
     )
@@ -276,7 +287,7 @@ export const outgoingWebhookRoutes =
       async (request) => {
         const { id, delivery } = request.params
         const record = await findDelivery(request, id, delivery)
-        const attempts = await deliveryAttempts(pool, callerOf(request).tenant, id, delivery)
+        const attempts = await deliveryAttempts(reads, callerOf(request).tenant, id, delivery)
         return { ...deliveryViewOf(record), body: record.body, history: attempts.map(attemptViewOf) }
       },
     )
@@ -342,7 +353,7 @@ export const outgoingWebhookRoutes =
       async (request) => {
         const { id } = request.params
         await find(request, id)
-        const { items, ...rest } = await listReplays(pool, callerOf(request).tenant, id, request.query)
+        const { items, ...rest } = await listReplays(reads, callerOf(request).tenant, id, request.query)
         return { items: items.map(replayViewOf), ...rest }
       },
     )

@@ -1,1 +1,2 @@
-export { createWebhookSecrets, signMessage, type WebhookSecrets } from './webhook-secrets.ts'
+export { newSecret, signMessage } from './standard-webhooks.ts'
+export { createWebhookSecrets, isWebhookSecretId, type WebhookSecrets } from './webhook-secrets.ts'

@@ -1,61 +1,76 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { Kms } from '@omium/personal-data'
 import { OmiumError } from '@omium/schemas'
 
 /**
- * Secrets that sign outgoing webhooks (Standard Webhooks, specification 1.0.0). The platform has to know them, so it keeps them
- * wrapped by the KMS and bound to tenant and endpoint: neither the log nor the database shows them. Each is told once.
+ * Secrets of webhooks, of those that come in and those that go out. The platform has to know them to sign and to check, so it keeps
+ * them wrapped by the KMS in a table of their own: the log and the read models have their ids only. Each is told once.
  */
 export interface WebhookSecrets {
-  /** @throws OmiumError `unavailable` */
-  create(tenant: string, endpointId: string): Promise<{ readonly secret: string; readonly sealed: string }>
-  /** @throws OmiumError `unavailable`, `internal` for one of another endpoint */
-  open(tenant: string, endpointId: string, sealed: string): Promise<string>
+  /**
+   * @param owner `trigger/<id>`, `webhook_endpoint/<id>`
+   * @returns its id
+   * @throws OmiumError `unavailable`
+   */
+  keep(tenant: string, owner: string, secret: string): Promise<string>
+  /** @throws OmiumError `unavailable`, `internal` when the owner has no such secret */
+  open(tenant: string, owner: string, id: string): Promise<string>
+  /** All that the owner has. Processes that have opened one may know it for as long as they run. */
+  forget(tenant: string, owner: string): Promise<void>
 }
 
-const secretBytes = 32
+export interface WebhookSecretsOptions {
+  readonly kms: Pick<Kms, 'wrap' | 'unwrap'>
+  /** runs a statement about the rows of a tenant */
+  query(tenant: string, text: string, values: readonly unknown[]): Promise<{ readonly rows: readonly object[] }>
+}
+
+const idPrefix = 'wsk_'
 const mostOpen = 10_000
 
-export const createWebhookSecrets = (kms: Kms): WebhookSecrets => {
-  /** by its sealed form: it is needed for each delivery, and the KMS may be far away */
-  const opened = new Map<string, Promise<string>>()
+export const isWebhookSecretId = (text: string): boolean => text.startsWith(idPrefix)
 
-  const unwrap = async (boundTo: string, sealed: string): Promise<string> => {
-    const plain = Buffer.from(await kms.unwrap(Buffer.from(sealed, 'base64url'))).toString('utf8')
-    const [owner, secret] = plain.split('\n')
-    if (owner !== boundTo || secret === undefined)
-      throw new OmiumError('internal', 'a stored webhook secret belongs to another endpoint')
-    return secret
+export const createWebhookSecrets = ({ kms, query }: WebhookSecretsOptions): WebhookSecrets => {
+  /** it is needed for each delivery, and the key management may be far away */
+  const opened = new Map<string, Promise<string>>()
+  const subjectOf = (id: string) => `webhook_secrets/${id}`
+
+  const read = async (tenant: string, owner: string, id: string): Promise<string> => {
+    const found = await query(
+      tenant,
+      'SELECT wrapped FROM webhook_secrets WHERE tenant = $1 AND owner = $2 AND id = $3',
+      [tenant, owner, id],
+    )
+    const [row] = found.rows as readonly { readonly wrapped: Buffer }[]
+    if (!row) throw new OmiumError('internal', `${owner} has no webhook secret ${id}`)
+    return Buffer.from(await kms.unwrap(row.wrapped, subjectOf(id))).toString('utf8')
   }
 
   return {
-    async create(tenant, endpointId) {
-      const secret = `whsec_${randomBytes(secretBytes).toString('base64')}`
-      const wrapped = await kms.wrap(Buffer.from(`${tenant}/${endpointId}\n${secret}`))
-      return { secret, sealed: Buffer.from(wrapped).toString('base64url') }
+    async keep(tenant, owner, secret) {
+      const id = `${idPrefix}${randomBytes(16).toString('hex')}`
+      const wrapped = Buffer.from(await kms.wrap(Buffer.from(secret), subjectOf(id)))
+      await query(tenant, 'INSERT INTO webhook_secrets (id, tenant, owner, wrapped) VALUES ($1, $2, $3, $4)', [
+        id,
+        tenant,
+        owner,
+        wrapped,
+      ])
+      return id
     },
-    open(tenant, endpointId, sealed) {
-      const boundTo = `${tenant}/${endpointId}`
-      const name = `${boundTo} ${sealed}`
+    open(tenant, owner, id) {
+      const name = `${tenant}/${owner}/${id}`
       const known = opened.get(name)
       if (known) return known
-      const secret = unwrap(boundTo, sealed)
+      const secret = read(tenant, owner, id)
       opened.set(name, secret)
       secret.catch(() => opened.delete(name))
       if (opened.size > mostOpen) opened.delete(opened.keys().next().value as string)
       return secret
     },
+    async forget(tenant, owner) {
+      for (const name of opened.keys()) if (name.startsWith(`${tenant}/${owner}/`)) opened.delete(name)
+      await query(tenant, 'DELETE FROM webhook_secrets WHERE tenant = $1 AND owner = $2', [tenant, owner])
+    },
   }
 }
-
-/** The header `webhook-signature`: one `v1,<base64 HMAC-SHA-256 of "id.seconds.body">` for each secret. */
-export const signMessage = (
-  secrets: readonly string[],
-  { id, seconds, body }: { readonly id: string; readonly seconds: number; readonly body: string },
-): string =>
-  secrets
-    .map((secret) => {
-      const key = Buffer.from(secret.replace(/^whsec_/, ''), 'base64')
-      return `v1,${createHmac('sha256', key).update(`${id}.${seconds}.${body}`).digest('base64')}`
-    })
-    .join(' ')

@@ -1,7 +1,16 @@
 import { eventually, freshDatabase, freshPrefix, testStack } from '@omium/dev/testing'
 import { HistoryWriter } from '@omium/log/testing'
 import { migrate } from '@omium/migrations'
-import { createPool, openLog, type RunningProjection, rebuild, runProjection, verify } from '@omium/projection-kit'
+import {
+  createPool,
+  createReads,
+  openLog,
+  type Reads,
+  type RunningProjection,
+  rebuild,
+  runProjection,
+  verify,
+} from '@omium/projection-kit'
 import { aggregateKey, type IdentityContextEvent, identityContext, platformTenant } from '@omium/schemas'
 import type { Pool } from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -26,6 +35,7 @@ const partitions = 2
 const [address, invited] = ['a'.repeat(64), 'b'.repeat(64)]
 const login = { method: 'magic_link', issuer: 'omium', subject: address } as const
 let pool: Pool
+let reads: Reads
 let log: Awaited<ReturnType<typeof openLog>>
 let writer: HistoryWriter
 let projection: RunningProjection
@@ -74,6 +84,7 @@ beforeAll(async () => {
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl)
   pool = createPool(databaseUrl)
+  reads = createReads(pool)
   const env = {
     OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
     OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
@@ -99,11 +110,11 @@ it('keeps users, their logins and sessions', async () => {
     data: { sessionId: 'ses_1', why: 'signed_out', by: 'user:usr_a' },
   })
   await eventually(async () => {
-    expect(await userOfAddress(pool, address)).toBe('usr_a')
-    expect((await sessionsOf(pool, 'usr_a')).map(({ id }) => id)).toEqual(['ses_2'])
+    expect(await userOfAddress(reads, address)).toBe('usr_a')
+    expect((await sessionsOf(reads, 'usr_a')).map(({ id }) => id)).toEqual(['ses_2'])
   })
-  expect(await userOfLogin(pool, login)).toBe('usr_a')
-  expect(await getUser(pool, 'usr_a')).toMatchObject({ tenant: 'ten_a', erasedAt: null })
+  expect(await userOfLogin(reads, login)).toBe('usr_a')
+  expect(await getUser(reads, 'usr_a')).toMatchObject({ tenant: 'ten_a', erasedAt: null })
 })
 
 it('keeps members and invitations, each for its tenant', async () => {
@@ -111,15 +122,15 @@ it('keeps members and invitations, each for its tenant', async () => {
   await tenants('ten_a', invitation('inv_1'), invitation('inv_2'))
   await tenants('ten_a', { type: 'InvitationRevoked', data: { invitationId: 'inv_1', by: 'user:usr_a' } })
   await tenants('ten_b', { type: 'TenantFounded', data: { name: 'B', by: 'system' } }, invitation('inv_1'))
-  const open = async (tenant: string) => (await listInvitations(pool, tenant, { limit: 10 })).items.map(({ id }) => id)
+  const open = async (tenant: string) => (await listInvitations(reads, tenant, { limit: 10 })).items.map(({ id }) => id)
   await eventually(async () => {
     expect(await open('ten_a')).toEqual(['inv_2'])
     expect(await open('ten_b')).toEqual(['inv_1'])
   })
-  expect(await membershipsOf(pool, 'usr_a')).toEqual([{ tenant: 'ten_a', name: 'A', role: 'owner' }])
-  expect(await membershipIn(pool, 'ten_b', 'usr_a')).toBeUndefined()
-  expect((await listMembers(pool, 'ten_b', { limit: 10 })).items).toEqual([])
-  expect((await invitationsOf(pool, invited, new Date())).map(({ tenantName }) => tenantName).sort()).toEqual([
+  expect(await membershipsOf(reads, 'usr_a')).toEqual([{ tenant: 'ten_a', name: 'A', role: 'owner' }])
+  expect(await membershipIn(reads, 'ten_b', 'usr_a')).toBeUndefined()
+  expect((await listMembers(reads, 'ten_b', { limit: 10 })).items).toEqual([])
+  expect((await invitationsOf(reads, invited, new Date())).map(({ tenantName }) => tenantName).sort()).toEqual([
     'A',
     'B',
   ])
@@ -134,12 +145,12 @@ it('keeps keys, and names of any characters', async () => {
     { type: 'TenantRenamed', data: { name: '\0', by: 'system' } },
   )
   await eventually(async () => {
-    expect(await getApiKey(pool, 'ten_odd', 'key_1')).toMatchObject({ name: 'a \ufffd "b" \\ \ufffd' })
-    expect(await getApiKey(pool, 'ten_odd', 'key_2')).toMatchObject({ revokedAt: expect.any(Date) })
-    expect(await getTenant(pool, 'ten_odd')).toMatchObject({ name: '\ufffd' })
+    expect(await getApiKey(reads, 'ten_odd', 'key_1')).toMatchObject({ name: 'a \ufffd "b" \\ \ufffd' })
+    expect(await getApiKey(reads, 'ten_odd', 'key_2')).toMatchObject({ revokedAt: expect.any(Date) })
+    expect(await getTenant(reads, 'ten_odd')).toMatchObject({ name: '\ufffd' })
   })
-  expect(await getApiKey(pool, 'ten_a', 'key_1')).toBeUndefined()
-  expect((await listApiKeys(pool, 'ten_a', { limit: 10 })).items).toEqual([])
+  expect(await getApiKey(reads, 'ten_a', 'key_1')).toBeUndefined()
+  expect((await listApiKeys(reads, 'ten_a', { limit: 10 })).items).toEqual([])
   const { rows } = await pool.query("SELECT detail FROM dead_letters WHERE projection = 'identity'")
   expect(rows).toEqual([])
 })

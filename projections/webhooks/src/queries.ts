@@ -1,5 +1,5 @@
+import type { Reads } from '@omium/projection-kit'
 import { OmiumError, type WebhookDisabledReason, type WebhookEventType, type WebhookMessageType } from '@omium/schemas'
-import type { Pool } from 'pg'
 
 /**
  * Everything that is read from the webhook read models. Every function takes the tenant first and every statement has it in its
@@ -39,8 +39,9 @@ const endpointColumns = `id, url, types, workflows, agents, description, disable
   disabled_detail AS "disabledDetail", previous_until AS "previousUntil", failing_since AS "failingSince",
   created_by AS "createdBy", created_at AS "createdAt", updated_at AS "updatedAt", partition, log_offset AS "offset"`
 
-export const getEndpoint = async (pool: Pool, tenant: string, id: string): Promise<EndpointRecord | undefined> => {
-  const { rows } = await pool.query<EndpointRecord>(
+export const getEndpoint = async (reads: Reads, tenant: string, id: string): Promise<EndpointRecord | undefined> => {
+  const { rows } = await reads.query<EndpointRecord>(
+    { tenant },
     `SELECT ${endpointColumns} FROM webhooks.endpoints WHERE tenant = $1 AND id = $2`,
     [tenant, id],
   )
@@ -49,12 +50,13 @@ export const getEndpoint = async (pool: Pool, tenant: string, id: string): Promi
 
 /** Newest first. @throws OmiumError `invalid_request` for a cursor that this list never gave */
 export const listEndpoints = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   { limit, cursor }: Paging,
 ): Promise<Page<EndpointRecord>> => {
   const before = placeOf(cursor)
-  const { rows } = await pool.query<EndpointRecord>(
+  const { rows } = await reads.query<EndpointRecord>(
+    { tenant },
     `SELECT ${endpointColumns} FROM webhooks.endpoints
      WHERE tenant = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3))
      ORDER BY created_at DESC, id DESC LIMIT $4`,
@@ -89,13 +91,14 @@ export interface DeliveryFilter extends Paging {
 
 /** Those asked for last come first. @throws OmiumError `invalid_request` for a cursor that this list never gave */
 export const listDeliveries = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   endpointId: string,
   { status, limit, cursor }: DeliveryFilter,
 ): Promise<Page<DeliveryRecord>> => {
   const before = placeOf(cursor)
-  const { rows } = await pool.query<DeliveryRecord>(
+  const { rows } = await reads.query<DeliveryRecord>(
+    { tenant },
     `SELECT ${deliveryColumns} FROM webhooks.deliveries
      WHERE tenant = $1 AND endpoint_id = $2 AND ($3::text IS NULL OR status = $3)
        AND ($4::timestamptz IS NULL OR (requested_at, id) < ($4, $5))
@@ -106,12 +109,13 @@ export const listDeliveries = async (
 }
 
 export const getDelivery = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   endpointId: string,
   id: string,
 ): Promise<DeliveryRecord | undefined> => {
-  const { rows } = await pool.query<DeliveryRecord>(
+  const { rows } = await reads.query<DeliveryRecord>(
+    { tenant },
     `SELECT ${deliveryColumns} FROM webhooks.deliveries WHERE tenant = $1 AND endpoint_id = $2 AND id = $3`,
     [tenant, endpointId, id],
   )
@@ -131,12 +135,13 @@ const mostAttempts = 500
 
 /** The latest ones of a delivery, oldest first. */
 export const deliveryAttempts = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   endpointId: string,
   id: string,
 ): Promise<readonly AttemptRecord[]> => {
-  const { rows } = await pool.query<AttemptRecord>(
+  const { rows } = await reads.query<AttemptRecord>(
+    { tenant },
     `SELECT at, took_ms AS "tookMs", status, answer, error, result FROM webhooks.attempts
      WHERE tenant = $1 AND endpoint_id = $2 AND delivery_id = $3 ORDER BY version DESC LIMIT $4`,
     [tenant, endpointId, id, mostAttempts],
@@ -158,13 +163,14 @@ export interface ReplayRecord {
 
 /** Those asked for last come first. @throws OmiumError `invalid_request` for a cursor that this list never gave */
 export const listReplays = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   endpointId: string,
   { limit, cursor }: Paging,
 ): Promise<Page<ReplayRecord>> => {
   const before = placeOf(cursor)
-  const { rows } = await pool.query<ReplayRecord>(
+  const { rows } = await reads.query<ReplayRecord>(
+    { tenant },
     `SELECT id, from_at AS "from", to_at AS "to", types, status, found, requested_by AS "requestedBy",
             requested_at AS "requestedAt", finished_at AS "finishedAt"
      FROM webhooks.replays WHERE tenant = $1 AND endpoint_id = $2

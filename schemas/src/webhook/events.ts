@@ -2,12 +2,12 @@ import { z } from 'zod'
 import { type RecordOf, v1 } from '../catalogue.ts'
 import { partitionEvents } from '../log/partition-events.ts'
 import {
-  sealedWebhookSecret,
   webhookAttemptResult,
   webhookDisabledReason,
   webhookMessage,
   webhookOrigin,
   webhookReplayRange,
+  webhookSecretId,
   webhookSpec,
 } from './model.ts'
 
@@ -16,13 +16,13 @@ const by = z.string()
 
 /** Events of one endpoint: what it is told, and how that went. */
 export const webhookEndpointEvents = {
-  WebhookEndpointCreated: v1(z.object({ spec: webhookSpec, secret: sealedWebhookSecret, by })),
+  WebhookEndpointCreated: v1(z.object({ spec: webhookSpec, secretId: webhookSecretId, by })),
   WebhookEndpointChanged: v1(z.object({ spec: webhookSpec, by })),
   WebhookEndpointEnabled: v1(z.object({ by })),
   /** whatever was to be delivered is dead-lettered; nothing comes until it is enabled */
   WebhookEndpointDisabled: v1(z.object({ reason: webhookDisabledReason, by, detail: z.string().max(1000).optional() })),
   /** until then messages are signed with the secrets before it as well */
-  WebhookSecretRotated: v1(z.object({ secret: sealedWebhookSecret, previousUntil: timeMs, by })),
+  WebhookSecretRotated: v1(z.object({ secretId: webhookSecretId, previousUntil: timeMs, by })),
   WebhookEndpointRemoved: v1(z.object({ by })),
 
   WebhookDeliveryRequested: v1(z.object({ message: webhookMessage, origin: webhookOrigin })),

@@ -32,8 +32,8 @@ export const webhookSpec = z.object({
 })
 export type WebhookSpec = z.infer<typeof webhookSpec>
 
-/** encrypted under the platform's master key, bound to its endpoint */
-export const sealedWebhookSecret = z.string().max(1000)
+/** where the platform keeps a secret; the log never has the secret in any form */
+export const webhookSecretId = z.string().max(100)
 
 export const webhookMessage = z.object({
   /** `webhook-id`: the same for the same event and endpoint, always */

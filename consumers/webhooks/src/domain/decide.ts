@@ -39,11 +39,11 @@ export const decide = (
       if (state.disabled) return decided()
       return decided({ type: 'WebhookEndpointDisabled', data: { reason: 'requested', by } })
     case 'RotateWebhookSecret': {
-      const { secret, overlapMs } = command.data
+      const { secretId, overlapMs } = command.data
       const signing = state.secrets.filter(({ until = Number.POSITIVE_INFINITY }) => until > nowMs)
       if (signing.length >= mostSecrets)
         return refused('webhook_conflict', `${signing.length} secrets sign already; wait until the oldest ends`)
-      return decided({ type: 'WebhookSecretRotated', data: { secret, previousUntil: nowMs + overlapMs, by } })
+      return decided({ type: 'WebhookSecretRotated', data: { secretId, previousUntil: nowMs + overlapMs, by } })
     }
     case 'RemoveWebhookEndpoint':
       return decided({ type: 'WebhookEndpointRemoved', data: { by } })

@@ -10,10 +10,10 @@ const decidedTypes = (decision: ReturnType<ReturnType<typeof given>['when']>) =>
   decision.status === 'decided' ? decision.events.map(({ type }) => type) : decision.code
 const disabled: WebhookEndpointEvent = { type: 'WebhookEndpointDisabled', data: { reason: 'requested', by: 'key:k' } }
 const range = { from: 0, to: now }
-const rotate = (secret: string) => ({ type: 'RotateWebhookSecret', data: { secret, overlapMs: 1000 } }) as const
-const rotated = (secret: string, previousUntil: number): WebhookEndpointEvent => ({
+const rotate = (secretId: string) => ({ type: 'RotateWebhookSecret', data: { secretId, overlapMs: 1000 } }) as const
+const rotated = (secretId: string, previousUntil: number): WebhookEndpointEvent => ({
   type: 'WebhookSecretRotated',
-  data: { secret, previousUntil, by: 'key:k' },
+  data: { secretId, previousUntil, by: 'key:k' },
 })
 const failed = (at: number, attempt = 1): WebhookEndpointEvent => ({
   type: 'WebhookDeliveryAttempted',
@@ -22,7 +22,7 @@ const failed = (at: number, attempt = 1): WebhookEndpointEvent => ({
 
 describe('an endpoint', () => {
   it('is created once, and its id never again', () => {
-    const create = { type: 'CreateWebhookEndpoint', data: { spec, secret: 's' } } as const
+    const create = { type: 'CreateWebhookEndpoint', data: { spec, secretId: 's' } } as const
     expect(decidedTypes(given().when(create))).toEqual(['WebhookEndpointCreated'])
     expect(decidedTypes(given(created).when(create))).toBe('webhook_conflict')
     const removed: WebhookEndpointEvent = { type: 'WebhookEndpointRemoved', data: { by: 'key:k' } }
@@ -60,11 +60,11 @@ describe('an endpoint', () => {
   })
 
   it('signs with the newest secret, and with those before it until their time', () => {
-    const state = stateOf(created, rotated('sealed-2', now + 1000), rotated('sealed-3', now + 500))
-    expect(signingSecrets(state, now)).toEqual(['sealed-3', 'sealed-2', 'sealed-1'])
-    expect(signingSecrets(state, now + 500)).toEqual(['sealed-3', 'sealed-1'])
-    expect(signingSecrets(state, now + 1000)).toEqual(['sealed-3'])
-    const many = [2, 3, 4, 5].map((n) => rotated(`sealed-${n}`, now + 10_000))
+    const state = stateOf(created, rotated('wsk_2', now + 1000), rotated('wsk_3', now + 500))
+    expect(signingSecrets(state, now)).toEqual(['wsk_3', 'wsk_2', 'wsk_1'])
+    expect(signingSecrets(state, now + 500)).toEqual(['wsk_3', 'wsk_1'])
+    expect(signingSecrets(state, now + 1000)).toEqual(['wsk_3'])
+    const many = [2, 3, 4, 5].map((n) => rotated(`wsk_${n}`, now + 10_000))
     expect(decidedTypes(given(created, ...many).when(rotate('x')))).toBe('webhook_conflict')
     expect(decidedTypes(given(created, ...many).when(rotate('x'), now + 10_000))).toEqual(['WebhookSecretRotated'])
   })

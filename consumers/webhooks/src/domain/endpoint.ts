@@ -25,7 +25,7 @@ export interface Endpoint {
 }
 
 export interface Secret {
-  readonly sealed: string
+  readonly id: string
   readonly until?: number
 }
 
@@ -58,7 +58,7 @@ export const evolve = (
       createdAt: time,
       spec: data.spec,
       disabled: undefined,
-      secrets: [{ sealed: data.secret }],
+      secrets: [{ id: data.secretId }],
       failingSince: undefined,
       pending: new Map(),
       replays: new Map(),
@@ -73,9 +73,9 @@ export const evolve = (
       return { ...state, disabled: data.reason, pending: new Map(), replays: new Map() }
     case 'WebhookSecretRotated': {
       const [current, ...older] = state.secrets
-      const previous = current ? [{ sealed: current.sealed, until: data.previousUntil }] : []
+      const previous = current ? [{ id: current.id, until: data.previousUntil }] : []
       const stillSigning = older.filter(({ until = 0 }) => until > time)
-      return { ...state, secrets: [{ sealed: data.secret }, ...previous, ...stillSigning] }
+      return { ...state, secrets: [{ id: data.secretId }, ...previous, ...stillSigning] }
     }
     case 'WebhookDeliveryRequested':
       state.pending.set(data.message.id, { message: data.message, attempts: 0, nextAt: time })
@@ -98,6 +98,6 @@ export const evolve = (
   }
 }
 
-/** The secrets that a message is signed with now, newest first. */
+/** Ids of the secrets that a message is signed with now, newest first. */
 export const signingSecrets = ({ secrets }: Pick<Endpoint, 'secrets'>, nowMs: number): readonly string[] =>
-  secrets.filter(({ until = Number.POSITIVE_INFINITY }) => until > nowMs).map(({ sealed }) => sealed)
+  secrets.filter(({ until = Number.POSITIVE_INFINITY }) => until > nowMs).map(({ id }) => id)
