@@ -30,7 +30,13 @@ let bin: string
 
 beforeAll(async () => {
   const services = ['migrations', 'log', 'execution-engine', 'projections', 'workflow-manager']
-  platform = await testPlatform({ OMIUM_EGRESS_PORTS: '1' }, [...services, 'recovery-orchestrator', 'checkpoint-manager', 'identity', 'webhooks'])
+  platform = await testPlatform({ OMIUM_EGRESS_PORTS: '1' }, [
+    ...services,
+    'recovery-orchestrator',
+    'checkpoint-manager',
+    'identity',
+    'webhooks',
+  ])
   const { environment } = platform
   const open = (context: Parameters<typeof openLog>[1]) => openLog(environment, context, 'contract-spec', quiet)
   logs = {

@@ -53,6 +53,7 @@ export const aggregateTypes = [
   'tenant',
   'api_key',
   'magic_link',
+  'device_grant',
   'webhook_endpoint',
   'partition',
 ] as const
