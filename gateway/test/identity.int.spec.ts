@@ -35,6 +35,7 @@ import {
   recoveryContext,
   rolePermissions,
   roles,
+  webhookContext,
   workflowContext,
 } from '@omium/schemas'
 import type { Pool } from 'pg'
@@ -56,7 +57,10 @@ let gateway: Awaited<ReturnType<typeof startGateway>>
 let hasty: typeof gateway
 let identityProcess: ServiceHandle
 let projection: RunningProjection
-let logs: Record<'execution' | 'checkpoint' | 'recovery' | 'workflow' | 'identity', Awaited<ReturnType<typeof openLog>>>
+let logs: Record<
+  'execution' | 'checkpoint' | 'recovery' | 'workflow' | 'identity' | 'webhook',
+  Awaited<ReturnType<typeof openLog>>
+>
 let sender: CommandSender
 let personalData: PersonalData
 
@@ -87,6 +91,7 @@ beforeAll(async () => {
   }
   logs = {
     identity: await openLog(env, identityContext, 'identity-spec', quiet),
+    webhook: await openLog(env, webhookContext, 'identity-spec', quiet),
     execution: await openLog(env, executionContext, 'identity-spec', quiet),
     checkpoint: await openLog(env, checkpointContext, 'identity-spec', quiet),
     recovery: await openLog(env, recoveryContext, 'identity-spec', quiet),
