@@ -19,6 +19,8 @@ export const idPrefixes = {
   user: 'usr',
   invitation: 'inv',
   magicLink: 'lnk',
+  erasure: 'era',
+  deviceGrant: 'dvc',
 } as const
 
 export type IdKind = keyof typeof idPrefixes

@@ -1,13 +1,24 @@
-import { getSession, getUser, membershipsOf, sessionsOf, userOfAddress, userOfLogin } from '@omium/projection-identity'
-import type { Pool } from 'pg'
+import {
+  deviceGrantOfCode,
+  getDeviceGrant,
+  getSession,
+  getUser,
+  membershipsOf,
+  sessionsOf,
+  userOfAddress,
+  userOfLogin,
+} from '@omium/projection-identity'
+import type { Reads } from '@omium/projection-kit'
 import type { IdentityReads } from './ports.ts'
 
 /** The read model in PostgreSQL. */
-export const createIdentityReads = (pool: Pool): IdentityReads => ({
-  userOfAddress: (address) => userOfAddress(pool, address),
-  userOfLogin: (login) => userOfLogin(pool, login),
-  user: (userId) => getUser(pool, userId),
-  memberships: (userId) => membershipsOf(pool, userId),
-  session: (sessionId) => getSession(pool, sessionId),
-  sessions: (userId) => sessionsOf(pool, userId),
+export const createIdentityReads = (reads: Reads): IdentityReads => ({
+  userOfAddress: (address) => userOfAddress(reads, address),
+  userOfLogin: (login) => userOfLogin(reads, login),
+  user: (userId) => getUser(reads, userId),
+  memberships: (userId) => membershipsOf(reads, userId),
+  session: (userId, sessionId) => getSession(reads, userId, sessionId),
+  sessions: (userId) => sessionsOf(reads, userId),
+  deviceGrant: (id) => getDeviceGrant(reads, id),
+  deviceGrantOfCode: (code) => deviceGrantOfCode(reads, code),
 })

@@ -1,4 +1,5 @@
 import type { Kms, PersonalData } from '@omium/personal-data'
+import type { Reads } from '@omium/projection-kit'
 import { type IdSource, OmiumError } from '@omium/schemas'
 import type { Pool } from 'pg'
 import { z } from 'zod'
@@ -6,6 +7,7 @@ import { createAccounts } from './accounts.ts'
 import { createLocalAttemptLimits, createRedisAttemptLimits } from './attempt-limits.ts'
 import { createCookies } from './cookies.ts'
 import { derivedKey } from './derived-keys.ts'
+import { createDeviceGrants } from './device-grants.ts'
 import { createIdentityReads } from './identity-reads.ts'
 import { isLoopback } from './loopback.ts'
 import { createMagicLinks } from './magic-links.ts'
@@ -33,7 +35,9 @@ export interface SignInOptions {
   readonly returnTo: readonly string[]
   /** where their secrets are, when the file says `env:` */
   readonly env: Readonly<Record<string, string | undefined>>
+  /** for what is the installation's: the keys that sign */
   readonly pool: Pool
+  readonly reads: Reads
   readonly kms: Kms
   readonly identity: IdentityCommands
   readonly personalData: PersonalData
@@ -71,7 +75,7 @@ export const openSignIn = async (options: SignInOptions) => {
   const keys = await openSigningKeys(pool, kms, nowMs, onNotice)
   const access = createAccessTokens(origin, keys, nowMs)
   const refresh = createRefreshTokens(derivedKey(tokenSecret, 'refresh-token'))
-  const reads = createIdentityReads(pool)
+  const reads = createIdentityReads(options.reads)
   const cookies = createCookies(origin)
   const callers = createSessionCallers({ access, cookies, publicOrigin: origin, session: reads.session, nowMs })
   const mailer = options.smtpUrl === undefined ? undefined : createSmtpMailer(options.smtpUrl, options.mailFrom)
@@ -83,6 +87,7 @@ export const openSignIn = async (options: SignInOptions) => {
     accounts: createAccounts({ identity, reads, personalData, ids }),
     sessions: createSessions({ identity, reads, access, refresh, ids, nowMs, sessionMs }),
     magicLinks: mailer && createMagicLinks({ identity, mailer, tokenSecret, publicUrl: origin, ids, nowMs, onNotice }),
+    deviceGrants: createDeviceGrants({ identity, reads, tokenSecret, ids, nowMs }),
     providers,
     transactions: createSealedTokens(derivedKey(tokenSecret, 'provider-transaction'), transaction, nowMs),
     callers,

@@ -1,4 +1,4 @@
-import type { MembershipRecord, SessionRecord, UserRecord } from '@omium/projection-identity'
+import type { DeviceGrantRecord, MembershipRecord, SessionRecord, UserRecord } from '@omium/projection-identity'
 import type { IdentityContextCommand, Login } from '@omium/schemas'
 
 /** What sign-in needs from outside. The gateway gives it; specs give the same over a log of their own. */
@@ -25,8 +25,12 @@ export interface IdentityReads {
   userOfLogin(login: Login): Promise<string | undefined>
   user(userId: string): Promise<UserRecord | undefined>
   memberships(userId: string): Promise<readonly MembershipRecord[]>
-  session(sessionId: string): Promise<SessionRecord | undefined>
+  /** undefined also for a session of somebody else */
+  session(userId: string, sessionId: string): Promise<SessionRecord | undefined>
   sessions(userId: string): Promise<readonly SessionRecord[]>
+  deviceGrant(id: string): Promise<DeviceGrantRecord | undefined>
+  /** one that nobody has decided about, by the digest of its code */
+  deviceGrantOfCode(code: string): Promise<DeviceGrantRecord | undefined>
 }
 
 export interface Mail {

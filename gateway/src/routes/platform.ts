@@ -1,14 +1,13 @@
 import { listAgents, listEngineEndpoints } from '@omium/projection-executions'
-import { agentView, page, workerConnectReply } from '@omium/schemas'
+import { agentView, page, pageQuery, workerConnectReply } from '@omium/schemas'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
-import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import type { Services } from '../services.ts'
 import { agentViewOf } from '../views.ts'
 
 /** What can be started, and where workers connect. */
 export const platformRoutes =
-  ({ pool, nowMs, limits, mintWorkerToken }: Services): FastifyPluginAsyncZod =>
+  ({ reads, nowMs, limits, mintWorkerToken }: Services): FastifyPluginAsyncZod =>
   async (app) => {
     app.get(
       '/v1/agents',
@@ -17,15 +16,12 @@ export const platformRoutes =
         schema: {
           tags: ['agents'],
           summary: 'Agents that workers have registered',
-          querystring: z.object({
-            limit: z.coerce.number().int().min(1).max(200).default(50),
-            cursor: z.string().max(500).optional(),
-          }),
+          querystring: pageQuery,
           response: { 200: page(agentView) },
         },
       },
       async (request) => {
-        const { items, ...rest } = await listAgents(pool, callerOf(request).tenant, request.query)
+        const { items, ...rest } = await listAgents(reads, callerOf(request).tenant, request.query)
         return { items: items.map(agentViewOf), ...rest }
       },
     )
@@ -46,7 +42,7 @@ export const platformRoutes =
         return {
           token: mintWorkerToken({ tenant, keyId, expiresAt }),
           expiresAt: new Date(expiresAt).toISOString(),
-          endpoints: await listEngineEndpoints(pool),
+          endpoints: await listEngineEndpoints(reads),
         }
       },
     )

@@ -11,6 +11,7 @@ import {
   firingView,
   executionIdParam as idParam,
   page,
+  pageQuery,
   type ScheduleView,
   scheduleBody,
   scheduleSpec,
@@ -22,23 +23,17 @@ import {
 import { checkCron, checkParameters, nextMoment } from '@omium/workflow-language'
 import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
-import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { askerOf, commandIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 import { requireCurrent, requireVersion } from '../workflow-reads.ts'
-
-const pageQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z.string().max(500).optional(),
-})
 
 /** When workflows run by themselves. */
 export const scheduleRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
     const { workflows } = services
-    const { pool, payloads, ids, nowMs } = services
+    const { reads, payloads, ids, nowMs } = services
     const tags = ['schedules']
 
     const send = async (request: FastifyRequest, id: string, command: WorkflowContextCommand) => {
@@ -46,7 +41,7 @@ export const scheduleRoutes =
       return { id, ...(await workflows.execute(askerOf(request), aggregate, commandIdOf(request, ids, id), command)) }
     }
     const find = (tenant: string, id: string) =>
-      requireCurrent(services, 'schedule', tenant, id, () => getSchedule(pool, tenant, id))
+      requireCurrent(services, 'schedule', tenant, id, () => getSchedule(reads, tenant, id))
 
     app.get(
       '/v1/schedules',
@@ -61,7 +56,7 @@ export const scheduleRoutes =
       },
       async (request) => {
         await workflows.untilCurrent()
-        const { items, ...rest } = await listSchedules(pool, callerOf(request).tenant, request.query)
+        const { items, ...rest } = await listSchedules(reads, callerOf(request).tenant, request.query)
         return { items: items.map(viewOf), ...rest }
       },
     )
@@ -121,7 +116,7 @@ export const scheduleRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         await find(tenant, request.params.id)
-        const { items, ...rest } = await listFirings(pool, tenant, request.params.id, request.query)
+        const { items, ...rest } = await listFirings(reads, tenant, request.params.id, request.query)
         return { items: items.map(firingOf), ...rest }
       },
     )

@@ -1,9 +1,10 @@
 import { inRanges } from '@omium/access'
-import { getTenant, type TenantRecord } from '@omium/projection-identity'
+import { getTenant, membershipsOf, type TenantRecord } from '@omium/projection-identity'
 import {
   aggregateKey,
   callerView,
   changeTenantBody,
+  foundTenantBody,
   identityReceipt,
   OmiumError,
   type TenantCommand,
@@ -12,14 +13,17 @@ import {
 } from '@omium/schemas'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { callerOf } from '../auth.ts'
-import { askerOf, commandIdOf } from '../requests.ts'
+import { askerOf, commandIdOf, newIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
+
+/** a person has their work in a few */
+const mostTenants = 100
 
 /** The caller, and the caller's tenant. */
 export const tenantRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, identity, ids } = services
+    const { reads, identity, ids } = services
     const tags = ['tenants']
 
     app.get(
@@ -40,6 +44,34 @@ export const tenantRoutes =
       },
     )
 
+    app.post(
+      '/v1/tenants',
+      {
+        config: { permission: 'authenticated' },
+        schema: {
+          tags,
+          summary: 'Found another tenant, which whoever asks owns; people only',
+          body: foundTenantBody,
+          response: { 201: identityReceipt },
+        },
+      },
+      async (request, reply) => {
+        const { session } = callerOf(request)
+        if (!session) throw new OmiumError('forbidden', 'this is for people who are signed in')
+        const { userId } = session
+        if ((await membershipsOf(reads, userId)).length >= mostTenants)
+          throw new OmiumError('identity_conflict', `a person is a member of at most ${mostTenants} tenants`)
+        const id = newIdOf(request, ids, 'tenant')
+        const aggregate = aggregateKey('tenant', id, id)
+        const command: TenantCommand = { type: 'FoundTenant', data: { name: request.body.name, owner: userId } }
+        const asker = { ...askerOf(request), tenant: id }
+        const decided = await identity.execute(asker, aggregate, commandIdOf(request, ids, id), command)
+        // whoever founded it may go there at once
+        await identity.untilCurrent(aggregate)
+        return reply.status(201).send({ id, ...decided })
+      },
+    )
+
     app.get(
       '/v1/tenant',
       {
@@ -49,7 +81,7 @@ export const tenantRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         await identity.untilCurrent(aggregateKey('tenant', tenant, tenant))
-        const record = await getTenant(pool, tenant)
+        const record = await getTenant(reads, tenant)
         if (!record) throw new OmiumError('tenant_unknown', `there is no tenant ${tenant}`)
         return viewOf(record)
       },
