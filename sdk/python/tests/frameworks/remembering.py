@@ -1,12 +1,8 @@
 """A crew with memory and knowledge, and other teams, as `omium worker` finds them: their stores are open once this is imported."""
 
-import atexit
 import os
-import shutil
 import sys
-import tempfile
 
-import lancedb
 from crewai import LLM, Agent, Crew, Flow, Task
 from crewai.flow import start
 from crewai.knowledge.source.string_knowledge_source import StringKnowledgeSource
@@ -18,13 +14,6 @@ from isolated_tools import look_around
 URL = os.environ["OPENAI_BASE_URL"]
 embedder = {"provider": "openai", "config": {"api_key": "x", "api_base": URL, "model_name": "scripted-embedding"}}
 llm = LLM(model="openai/scripted", base_url=URL, api_key="x")
-
-# a store that is open, with its native threads, in the process from which attempts of `plain` are forked
-folder = tempfile.mkdtemp(prefix="omium-lancedb-")
-atexit.register(shutil.rmtree, folder, ignore_errors=True)
-table = lancedb.connect(folder).create_table("seas", [{"vector": [0.0, 1.0], "name": "north"}])
-assert table.search([0.0, 1.0]).limit(1).to_list()[0]["name"] == "north"
-assert len(os.listdir("/proc/self/task")) > 1
 
 
 @tool("look_around")
