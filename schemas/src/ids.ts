@@ -21,6 +21,7 @@ export const idPrefixes = {
   magicLink: 'lnk',
   factor: 'fac',
   erasure: 'era',
+  deviceGrant: 'dvc',
 } as const
 
 export type IdKind = keyof typeof idPrefixes

@@ -1,5 +1,7 @@
 import {
+  deviceGrantOfCode,
   factorsOf,
+  getDeviceGrant,
   getSession,
   getUser,
   membershipsOf,
@@ -21,4 +23,6 @@ export const createIdentityReads = (reads: Reads): IdentityReads => ({
   sessions: (userId) => sessionsOf(reads, userId),
   factors: (userId) => factorsOf(reads, userId),
   recoveryCodes: (userId) => recoveryCodesOf(reads, userId),
+  deviceGrant: (id) => getDeviceGrant(reads, id),
+  deviceGrantOfCode: (code) => deviceGrantOfCode(reads, code),
 })

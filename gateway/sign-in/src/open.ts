@@ -7,6 +7,7 @@ import { createAccounts } from './accounts.ts'
 import { createLocalAttemptLimits, createRedisAttemptLimits } from './attempt-limits.ts'
 import { createCookies } from './cookies.ts'
 import { derivedKey } from './derived-keys.ts'
+import { createDeviceGrants } from './device-grants.ts'
 import { createCeremonies, createPendingSignIns } from './factors/ceremonies.ts'
 import { createSecondFactors } from './factors/second-factors.ts'
 import { createWebAuthn } from './factors/webauthn.ts'
@@ -91,6 +92,7 @@ export const openSignIn = async (options: SignInOptions) => {
     accounts: createAccounts({ identity, reads, personalData, ids }),
     sessions,
     magicLinks: mailer && createMagicLinks({ identity, mailer, tokenSecret, publicUrl: origin, ids, nowMs, onNotice }),
+    deviceGrants: createDeviceGrants({ identity, reads, tokenSecret, ids, nowMs }),
     providers,
     transactions: createSealedTokens(derivedKey(tokenSecret, 'provider-transaction'), transaction, nowMs),
     factors: createSecondFactors({ reads, sessions, personalData, limits, webAuthn, nowMs }),

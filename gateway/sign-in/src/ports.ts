@@ -1,4 +1,10 @@
-import type { FactorRecord, MembershipRecord, SessionRecord, UserRecord } from '@omium/projection-identity'
+import type {
+  DeviceGrantRecord,
+  FactorRecord,
+  MembershipRecord,
+  SessionRecord,
+  UserRecord,
+} from '@omium/projection-identity'
 import type { IdentityContextCommand, Login } from '@omium/schemas'
 
 /** What sign-in needs from outside. The gateway gives it; specs give the same over a log of their own. */
@@ -30,6 +36,9 @@ export interface IdentityReads {
   sessions(userId: string): Promise<readonly SessionRecord[]>
   factors(userId: string): Promise<readonly FactorRecord[]>
   recoveryCodes(userId: string): Promise<readonly string[]>
+  deviceGrant(id: string): Promise<DeviceGrantRecord | undefined>
+  /** one that nobody has decided about, by the digest of its code */
+  deviceGrantOfCode(code: string): Promise<DeviceGrantRecord | undefined>
 }
 
 export interface Mail {

@@ -1,7 +1,9 @@
 import { errorCatalogue, OmiumError } from '@omium/schemas'
 import { type FastifyPluginAsyncZod, hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { errorPage } from './pages/pages.ts'
+import { factorsPath } from './return-to.ts'
 import { sendPage, wantsHtml } from './routes/answers.ts'
+import { deviceRoutes } from './routes/device.ts'
 import { factorRoutes } from './routes/factors.ts'
 import { magicLinkRoutes } from './routes/magic-links.ts'
 import { providerRoutes } from './routes/providers.ts'
@@ -54,11 +56,12 @@ export const signInRoutes =
     await app.register(secondFactorRoutes(services))
     await app.register(factorRoutes(services))
     await app.register(sessionRoutes(services))
+    await app.register(deviceRoutes(services))
   }
 
 const stepUpPath = ({ data }: OmiumError): string => {
   const { accepts } = data as { accepts: string[] }
   return accepts.includes('sign_in')
-    ? '/auth/sign-in?fresh=true&return_to=/auth/factors'
-    : '/auth/mfa?return_to=/auth/factors'
+    ? `/auth/sign-in?fresh=true&return_to=${factorsPath}`
+    : `/auth/mfa?return_to=${factorsPath}`
 }

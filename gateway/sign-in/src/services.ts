@@ -3,6 +3,7 @@ import type { PersonalData } from '@omium/personal-data'
 import type { IdSource } from '@omium/schemas'
 import type { Accounts } from './accounts.ts'
 import type { Cookies } from './cookies.ts'
+import type { DeviceGrants } from './device-grants.ts'
 import type { Ceremony, PendingSignIn } from './factors/ceremonies.ts'
 import type { SecondFactors } from './factors/second-factors.ts'
 import type { WebAuthn } from './factors/webauthn.ts'
@@ -26,6 +27,7 @@ export interface SignInServices {
   readonly sessions: Sessions
   /** undefined: no mail server is set up */
   readonly magicLinks: MagicLinks | undefined
+  readonly deviceGrants: DeviceGrants
   readonly providers: ReadonlyMap<string, Provider>
   readonly transactions: SealedTokens<Transaction>
   readonly factors: SecondFactors

@@ -28,6 +28,8 @@ export interface Proof {
   readonly client: 'browser' | 'cli'
   /** of a second factor */
   readonly factor?: FactorProof
+  /** the session of the same person in which they let this one in */
+  readonly approvedBy?: string
 }
 
 /** Whose a session is. */
@@ -98,9 +100,11 @@ export const createSessions = (options: SessionsOptions): Sessions => {
   }
 
   return {
-    start: async ({ userId, tenant, login }, { amr, authenticatedAt, client, factor }, sessionId, correlationId) => {
+    start: async ({ userId, tenant, login }, given, sessionId, correlationId) => {
+      const { amr, authenticatedAt, client, factor, approvedBy } = given
       const expiresAt = nowMs() + sessionMs
-      const data = { sessionId, tenant, login, amr: [...amr], authenticatedAt, expiresAt, client }
+      const begun = { sessionId, tenant, login, amr: [...amr], authenticatedAt, expiresAt, client }
+      const data = { ...begun, ...(approvedBy !== undefined && { approvedBy }) }
       // a proof that is shown twice is not the same command: it has to be refused
       const [id, proof] = factor
         ? [ids('command'), { proof: factor }]

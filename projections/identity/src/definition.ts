@@ -17,6 +17,7 @@ export const identityProjection: ProjectionDefinition = {
     { name: 'factors', key: ['user_id', 'id'] },
     { name: 'recovery_codes', key: ['user_id', 'code'] },
     { name: 'erasures', key: ['tenant', 'id'] },
+    { name: 'device_grants', key: ['id'] },
   ],
   createApplier,
 }

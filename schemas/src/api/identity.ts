@@ -84,6 +84,7 @@ export const tenantView = z.object({
   foundedAt: time,
 })
 export type TenantView = z.infer<typeof tenantView>
+export const foundTenantBody = z.strictObject({ name: named })
 export const changeTenantBody = z
   .strictObject({ name: named.optional(), ranges: cidrRanges.optional(), mfaRequired: z.boolean().optional() })
   .refine((body) => Object.values(body).filter((one) => one !== undefined).length === 1, 'change one thing at a time')
