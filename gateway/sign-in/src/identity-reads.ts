@@ -21,8 +21,8 @@ export const createIdentityReads = (reads: Reads): IdentityReads => ({
   memberships: (userId) => membershipsOf(reads, userId),
   session: (userId, sessionId) => getSession(reads, userId, sessionId),
   sessions: (userId) => sessionsOf(reads, userId),
-  factors: (userId) => factorsOf(reads, userId),
-  recoveryCodes: (userId) => recoveryCodesOf(reads, userId),
   deviceGrant: (id) => getDeviceGrant(reads, id),
   deviceGrantOfCode: (code) => deviceGrantOfCode(reads, code),
+  factors: (userId) => factorsOf(reads, userId),
+  recoveryCodes: (userId) => recoveryCodesOf(reads, userId),
 })

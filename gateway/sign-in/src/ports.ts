@@ -34,11 +34,11 @@ export interface IdentityReads {
   /** undefined also for a session of somebody else */
   session(userId: string, sessionId: string): Promise<SessionRecord | undefined>
   sessions(userId: string): Promise<readonly SessionRecord[]>
-  factors(userId: string): Promise<readonly FactorRecord[]>
-  recoveryCodes(userId: string): Promise<readonly string[]>
   deviceGrant(id: string): Promise<DeviceGrantRecord | undefined>
   /** one that nobody has decided about, by the digest of its code */
   deviceGrantOfCode(code: string): Promise<DeviceGrantRecord | undefined>
+  factors(userId: string): Promise<readonly FactorRecord[]>
+  recoveryCodes(userId: string): Promise<readonly string[]>
 }
 
 export interface Mail {

@@ -26,10 +26,10 @@ export interface Proof {
   /** ms; 0: not known */
   readonly authenticatedAt: number
   readonly client: 'browser' | 'cli'
-  /** of a second factor */
-  readonly factor?: FactorProof
   /** the session of the same person in which they let this one in */
   readonly approvedBy?: string
+  /** of a second factor */
+  readonly factor?: FactorProof
 }
 
 /** Whose a session is. */
@@ -100,11 +100,11 @@ export const createSessions = (options: SessionsOptions): Sessions => {
   }
 
   return {
-    start: async ({ userId, tenant, login }, given, sessionId, correlationId) => {
-      const { amr, authenticatedAt, client, factor, approvedBy } = given
+    start: async ({ userId, tenant, login }, shown, sessionId, correlationId) => {
+      const { amr, authenticatedAt, client, factor, approvedBy } = shown
       const expiresAt = nowMs() + sessionMs
-      const begun = { sessionId, tenant, login, amr: [...amr], authenticatedAt, expiresAt, client }
-      const data = { ...begun, ...(approvedBy !== undefined && { approvedBy }) }
+      const approved = approvedBy !== undefined && { approvedBy }
+      const data = { sessionId, tenant, login, amr: [...amr], authenticatedAt, expiresAt, client, ...approved }
       // a proof that is shown twice is not the same command: it has to be refused
       const [id, proof] = factor
         ? [ids('command'), { proof: factor }]
