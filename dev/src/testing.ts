@@ -7,6 +7,7 @@ import { foundTenant } from './testing/found-tenant.ts'
 import { platformOn } from './testing/platform.ts'
 import type { RunningStack } from './up.ts'
 
+export { gatewayDatabaseUrl } from './gateway-database.ts'
 export { type CaughtMail, startMailCatcher } from './mail-catcher.ts'
 export { ensurePythonTool } from './python.ts'
 export { type BrokerHandle, type Cluster, startBrokers } from './testing/brokers.ts'

@@ -10,7 +10,7 @@ import {
 } from '@omium/schemas'
 import { type AddressState, evolveAddress } from './domain/address.ts'
 import { type ApiKeyState, evolveApiKey } from './domain/api-key.ts'
-import { type DeviceGrantState, endsDeviceGrant, evolveDeviceGrant } from './domain/device-grant.ts'
+import { type DeviceGrantState, evolveDeviceGrant } from './domain/device-grant.ts'
 import { evolveMagicLink, type MagicLinkState } from './domain/magic-link.ts'
 import { evolveTenant, type TenantState } from './domain/tenant.ts'
 import { evolveUser, type UserState } from './domain/user.ts'
@@ -28,7 +28,7 @@ export interface PartitionState {
 type Encoded = { readonly [K in keyof PartitionState]: [string, unknown][] }
 
 export const identityMachine: StateMachine<PartitionState> = {
-  version: 2,
+  version: 3,
   empty: () => ({
     addresses: new Map(),
     users: new Map(),
@@ -48,7 +48,10 @@ export const identityMachine: StateMachine<PartitionState> = {
         addresses.set(aggregate, evolveAddress(addresses.get(aggregate), event as AddressEvent))
         break
       case 'user':
-        users.set(aggregate, evolveUser(users.get(aggregate), event as UserEvent, { id: key.id, correlationId }))
+        users.set(
+          aggregate,
+          evolveUser(users.get(aggregate), event as UserEvent, { id: key.id, correlationId, version }),
+        )
         break
       case 'tenant': {
         const place = { tenant, correlationId, version }
@@ -60,18 +63,16 @@ export const identityMachine: StateMachine<PartitionState> = {
         break
       case 'magic_link': {
         const link = evolveMagicLink(magicLinks.get(aggregate), event as MagicLinkEvent)
-        // a used link opens nothing, and neither does one that is not there
-        if (link.used) magicLinks.delete(aggregate)
-        else magicLinks.set(aggregate, link)
+        if (link) magicLinks.set(aggregate, link)
+        else magicLinks.delete(aggregate)
         break
       }
-      case 'device_grant':
-        if (endsDeviceGrant(type)) deviceGrants.delete(aggregate)
-        else {
-          const grant = deviceGrants.get(aggregate)
-          deviceGrants.set(aggregate, evolveDeviceGrant(grant, event as DeviceGrantEvent, correlationId))
-        }
+      case 'device_grant': {
+        const grant = evolveDeviceGrant(deviceGrants.get(aggregate), event as DeviceGrantEvent)
+        if (grant) deviceGrants.set(aggregate, grant)
+        else deviceGrants.delete(aggregate)
         break
+      }
     }
   },
 

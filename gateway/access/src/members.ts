@@ -1,6 +1,6 @@
 import { type Membership, membershipIn } from '@omium/projection-identity'
+import type { Reads } from '@omium/projection-kit'
 import { OmiumError, rolePermissions } from '@omium/schemas'
-import type { Pool } from 'pg'
 import type { Caller, SessionCaller } from './caller.ts'
 import { inRanges } from './ranges.ts'
 import { remember } from './remembered.ts'
@@ -17,18 +17,18 @@ export interface Members {
 }
 
 export interface MemberOptions {
-  readonly pool: Pool
+  readonly reads: Reads
   readonly nowMs: () => number
   readonly cacheMs?: number
 }
 
 const outageMs = 5 * 60_000
 
-export const createMembers = ({ pool, nowMs, cacheMs = 3_000 }: MemberOptions): Members => {
+export const createMembers = ({ reads, nowMs, cacheMs = 3_000 }: MemberOptions): Members => {
   const memberships = remember<Membership | undefined>({
     ask: (name) => {
       const slash = name.indexOf('/')
-      return membershipIn(pool, name.slice(0, slash), name.slice(slash + 1))
+      return membershipIn(reads, name.slice(0, slash), name.slice(slash + 1))
     },
     outlasts: (membership) => membership !== undefined,
     nowMs,

@@ -112,7 +112,7 @@ export const createDeviceGrants = ({ identity, reads, tokenSecret, ids, nowMs }:
       const code = typed(userCode)
       const { id } = await ofCode(code)
       const { userId, sessionId, tenant, amr, authenticatedAt } = person
-      const login = (await reads.session(sessionId))?.login as Login | undefined
+      const login = (await reads.session(userId, sessionId))?.login as Login | undefined
       if (!login) throw new OmiumError('session_ended', 'sign in again')
       const by = { tenant: platformTenant, actor: `user:${userId}`, correlationId }
       await identity.execute(

@@ -23,7 +23,7 @@ const mostTenants = 100
 export const tenantRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, identity, ids } = services
+    const { reads, identity, ids } = services
     const tags = ['tenants']
 
     app.get(
@@ -59,7 +59,7 @@ export const tenantRoutes =
         const { session } = callerOf(request)
         if (!session) throw new OmiumError('forbidden', 'this is for people who are signed in')
         const { userId } = session
-        if ((await membershipsOf(pool, userId)).length >= mostTenants)
+        if ((await membershipsOf(reads, userId)).length >= mostTenants)
           throw new OmiumError('identity_conflict', `a person is a member of at most ${mostTenants} tenants`)
         const id = newIdOf(request, ids, 'tenant')
         const aggregate = aggregateKey('tenant', id, id)
@@ -81,7 +81,7 @@ export const tenantRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         await identity.untilCurrent(aggregateKey('tenant', tenant, tenant))
-        const record = await getTenant(pool, tenant)
+        const record = await getTenant(reads, tenant)
         if (!record) throw new OmiumError('tenant_unknown', `there is no tenant ${tenant}`)
         return viewOf(record)
       },

@@ -1,5 +1,5 @@
+import type { Reads } from '@omium/projection-kit'
 import type { Login } from '@omium/schemas'
-import type { Pool } from 'pg'
 
 /** Programs that ask for a session; see schemas/src/identity/device.ts. */
 export interface DeviceGrantRecord {
@@ -22,16 +22,19 @@ export interface DeviceGrantRecord {
 
 const columns = 'id, device, asker, status, expires_at AS "expiresAt", approval'
 
-export const getDeviceGrant = async (pool: Pool, id: string): Promise<DeviceGrantRecord | undefined> => {
-  const { rows } = await pool.query<DeviceGrantRecord>(`SELECT ${columns} FROM identity.device_grants WHERE id = $1`, [
-    id,
-  ])
+export const getDeviceGrant = async (reads: Reads, id: string): Promise<DeviceGrantRecord | undefined> => {
+  const { rows } = await reads.query<DeviceGrantRecord>(
+    {},
+    `SELECT ${columns} FROM identity.device_grants WHERE id = $1`,
+    [id],
+  )
   return rows[0]
 }
 
 /** The newest one with this code (digest) that a person has not decided about. */
-export const deviceGrantOfCode = async (pool: Pool, code: string): Promise<DeviceGrantRecord | undefined> => {
-  const { rows } = await pool.query<DeviceGrantRecord>(
+export const deviceGrantOfCode = async (reads: Reads, code: string): Promise<DeviceGrantRecord | undefined> => {
+  const { rows } = await reads.query<DeviceGrantRecord>(
+    {},
     `SELECT ${columns} FROM identity.device_grants WHERE code = $1 AND status = 'asked'
      ORDER BY expires_at DESC LIMIT 1`,
     [code],

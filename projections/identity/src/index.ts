@@ -8,6 +8,7 @@ export {
 } from './api-keys.ts'
 export { identityProjection } from './definition.ts'
 export { type DeviceGrantRecord, deviceGrantOfCode, getDeviceGrant } from './device-grants.ts'
+export { type ErasureRecord, getErasure } from './erasures.ts'
 export {
   getMember,
   getTenant,
@@ -23,6 +24,8 @@ export {
 export {
   getSession,
   getUser,
+  type LoginRecord,
+  loginsOf,
   type MembershipRecord,
   membershipsOf,
   type SessionRecord,

@@ -11,6 +11,7 @@ import { addLoginCommands } from './commands/login.ts'
 import { addMembersCommands } from './commands/members.ts'
 import { addModelsCommand } from './commands/models.ts'
 import { addPoliciesCommand } from './commands/policies.ts'
+import { addPrivacyCommand } from './commands/privacy.ts'
 import { addProjectionsCommand } from './commands/projections.ts'
 import { addRecoveriesCommand } from './commands/recoveries.ts'
 import { addReplayCommand } from './commands/replay.ts'
@@ -71,6 +72,7 @@ const programOf = (outside: Io): Command => {
   addKeysCommand(program, io)
   addMembersCommands(program, io)
   addTenantsCommand(program, io)
+  addPrivacyCommand(program, io)
   addProjectionsCommand(program, io)
   addReplayCommand(program, io)
   addReplaysCommand(program, io)

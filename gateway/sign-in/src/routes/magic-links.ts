@@ -45,7 +45,7 @@ export const magicLinkRoutes =
     app.post(
       '/auth/magic-links',
       {
-        config: { public: true },
+        config: { public: true, limit: 'sensitive' },
         schema: { hide: true, body: z.object({ email: emailAddress, return_to: returnToParam }) },
       },
       async (request, reply) => {
@@ -63,7 +63,10 @@ export const magicLinkRoutes =
 
     app.get(
       '/auth/magic-links/open',
-      { config: { public: true }, schema: { hide: true, querystring: z.object({ token: z.string().max(4000) }) } },
+      {
+        config: { public: true, limit: 'sensitive' },
+        schema: { hide: true, querystring: z.object({ token: z.string().max(4000) }) },
+      },
       async (request, reply) => {
         await countAttempt(services, request)
         const browser = cookies.read(request.headers.cookie, 'browser')

@@ -12,6 +12,9 @@ export interface Operations {
     body?: { reason?: string | undefined } | null
     answer: { position: string; deduplicated: boolean; id: string }
   }
+  'DELETE /v1/me': {
+    answer: { position: string; deduplicated: boolean; id: string }
+  }
   'DELETE /v1/members/{userId}': {
     path: { userId: string }
     answer: { position: string; deduplicated: boolean; id: string }
@@ -106,6 +109,9 @@ export interface Operations {
   'GET /v1/me': {
     answer: { tenant: string; actor: string; role?: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'privacy:write')[]; limits?: { workflows: string[]; agents: string[] } }
   }
+  'GET /v1/me/data': {
+    answer: { userId: string; email?: string; name?: string; registeredAt: string; logins: { method: string; issuer: string; linkedAt: string }[]; memberships: ({ tenant: string; name: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing' })[]; invitations: ({ id: string; tenant: string; tenantName: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; expiresAt: string })[]; sessions: ({ sessionId: string; tenant: string; client: 'browser' | 'cli'; method: string; startedAt: string; refreshedAt: string; expiresAt: string })[] }
+  }
   'GET /v1/me/invitations': {
     answer: { items: ({ id: string; tenant: string; tenantName: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; expiresAt: string })[] }
   }
@@ -116,6 +122,10 @@ export interface Operations {
   'GET /v1/members/{userId}': {
     path: { userId: string }
     answer: { userId: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; since: string; email?: string; name?: string }
+  }
+  'GET /v1/privacy/erasures/{id}': {
+    path: { id: string }
+    answer: { id: string; status: 'erasing' | 'completed'; requestedBy: string; requestedAt: string; completedAt?: string; memberships: number; invitations: number }
   }
   'GET /v1/recoveries': {
     query: { status?: 'intervening' | 'planned' | 'escalated' | 'compensating' | 'recovering' | 'succeeded' | 'given_up' | 'dismissed' | undefined; class?: 'transient_provider' | 'rate_limit' | 'timeout' | 'tool_error' | 'bad_model_output' | 'context_length' | 'loop' | 'stall' | 'budget' | 'policy' | 'worker_crash' | 'poison_input' | 'code_bug' | 'credentials' | 'unknown_outcome' | 'platform' | undefined; fingerprint?: string | undefined; execution?: string | undefined; limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined }
@@ -314,6 +324,10 @@ export interface Operations {
   }
   'POST /v1/me/invitations/{tenant}/{id}/accept': {
     path: { tenant: string; id: string }
+    answer: { position: string; deduplicated: boolean; id: string }
+  }
+  'POST /v1/privacy/erasures': {
+    body: { userId?: string | undefined; email?: string | undefined }
     answer: { position: string; deduplicated: boolean; id: string }
   }
   'POST /v1/recoveries/{id}/decide': {
