@@ -26,26 +26,18 @@ def _some(given: Given, **names: str) -> Given:
 
 
 CALLS: dict[str, Callable[[Any, Given], Any]] = {
-    "start": lambda c, g: c.start(
-        g["agent"], g["input"], id=g.get("id"), options=_options(g)
-    ),
+    "start": lambda c, g: c.start(g["agent"], g["input"], id=g.get("id"), options=_options(g)),
     "get": lambda c, g: c.get(g["run"]),
     "result": lambda c, g: c.handle(g["run"]).result(timeout=g["timeout"]),
     "ended": lambda c, g: c.handle(g["run"]).ended(timeout=g["timeout"]),
     "events": lambda c, g: c.handle(g["run"]).events(after=g.get("after", 0)),
     "steps": lambda c, g: c.handle(g["run"]).steps(),
-    "signal": lambda c, g: c.handle(g["run"]).signal(
-        g["name"], g.get("payload"), id=g.get("id")
-    ),
-    "approve": lambda c, g: c.handle(g["run"]).approve(
-        g["path"], g["decision"], g.get("comment")
-    ),
+    "signal": lambda c, g: c.handle(g["run"]).signal(g["name"], g.get("payload"), id=g.get("id")),
+    "approve": lambda c, g: c.handle(g["run"]).approve(g["path"], g["decision"], g.get("comment")),
     "pause": lambda c, g: c.handle(g["run"]).pause(g.get("reason")),
     "resume": lambda c, g: c.handle(g["run"]).resume(),
     "cancel": lambda c, g: c.handle(g["run"]).cancel(g.get("reason")),
-    "fork": lambda c, g: c.handle(g["run"]).fork(
-        **_some(g, input="input", to_path="toPath", id="id")
-    ),
+    "fork": lambda c, g: c.handle(g["run"]).fork(**_some(g, input="input", to_path="toPath", id="id")),
     "list": lambda c, g: c.list(
         **_some(
             g["filter"],
@@ -60,15 +52,11 @@ CALLS: dict[str, Callable[[Any, Given], Any]] = {
     "agents": lambda c, g: c.agents(),
     "me": lambda c, g: c.me(),
     "workflows.validate": lambda c, g: c.workflows.validate(g["definition"]),
-    "workflows.create": lambda c, g: c.workflows.create(
-        g["id"], g["definition"], publish=g.get("publish", False)
-    ),
+    "workflows.create": lambda c, g: c.workflows.create(g["id"], g["definition"], publish=g.get("publish", False)),
     "workflows.publish": lambda c, g: c.workflows.publish(g["id"], g["version"]),
     "workflows.get": lambda c, g: c.workflows.get(g["id"]),
     "workflows.list": lambda c, g: c.workflows.list(),
-    "workflows.run": lambda c, g: c.workflows.run(
-        g["id"], g.get("parameters"), run_id=g.get("runId")
-    ),
+    "workflows.run": lambda c, g: c.workflows.run(g["id"], g.get("parameters"), run_id=g.get("runId")),
     "workflows.runs": lambda c, g: c.workflows.runs(g["id"]),
     "workflows.delete": lambda c, g: c.workflows.delete(g["id"]),
     "keys.create": lambda c, g: c.keys.create(g["name"], g["scopes"]),
@@ -108,9 +96,7 @@ async def _main(client: Any) -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         try:
-            answer = {
-                "ok": await _answer(client, asked["call"], asked.get("with") or {})
-            }
+            answer = {"ok": await _answer(client, asked["call"], asked.get("with") or {})}
         except OmiumError as error:
             answer = {"error": {"code": error.code, "detail": str(error)}}
         sys.stdout.write(f"{json.dumps(answer)}\n")
