@@ -19,8 +19,8 @@ export const idPrefixes = {
   user: 'usr',
   invitation: 'inv',
   magicLink: 'lnk',
-  deviceGrant: 'dvc',
   erasure: 'era',
+  deviceGrant: 'dvc',
 } as const
 
 export type IdKind = keyof typeof idPrefixes

@@ -19,11 +19,12 @@ import {
 import { decideAddress } from './domain/address.ts'
 import { decideApiKey } from './domain/api-key.ts'
 import type { Decision } from './domain/decision.ts'
-import { decideDeviceGrant } from './domain/device-grant.ts'
+import { decideDeviceGrant, endsDeviceGrant } from './domain/device-grant.ts'
 import { decideMagicLink } from './domain/magic-link.ts'
 import { type Owed, owedByTenant, owedByUser } from './domain/owed.ts'
 import { decideTenant } from './domain/tenant.ts'
 import { decideUser } from './domain/user.ts'
+import { Expiry } from './expiry.ts'
 import type { PartitionState } from './machine.ts'
 
 /**
@@ -33,7 +34,7 @@ import type { PartitionState } from './machine.ts'
  * 2. What leaves the process is derived from accepted state and carries an id made from what it is about: sent twice, it has
  *    one effect.
  * 3. Time that decides something is this process's clock.
- * 4. Links that nobody used are closed when later ones are issued, so that there are never more than are asked for at a time.
+ * 4. What nobody used in time is closed ({@link Expiry}).
  */
 export interface IdentityOptions {
   readonly clock: Clock
@@ -42,12 +43,10 @@ export interface IdentityOptions {
   erase(subject: string): Promise<void>
 }
 
-/** with each that is issued: more than one, so that what has piled up goes away */
-const mostClosed = 10
-
 interface Hosted {
   readonly partition: HostedPartition<PartitionState>
   readonly outbox: Outbox<PartitionState, Owed>
+  readonly expiry: Expiry
 }
 
 export class Identity implements ContextHandler<PartitionState> {
@@ -75,7 +74,10 @@ export class Identity implements ContextHandler<PartitionState> {
     const { clock, notices } = this.#options
     const partition = new HostedPartition(log, {
       onFault: (err) => notices.error({ err }, 'a callback failed'),
-      onSettled: (aggregate) => outbox.settle(aggregate),
+      onSettled: (aggregate) => {
+        outbox.settle(aggregate)
+        expiry.watch(aggregate)
+      },
     })
     const outbox = new Outbox<PartitionState, Owed>(log, {
       clock,
@@ -83,11 +85,14 @@ export class Identity implements ContextHandler<PartitionState> {
       owedBy,
       send: (aggregate, owed) => this.#send(partition, aggregate, owed),
     })
-    this.#hosted.set(log.partition, { partition, outbox })
+    const expiry = new Expiry(partition, clock)
+    this.#hosted.set(log.partition, { partition, outbox, expiry })
     for (const aggregate of [...log.state.users.keys(), ...log.state.tenants.keys()]) outbox.settle(aggregate)
+    for (const aggregate of [...log.state.magicLinks.keys(), ...log.state.deviceGrants.keys()]) expiry.watch(aggregate)
   }
 
   lost(number: number): void {
+    this.#hosted.get(number)?.expiry.stop()
     this.#hosted.delete(number)
   }
 
@@ -109,30 +114,9 @@ export class Identity implements ContextHandler<PartitionState> {
       return partition.reject(command, decision.code, decision.detail)
     }
     if (decision.events.length === 0) return partition.recordDeduplicated(command)
-    if (command.type === 'IssueMagicLink') this.#closeExpired(partition, log.state.magicLinks, 'MagicLinkExpired')
-    if (command.type === 'RequestDeviceGrant')
-      this.#closeExpired(partition, log.state.deviceGrants, 'DeviceGrantExpired')
-    const last = decision.events.at(-1)?.type
-    const closes = last === 'MagicLinkUsed' || last === 'DeviceGrantRedeemed'
+    const last = decision.events.at(-1)?.type ?? ''
+    const closes = last === 'MagicLinkUsed' || endsDeviceGrant(last)
     return partition.record(aggregate, decision.events, authorOf(command), closes)
-  }
-
-  /** All of a kind are given the same time, so the oldest come first. No more are closed at once than a few. */
-  #closeExpired(
-    partition: HostedPartition<PartitionState>,
-    ofKind: ReadonlyMap<string, { readonly expiresAt: number }>,
-    type: 'MagicLinkExpired' | 'DeviceGrantExpired',
-  ): void {
-    const nowMs = this.#options.clock.nowMs()
-    const closing: string[] = []
-    for (const [aggregate, { expiresAt }] of ofKind) {
-      if (expiresAt > nowMs || closing.length >= mostClosed) break
-      closing.push(aggregate)
-    }
-    for (const aggregate of closing) {
-      const by = bySystem({ tenant: platformTenant, correlationId: aggregate })
-      partition.record(aggregate, [{ type, data: {} }], by, true).catch(() => undefined)
-    }
   }
 
   #decide(state: PartitionState, { type, data, envelope }: Command, id: string): Decision {

@@ -10,7 +10,7 @@ import {
 } from '@omium/schemas'
 import { type AddressState, evolveAddress } from './domain/address.ts'
 import { type ApiKeyState, evolveApiKey } from './domain/api-key.ts'
-import { type DeviceGrantState, evolveDeviceGrant } from './domain/device-grant.ts'
+import { type DeviceGrantState, endsDeviceGrant, evolveDeviceGrant } from './domain/device-grant.ts'
 import { evolveMagicLink, type MagicLinkState } from './domain/magic-link.ts'
 import { evolveTenant, type TenantState } from './domain/tenant.ts'
 import { evolveUser, type UserState } from './domain/user.ts'
@@ -28,7 +28,7 @@ export interface PartitionState {
 type Encoded = { readonly [K in keyof PartitionState]: [string, unknown][] }
 
 export const identityMachine: StateMachine<PartitionState> = {
-  version: 3,
+  version: 2,
   empty: () => ({
     addresses: new Map(),
     users: new Map(),
@@ -67,12 +67,13 @@ export const identityMachine: StateMachine<PartitionState> = {
         else magicLinks.delete(aggregate)
         break
       }
-      case 'device_grant': {
-        const grant = evolveDeviceGrant(deviceGrants.get(aggregate), event as DeviceGrantEvent)
-        if (grant) deviceGrants.set(aggregate, grant)
-        else deviceGrants.delete(aggregate)
+      case 'device_grant':
+        if (endsDeviceGrant(type)) deviceGrants.delete(aggregate)
+        else {
+          const grant = deviceGrants.get(aggregate)
+          deviceGrants.set(aggregate, evolveDeviceGrant(grant, event as DeviceGrantEvent, correlationId))
+        }
         break
-      }
     }
   },
 

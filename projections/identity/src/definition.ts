@@ -14,8 +14,8 @@ export const identityProjection: ProjectionDefinition = {
     { name: 'invitations', key: ['tenant', 'id'] },
     { name: 'api_keys', key: ['tenant', 'id'] },
     { name: 'sessions', key: ['id'] },
-    { name: 'device_grants', key: ['id'] },
     { name: 'erasures', key: ['tenant', 'id'] },
+    { name: 'device_grants', key: ['id'] },
   ],
   createApplier,
 }

@@ -19,7 +19,7 @@ const deny: DeviceGrantCommand = { type: 'DenyDeviceGrant', data: { userId: 'usr
 const redeem: DeviceGrantCommand = { type: 'RedeemDeviceGrant', data: { device: grant.device, sessionId: 'ses_1' } }
 
 const after = (...events: DeviceGrantEvent[]): DeviceGrantState | undefined =>
-  events.reduce<DeviceGrantState | undefined>((state, event) => evolveDeviceGrant(state, event), undefined)
+  events.reduce<DeviceGrantState | undefined>((state, event) => evolveDeviceGrant(state, event, 'cor'), undefined)
 const requested: DeviceGrantEvent = { type: 'DeviceGrantRequested', data: grant }
 const approved: DeviceGrantEvent = { type: 'DeviceGrantApproved', data: person }
 const denied: DeviceGrantEvent = { type: 'DeviceGrantDenied', data: { userId: 'usr_a' } }

@@ -7,26 +7,27 @@ import { type Asked, type Decision, decided, refused } from './decision.ts'
  * 1. A person decides once, with the code that the program shows. Another decision is refused; the same again is nothing new.
  * 2. What was approved is redeemed once, by the program that asked, as the person who approved; whoever comes second hears no
  *    more than a stranger.
- * 3. After `expiresAt` by the owner's clock nothing is decided any more, and the grant is closed when another is given out.
+ * 3. After `expiresAt` by the owner's clock nothing is decided any more, and the grant is closed.
  * 4. Whoever does not know the code is told the same whatever is wrong.
  */
 export interface DeviceGrantState {
+  readonly correlationId: string
   readonly device: string
   readonly code: string
   readonly expiresAt: number
-  readonly status: 'asked' | 'approved' | 'denied'
+  readonly status: 'asked' | 'approved' | 'denied' | 'over'
   /** who decided */
   readonly userId?: string
 }
 
-/** undefined: it is over, as if it had never been */
 export const evolveDeviceGrant = (
   state: DeviceGrantState | undefined,
   { type, data }: DeviceGrantEvent,
-): DeviceGrantState | undefined => {
+  correlationId: string,
+): DeviceGrantState => {
   if (type === 'DeviceGrantRequested') {
     const { device, code, expiresAt } = data
-    return { device, code, expiresAt, status: 'asked' }
+    return { correlationId, device, code, expiresAt, status: 'asked' }
   }
   if (!state) throw new RangeError(`${type} of a device that never asked`)
   switch (type) {
@@ -36,7 +37,7 @@ export const evolveDeviceGrant = (
       return { ...state, status: 'denied', userId: data.userId }
     case 'DeviceGrantRedeemed':
     case 'DeviceGrantExpired':
-      return undefined
+      return { ...state, status: 'over' }
   }
 }
 
@@ -52,7 +53,7 @@ export const decideDeviceGrant = (
     if (state) return refused('identity_conflict', 'a device asked under this id before')
     return decided({ type: 'DeviceGrantRequested', data })
   }
-  if (!state || nowMs >= state.expiresAt) return unusable()
+  if (!state || state.status === 'over' || nowMs >= state.expiresAt) return unusable()
   if (type === 'RedeemDeviceGrant') {
     if (state.status !== 'approved' || state.device !== data.device) return unusable()
     return decided({ type: 'DeviceGrantRedeemed', data: { sessionId: data.sessionId, at: nowMs } })
@@ -72,3 +73,7 @@ export const decideDeviceGrant = (
       : { type: 'DeviceGrantDenied', data: { userId: decision.userId } },
   )
 }
+
+/** Nothing follows these. */
+export const endsDeviceGrant = (type: string): boolean =>
+  type === 'DeviceGrantRedeemed' || type === 'DeviceGrantExpired'
