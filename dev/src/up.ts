@@ -80,6 +80,13 @@ const passedOn = [
   'OMIUM_SMTP_URL',
   'OMIUM_MAIL_FROM',
   'OMIUM_SIGN_IN_FILE',
+  'OMIUM_KMS',
+  'OMIUM_KMS_KEY_ID',
+  'OMIUM_KMS_REGION',
+  'OMIUM_KMS_ENDPOINT',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
 ]
 
 /** The agents that the built-in pool runs: those that are named, and in any case the one that runs workflow definitions. */

@@ -73,10 +73,12 @@ class Person {
     this.email = addressOf(who)
   }
   async signIn(): Promise<this> {
+    const mine = () => mails.filter(({ to }) => to === this.email)
+    const before = mine().length
     await this.browser.visit(`${url}/auth/magic-links`, { form: { email: this.email } })
     const link = await eventually(
       () => {
-        const found = mails.findLast(({ to }) => to === this.email)?.link
+        const found = mine()[before]?.link
         if (!found) throw new Error(`no mail to ${this.email} yet`)
         return found
       },

@@ -118,7 +118,7 @@ it('an installation moves from local keys to AWS, and from one key of it to the 
 })
 
 describe('the rotation of master keys', () => {
-  const rows = 3_000
+  const rows = 1_200
   const rotate = (...args: string[]) =>
     spawnService('sdk/cli/src/main.ts', envOf(localEnv(m2, m1)), { args: ['privacy', 'rotate', ...args] })
 
