@@ -21,7 +21,7 @@ export interface WrappedColumn {
 }
 
 /** Every place where the installation keeps what the key management has wrapped. */
-const wrappedColumns: readonly WrappedColumn[] = [
+export const wrappedColumns: readonly WrappedColumn[] = [
   { table: 'subject_keys', key: ['subject', 'version'], column: 'wrapped', subject: ([subject]) => String(subject) },
   { table: 'signing_keys', key: ['kid'], column: 'wrapped_private', subject: ([kid]) => `signing_keys/${kid}` },
 ]

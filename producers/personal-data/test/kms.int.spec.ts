@@ -13,6 +13,7 @@ import {
   type Rotated,
   rotateKeys,
 } from '../src/index.ts'
+import { wrappedColumns } from '../src/rotate.ts'
 
 /** Both adapters, AWS's against moto's KMS, and the way from one to the other. */
 
@@ -115,6 +116,15 @@ it('an installation moves from local keys to AWS, and from one key of it to the 
   await expect(dataWith(localEnv(m1)).open(sealed)).rejects.toMatchObject({ code: 'settings_invalid' })
   await rotateKeys(envOf({ ...localEnv(m1), OMIUM_KMS_KEY_ID: keyIds[1] ?? '', OMIUM_KMS_ENDPOINT: endpoint }))
   expect(await dataWith(localEnv(m1)).open(sealed)).toBe('x')
+})
+
+it('everything that key management has wrapped is moved by a rotation', async () => {
+  const { rows } = await pool.query(
+    `SELECT table_name AS table, column_name AS column FROM information_schema.columns
+     WHERE data_type = 'bytea' AND column_name LIKE 'wrapped%' ORDER BY 1`,
+  )
+  const moved = wrappedColumns.map(({ table, column }) => ({ table, column }))
+  expect(moved.sort((a, b) => a.table.localeCompare(b.table))).toEqual(rows)
 })
 
 describe('the rotation of master keys', () => {
