@@ -29,6 +29,8 @@ error_catalogue: Final[dict[str, tuple[int, bool]]] = {
     "unavailable": (503, True),
     "timeout": (504, True),
     "internal": (500, False),
+    "address_refused": (422, False),
+    "outside_failed": (502, True),
     "agent_unknown": (404, False),
     "input_invalid": (422, False),
     "execution_unknown": (404, False),
