@@ -167,6 +167,9 @@ it('is in no store once it is erased, of users, members, and those who were only
   expect((await third.ask('POST', '/v1/privacy/erasures', { userId: guest.userId })).status).toBe(201)
   expect((await host.ask('GET', `/v1/members/${guest.userId}`)).status).toBe(200)
 
+  const nobodys = await cli('privacy', 'erase', addressOf('nobody'))
+  expect(nobodys).toMatchObject({ memberships: 0, invitations: 0, requestedBy: expect.stringMatching(/^key:/) })
+
   // a person, themself: also what they are a member of
   expect((await guest.ask('DELETE', '/v1/me')).status).toBe(202)
   await eventually(async () => expect((await guest.ask('GET', '/v1/me')).status).toBe(401), { timeoutMs: 20_000 })
