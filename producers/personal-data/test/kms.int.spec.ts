@@ -145,7 +145,7 @@ describe('the rotation of master keys', () => {
       [subjects, wrapped],
     )
     const killed = await rotate()
-    await killed.waitForLine(/[1-9]\d* moved/)
+    await killed.waitForLine(/[1-9]\d* moved/, 60_000)
     await killed.kill()
     const current = async () => {
       const { rows: found } = await pool.query<{ subject: string; wrapped: Buffer }>(
@@ -164,7 +164,7 @@ describe('the rotation of master keys', () => {
     expect(await current()).toEqual({ all, moved: all })
     const now = dataWith(localEnv(m2))
     expect([await now.open(sealed), await now.open(erased)]).toEqual(['x', undefined])
-  }, 60_000)
+  }, 180_000)
 
   it('names what cannot be unwrapped, and moves the rest', async () => {
     await pool.query(
@@ -175,5 +175,5 @@ describe('the rotation of master keys', () => {
     const rotated = await rotateKeys(envOf(localEnv(m1, m2)))
     expect(rotated).toMatchObject({ current: 0, failed: ['subject_keys/usr_torn/1'] })
     expect(rotated.moved).toBeGreaterThan(rows)
-  }, 60_000)
+  }, 180_000)
 })
