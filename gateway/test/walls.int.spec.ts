@@ -193,6 +193,9 @@ const everyRead: Record<string, (reads: Reads) => Promise<unknown>> = {
   membershipsOf: (r) => identity.membershipsOf(r, 'usr_a'),
   getSession: (r) => identity.getSession(r, 'usr_a', 'x'),
   sessionsOf: (r) => identity.sessionsOf(r, 'usr_a'),
+  factorsOf: (r) => identity.factorsOf(r, 'usr_a'),
+  factorKindsOf: (r) => identity.factorKindsOf(r, 'usr_a'),
+  recoveryCodesOf: (r) => identity.recoveryCodesOf(r, 'usr_a'),
   loginsOf: (r) => identity.loginsOf(r, 'usr_a'),
   getErasure: (r) => identity.getErasure(r, 'ten_a', 'x'),
 }

@@ -104,6 +104,7 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
       delete state.erasures[data.erasureId]
       break
     case 'AddressesAllowed':
+    case 'MfaRequirementChanged':
       break
   }
   return state
@@ -138,6 +139,7 @@ export const decideTenant = (
 const neededFor: { readonly [T in TenantCommand['type']]?: Permission } = {
   RenameTenant: 'tenant:write',
   AllowAddresses: 'tenant:write',
+  RequireMfa: 'tenant:write',
   EraseMember: 'privacy:write',
 }
 
@@ -165,6 +167,8 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
       return data.name === state.name ? decided() : decided({ type: 'TenantRenamed', data: { ...data, by } })
     case 'AllowAddresses':
       return decided({ type: 'AddressesAllowed', data: { ...data, by } })
+    case 'RequireMfa':
+      return decided({ type: 'MfaRequirementChanged', data: { ...data, by } })
     case 'InviteMember':
       return data.role === 'owner' && !right.overOwners ? ownersOnly() : invite(state, data, asked)
     case 'RevokeInvitation': {
