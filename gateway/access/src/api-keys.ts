@@ -2,6 +2,7 @@ import { type ApiKeyEntry, apiKeysById, noteApiKeyUse } from '@omium/projection-
 import type { Reads } from '@omium/projection-kit'
 import { isKeyOf, type KeyEnvironment, OmiumError, type Pepper, parseApiKey } from '@omium/schemas'
 import type { Caller } from './caller.ts'
+import { inHours } from './hours.ts'
 import { inRanges } from './ranges.ts'
 import { remember } from './remembered.ts'
 
@@ -17,7 +18,8 @@ import { remember } from './remembered.ts'
 export interface ApiKeys {
   /**
    * @returns undefined when the key is unknown, revoked or expired
-   * @throws OmiumError `unauthenticated` saying why it can be no key of this installation, `forbidden` from a wrong address
+   * @throws OmiumError `unauthenticated` saying why it can be no key of this installation, `forbidden` from a wrong address,
+   * `outside_hours` at a wrong time
    */
   lookup(apiKey: string, address: string): Promise<Caller | undefined>
   /** It changed, as the log says. */
@@ -75,6 +77,8 @@ export const createApiKeys = ({ reads, peppers, environment, nowMs, cacheMs = 3_
       if (!entry || !isLive(entry)) return undefined
       if (!inRanges(entry.ranges, address) || !inRanges(entry.tenantRanges, address))
         throw new OmiumError('forbidden', `the key ${entry.id} may not be used from this address`)
+      if (!inHours(entry.hours, nowMs()) || !inHours(entry.tenantHours, nowMs()))
+        throw new OmiumError('outside_hours', `the key ${entry.id} may not be used at this time`)
       touch(entry.tenant, entry.id)
       return callerFor(entry)
     },

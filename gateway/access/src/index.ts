@@ -16,6 +16,7 @@ export {
   requirePermission,
   routeRules,
 } from './guard.ts'
+export { inHours } from './hours.ts'
 export { createMembers, type MemberOptions, type Members } from './members.ts'
 export { inRanges } from './ranges.ts'
 export { type Remembered, type RememberOptions, remember } from './remembered.ts'

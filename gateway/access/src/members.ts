@@ -2,6 +2,7 @@ import { type Membership, membershipIn } from '@omium/projection-identity'
 import type { Reads } from '@omium/projection-kit'
 import { OmiumError, rolePermissions } from '@omium/schemas'
 import type { Caller, SessionCaller } from './caller.ts'
+import { inHours } from './hours.ts'
 import { inRanges } from './ranges.ts'
 import { remember } from './remembered.ts'
 
@@ -10,7 +11,7 @@ import { remember } from './remembered.ts'
  * no member (any more) is known and may do nothing.
  */
 export interface Members {
-  /** @throws OmiumError `forbidden` from an address that the tenant does not allow */
+  /** @throws OmiumError `forbidden` from an address that the tenant does not allow, `outside_hours` */
   callerFor(session: SessionCaller, address: string): Promise<Caller>
   /** A role changed or somebody was removed, as the log says. */
   changed(tenant: string, userId: string): void
@@ -41,6 +42,8 @@ export const createMembers = ({ reads, nowMs, cacheMs = 3_000 }: MemberOptions):
       const membership = await memberships.get(`${tenant}/${userId}`)
       if (membership && !inRanges(membership.ranges, address))
         throw new OmiumError('forbidden', 'this tenant may not be used from this address')
+      if (membership && !inHours(membership.hours, nowMs()))
+        throw new OmiumError('outside_hours', 'this tenant may not be used at this time')
       return {
         tenant,
         id: userId,

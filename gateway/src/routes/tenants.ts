@@ -1,4 +1,4 @@
-import { inRanges } from '@omium/access'
+import { inHours, inRanges } from '@omium/access'
 import { getTenant, type TenantRecord } from '@omium/projection-identity'
 import {
   aggregateKey,
@@ -19,7 +19,7 @@ import type { Services } from '../services.ts'
 export const tenantRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { reads, identity, ids } = services
+    const { reads, identity, ids, nowMs } = services
     const tags = ['tenants']
 
     app.get(
@@ -61,20 +61,24 @@ export const tenantRoutes =
         config: { permission: 'tenant:write' },
         schema: {
           tags,
-          summary: 'Rename the tenant, or say from which addresses it may be used',
+          summary: 'Rename the tenant, or say from which addresses and at which hours it may be used',
           body: changeTenantBody,
           response: { 200: identityReceipt },
         },
       },
       async (request) => {
         const { tenant } = callerOf(request)
-        const { name, ranges } = request.body
+        const { name, ranges, hours } = request.body
         if (ranges && !inRanges(ranges, request.ip))
           throw new OmiumError('invalid_request', `ranges: your own address ${request.ip} is not among them`)
+        if (hours && !inHours(hours, nowMs()))
+          throw new OmiumError('invalid_request', 'hours: now is not among them, and you would lock yourself out')
         const command: TenantCommand =
-          name === undefined
-            ? { type: 'AllowAddresses', data: { ranges: ranges ?? [] } }
-            : { type: 'RenameTenant', data: { name } }
+          hours !== undefined
+            ? { type: 'AllowHours', data: { hours } }
+            : name !== undefined
+              ? { type: 'RenameTenant', data: { name } }
+              : { type: 'AllowAddresses', data: { ranges: ranges ?? [] } }
         const aggregate = aggregateKey('tenant', tenant, tenant)
         const id = commandIdOf(request, ids, tenant)
         return { id: tenant, ...(await identity.execute(askerOf(request), aggregate, id, command)) }
@@ -82,9 +86,10 @@ export const tenantRoutes =
     )
   }
 
-const viewOf = ({ tenant, name, ranges, foundedAt }: TenantRecord): TenantView => ({
+const viewOf = ({ tenant, name, ranges, hours, foundedAt }: TenantRecord): TenantView => ({
   id: tenant,
   name,
   ranges: [...ranges],
+  hours,
   foundedAt: foundedAt.toISOString(),
 })

@@ -1,5 +1,5 @@
 import type { Reads } from '@omium/projection-kit'
-import type { Role } from '@omium/schemas'
+import type { AccessHours, Role } from '@omium/schemas'
 import { type Page, pageOf, positionOf } from './pages.ts'
 
 /** What belongs to a tenant. Every function takes the tenant, and every statement has it in its WHERE clause. */
@@ -8,13 +8,14 @@ export interface TenantRecord {
   readonly tenant: string
   readonly name: string
   readonly ranges: readonly string[]
+  readonly hours: AccessHours
   readonly foundedAt: Date
 }
 
 export const getTenant = async (reads: Reads, tenant: string): Promise<TenantRecord | undefined> => {
   const { rows } = await reads.query<TenantRecord>(
     { tenant },
-    'SELECT tenant, name, ranges, founded_at AS "foundedAt" FROM identity.tenants WHERE tenant = $1',
+    'SELECT tenant, name, ranges, hours, founded_at AS "foundedAt" FROM identity.tenants WHERE tenant = $1',
     [tenant],
   )
   return rows[0]
@@ -24,6 +25,7 @@ export interface Membership {
   readonly role: Role
   /** of the tenant */
   readonly ranges: readonly string[]
+  readonly hours: AccessHours
 }
 
 /** What a user is in a tenant; undefined: no member. */
@@ -32,7 +34,7 @@ export const membershipIn = async (reads: Reads, tenant: string, userId: string)
     { tenant },
     {
       name: 'membership',
-      text: `SELECT m.role, t.ranges FROM identity.memberships m JOIN identity.tenants t USING (tenant)
+      text: `SELECT m.role, t.ranges, t.hours FROM identity.memberships m JOIN identity.tenants t USING (tenant)
            WHERE m.tenant = $1 AND m.user_id = $2`,
       values: [tenant, userId],
     },

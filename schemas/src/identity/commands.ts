@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type ContextDefinition, type RecordOf, v1 } from '../catalogue.ts'
 import { callerId } from '../ids.ts'
 import { identityContextEvents } from './events.ts'
+import { hoursCommands } from './hours.ts'
 import {
   cidrRanges,
   invitation,
@@ -61,6 +62,7 @@ export const tenantCommands = {
   /** the last owner stays */
   RemoveMember: v1(z.object({ userId, why: memberRemoval })),
   AllowAddresses: v1(z.object({ ranges: cidrRanges })),
+  ...hoursCommands,
 } as const
 export type TenantCommand = RecordOf<typeof tenantCommands>
 

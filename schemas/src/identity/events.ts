@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type RecordOf, v1 } from '../catalogue.ts'
 import { callerId } from '../ids.ts'
 import { partitionEvents } from '../log/partition-events.ts'
+import { hoursEvents } from './hours.ts'
 import {
   cidrRanges,
   invitation,
@@ -68,6 +69,7 @@ export const tenantEvents = {
   MemberRemovalReported: v1(z.object({ userId })),
   /** CIDR ranges that people and keys of the tenant may come from; empty: anywhere */
   AddressesAllowed: v1(z.object({ ranges: cidrRanges, by })),
+  ...hoursEvents,
 } as const
 export type TenantEvent = RecordOf<typeof tenantEvents>
 

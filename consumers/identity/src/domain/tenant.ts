@@ -84,6 +84,7 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
       delete state.removals[data.userId]
       break
     case 'AddressesAllowed':
+    case 'HoursAllowed':
       break
   }
   return state
@@ -109,7 +110,7 @@ export const decideTenant = (
   const own = `user:${'userId' in data ? data.userId : ''}` === asked.actor
   const leaves = type === 'RemoveMember' && own && data.why === 'left'
   const right = rightOf(state, asked.actor)
-  const needed = type === 'RenameTenant' || type === 'AllowAddresses' ? 'tenant:write' : 'members:write'
+  const needed = ['RenameTenant', 'AllowAddresses', 'AllowHours'].includes(type) ? 'tenant:write' : 'members:write'
   if (!leaves && !right.permits(needed)) return refused('forbidden', `${asked.actor} may not change this tenant`)
   return change(state, command, right, asked)
 }
@@ -139,6 +140,8 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
       return data.name === state.name ? decided() : decided({ type: 'TenantRenamed', data: { ...data, by } })
     case 'AllowAddresses':
       return decided({ type: 'AddressesAllowed', data: { ...data, by } })
+    case 'AllowHours':
+      return decided({ type: 'HoursAllowed', data: { ...data, by } })
     case 'InviteMember':
       return data.role === 'owner' && !right.overOwners ? ownersOnly() : invite(state, data, asked)
     case 'RevokeInvitation': {
