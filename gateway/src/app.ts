@@ -22,6 +22,7 @@ import { executionRoutes } from './routes/executions.ts'
 import { memberRoutes } from './routes/members.ts'
 import { installOperations } from './routes/operations.ts'
 import { platformRoutes } from './routes/platform.ts'
+import { privacyRoutes } from './routes/privacy.ts'
 import { recoveryRoutes } from './routes/recoveries.ts'
 import { recoveryPolicyRoutes } from './routes/recovery-policies.ts'
 import { replayRoutes } from './routes/replays.ts'
@@ -134,6 +135,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(apiKeyRoutes(services))
   await app.register(tenantRoutes(services))
   await app.register(memberRoutes(services))
+  await app.register(privacyRoutes(services))
   await app.register(services.signIn.routes)
   await showOpenApi(plain)
   await app.ready()

@@ -1,3 +1,4 @@
+import { type KmsSettings, kmsSettings } from '@omium/personal-data'
 import { peppersOf, readSettings, type Settings } from '@omium/schemas'
 import { defaultLimits } from './services.ts'
 
@@ -21,7 +22,7 @@ export const gatewaySettings = [
   'OMIUM_S3_ACCESS_KEY_ID',
   'OMIUM_S3_SECRET_ACCESS_KEY',
   'OMIUM_ENCRYPTION_KEYS',
-  'OMIUM_MASTER_KEYS',
+  ...kmsSettings,
   'OMIUM_DIGEST_KEY',
   'OMIUM_KEY_PEPPERS',
   'OMIUM_KEY_ENVIRONMENT',
@@ -57,7 +58,7 @@ export const configOf = (settings: Settings<(typeof gatewaySettings)[number]>) =
     secretAccessKey: settings.OMIUM_S3_SECRET_ACCESS_KEY,
   },
   encryptionKeys: settings.OMIUM_ENCRYPTION_KEYS,
-  masterKeys: settings.OMIUM_MASTER_KEYS,
+  kms: settings as KmsSettings,
   digestKey: settings.OMIUM_DIGEST_KEY,
   newKeys: { environment: settings.OMIUM_KEY_ENVIRONMENT, peppers: peppersOf(settings.OMIUM_KEY_PEPPERS) },
   localApiKey: settings.OMIUM_LOCAL_API_KEY,

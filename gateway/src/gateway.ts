@@ -6,7 +6,7 @@ import {
   createS3ObjectStore,
   withEnvelopeEncryption,
 } from '@omium/payloads'
-import { createLocalKms, createPersonalData, createSubjectKeys } from '@omium/personal-data'
+import { createPersonalData, createSubjectKeys, kmsOf } from '@omium/personal-data'
 import { createPool, createReads, type ProjectionLog, requireWalls } from '@omium/projection-kit'
 import { connectRedis } from '@omium/resilience'
 import { openSignIn } from '@omium/sign-in'
@@ -87,7 +87,7 @@ export const startGateway = async (
   const members = createMembers({ reads, nowMs: context.nowMs })
   followAccess(identity, { apiKeys, members })
   if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, reads, newKeys })
-  const kms = createLocalKms(config.masterKeys)
+  const kms = kmsOf(config.kms)
   const personalData = createPersonalData({
     kms,
     keys: createSubjectKeys(pool),
@@ -159,6 +159,7 @@ export const startGateway = async (
       redis?.disconnect()
       await Promise.all([executions, recoveries, checkpoints, workflows, identity].map((one) => one.close()))
       await objects.close()
+      kms.close()
       await pool.end()
     },
   }

@@ -12,7 +12,7 @@ import {
 } from '@omium/dev/testing'
 import { type CommandSender, openCommandSender } from '@omium/log'
 import { migrate } from '@omium/migrations'
-import { createLocalKms, createPersonalData, createSubjectKeys, type PersonalData } from '@omium/personal-data'
+import { createPersonalData, createSubjectKeys, kmsOf, type PersonalData } from '@omium/personal-data'
 import { getSession, getUser, identityProjection, membershipsOf, userOfAddress } from '@omium/projection-identity'
 import {
   createPool,
@@ -106,7 +106,7 @@ beforeAll(async () => {
   })
   const config = readConfig(env)
   personalData = createPersonalData({
-    kms: createLocalKms(config.masterKeys),
+    kms: kmsOf(config.kms),
     keys: createSubjectKeys(pool),
     digestKey: config.digestKey,
     nowMs: Date.now,
@@ -355,9 +355,9 @@ describe('people', () => {
     )
     expect(await getSession(reads, person.userId, 'ses_gone')).toMatchObject({ endedWhy: 'erased' })
     // another process, which remembers nothing
-    const { masterKeys, digestKey } = readConfig({ ...process.env, ...(await secretsOf()) })
+    const { kms, digestKey } = readConfig({ ...process.env, ...(await secretsOf()) })
     const elsewhere = createPersonalData({
-      kms: createLocalKms(masterKeys),
+      kms: kmsOf(kms),
       keys: createSubjectKeys(pool),
       digestKey,
       nowMs: Date.now,

@@ -193,6 +193,8 @@ const everyRead: Record<string, (reads: Reads) => Promise<unknown>> = {
   membershipsOf: (r) => identity.membershipsOf(r, 'usr_a'),
   getSession: (r) => identity.getSession(r, 'usr_a', 'x'),
   sessionsOf: (r) => identity.sessionsOf(r, 'usr_a'),
+  loginsOf: (r) => identity.loginsOf(r, 'usr_a'),
+  getErasure: (r) => identity.getErasure(r, 'ten_a', 'x'),
 }
 
 /** Reads that show nobody's rows (what there is for everybody, or for whoever knows a name that cannot be guessed), and what is no read. */

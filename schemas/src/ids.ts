@@ -19,6 +19,7 @@ export const idPrefixes = {
   user: 'usr',
   invitation: 'inv',
   magicLink: 'lnk',
+  erasure: 'era',
 } as const
 
 export type IdKind = keyof typeof idPrefixes

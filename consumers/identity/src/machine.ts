@@ -25,7 +25,7 @@ export interface PartitionState {
 type Encoded = { readonly [K in keyof PartitionState]: [string, unknown][] }
 
 export const identityMachine: StateMachine<PartitionState> = {
-  version: 1,
+  version: 2,
   empty: () => ({
     addresses: new Map(),
     users: new Map(),
@@ -44,7 +44,10 @@ export const identityMachine: StateMachine<PartitionState> = {
         addresses.set(aggregate, evolveAddress(addresses.get(aggregate), event as AddressEvent))
         break
       case 'user':
-        users.set(aggregate, evolveUser(users.get(aggregate), event as UserEvent, { id: key.id, correlationId }))
+        users.set(
+          aggregate,
+          evolveUser(users.get(aggregate), event as UserEvent, { id: key.id, correlationId, version }),
+        )
         break
       case 'tenant': {
         const place = { tenant, correlationId, version }
@@ -56,9 +59,8 @@ export const identityMachine: StateMachine<PartitionState> = {
         break
       case 'magic_link': {
         const link = evolveMagicLink(magicLinks.get(aggregate), event as MagicLinkEvent)
-        // a used link opens nothing, and neither does one that is not there
-        if (link.used) magicLinks.delete(aggregate)
-        else magicLinks.set(aggregate, link)
+        if (link) magicLinks.set(aggregate, link)
+        else magicLinks.delete(aggregate)
         break
       }
     }

@@ -71,8 +71,31 @@ const applyUser = async (place: Place, { type, data }: UserEvent): Promise<void>
       await place.run('UPDATE @users SET name = $2 WHERE id = $1', place.id, data.name)
       break
     case 'UserErased':
-      await place.run('UPDATE @users SET erased_at = $2 WHERE id = $1', place.id, place.at)
+      await place.run('UPDATE @users SET erased_at = $2, email = NULL, name = NULL WHERE id = $1', place.id, place.at)
       await place.run('DELETE FROM @logins WHERE user_id = $1', place.id)
+      await place.run(
+        `INSERT INTO @erasures (tenant, id, user_id, requested_by, requested_at, memberships, invitations)
+         VALUES ($1, $2, $2, $3, $4, 0, 0)`,
+        place.tenant,
+        place.id,
+        data.by,
+        place.at,
+      )
+      break
+    case 'MembershipWithdrawn':
+      await place.run(
+        'UPDATE @erasures SET memberships = memberships + 1 WHERE tenant = $1 AND id = $2',
+        place.tenant,
+        place.id,
+      )
+      break
+    case 'ErasureCompleted':
+      await place.run(
+        'UPDATE @erasures SET completed_at = $3 WHERE tenant = $1 AND id = $2',
+        place.tenant,
+        place.id,
+        place.at,
+      )
       break
     case 'SessionStarted': {
       const { sessionId, tenant, login, amr, client, authenticatedAt, expiresAt } = data
@@ -122,7 +145,7 @@ const applyUser = async (place: Place, { type, data }: UserEvent): Promise<void>
       )
       break
     case 'PersonalTenantRequested':
-    case 'ErasureCompleted':
+    case 'MembershipNoted':
       break
   }
 }
@@ -187,6 +210,20 @@ const applyTenant = async (place: Place, { type, data }: TenantEvent): Promise<v
     case 'MemberRemoved':
       await place.run('DELETE FROM @memberships WHERE tenant = $1 AND user_id = $2', place.tenant, data.userId)
       break
+    case 'MemberErased':
+      await place.run(
+        `INSERT INTO @erasures (tenant, id, user_id, requested_by, requested_at, completed_at, memberships, invitations)
+         VALUES ($1, $2, $3, $4, $5, $5, $6, $7) ON CONFLICT DO NOTHING`,
+        place.tenant,
+        data.erasureId,
+        data.userId ?? null,
+        data.by,
+        place.at,
+        data.memberships,
+        data.invitations,
+      )
+      break
+    case 'MemberAdditionReported':
     case 'MemberRemovalReported':
       break
   }

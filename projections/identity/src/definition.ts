@@ -4,7 +4,7 @@ import { createApplier } from './applier.ts'
 /** The read models of the identity context. Raise `codeVersion` when the same log would fill the tables differently. */
 export const identityProjection: ProjectionDefinition = {
   name: 'identity',
-  codeVersion: 1,
+  codeVersion: 2,
   tables: [
     { name: 'addresses', key: ['digest'] },
     { name: 'users', key: ['id'] },
@@ -14,6 +14,7 @@ export const identityProjection: ProjectionDefinition = {
     { name: 'invitations', key: ['tenant', 'id'] },
     { name: 'api_keys', key: ['tenant', 'id'] },
     { name: 'sessions', key: ['id'] },
+    { name: 'erasures', key: ['tenant', 'id'] },
   ],
   createApplier,
 }

@@ -25,8 +25,8 @@ export interface UserRecord {
   readonly id: string
   /** digest */
   readonly address: string
-  /** sealed */
-  readonly email: string
+  /** sealed; null when they were erased, as the name is */
+  readonly email: string | null
   /** sealed */
   readonly name: string | null
   /** the tenant that was founded with them */
@@ -43,6 +43,23 @@ export const getUser = async (reads: Reads, userId: string): Promise<UserRecord 
     [userId],
   )
   return rows[0]
+}
+
+export interface LoginRecord {
+  readonly method: string
+  readonly issuer: string
+  readonly linkedAt: Date
+}
+
+/** The ways in of a user. */
+export const loginsOf = async (reads: Reads, userId: string): Promise<readonly LoginRecord[]> => {
+  const { rows } = await reads.query<LoginRecord>(
+    { user: userId },
+    `SELECT method, issuer, linked_at AS "linkedAt" FROM identity.logins WHERE user_id = $1
+     ORDER BY linked_at, method, issuer LIMIT 100`,
+    [userId],
+  )
+  return rows
 }
 
 export interface MembershipRecord {

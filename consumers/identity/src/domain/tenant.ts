@@ -1,4 +1,4 @@
-import { type Role, rolePermissions, type TenantCommand, type TenantEvent } from '@omium/schemas'
+import { type Permission, type Role, rolePermissions, type TenantCommand, type TenantEvent } from '@omium/schemas'
 import { type Asked, type Decision, decided, refused } from './decision.ts'
 
 /**
@@ -12,6 +12,7 @@ import { type Asked, type Decision, decided, refused } from './decision.ts'
  *    nothing.
  * 4. An invitation is for its address, until its time, once.
  * 5. Whoever is removed loses the sessions that act in the tenant: `removals` is what is still to be told to their users.
+ * 6. Every user knows what they are a member of, so that their erasure ends it: `additions` is what is still to be told.
  */
 export interface TenantState {
   readonly tenant: string
@@ -22,6 +23,8 @@ export interface TenantState {
   readonly members: Record<string, Role>
   /** open ones, by id */
   readonly invitations: Record<string, Invitation>
+  /** members whose users do not know of it yet, with the version of the addition */
+  readonly additions: Record<string, number>
   /** removed members whose sessions are to end, with the version of the removal */
   readonly removals: Record<string, number>
 }
@@ -54,6 +57,7 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
       owner: data.owner,
       members: data.owner === undefined ? {} : { [data.owner]: 'owner' },
       invitations: {},
+      additions: data.owner === undefined ? {} : { [data.owner]: place.version },
       removals: {},
     }
   }
@@ -73,11 +77,18 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
       delete state.invitations[data.invitationId]
       break
     case 'MemberAdded':
+      state.members[data.userId] = data.role
+      state.additions[data.userId] = place.version
+      break
     case 'MemberRoleChanged':
       state.members[data.userId] = data.role
       break
+    case 'MemberAdditionReported':
+      delete state.additions[data.userId]
+      break
     case 'MemberRemoved':
       delete state.members[data.userId]
+      delete state.additions[data.userId]
       state.removals[data.userId] = place.version
       break
     case 'MemberRemovalReported':
@@ -85,6 +96,7 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
       break
     case 'AddressesAllowed':
     case 'HoursAllowed':
+    case 'MemberErased':
       break
   }
   return state
@@ -110,13 +122,21 @@ export const decideTenant = (
   const own = `user:${'userId' in data ? data.userId : ''}` === asked.actor
   const leaves = type === 'RemoveMember' && own && data.why === 'left'
   const right = rightOf(state, asked.actor)
-  const needed = ['RenameTenant', 'AllowAddresses', 'AllowHours'].includes(type) ? 'tenant:write' : 'members:write'
-  if (!leaves && !right.permits(needed)) return refused('forbidden', `${asked.actor} may not change this tenant`)
+  if (!leaves && !right.permits(neededFor[type] ?? 'members:write'))
+    return refused('forbidden', `${asked.actor} may not change this tenant`)
   return change(state, command, right, asked)
 }
 
+/** what the other commands need is `members:write` */
+const neededFor: { readonly [T in TenantCommand['type']]?: Permission } = {
+  RenameTenant: 'tenant:write',
+  AllowAddresses: 'tenant:write',
+  AllowHours: 'tenant:write',
+  EraseMember: 'privacy:write',
+}
+
 interface Right {
-  permits(permission: 'members:write' | 'tenant:write'): boolean
+  permits(permission: Permission): boolean
   /** may touch owners and make them */
   readonly overOwners: boolean
 }
@@ -134,7 +154,6 @@ type Change = Exclude<TenantCommand, { type: 'FoundTenant' | 'AcceptInvitation' 
 
 const change = (state: TenantState, { type, data }: Change, right: Right, asked: Asked): Decision<TenantEvent> => {
   const by = asked.actor
-  const ownersOnly = () => refused<TenantEvent>('forbidden', 'only an owner may make, change or remove owners')
   switch (type) {
     case 'RenameTenant':
       return data.name === state.name ? decided() : decided({ type: 'TenantRenamed', data: { ...data, by } })
@@ -167,10 +186,33 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
       if (role === 'owner' && ownersOf(state) === 1 && !erased) return lastOwner()
       return decided({ type: 'MemberRemoved', data: { ...data, by } })
     }
+    case 'EraseMember':
+      return erase(state, data, right, by)
   }
 }
 
+const ownersOnly = () => refused<TenantEvent>('forbidden', 'only an owner may make, change or remove owners')
 const lastOwner = () => refused<TenantEvent>('last_owner', 'this is the last owner: make another member owner first')
+
+type Erase = Extract<TenantCommand, { type: 'EraseMember' }>['data']
+
+/** Ends what this tenant holds of somebody; what it never held is erased all the same, so that asking reveals nothing. */
+const erase = (state: TenantState, data: Erase, right: Right, by: string): Decision<TenantEvent> => {
+  const { address, ...whom } = data
+  const { userId } = whom
+  const held = userId === undefined ? undefined : state.members[userId]
+  if (held === 'owner' && !right.overOwners) return ownersOnly()
+  if (held === 'owner' && ownersOf(state) === 1) return lastOwner()
+  const removed: TenantEvent[] =
+    held && userId !== undefined ? [{ type: 'MemberRemoved', data: { userId, why: 'erased', by } }] : []
+  const revoked = Object.entries(state.invitations)
+    .filter(([, invitation]) => invitation.address === address)
+    .map(([invitationId]): TenantEvent => ({ type: 'InvitationRevoked', data: { invitationId, by } }))
+  return decided<TenantEvent>(...removed, ...revoked, {
+    type: 'MemberErased',
+    data: { ...whom, memberships: removed.length, invitations: revoked.length, by },
+  })
+}
 
 type Invite = Extract<TenantCommand, { type: 'InviteMember' }>['data']
 

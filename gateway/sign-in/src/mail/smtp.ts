@@ -1,4 +1,5 @@
 import { createOutsideCalls } from '@omium/resilience'
+import { OmiumError } from '@omium/schemas'
 import { createTransport } from 'nodemailer'
 import { isLoopback } from '../loopback.ts'
 import type { Mailer } from '../ports.ts'
@@ -22,10 +23,22 @@ export const createSmtpMailer = (url: string, from: string): Mailer => {
   // a mail that was perhaps taken is not sent twice
   const server = createOutsideCalls({ target: 'mail', timeoutMs: 20_000, resetMs: 10_000 })
   return {
-    send: async (mail) => void (await server.call(() => transport.sendMail({ from, ...mail }))),
+    send: async (mail) => {
+      await server
+        .call(() => transport.sendMail({ from, ...mail }))
+        .catch((error) => Promise.reject(withoutRecipient(error)))
+    },
     close: () => {
       server.close()
       transport.close()
     },
   }
+}
+
+/** What failed, without the address that a server repeats in what it answers: errors are logged. */
+const withoutRecipient = (error: unknown): OmiumError => {
+  if (error instanceof OmiumError) return error
+  const { code, command, responseCode } = error as { code?: string; command?: string; responseCode?: number }
+  const told = [code, command, responseCode].filter((one) => one !== undefined).join(' ')
+  return new OmiumError('unavailable', `the mail server did not take it${told && `: ${told}`}`)
 }
