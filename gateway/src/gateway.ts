@@ -1,4 +1,4 @@
-import { createApiKeys, createMembers, routeRules, type SessionCallers } from '@omium/access'
+import { createApiKeys, createMembers, createServiceTokens, routeRules, type SessionCallers } from '@omium/access'
 import { createDeltaSubscriber } from '@omium/deltas'
 import {
   createCheckpointObjects,
@@ -10,7 +10,7 @@ import { createPersonalData, createSubjectKeys, kmsOf } from '@omium/personal-da
 import { createPool, createReads, type ProjectionLog, requireWalls } from '@omium/projection-kit'
 import { connectRedis } from '@omium/resilience'
 import { openSignIn } from '@omium/sign-in'
-import { mintWorkerToken } from '@omium/worker-tokens'
+import { mintServiceToken, mintWorkerToken, verifyServiceToken } from '@omium/worker-tokens'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createAgents } from './agents.ts'
@@ -110,6 +110,20 @@ export const startGateway = async (
     nowMs: context.nowMs,
     onNotice: warn,
   })
+  const { issuer, keys } = signIn.signatures
+  const keyOf = async ({ kid = '' }: { kid?: string }) => {
+    const key = await keys.verifying(kid)
+    if (!key) throw new RangeError('no such key')
+    return key
+  }
+  const { nowMs } = context
+  const serviceTokens = createServiceTokens({
+    verify: (token) => verifyServiceToken({ issuer, audience: 'gateway', keyOf, nowMs }, token),
+    apiKeys,
+    members,
+    reads,
+    nowMs,
+  })
   const app = await buildApp(
     {
       reads,
@@ -133,12 +147,15 @@ export const startGateway = async (
       identity,
       apiKeys,
       newKeys,
+      serviceTokens,
       people: { sessions: sessions ?? signIn.callers, members },
       signIn,
       personalData,
       ids: context.ids,
       nowMs: context.nowMs,
       mintWorkerToken: (claims) => mintWorkerToken(tokenSecret, claims),
+      mintServiceToken: (audience, claims) =>
+        mintServiceToken({ issuer, signing: keys.signing, nowMs }, audience, claims),
       limits,
     },
     logger,

@@ -152,7 +152,7 @@ describe('the guard', () => {
       session: undefined,
       role: undefined,
     }
-    const apiKeys = { lookup: async () => caller, changed: () => {}, revoked: () => {} }
+    const apiKeys = { lookup: async () => caller, find: async () => caller, changed: () => {}, revoked: () => {} }
     installGuard(app, { apiKeys })
     app.get('/open', { config: { public: true } }, async () => 'open')
     app.get(
@@ -188,7 +188,9 @@ describe('the guard', () => {
   it('takes no route that says nothing, and none that says both', async () => {
     const { app } = await guarded([])
     const fresh = Fastify()
-    installGuard(fresh, { apiKeys: { lookup: async () => undefined, changed: () => {}, revoked: () => {} } })
+    installGuard(fresh, {
+      apiKeys: { lookup: async () => undefined, find: async () => undefined, changed: () => {}, revoked: () => {} },
+    })
     expect(() => fresh.get('/x', async () => 'x')).toThrow('must say what it needs')
     expect(() => fresh.get('/y', { config: { public: true, permission: 'keys:read' } }, async () => 'y')).toThrow()
     expect(

@@ -22,6 +22,8 @@ export interface ApiKeys {
    * `outside_hours` at a wrong time
    */
   lookup(apiKey: string, address: string): Promise<Caller | undefined>
+  /** The same by its id, for whoever proved it in another way. */
+  find(tenant: string, keyId: string, address: string): Promise<Caller | undefined>
   /** It changed, as the log says. */
   changed(keyId: string): void
   /** It is revoked, as the log says. */
@@ -63,6 +65,17 @@ export const createApiKeys = ({ reads, peppers, environment, nowMs, cacheMs = 3_
   const isLive = ({ tenant, id, revokedAt, expiresAt }: ApiKeyEntry): boolean =>
     revokedAt === null && (expiresAt === null || expiresAt.getTime() > nowMs()) && !tombstones.has(`${tenant}/${id}`)
 
+  /** @throws OmiumError `forbidden`, `outside_hours` */
+  const admit = (entry: ApiKeyEntry | undefined, address: string): Caller | undefined => {
+    if (!entry || !isLive(entry)) return undefined
+    if (!inRanges(entry.ranges, address) || !inRanges(entry.tenantRanges, address))
+      throw new OmiumError('forbidden', `the key ${entry.id} may not be used from this address`)
+    if (!inHours(entry.hours, nowMs()) || !inHours(entry.tenantHours, nowMs()))
+      throw new OmiumError('outside_hours', `the key ${entry.id} may not be used at this time`)
+    touch(entry.tenant, entry.id)
+    return callerFor(entry)
+  }
+
   return {
     lookup: async (apiKey, address) => {
       const parts = parseApiKey(apiKey)
@@ -73,15 +86,16 @@ export const createApiKeys = ({ reads, peppers, environment, nowMs, cacheMs = 3_
           `this is a key of another environment: here they begin with om_${environment}_`,
         )
       const found = await entries.get(parts.keyId)
-      const entry = found.find((one) => isKeyOf(apiKey, one, peppers))
-      if (!entry || !isLive(entry)) return undefined
-      if (!inRanges(entry.ranges, address) || !inRanges(entry.tenantRanges, address))
-        throw new OmiumError('forbidden', `the key ${entry.id} may not be used from this address`)
-      if (!inHours(entry.hours, nowMs()) || !inHours(entry.tenantHours, nowMs()))
-        throw new OmiumError('outside_hours', `the key ${entry.id} may not be used at this time`)
-      touch(entry.tenant, entry.id)
-      return callerFor(entry)
+      return admit(
+        found.find((one) => isKeyOf(apiKey, one, peppers)),
+        address,
+      )
     },
+    find: async (tenant, keyId, address) =>
+      admit(
+        (await entries.get(keyId)).find((one) => one.tenant === tenant),
+        address,
+      ),
     changed: (keyId) => entries.forget(keyId),
     revoked: (tenant, keyId) => {
       entries.forget(keyId)

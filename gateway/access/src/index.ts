@@ -10,6 +10,7 @@ export {
 export {
   callerOf,
   type GuardParts,
+  identify,
   installGuard,
   type RoutePermission,
   type RouteRule,
@@ -20,3 +21,4 @@ export { inHours } from './hours.ts'
 export { createMembers, type MemberOptions, type Members } from './members.ts'
 export { inRanges } from './ranges.ts'
 export { type Remembered, type RememberOptions, remember } from './remembered.ts'
+export { createServiceTokens, notForServices, type ServiceTokens } from './service-tokens.ts'

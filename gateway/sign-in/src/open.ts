@@ -100,6 +100,8 @@ export const openSignIn = async (options: SignInOptions) => {
   return {
     routes,
     callers,
+    /** of whatever else the installation signs */
+    signatures: { issuer: origin, keys },
     close: () => {
       keys.close()
       limits.close()

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { callerId, OmiumError, permission } from '@omium/schemas'
-import { type CryptoKey, type JWTVerifyGetKey, jwtVerify, SignJWT } from 'jose'
+import { type CryptoKey, createRemoteJWKSet, type JWTVerifyGetKey, jwtVerify, SignJWT } from 'jose'
 import { z } from 'zod'
 
 /**
@@ -78,6 +78,13 @@ export interface ServiceTokenVerifier {
   readonly keyOf: JWTVerifyGetKey
   readonly nowMs: () => number
 }
+
+/** The keys that the gateway at `platformUrl` publishes, read when they are needed, and again when a token names a new one. */
+export const publishedKeys = (platformUrl: string): JWTVerifyGetKey =>
+  createRemoteJWKSet(new URL('/.well-known/jwks.json', platformUrl), {
+    cooldownDuration: 5_000,
+    timeoutDuration: 5_000,
+  })
 
 /** Whether a text says that it is one; nothing of it is checked. */
 export const isServiceToken = (token: string): boolean => {
