@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { eventually, type TenantOfPlatform, tenantOfPlatform } from '@omium/dev/testing'
+import { workerProtocolVersion, workerSubprotocol } from '@omium/schemas'
 import { agent, type Worker, worker } from '@omium/sdk'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
@@ -184,7 +185,7 @@ describe("what is another tenant's", () => {
       if (told(foreign, paths.ids) !== told(absent, paths.ids) || foreign.status >= 500)
         wrong.push(`${method} ${path}: ${told(foreign, paths.ids)}\n   but ${told(absent, paths.ids)}`)
       // what is made, or made sure to be gone, under a name that somebody else has too is one's own; else there is nothing
-      const makes = method === 'PUT' || /retention$|\/v1\/workflows\/\{id\}$|\/v1\/threads/.test(path)
+      const makes = method === 'PUT' || /retention$|\/writes$|\/v1\/workflows\/\{id\}$|\/v1\/threads/.test(path)
       if (!makes && foreign.status !== 404) wrong.push(`${method} ${path}: ${foreign.status} ${foreign.text}`)
     }
     expect(wrong).toEqual([])
@@ -252,8 +253,63 @@ describe('the model gateway', () => {
     const url = theirs.environment['OPENAI_BASE_URL'] as string
     for (const permission of permissions) {
       const { key } = await good('POST', '/v1/keys', { name: 'one', scopes: { permissions: [permission] } })
-      const { status } = await fetch(`${url}/models`, { headers: { authorization: `Bearer ${key}` } })
-      expect(status, permission).toBe(['models:use', 'workers:connect'].includes(permission) ? 200 : 403)
+      const { status } = await fetch(`${url}/chat/completions`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ model: 'there-is-none', messages: [] }),
+      })
+      expect(status !== 403, permission).toBe(['models:use', 'workers:connect'].includes(permission))
     }
+  })
+})
+
+describe('service tokens', () => {
+  const tokenFor = async (apiKey: string, audience: string, permission: string) => {
+    const { text } = await call({ ...theirs, apiKey }, 'POST', '/v1/service-tokens', {
+      audience,
+      permissions: [permission],
+    })
+    return (JSON.parse(text) as { token: string }).token
+  }
+
+  it('open the model gateway, and each only what they are for', async () => {
+    const url = `${theirs.environment['OPENAI_BASE_URL']}/models`
+    const status = async (token: string) => (await fetch(url, { headers: { authorization: `Bearer ${token}` } })).status
+    expect(await status(await tokenFor(theirs.apiKey, 'models', 'models:use'))).toBe(200)
+    expect(await status(await tokenFor(theirs.apiKey, 'models', 'executions:read'))).toBe(403)
+    expect(await status(await tokenFor(theirs.apiKey, 'gateway', 'models:use'))).toBe(401)
+  })
+
+  it('open the engines, until the key behind them is revoked: then connections end, too', async () => {
+    const scopes = { permissions: ['workers:connect', 'tokens:write', 'models:use'] }
+    const { id, key } = await good('POST', '/v1/keys', { name: 'worker', scopes })
+    const connect = JSON.parse((await call({ ...theirs, apiKey: key }, 'POST', '/v1/workers/connect')).text)
+    const greet = async (token: string) => {
+      const socket = new WebSocket(connect.endpoints[0], workerSubprotocol)
+      const received: { type: string; error?: { code: string } }[] = []
+      socket.on('message', (data) => received.push(...JSON.parse(String(data))))
+      socket.on('error', () => undefined)
+      await once(socket, 'open')
+      const about = { workerId: `worker-${token.length}`, runtime: 'spec', agents: [], slots: 1 }
+      socket.send(JSON.stringify([{ type: 'hello', protocol: workerProtocolVersion, token, ...about }]))
+      await eventually(() => expect(received).not.toEqual([]))
+      const beat = setInterval(() => socket.send('[{"type":"heartbeat"}]'), 200)
+      socket.on('close', () => clearInterval(beat))
+      return { socket, received }
+    }
+    const service = await tokenFor(key, 'engine', 'workers:connect')
+    const welcome = [{ type: 'welcome' }]
+    const opened = [await greet(connect.token), await greet(service)]
+    for (const { received } of opened) expect(received).toMatchObject(welcome)
+    const refused = [{ type: 'refused', error: { code: 'unauthenticated' } }]
+    for (const [audience, permission] of [
+      ['models', 'workers:connect'],
+      ['engine', 'models:use'],
+    ] as const)
+      expect((await greet(await tokenFor(key, audience, permission))).received).toMatchObject(refused)
+    await good('DELETE', `/v1/keys/${id}`)
+    for (const { received } of opened)
+      await eventually(() => expect(received.at(-1)).toMatchObject(refused[0] as object), { timeoutMs: 20_000 })
+    for (const token of [connect.token, service]) expect((await greet(token)).received).toMatchObject(refused)
   })
 })
