@@ -20,6 +20,7 @@ export const idPrefixes = {
   invitation: 'inv',
   magicLink: 'lnk',
   erasure: 'era',
+  deviceGrant: 'dvc',
 } as const
 
 export type IdKind = keyof typeof idPrefixes

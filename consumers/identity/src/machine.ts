@@ -2,6 +2,7 @@ import type { AcceptedEvent, StateMachine } from '@omium/log'
 import {
   type AddressEvent,
   type ApiKeyEvent,
+  type DeviceGrantEvent,
   type MagicLinkEvent,
   parseAggregateKey,
   type TenantEvent,
@@ -9,6 +10,7 @@ import {
 } from '@omium/schemas'
 import { type AddressState, evolveAddress } from './domain/address.ts'
 import { type ApiKeyState, evolveApiKey } from './domain/api-key.ts'
+import { type DeviceGrantState, endsDeviceGrant, evolveDeviceGrant } from './domain/device-grant.ts'
 import { evolveMagicLink, type MagicLinkState } from './domain/magic-link.ts'
 import { evolveTenant, type TenantState } from './domain/tenant.ts'
 import { evolveUser, type UserState } from './domain/user.ts'
@@ -20,6 +22,7 @@ export interface PartitionState {
   readonly tenants: Map<string, TenantState>
   readonly apiKeys: Map<string, ApiKeyState>
   readonly magicLinks: Map<string, MagicLinkState>
+  readonly deviceGrants: Map<string, DeviceGrantState>
 }
 
 type Encoded = { readonly [K in keyof PartitionState]: [string, unknown][] }
@@ -32,11 +35,12 @@ export const identityMachine: StateMachine<PartitionState> = {
     tenants: new Map(),
     apiKeys: new Map(),
     magicLinks: new Map(),
+    deviceGrants: new Map(),
   }),
 
   apply(state, { envelope, type, data }: AcceptedEvent) {
     const { aggregate, tenant, correlationId, version } = envelope
-    const { addresses, users, tenants, apiKeys, magicLinks } = state
+    const { addresses, users, tenants, apiKeys, magicLinks, deviceGrants } = state
     const key = parseAggregateKey(aggregate)
     const event = { type, data }
     switch (key?.type) {
@@ -63,25 +67,34 @@ export const identityMachine: StateMachine<PartitionState> = {
         else magicLinks.delete(aggregate)
         break
       }
+      case 'device_grant':
+        if (endsDeviceGrant(type)) deviceGrants.delete(aggregate)
+        else {
+          const grant = deviceGrants.get(aggregate)
+          deviceGrants.set(aggregate, evolveDeviceGrant(grant, event as DeviceGrantEvent, correlationId))
+        }
+        break
     }
   },
 
-  encode: ({ addresses, users, tenants, apiKeys, magicLinks }): Encoded => ({
+  encode: ({ addresses, users, tenants, apiKeys, magicLinks, deviceGrants }): Encoded => ({
     addresses: [...addresses],
     users: [...users],
     tenants: [...tenants],
     apiKeys: [...apiKeys],
     magicLinks: [...magicLinks],
+    deviceGrants: [...deviceGrants],
   }),
 
   decode(encoded) {
-    const { addresses, users, tenants, apiKeys, magicLinks } = encoded as Encoded
+    const { addresses, users, tenants, apiKeys, magicLinks, deviceGrants } = encoded as Encoded
     return {
       addresses: new Map(addresses),
       users: new Map(users),
       tenants: new Map(tenants),
       apiKeys: new Map(apiKeys),
       magicLinks: new Map(magicLinks),
+      deviceGrants: new Map(deviceGrants),
     } as PartitionState
   },
 }

@@ -1,4 +1,13 @@
-import { getSession, getUser, membershipsOf, sessionsOf, userOfAddress, userOfLogin } from '@omium/projection-identity'
+import {
+  deviceGrantOfCode,
+  getDeviceGrant,
+  getSession,
+  getUser,
+  membershipsOf,
+  sessionsOf,
+  userOfAddress,
+  userOfLogin,
+} from '@omium/projection-identity'
 import type { Reads } from '@omium/projection-kit'
 import type { IdentityReads } from './ports.ts'
 
@@ -10,4 +19,6 @@ export const createIdentityReads = (reads: Reads): IdentityReads => ({
   memberships: (userId) => membershipsOf(reads, userId),
   session: (userId, sessionId) => getSession(reads, userId, sessionId),
   sessions: (userId) => sessionsOf(reads, userId),
+  deviceGrant: (id) => getDeviceGrant(reads, id),
+  deviceGrantOfCode: (code) => deviceGrantOfCode(reads, code),
 })

@@ -15,6 +15,7 @@ export const identityProjection: ProjectionDefinition = {
     { name: 'api_keys', key: ['tenant', 'id'] },
     { name: 'sessions', key: ['id'] },
     { name: 'erasures', key: ['tenant', 'id'] },
+    { name: 'device_grants', key: ['id'] },
   ],
   createApplier,
 }

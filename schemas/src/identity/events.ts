@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type RecordOf, v1 } from '../catalogue.ts'
 import { callerId } from '../ids.ts'
 import { partitionEvents } from '../log/partition-events.ts'
+import { deviceGrantEvents } from './device.ts'
 import { hoursEvents } from './hours.ts'
 import {
   cidrRanges,
@@ -96,5 +97,6 @@ export const identityContextEvents = {
   ...tenantEvents,
   ...apiKeyEvents,
   ...magicLinkEvents,
+  ...deviceGrantEvents,
 } as const
 export type IdentityContextEvent = RecordOf<typeof identityContextEvents>
