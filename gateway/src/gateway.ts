@@ -1,4 +1,11 @@
-import { createApiKeys, createMembers, createServiceTokens, routeRules, type SessionCallers } from '@omium/access'
+import {
+  createApiKeys,
+  createEndedSessions,
+  createMembers,
+  createServiceTokens,
+  routeRules,
+  type SessionCallers,
+} from '@omium/access'
 import { createDeltaSubscriber } from '@omium/deltas'
 import {
   createCheckpointObjects,
@@ -86,7 +93,8 @@ export const startGateway = async (
   const { newKeys } = config
   const apiKeys = createApiKeys({ reads, ...newKeys, nowMs: context.nowMs })
   const members = createMembers({ reads, nowMs: context.nowMs })
-  followAccess(identity, { apiKeys, members })
+  const ended = createEndedSessions()
+  followAccess(identity, { apiKeys, members, ended })
   if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, reads, newKeys })
   const kms = kmsOf(config.kms)
   const personalData = createPersonalData({
@@ -102,6 +110,7 @@ export const startGateway = async (
     tokenSecret,
     pool,
     reads,
+    ended,
     kms,
     identity,
     personalData,
@@ -123,6 +132,7 @@ export const startGateway = async (
     apiKeys,
     members,
     reads,
+    ended,
     nowMs,
   })
   const app = await buildApp(

@@ -190,6 +190,8 @@ const everyRead: Record<string, (reads: Reads) => Promise<unknown>> = {
   getMember: (r) => identity.getMember(r, 'ten_a', 'usr_a'),
   listInvitations: (r) => identity.listInvitations(r, 'ten_a', page),
   getUser: (r) => identity.getUser(r, 'usr_a'),
+  loginsOf: (r) => identity.loginsOf(r, 'usr_a'),
+  getErasure: (r) => identity.getErasure(r, 'ten_a', 'x'),
   membershipsOf: (r) => identity.membershipsOf(r, 'usr_a'),
   getSession: (r) => identity.getSession(r, 'usr_a', 'x'),
   sessionsOf: (r) => identity.sessionsOf(r, 'usr_a'),
@@ -204,6 +206,8 @@ const exempt = [
   'userOfLogin',
   'invitationsOf',
   'noteApiKeyUse',
+  'getDeviceGrant',
+  'deviceGrantOfCode',
   // true or false, and what a thread is kept for when nobody has said
   'buildsOnDamage',
   'getRetention',

@@ -152,7 +152,13 @@ describe('the guard', () => {
       session: undefined,
       role: undefined,
     }
-    const apiKeys = { lookup: async () => caller, find: async () => caller, changed: () => {}, revoked: () => {} }
+    const apiKeys = {
+      lookup: async () => caller,
+      find: async () => caller,
+      changed: () => {},
+      tenantChanged: () => {},
+      revoked: () => {},
+    }
     installGuard(app, { apiKeys })
     app.get('/open', { config: { public: true } }, async () => 'open')
     app.get(
@@ -189,7 +195,13 @@ describe('the guard', () => {
     const { app } = await guarded([])
     const fresh = Fastify()
     installGuard(fresh, {
-      apiKeys: { lookup: async () => undefined, find: async () => undefined, changed: () => {}, revoked: () => {} },
+      apiKeys: {
+        lookup: async () => undefined,
+        find: async () => undefined,
+        changed: () => {},
+        tenantChanged: () => {},
+        revoked: () => {},
+      },
     })
     expect(() => fresh.get('/x', async () => 'x')).toThrow('must say what it needs')
     expect(() => fresh.get('/y', { config: { public: true, permission: 'keys:read' } }, async () => 'y')).toThrow()

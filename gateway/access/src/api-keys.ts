@@ -26,6 +26,8 @@ export interface ApiKeys {
   find(tenant: string, keyId: string, address: string): Promise<Caller | undefined>
   /** It changed, as the log says. */
   changed(keyId: string): void
+  /** What holds for all keys of a tenant changed, as the log says. */
+  tenantChanged(tenant: string): void
   /** It is revoked, as the log says. */
   revoked(tenant: string, keyId: string): void
 }
@@ -97,6 +99,8 @@ export const createApiKeys = ({ reads, peppers, environment, nowMs, cacheMs = 3_
         address,
       ),
     changed: (keyId) => entries.forget(keyId),
+    // one that is being asked for has no value yet
+    tenantChanged: (tenant) => entries.forgetWhere((_, found) => found?.some((one) => one.tenant === tenant) ?? true),
     revoked: (tenant, keyId) => {
       entries.forget(keyId)
       tombstones.add(`${tenant}/${keyId}`)

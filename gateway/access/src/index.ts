@@ -1,6 +1,8 @@
 export { type ApiKeyOptions, type ApiKeys, createApiKeys } from './api-keys.ts'
 export {
   type Caller,
+  createEndedSessions,
+  type EndedSessions,
   type KeyLimits,
   reaches,
   reachesWorkflow,

@@ -15,6 +15,8 @@ export interface Members {
   callerFor(session: SessionCaller, address: string): Promise<Caller>
   /** A role changed or somebody was removed, as the log says. */
   changed(tenant: string, userId: string): void
+  /** What holds for all members of a tenant changed, as the log says. */
+  tenantChanged(tenant: string): void
 }
 
 export interface MemberOptions {
@@ -55,5 +57,6 @@ export const createMembers = ({ reads, nowMs, cacheMs = 3_000 }: MemberOptions):
       }
     },
     changed: (tenant, userId) => memberships.forget(`${tenant}/${userId}`),
+    tenantChanged: (tenant) => memberships.forgetWhere((name) => name.startsWith(`${tenant}/`)),
   }
 }

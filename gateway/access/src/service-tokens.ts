@@ -3,7 +3,7 @@ import type { Reads } from '@omium/projection-kit'
 import { OmiumError, type Permission } from '@omium/schemas'
 import { isServiceToken, type VerifiedServiceToken } from '@omium/worker-tokens'
 import type { ApiKeys } from './api-keys.ts'
-import type { Caller } from './caller.ts'
+import type { Caller, EndedSessions } from './caller.ts'
 import type { Members } from './members.ts'
 import { remember } from './remembered.ts'
 
@@ -22,6 +22,8 @@ export interface ServiceTokenOptions {
   readonly apiKeys: ApiKeys
   readonly members: Members
   readonly reads: Reads
+  /** absent where the log is not followed */
+  readonly ended?: EndedSessions
   readonly nowMs: () => number
 }
 
@@ -38,7 +40,14 @@ export const notForServices: readonly Permission[] = [
 const cacheMs = 2_000
 const outageMs = 5 * 60_000
 
-export const createServiceTokens = ({ verify, apiKeys, members, reads, nowMs }: ServiceTokenOptions): ServiceTokens => {
+export const createServiceTokens = ({
+  verify,
+  apiKeys,
+  members,
+  reads,
+  ended,
+  nowMs,
+}: ServiceTokenOptions): ServiceTokens => {
   const sessions = remember<SessionRecord | undefined>({
     ask: (name) => getSession(reads, ...(name.split('/') as [string, string])),
     outlasts: (session) => session !== undefined,
@@ -54,6 +63,7 @@ export const createServiceTokens = ({ verify, apiKeys, members, reads, nowMs }: 
       if (!caller) throw gone()
       return caller
     }
+    if (ended?.has(source.session)) throw gone()
     const session = await sessions.get(`${source.user}/${source.session}`)
     const isOpen = session?.endedAt === null && session.expiresAt.getTime() > nowMs() && session.tenant === tenant
     if (!isOpen) throw gone()

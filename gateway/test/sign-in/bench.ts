@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createEndedSessions } from '@omium/access'
 import {
   type CaughtMail,
   eventually,
@@ -137,6 +138,7 @@ export const startBench = async () => {
     env: { CLIENT_SECRET: client.secret },
     pool,
     reads: createReads(pool),
+    ended: createEndedSessions(),
     kms,
     identity,
     personalData,
