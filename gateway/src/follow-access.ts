@@ -36,4 +36,6 @@ export const followAccess = (
       }),
     )
   live.onType('SessionEnded', ({ data }) => ended.add((data as { sessionId: string }).sessionId))
+  for (const type of ['FactorAdded', 'FactorRemoved'])
+    live.onType(type, (event) => forget(event, () => members.factorsChanged(idOf(event))))
 }

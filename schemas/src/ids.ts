@@ -19,6 +19,7 @@ export const idPrefixes = {
   user: 'usr',
   invitation: 'inv',
   magicLink: 'lnk',
+  factor: 'fac',
   erasure: 'era',
   deviceGrant: 'dvc',
 } as const

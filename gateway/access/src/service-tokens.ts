@@ -67,8 +67,8 @@ export const createServiceTokens = ({
     const session = await sessions.get(`${source.user}/${source.session}`)
     const isOpen = session?.endedAt === null && session.expiresAt.getTime() > nowMs() && session.tenant === tenant
     if (!isOpen) throw gone()
-    const { amr, authenticatedAt } = session
-    const person = { userId: source.user, sessionId: source.session, tenant, amr }
+    const { amr, authenticatedAt, mfaAt } = session
+    const person = { userId: source.user, sessionId: source.session, tenant, amr, mfaAt: mfaAt?.getTime() }
     return members.callerFor({ ...person, authenticatedAt: authenticatedAt.getTime() }, address)
   }
 
@@ -79,7 +79,7 @@ export const createServiceTokens = ({
       const caller = await behind(verified, address)
       const permissions = verified.permissions.filter((one) => caller.permissions.has(one))
       // it acts in somebody's name, and proves nothing about a person being there
-      return { ...caller, permissions: new Set(permissions), session: undefined, role: undefined }
+      return { ...caller, permissions: new Set(permissions), session: undefined, role: undefined, mfaAt: undefined }
     },
   }
 }

@@ -90,27 +90,33 @@ export const tenantRoutes =
     app.patch(
       '/v1/tenant',
       {
-        config: { permission: 'tenant:write' },
+        config: { permission: 'tenant:write', stepUp: true },
         schema: {
           tags,
-          summary: 'Rename the tenant, or say from which addresses and at which hours it may be used',
+          summary:
+            'Rename the tenant, or say from which addresses and at which hours it may be used, or whether it demands a second factor',
           body: changeTenantBody,
           response: { 200: identityReceipt },
         },
       },
       async (request) => {
         const { tenant } = callerOf(request)
-        const { name, ranges, hours } = request.body
+        const { name, ranges, hours, mfaRequired } = request.body
         if (ranges && !inRanges(ranges, request.ip))
           throw new OmiumError('invalid_request', `ranges: your own address ${request.ip} is not among them`)
         if (hours && !inHours(hours, nowMs()))
           throw new OmiumError('invalid_request', 'hours: now is not among them, and you would lock yourself out')
+        const { session, mfaAt } = callerOf(request)
+        if (mfaRequired && session && mfaAt === undefined)
+          throw new OmiumError('mfa_enrolment_required', 'you have no second factor yourself: add one at /auth/factors')
         const command: TenantCommand =
-          hours !== undefined
-            ? { type: 'AllowHours', data: { hours } }
-            : name !== undefined
-              ? { type: 'RenameTenant', data: { name } }
-              : { type: 'AllowAddresses', data: { ranges: ranges ?? [] } }
+          mfaRequired !== undefined
+            ? { type: 'RequireMfa', data: { required: mfaRequired } }
+            : hours !== undefined
+              ? { type: 'AllowHours', data: { hours } }
+              : name !== undefined
+                ? { type: 'RenameTenant', data: { name } }
+                : { type: 'AllowAddresses', data: { ranges: ranges ?? [] } }
         const aggregate = aggregateKey('tenant', tenant, tenant)
         const id = commandIdOf(request, ids, tenant)
         return { id: tenant, ...(await identity.execute(askerOf(request), aggregate, id, command)) }
@@ -118,10 +124,11 @@ export const tenantRoutes =
     )
   }
 
-const viewOf = ({ tenant, name, ranges, hours, foundedAt }: TenantRecord): TenantView => ({
+const viewOf = ({ tenant, name, ranges, hours, mfaRequired, foundedAt }: TenantRecord): TenantView => ({
   id: tenant,
   name,
   ranges: [...ranges],
   hours,
+  mfaRequired,
   foundedAt: foundedAt.toISOString(),
 })

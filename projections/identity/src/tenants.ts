@@ -9,13 +9,16 @@ export interface TenantRecord {
   readonly name: string
   readonly ranges: readonly string[]
   readonly hours: AccessHours
+  /** its people need a second factor */
+  readonly mfaRequired: boolean
   readonly foundedAt: Date
 }
 
 export const getTenant = async (reads: Reads, tenant: string): Promise<TenantRecord | undefined> => {
   const { rows } = await reads.query<TenantRecord>(
     { tenant },
-    'SELECT tenant, name, ranges, hours, founded_at AS "foundedAt" FROM identity.tenants WHERE tenant = $1',
+    `SELECT tenant, name, ranges, hours, mfa_required AS "mfaRequired", founded_at AS "foundedAt"
+     FROM identity.tenants WHERE tenant = $1`,
     [tenant],
   )
   return rows[0]
@@ -26,6 +29,8 @@ export interface Membership {
   /** of the tenant */
   readonly ranges: readonly string[]
   readonly hours: AccessHours
+  /** the tenant demands a second factor */
+  readonly mfaRequired: boolean
 }
 
 /** What a user is in a tenant; undefined: no member. */
@@ -34,7 +39,8 @@ export const membershipIn = async (reads: Reads, tenant: string, userId: string)
     { tenant },
     {
       name: 'membership',
-      text: `SELECT m.role, t.ranges, t.hours FROM identity.memberships m JOIN identity.tenants t USING (tenant)
+      text: `SELECT m.role, t.ranges, t.hours, t.mfa_required AS "mfaRequired"
+             FROM identity.memberships m JOIN identity.tenants t USING (tenant)
            WHERE m.tenant = $1 AND m.user_id = $2`,
       values: [tenant, userId],
     },

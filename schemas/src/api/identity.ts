@@ -86,16 +86,20 @@ export const tenantView = z.object({
   ranges: z.array(z.string()),
   /** when its people and keys may use it; empty: at any time */
   hours: accessHours,
+  /** its people need a second factor to act in it */
+  mfaRequired: z.boolean(),
   foundedAt: time,
 })
 export type TenantView = z.infer<typeof tenantView>
 export const foundTenantBody = z.strictObject({ name: named })
 export const changeTenantBody = z
-  .strictObject({ name: named.optional(), ranges: cidrRanges.optional(), hours: accessHours.optional() })
-  .refine(
-    (changes) => Object.values(changes).filter((one) => one !== undefined).length === 1,
-    'change one thing at a time: the name, the ranges or the hours',
-  )
+  .strictObject({
+    name: named.optional(),
+    ranges: cidrRanges.optional(),
+    hours: accessHours.optional(),
+    mfaRequired: z.boolean().optional(),
+  })
+  .refine((body) => Object.values(body).filter((one) => one !== undefined).length === 1, 'change one thing at a time')
 
 export const memberView = z.object({
   userId: z.string(),

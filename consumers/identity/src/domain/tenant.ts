@@ -96,6 +96,7 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
       break
     case 'AddressesAllowed':
     case 'HoursAllowed':
+    case 'MfaRequirementChanged':
     case 'MemberErased':
       break
   }
@@ -132,6 +133,7 @@ const neededFor: { readonly [T in TenantCommand['type']]?: Permission } = {
   RenameTenant: 'tenant:write',
   AllowAddresses: 'tenant:write',
   AllowHours: 'tenant:write',
+  RequireMfa: 'tenant:write',
   EraseMember: 'privacy:write',
 }
 
@@ -161,6 +163,8 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
       return decided({ type: 'AddressesAllowed', data: { ...data, by } })
     case 'AllowHours':
       return decided({ type: 'HoursAllowed', data: { ...data, by } })
+    case 'RequireMfa':
+      return decided({ type: 'MfaRequirementChanged', data: { ...data, by } })
     case 'InviteMember':
       return data.role === 'owner' && !right.overOwners ? ownersOnly() : invite(state, data, asked)
     case 'RevokeInvitation': {
