@@ -165,6 +165,11 @@ beforeAll(async () => {
     },
     { timeoutMs: 60_000 },
   )
+  // from now on nothing of theirs changes by itself
+  for (const id of ['theirs-run', 'theirs-other'])
+    await eventually(async () => expect((await good('GET', `/v1/executions/${id}`)).status).toBe('suspended'), {
+      timeoutMs: 60_000,
+    })
 })
 afterAll(async () => {
   await host?.stop()
@@ -233,11 +238,19 @@ describe("what is another tenant's", () => {
     })
     // a run of theirs goes on, then one of ours begins: were the former in the feed, it would have come first
     await good('POST', '/v1/executions/theirs-run/signals', { name: 'go' })
-    await eventually(async () => expect((await good('GET', '/v1/executions/theirs-run')).status).toBe('completed'))
+    await eventually(async () => expect((await good('GET', '/v1/executions/theirs-run')).status).toBe('completed'), {
+      timeoutMs: 60_000,
+    })
     const own = worker({ agents: [waits], url: ours.url, apiKey: ours.apiKey })
     await own.start()
-    await call(ours, 'POST', '/v1/executions', { agent: 'waits', input: {}, id: 'ours-run' })
-    await eventually(() => expect(JSON.stringify(of('feed'))).toContain('ours-run'))
+    await eventually(
+      async () =>
+        expect(
+          (await call(ours, 'POST', '/v1/executions', { agent: 'waits', input: {}, id: 'ours-run' })).status,
+        ).toBeLessThan(300),
+      { timeoutMs: 60_000 },
+    )
+    await eventually(() => expect(JSON.stringify(of('feed'))).toContain('ours-run'), { timeoutMs: 60_000 })
     await own.stop()
     expect(JSON.stringify(messages)).not.toContain('"execution":"theirs-run"')
     expect(of('a').map(({ type, error }) => [type, error?.code])).toEqual(
