@@ -104,6 +104,7 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
       delete state.erasures[data.erasureId]
       break
     case 'AddressesAllowed':
+    case 'HoursAllowed':
     case 'MfaRequirementChanged':
       break
   }
@@ -139,6 +140,7 @@ export const decideTenant = (
 const neededFor: { readonly [T in TenantCommand['type']]?: Permission } = {
   RenameTenant: 'tenant:write',
   AllowAddresses: 'tenant:write',
+  AllowHours: 'tenant:write',
   RequireMfa: 'tenant:write',
   EraseMember: 'privacy:write',
 }
@@ -167,6 +169,8 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
       return data.name === state.name ? decided() : decided({ type: 'TenantRenamed', data: { ...data, by } })
     case 'AllowAddresses':
       return decided({ type: 'AddressesAllowed', data: { ...data, by } })
+    case 'AllowHours':
+      return decided({ type: 'HoursAllowed', data: { ...data, by } })
     case 'RequireMfa':
       return decided({ type: 'MfaRequirementChanged', data: { ...data, by } })
     case 'InviteMember':
