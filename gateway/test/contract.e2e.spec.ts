@@ -6,7 +6,14 @@ import { text } from 'node:stream/consumers'
 import { ensurePythonTool, testPlatform } from '@omium/dev/testing'
 import { createLogger } from '@omium/kit'
 import { openLog } from '@omium/projection-kit'
-import { checkpointContext, executionContext, identityContext, recoveryContext, workflowContext } from '@omium/schemas'
+import {
+  checkpointContext,
+  executionContext,
+  identityContext,
+  recoveryContext,
+  webhookContext,
+  workflowContext,
+} from '@omium/schemas'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { readConfig } from '../src/config.ts'
 import { type GatewayLogs, startGateway } from '../src/gateway.ts'
@@ -26,11 +33,12 @@ let bin: string
 
 beforeAll(async () => {
   const services = ['migrations', 'log', 'execution-engine', 'projections', 'workflow-manager', 'models']
-  platform = await testPlatform({ OMIUM_LOG_LEVEL: 'trace' }, [
+  platform = await testPlatform({ OMIUM_EGRESS_PORTS: '1', OMIUM_LOG_LEVEL: 'trace' }, [
     ...services,
     'recovery-orchestrator',
     'checkpoint-manager',
     'identity',
+    'webhooks',
   ])
   const { environment } = platform
   const open = (context: Parameters<typeof openLog>[1]) => openLog(environment, context, 'contract-spec', quiet)
@@ -40,6 +48,7 @@ beforeAll(async () => {
     checkpoint: await open(checkpointContext),
     workflow: await open(workflowContext),
     identity: await open(identityContext),
+    webhook: await open(webhookContext),
   }
   const config = readConfig({ ...environment, OMIUM_GATEWAY_PORT: '0', OMIUM_RATE_SENSITIVE: '0' })
   // waits that a caller may ask for are only as long as the test has time
