@@ -26,6 +26,7 @@ import {
   hashJson,
   identityContext,
   recoveryContext,
+  webhookContext,
   workflowContext,
 } from '@omium/schemas'
 import type { Pool } from 'pg'
@@ -42,7 +43,10 @@ const keyB = newApiKey()
 const encryptionKeys = `k1:${randomBytes(32).toString('base64')}`
 
 let pool: Pool
-let logs: Record<'execution' | 'checkpoint' | 'recovery' | 'workflow' | 'identity', Awaited<ReturnType<typeof openLog>>>
+let logs: Record<
+  'execution' | 'checkpoint' | 'recovery' | 'workflow' | 'identity' | 'webhook',
+  Awaited<ReturnType<typeof openLog>>
+>
 let gateway: Awaited<ReturnType<typeof startGateway>>
 let engine: ScriptedEngine
 let owner: ContextOwner
@@ -92,6 +96,7 @@ beforeAll(async () => {
     recovery: await openLog(env, recoveryContext, 'checkpoints-spec', onNotice),
     workflow: await openLog(env, workflowContext, 'checkpoints-spec', onNotice),
     identity: await openLog(env, identityContext, 'checkpoints-spec', onNotice),
+    webhook: await openLog(env, webhookContext, 'checkpoints-spec', onNotice),
   }
   objects = await createS3ObjectStore(s3)
   ;({ engine, owner } = await ScriptedEngine.start(logs.execution.context, partitions, 'ws://127.0.0.1:1'))

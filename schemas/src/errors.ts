@@ -71,7 +71,15 @@ export const errorCatalogue = {
   sign_in_expired: { status: 400, retryable: false, title: 'The sign-in took too long or began elsewhere' },
   sign_in_refused: { status: 401, retryable: false, title: 'The identity provider did not sign them in' },
   address_unverified: { status: 403, retryable: false, title: 'Nobody trusted vouches for the e-mail address' },
-  reauthentication_required: { status: 403, retryable: false, title: 'This needs a fresh proof of who they are' },
+  reauthentication_required: { status: 403, retryable: false, title: 'The provider cannot give a fresh proof' },
+  mfa_required: { status: 401, retryable: false, title: 'A second factor is needed to sign in' },
+  mfa_enrolment_required: { status: 403, retryable: false, title: 'The tenant demands a second factor' },
+  step_up_required: { status: 401, retryable: false, title: 'This needs a fresh proof of who they are' },
+  factor_refused: { status: 401, retryable: false, title: 'The second factor was not proved' },
+  factor_proof_used: { status: 401, retryable: false, title: 'This proof of a second factor was used before' },
+  authenticator_suspect: { status: 401, retryable: false, title: 'The security key may have been copied' },
+  factor_unknown: { status: 404, retryable: false, title: 'There is no such second factor' },
+  last_factor: { status: 409, retryable: false, title: 'A tenant of theirs demands a second factor' },
   origin_refused: { status: 403, retryable: false, title: 'Another site asked for this' },
   tenant_none: { status: 403, retryable: false, title: 'The user is a member of no tenant' },
   // recovery
@@ -111,6 +119,9 @@ export const errorCatalogue = {
   schedule_invalid: { status: 422, retryable: false, title: 'The schedule has errors' },
   trigger_unknown: { status: 404, retryable: false, title: 'There is no such trigger' },
   trigger_signature: { status: 401, retryable: false, title: 'The signature of the webhook does not fit' },
+  // webhooks
+  webhook_unknown: { status: 404, retryable: false, title: 'There is no such webhook endpoint, or no such delivery' },
+  webhook_conflict: { status: 409, retryable: false, title: "The webhook endpoint's state does not allow this" },
   // workers
   protocol_unsupported: { status: 426, retryable: false, title: 'The worker protocol version is not supported' },
   protocol_violation: { status: 400, retryable: false, title: 'The worker sent a message that the protocol forbids' },

@@ -19,8 +19,11 @@ export const idPrefixes = {
   user: 'usr',
   invitation: 'inv',
   magicLink: 'lnk',
+  factor: 'fac',
   erasure: 'era',
   deviceGrant: 'dvc',
+  webhook: 'whk',
+  webhookMessage: 'msg',
 } as const
 
 export type IdKind = keyof typeof idPrefixes

@@ -21,6 +21,8 @@ export interface Accounts {
    * @throws OmiumError `address_unverified`, `tenant_none`, or whatever the log refuses
    */
   signIn(account: Account, correlationId: string): Promise<SignedIn>
+  /** A user who needs no account: a passkey of theirs was proved. @throws OmiumError `sign_in_refused`, `tenant_none` */
+  enter(userId: string, login: Login, correlationId: string): Promise<SignedIn>
 }
 
 export interface SignedIn {
@@ -98,14 +100,19 @@ export const createAccounts = ({ identity, reads, personalData, ids }: AccountsO
     throw new OmiumError('tenant_none', 'you are a member of no tenant: ask somebody to invite you')
   }
 
+  const enter = async (userId: string, login: Login, correlationId: string): Promise<SignedIn> => {
+    const user = await reads.user(userId)
+    if (!user || user.erasedAt) throw new OmiumError('sign_in_refused', 'this account was erased')
+    return { userId, login, tenant: await tenantOf(user, correlationId) }
+  }
+
   return {
+    enter,
     signIn: async (account, correlationId) => {
       const { method, issuer, subject } = account
       const login = { method, issuer, subject: personalData.digest('login', `${issuer} ${subject}`) }
       const userId = (await reads.userOfLogin(login)) ?? (await register(account, login, correlationId))
-      const user = await reads.user(userId)
-      if (!user || user.erasedAt) throw new OmiumError('sign_in_refused', 'this account was erased')
-      return { userId, login, tenant: await tenantOf(user, correlationId) }
+      return enter(userId, login, correlationId)
     },
   }
 }

@@ -1,3 +1,2 @@
 export { openSignIn, type SignIn, type SignInOptions } from './open.ts'
 export type { IdentityCommands } from './ports.ts'
-export { requireFreshProof } from './session-callers.ts'

@@ -1,4 +1,10 @@
-import type { DeviceGrantRecord, MembershipRecord, SessionRecord, UserRecord } from '@omium/projection-identity'
+import type {
+  DeviceGrantRecord,
+  FactorRecord,
+  MembershipRecord,
+  SessionRecord,
+  UserRecord,
+} from '@omium/projection-identity'
 import type { IdentityContextCommand, Login } from '@omium/schemas'
 
 /** What sign-in needs from outside. The gateway gives it; specs give the same over a log of their own. */
@@ -31,6 +37,8 @@ export interface IdentityReads {
   deviceGrant(id: string): Promise<DeviceGrantRecord | undefined>
   /** one that nobody has decided about, by the digest of its code */
   deviceGrantOfCode(code: string): Promise<DeviceGrantRecord | undefined>
+  factors(userId: string): Promise<readonly FactorRecord[]>
+  recoveryCodes(userId: string): Promise<readonly string[]>
 }
 
 export interface Mail {

@@ -95,6 +95,7 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
       delete state.removals[data.userId]
       break
     case 'AddressesAllowed':
+    case 'MfaRequirementChanged':
     case 'MemberErased':
       break
   }
@@ -130,6 +131,7 @@ export const decideTenant = (
 const neededFor: { readonly [T in TenantCommand['type']]?: Permission } = {
   RenameTenant: 'tenant:write',
   AllowAddresses: 'tenant:write',
+  RequireMfa: 'tenant:write',
   EraseMember: 'privacy:write',
 }
 
@@ -157,6 +159,8 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
       return data.name === state.name ? decided() : decided({ type: 'TenantRenamed', data: { ...data, by } })
     case 'AllowAddresses':
       return decided({ type: 'AddressesAllowed', data: { ...data, by } })
+    case 'RequireMfa':
+      return decided({ type: 'MfaRequirementChanged', data: { ...data, by } })
     case 'InviteMember':
       return data.role === 'owner' && !right.overOwners ? ownersOnly() : invite(state, data, asked)
     case 'RevokeInvitation': {

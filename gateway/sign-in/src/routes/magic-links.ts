@@ -8,7 +8,7 @@ import { requireSameOrigin } from '../origin.ts'
 import { checkYourMailPage, signInPage } from '../pages/pages.ts'
 import { checkReturnTo, returnToParam } from '../return-to.ts'
 import type { SignInServices } from '../services.ts'
-import { countAttempt, sendPage, setTokens, wantsHtml } from './answers.ts'
+import { countAttempt, finishSignIn, sendPage, wantsHtml } from './answers.ts'
 
 const perAddress = { attempts: 5, withinMs: 10 * 60_000 }
 const flag = z.stringbool().default(false)
@@ -17,7 +17,7 @@ const flag = z.stringbool().default(false)
 export const magicLinkRoutes =
   (services: SignInServices): FastifyPluginAsyncZod =>
   async (app) => {
-    const { publicUrl, magicLinks, cookies, limits, personalData, accounts, sessions, providers, returnTo } = services
+    const { publicUrl, magicLinks, cookies, limits, personalData, accounts, providers, returnTo } = services
     const publicHost = new URL(publicUrl).host
 
     app.get(
@@ -36,6 +36,7 @@ export const magicLinkRoutes =
           byMail: magicLinks !== undefined,
           returnTo: checkReturnTo(return_to, returnTo),
           fresh,
+          passkeys: services.webAuthn !== undefined,
         })
         return sendPage(reply, html)
       },
@@ -78,12 +79,8 @@ export const magicLinkRoutes =
           returnTo: landing,
         } = await magicLinks.open(request.query.token, browser, request.id)
         const signedIn = await accounts.signIn(account, request.id)
-        setTokens(
-          cookies,
-          reply,
-          await sessions.start(signedIn, { ...account, client: 'browser' }, sessionId, request.id),
-        )
-        return reply.redirect(landing, 303)
+        const proof = { ...account, client: 'browser' as const }
+        return finishSignIn(services, request, reply, signedIn, proof, { sessionId, landing })
       },
     )
   }
