@@ -1,6 +1,7 @@
 export * from './api/checkpoints.ts'
 export * from './api/executions.ts'
 export * from './api/identity.ts'
+export * from './api/pages.ts'
 export * from './api/recoveries.ts'
 export * from './api/rewind.ts'
 export * from './api/stream.ts'

@@ -16,6 +16,7 @@ import {
   type KeyScopes,
   OmiumError,
   page,
+  pageQuery,
   parseApiKey,
   revokeApiKeyBody,
   rotateApiKeyBody,
@@ -24,15 +25,9 @@ import {
 } from '@omium/schemas'
 import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
-import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { askerOf } from '../requests.ts'
 import type { Services } from '../services.ts'
-
-const pageQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z.string().max(500).optional(),
-})
 
 /** API keys of the caller's tenant. A key is in the answer that creates it, and nowhere else, ever. */
 export const apiKeyRoutes =

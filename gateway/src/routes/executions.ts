@@ -10,6 +10,7 @@ import {
   listExecutionsQuery,
   logPosition,
   page,
+  pageQuery,
   requestHashOf,
   startExecutionBody,
   stepView,
@@ -30,11 +31,6 @@ const splitOnce = (text: string, separator: string): [string, string] => {
   const at = text.indexOf(separator)
   return [text.slice(0, at), text.slice(at + separator.length)]
 }
-
-const pageQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z.string().max(500).optional(),
-})
 
 /** Starting executions and reading them. */
 export const executionRoutes =

@@ -19,6 +19,7 @@ import {
   memberView,
   OmiumError,
   page,
+  pageQuery,
   receivedInvitation,
   receivedInvitationParam,
   type TenantCommand,
@@ -31,10 +32,6 @@ import { callerOf } from '../auth.ts'
 import { askerOf, commandIdOf, newIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 
-const pageQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z.string().max(500).optional(),
-})
 const invitationMs = 7 * 86_400_000
 
 /** Members of the caller's tenant, and invitations: sent by it, and received by whoever asks. */

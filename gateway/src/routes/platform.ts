@@ -1,7 +1,6 @@
 import { listAgents, listEngineEndpoints } from '@omium/projection-executions'
-import { agentView, page, workerConnectReply } from '@omium/schemas'
+import { agentView, page, pageQuery, workerConnectReply } from '@omium/schemas'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
-import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import type { Services } from '../services.ts'
 import { agentViewOf } from '../views.ts'
@@ -17,10 +16,7 @@ export const platformRoutes =
         schema: {
           tags: ['agents'],
           summary: 'Agents that workers have registered',
-          querystring: z.object({
-            limit: z.coerce.number().int().min(1).max(200).default(50),
-            cursor: z.string().max(500).optional(),
-          }),
+          querystring: pageQuery,
           response: { 200: page(agentView) },
         },
       },

@@ -11,6 +11,7 @@ import {
   firingView,
   executionIdParam as idParam,
   page,
+  pageQuery,
   type ScheduleView,
   scheduleBody,
   scheduleSpec,
@@ -22,16 +23,10 @@ import {
 import { checkCron, checkParameters, nextMoment } from '@omium/workflow-language'
 import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
-import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { askerOf, commandIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 import { requireCurrent, requireVersion } from '../workflow-reads.ts'
-
-const pageQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z.string().max(500).optional(),
-})
 
 /** When workflows run by themselves. */
 export const scheduleRoutes =

@@ -7,6 +7,7 @@ import {
   type JsonValue,
   OmiumError,
   page,
+  pageQuery,
   type TriggerSource,
   type TriggerView,
   tenantTopic,
@@ -48,10 +49,7 @@ export const triggerRoutes =
         schema: {
           tags,
           summary: 'List triggers',
-          querystring: z.object({
-            limit: z.coerce.number().int().min(1).max(200).default(50),
-            cursor: z.string().max(500).optional(),
-          }),
+          querystring: pageQuery,
           response: { 200: page(triggerView) },
         },
       },

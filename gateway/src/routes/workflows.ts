@@ -14,6 +14,7 @@ import {
   hashJson,
   type JsonValue,
   page,
+  pageQuery,
   reasonBody,
   requestHashOf,
   runWorkflowBody,
@@ -46,11 +47,6 @@ import { askerOf, commandIdOf, newIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 import { prepareBundle, readerOf, requireBundle } from '../workflow-bundles.ts'
 import { requireCurrent, requireVersion } from '../workflow-reads.ts'
-
-const pageQuery = z.object({
-  limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z.string().max(500).optional(),
-})
 
 /** how long a start waits for its execution to appear; the run is accepted anyhow */
 const startWaitMs = 3_000

@@ -3,6 +3,7 @@ import { failure } from '../errors.ts'
 import { executionOptions, executionStatus, stepPath } from '../execution/model.ts'
 import { callerId, name } from '../ids.ts'
 import { jsonValue } from '../json.ts'
+import { pageQuery } from './pages.ts'
 
 /**
  * The HTTP API's shapes. `position` tells where on the log a change was accepted or up to where a read is true:
@@ -77,12 +78,9 @@ export const listExecutionsQuery = z.object({
       ),
     )
     .optional(),
-  limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z.string().max(500).optional(),
+  ...pageQuery.shape,
   min_position: logPosition.optional(),
 })
-export const page = <T extends z.ZodType>(item: T) =>
-  z.object({ items: z.array(item), nextCursor: z.string().optional() })
 
 export const stepView = z.object({
   path: stepPath,

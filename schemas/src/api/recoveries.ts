@@ -16,6 +16,7 @@ import {
   recoveryStrategy,
 } from '../recovery/model.ts'
 import { logPosition } from './executions.ts'
+import { pageQuery } from './pages.ts'
 
 /** The HTTP API's shapes of recoveries. `position` is of the recovery events topic here. */
 export const incidentIdParam = z.object({ id: incidentId })
@@ -67,8 +68,7 @@ export const listIncidentsQuery = z.object({
   class: failureClass.optional(),
   fingerprint: z.string().max(64).optional(),
   execution: callerId.optional(),
-  limit: z.coerce.number().int().min(1).max(200).default(50),
-  cursor: z.string().max(500).optional(),
+  ...pageQuery.shape,
   min_position: logPosition.optional(),
 })
 

@@ -4,7 +4,7 @@ import { executionOptions, executionStatus, runOverrides, stepPath } from '../ex
 import { callerId, name } from '../ids.ts'
 import { jsonValue } from '../json.ts'
 import { journalEntry } from '../worker-protocol.ts'
-import { page } from './executions.ts'
+import { page } from './pages.ts'
 
 /** Shapes of going back and trying otherwise: roll backs, forks, replays of many runs, comparisons. */
 

@@ -4,25 +4,24 @@ import { callerId } from '../ids.ts'
 import { identityContextEvents } from './events.ts'
 import {
   cidrRanges,
+  invitation,
   invitationId,
-  keyEnvironment,
+  issuedApiKey,
+  issuedMagicLink,
   keyedDigest,
-  keyHash,
-  keyScopes,
   login,
   memberRemoval,
-  personalTenant,
+  registration,
   role,
   sealedText,
-  sessionClient,
   sessionEnd,
   sessionId,
+  sessionStart,
   tenantId,
+  tenantName,
+  timeMs,
   userId,
 } from './model.ts'
-
-const timeMs = z.number().int().nonnegative()
-const tenantName = z.string().min(1).max(200)
 
 /**
  * Commands to the identity context. Time that decides something (expiry, grace) is the owner's clock, never the caller's.
@@ -36,28 +35,10 @@ export type AddressCommand = RecordOf<typeof addressCommands>
 
 export const userCommands = {
   /** known already: nothing happens but that the login is linked */
-  RegisterUser: v1(
-    z.object({
-      address: keyedDigest,
-      email: sealedText,
-      name: sealedText.optional(),
-      login,
-      tenant: personalTenant.optional(),
-    }),
-  ),
+  RegisterUser: v1(registration),
   UnlinkLogin: v1(z.object({ login })),
   RenameUser: v1(z.object({ name: sealedText })),
-  StartSession: v1(
-    z.object({
-      sessionId,
-      tenant: tenantId,
-      login,
-      amr: z.array(z.string().max(40)).max(10),
-      authenticatedAt: timeMs,
-      expiresAt: timeMs,
-      client: sessionClient,
-    }),
-  ),
+  StartSession: v1(sessionStart),
   /** with the generation of the token that was shown; its signature has been checked. Once accepted, the next one is current */
   RefreshSession: v1(z.object({ sessionId, generation: z.number().int().nonnegative() })),
   SwitchTenant: v1(z.object({ sessionId, tenant: tenantId })),
@@ -72,7 +53,7 @@ export const tenantCommands = {
   /** the same again is nothing new */
   FoundTenant: v1(z.object({ name: tenantName, owner: userId.optional() })),
   RenameTenant: v1(z.object({ name: tenantName })),
-  InviteMember: v1(z.object({ invitationId, address: keyedDigest, email: sealedText, role, expiresAt: timeMs })),
+  InviteMember: v1(invitation),
   RevokeInvitation: v1(z.object({ invitationId })),
   /** only with the address that was invited */
   AcceptInvitation: v1(z.object({ invitationId, userId, address: keyedDigest })),
@@ -84,18 +65,7 @@ export const tenantCommands = {
 export type TenantCommand = RecordOf<typeof tenantCommands>
 
 export const apiKeyCommands = {
-  IssueApiKey: v1(
-    z.object({
-      name: tenantName,
-      environment: keyEnvironment,
-      prefix: z.string().max(40),
-      hash: keyHash,
-      scopes: keyScopes,
-      expiresAt: timeMs.optional(),
-      ranges: cidrRanges.optional(),
-      replaces: callerId.optional(),
-    }),
-  ),
+  IssueApiKey: v1(issuedApiKey),
   /** the old one goes on until then */
   ReplaceApiKey: v1(z.object({ successor: callerId, until: timeMs })),
   RevokeApiKey: v1(z.object({ reason: z.string().max(500).optional() })),
@@ -103,13 +73,7 @@ export const apiKeyCommands = {
 export type ApiKeyCommand = RecordOf<typeof apiKeyCommands>
 
 export const magicLinkCommands = {
-  IssueMagicLink: v1(
-    z.object({
-      secret: keyedDigest,
-      browser: keyedDigest,
-      expiresAt: timeMs,
-    }),
-  ),
+  IssueMagicLink: v1(issuedMagicLink),
   UseMagicLink: v1(z.object({ secret: keyedDigest, browser: keyedDigest })),
 } as const
 export type MagicLinkCommand = RecordOf<typeof magicLinkCommands>

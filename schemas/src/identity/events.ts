@@ -4,24 +4,24 @@ import { callerId } from '../ids.ts'
 import { partitionEvents } from '../log/partition-events.ts'
 import {
   cidrRanges,
+  invitation,
   invitationId,
-  keyEnvironment,
-  keyedDigest,
-  keyHash,
-  keyScopes,
+  issuedApiKey,
+  issuedMagicLink,
   login,
   memberRemoval,
-  personalTenant,
+  registration,
   role,
   sealedText,
-  sessionClient,
   sessionEnd,
   sessionId,
+  sessionStart,
   tenantId,
+  tenantName,
+  timeMs,
   userId,
 } from './model.ts'
 
-const timeMs = z.number().int().nonnegative()
 const by = z.string().max(300)
 
 /** `address:omium/<digest>`: to whom an e-mail address belongs. The point that makes two first sign-ins one user. */
@@ -37,34 +37,13 @@ export type AddressEvent = RecordOf<typeof addressEvents>
  * generation. A token of an older generation, after the grace in which a lost answer may be asked for again, ends the session.
  */
 export const userEvents = {
-  UserRegistered: v1(
-    z.object({
-      address: keyedDigest,
-      email: sealedText,
-      name: sealedText.optional(),
-      login,
-      /** founded with the user; absent when an invitation brought them */
-      tenant: personalTenant.optional(),
-    }),
-  ),
+  UserRegistered: v1(registration),
   LoginLinked: v1(z.object({ login, by })),
   LoginUnlinked: v1(z.object({ login, by })),
   UserRenamed: v1(z.object({ name: sealedText })),
   /** the personal tenant's founding is on the log */
   PersonalTenantRequested: v1(z.object({})),
-  SessionStarted: v1(
-    z.object({
-      sessionId,
-      /** the tenant it acts in; switching is an event */
-      tenant: tenantId,
-      login,
-      /** RFC 8176 */
-      amr: z.array(z.string().max(40)).max(10),
-      authenticatedAt: timeMs,
-      expiresAt: timeMs,
-      client: sessionClient,
-    }),
-  ),
+  SessionStarted: v1(sessionStart),
   SessionRefreshed: v1(z.object({ sessionId, generation: z.number().int().positive(), at: timeMs })),
   SessionSwitched: v1(z.object({ sessionId, tenant: tenantId })),
   SessionEnded: v1(z.object({ sessionId, why: sessionEnd, by })),
@@ -77,9 +56,9 @@ export type UserEvent = RecordOf<typeof userEvents>
 
 /** `tenant:<tenant>/<tenant>`. */
 export const tenantEvents = {
-  TenantFounded: v1(z.object({ name: z.string().min(1).max(200), owner: userId.optional(), by })),
-  TenantRenamed: v1(z.object({ name: z.string().min(1).max(200), by })),
-  MemberInvited: v1(z.object({ invitationId, address: keyedDigest, email: sealedText, role, expiresAt: timeMs, by })),
+  TenantFounded: v1(z.object({ name: tenantName, owner: userId.optional(), by })),
+  TenantRenamed: v1(z.object({ name: tenantName, by })),
+  MemberInvited: v1(invitation.extend({ by })),
   InvitationRevoked: v1(z.object({ invitationId, by })),
   InvitationAccepted: v1(z.object({ invitationId, userId })),
   MemberAdded: v1(z.object({ userId, role, by })),
@@ -94,22 +73,7 @@ export type TenantEvent = RecordOf<typeof tenantEvents>
 
 /** `api_key:<tenant>/<keyId>`. The key itself is shown once and is on no log. */
 export const apiKeyEvents = {
-  ApiKeyIssued: v1(
-    z.object({
-      name: z.string().min(1).max(200),
-      environment: keyEnvironment,
-      /** the key's readable beginning, by which a person recognises it */
-      prefix: z.string().max(40),
-      hash: keyHash,
-      scopes: keyScopes,
-      expiresAt: timeMs.optional(),
-      /** CIDR ranges it may be used from */
-      ranges: cidrRanges.optional(),
-      /** the key that it replaces */
-      replaces: callerId.optional(),
-      by,
-    }),
-  ),
+  ApiKeyIssued: v1(issuedApiKey.extend({ by })),
   /** it stops working at `until`: there is a successor */
   ApiKeyReplaced: v1(z.object({ successor: callerId, until: timeMs, by })),
   ApiKeyRevoked: v1(z.object({ by, reason: z.string().max(500).optional() })),
@@ -118,15 +82,7 @@ export type ApiKeyEvent = RecordOf<typeof apiKeyEvents>
 
 /** `magic_link:omium/<id>`: a link opens once, in the browser that asked for it. */
 export const magicLinkEvents = {
-  MagicLinkIssued: v1(
-    z.object({
-      /** HMAC of the secret in the link */
-      secret: keyedDigest,
-      /** HMAC of the cookie of the browser that asked */
-      browser: keyedDigest,
-      expiresAt: timeMs,
-    }),
-  ),
+  MagicLinkIssued: v1(issuedMagicLink),
   MagicLinkUsed: v1(z.object({ at: timeMs })),
 } as const
 export type MagicLinkEvent = RecordOf<typeof magicLinkEvents>

@@ -15,6 +15,9 @@ export const sealedText = z
   .max(4096)
   .regex(/^v1\.[A-Za-z0-9_-]+\.\d+\.[A-Za-z0-9_-]+$/)
 
+/** milliseconds since 1970 */
+export const timeMs = z.number().int().nonnegative()
+
 /** HMAC-SHA-256, hex, of a value under a key of the platform: equal values can be found, but not read. */
 export const keyedDigest = z.string().regex(/^[0-9a-f]{64}$/)
 
@@ -119,15 +122,46 @@ export type Login = z.infer<typeof login>
 export const userId = callerId
 export const tenantId = callerId.refine((id) => id !== platformTenant, 'this name is reserved')
 
-export const personalTenant = z.object({ id: tenantId, name: z.string().min(1).max(200) })
+export const tenantName = z.string().min(1).max(200)
+export const personalTenant = z.object({ id: tenantId, name: tenantName })
+
+/** A user's first sign-in. */
+export const registration = z.object({
+  address: keyedDigest,
+  email: sealedText,
+  name: sealedText.optional(),
+  login,
+  /** founded with the user; absent when an invitation brought them */
+  tenant: personalTenant.optional(),
+})
 
 export const invitationId = callerId
+export const invitation = z.object({ invitationId, address: keyedDigest, email: sealedText, role, expiresAt: timeMs })
 export const memberRemoval = z.enum(['left', 'removed', 'erased'])
 
 export const sessionId = callerId
 export const sessionClient = z.enum(['browser', 'cli'])
 export const sessionEnds = ['signed_out', 'reused', 'expired', 'removed', 'revoked', 'erased'] as const
 export const sessionEnd = z.enum(sessionEnds)
+export const sessionStart = z.object({
+  sessionId,
+  /** the tenant it acts in; switching is an event */
+  tenant: tenantId,
+  login,
+  /** RFC 8176 */
+  amr: z.array(z.string().max(40)).max(10),
+  authenticatedAt: timeMs,
+  expiresAt: timeMs,
+  client: sessionClient,
+})
+
+export const issuedMagicLink = z.object({
+  /** HMAC of the secret in the link */
+  secret: keyedDigest,
+  /** HMAC of the cookie of the browser that asked */
+  browser: keyedDigest,
+  expiresAt: timeMs,
+})
 
 const cidrRange = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()])
 
@@ -140,3 +174,17 @@ export const cidrRanges = z
       .refine((text) => cidrRange.safeParse(text).success, 'expected an address or a range in CIDR notation'),
   )
   .max(200)
+
+export const issuedApiKey = z.object({
+  name: tenantName,
+  environment: keyEnvironment,
+  /** the key's readable beginning, by which a person recognises it */
+  prefix: z.string().max(40),
+  hash: keyHash,
+  scopes: keyScopes,
+  expiresAt: timeMs.optional(),
+  /** CIDR ranges it may be used from */
+  ranges: cidrRanges.optional(),
+  /** the key that it replaces */
+  replaces: callerId.optional(),
+})
