@@ -27,6 +27,9 @@ export const errorCatalogue = {
   unavailable: { status: 503, retryable: true, title: 'A part of the platform is unavailable' },
   timeout: { status: 504, retryable: true, title: 'No outcome was recorded in time; it may still be' },
   internal: { status: 500, retryable: false, title: 'Omium failed to handle this' },
+  // calls to addresses that customers choose
+  address_refused: { status: 422, retryable: false, title: 'Omium does not call this address' },
+  outside_failed: { status: 502, retryable: true, title: 'A call to an outside service got no usable answer' },
   // executions
   agent_unknown: { status: 404, retryable: false, title: 'No worker has registered this agent' },
   input_invalid: { status: 422, retryable: false, title: "The input does not fit the agent's schema" },

@@ -134,6 +134,16 @@ export const settings = {
   OMIUM_MODELS_LOCAL: z.stringbool().default(false),
   /** `true`: prompts are logged, secrets in them masked */
   OMIUM_MODELS_LOG_PROMPTS: z.stringbool().default(false),
+  /** ranges that are not public and may be called all the same (webhooks, identity providers), separated by commas: `10.1.0.0/16` */
+  OMIUM_EGRESS_ALLOW: list(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()])),
+  /** ports of public addresses that may be called, separated by commas */
+  OMIUM_EGRESS_PORTS: z
+    .string()
+    .default('443,8443')
+    .transform((text) => text.split(',').map(Number))
+    .pipe(z.array(z.int().min(1).max(65535))),
+  /** `true`: addresses that customers choose may be http */
+  OMIUM_EGRESS_HTTP: z.stringbool().default(false),
   OMIUM_RECOVERY_PORT: z.coerce.number().int().min(0).max(65535).default(8096),
   /** how often the recovery orchestrator looks for runs that stand still, ms */
   OMIUM_RECOVERY_SWEEP_MS: z.coerce.number().int().min(10).max(600_000).default(1000),

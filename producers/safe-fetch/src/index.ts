@@ -1,0 +1,5 @@
+export { type AddressRules, type EgressRules, egressRules, egressSettings } from './addresses.ts'
+export { rangeCheck } from './ranges.ts'
+export { createResolver, type Resolve } from './resolve.ts'
+export { createSafeFetch, type SafeAnswer, type SafeFetch, type SafeRequest } from './safe-fetch.ts'
+export { checkTarget } from './target.ts'
