@@ -19,6 +19,7 @@ export const idPrefixes = {
   user: 'usr',
   invitation: 'inv',
   magicLink: 'lnk',
+  ssoConnection: 'sso',
 } as const
 
 export type IdKind = keyof typeof idPrefixes

@@ -6,10 +6,15 @@ import {
   type ApiKeyCommand,
   addressCommands,
   apiKeyCommands,
+  type DomainCommand,
+  domainCommands,
+  domainRecord,
   type MagicLinkCommand,
   magicLinkCommands,
   parseAggregateKey,
   platformTenant,
+  type SsoConnectionCommand,
+  ssoConnectionCommands,
   type TenantCommand,
   tenantCommands,
   type UserCommand,
@@ -18,7 +23,9 @@ import { decideAddress } from './domain/address.ts'
 import { decideApiKey } from './domain/api-key.ts'
 import type { Decision } from './domain/decision.ts'
 import { decideMagicLink } from './domain/magic-link.ts'
+import { decideDomain, watchDomain } from './domain/mail-domain.ts'
 import { type Owed, owedByTenant, owedByUser } from './domain/owed.ts'
+import { decideSsoConnection } from './domain/sso-connection.ts'
 import { decideTenant } from './domain/tenant.ts'
 import { decideUser } from './domain/user.ts'
 import type { PartitionState } from './machine.ts'
@@ -105,6 +112,28 @@ export class Identity implements ContextHandler<PartitionState> {
     return partition.record(aggregate, decision.events, authorOf(command))
   }
 
+  /**
+   * Looks again whether the domains that tenants have proved to be theirs still say so. What cannot be asked is left as it is.
+   * @param texts the TXT records of a domain. @throws when they cannot be asked for
+   */
+  async recheckDomains(texts: (domain: string) => Promise<readonly string[]>, graceMs: number): Promise<void> {
+    for (const { partition } of [...this.#hosted.values()])
+      for (const [aggregate, { owner }] of [...partition.state.domains]) {
+        const domain = parseAggregateKey(aggregate)?.id
+        if (!owner || domain === undefined) continue
+        const found = await texts(domain).catch((err: unknown) => {
+          this.#options.notices.warn({ err, domain }, 'the records of a domain cannot be asked for')
+          return undefined
+        })
+        const state = partition.state.domains.get(aggregate)
+        if (!found || !state || !partition.live) continue
+        const isThere = (token: string) => found.includes(domainRecord(token))
+        const events = watchDomain(state, isThere, this.#options.clock.nowMs(), graceMs)
+        const by = bySystem({ tenant: platformTenant, correlationId: state.correlationId })
+        if (events.length > 0) await partition.record(aggregate, events, by)
+      }
+  }
+
   #decide(state: PartitionState, { type, data, envelope }: Command, id: string): Decision {
     const { aggregate, actor } = envelope
     const asked = { actor, nowMs: this.#options.clock.nowMs() }
@@ -118,6 +147,10 @@ export class Identity implements ContextHandler<PartitionState> {
         return decideApiKey(state.apiKeys.get(aggregate), command as ApiKeyCommand, id, asked)
       case 'magic_link':
         return decideMagicLink(state.magicLinks.get(aggregate), command as MagicLinkCommand, asked)
+      case 'sso_connection':
+        return decideSsoConnection(state.ssoConnections.get(aggregate), command as SsoConnectionCommand, id, asked)
+      case 'domain':
+        return decideDomain(state.domains.get(aggregate), command as DomainCommand, id, asked)
       default:
         return decideUser(state.users.get(aggregate), command as UserCommand, id, asked)
     }
@@ -145,13 +178,18 @@ const owedBy = ({ users, tenants }: PartitionState, aggregate: string): readonly
   return tenant ? owedByTenant(tenant) : []
 }
 
-type Kind = Extract<AggregateType, 'address' | 'user' | 'tenant' | 'api_key' | 'magic_link'>
+type Kind = Extract<
+  AggregateType,
+  'address' | 'user' | 'tenant' | 'api_key' | 'magic_link' | 'sso_connection' | 'domain'
+>
 
 const aggregateTypeOf = (commandType: string): Kind => {
   if (commandType in addressCommands) return 'address'
   if (commandType in tenantCommands) return 'tenant'
   if (commandType in apiKeyCommands) return 'api_key'
+  if (commandType in ssoConnectionCommands) return 'sso_connection'
+  if (commandType in domainCommands) return 'domain'
   return commandType in magicLinkCommands ? 'magic_link' : 'user'
 }
 
-const isTenants = (kind: Kind): boolean => kind === 'tenant' || kind === 'api_key'
+const isTenants = (kind: Kind): boolean => kind === 'tenant' || kind === 'api_key' || kind === 'sso_connection'

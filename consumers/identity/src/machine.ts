@@ -2,14 +2,18 @@ import type { AcceptedEvent, StateMachine } from '@omium/log'
 import {
   type AddressEvent,
   type ApiKeyEvent,
+  type DomainEvent,
   type MagicLinkEvent,
   parseAggregateKey,
+  type SsoConnectionEvent,
   type TenantEvent,
   type UserEvent,
 } from '@omium/schemas'
 import { type AddressState, evolveAddress } from './domain/address.ts'
 import { type ApiKeyState, evolveApiKey } from './domain/api-key.ts'
 import { evolveMagicLink, type MagicLinkState } from './domain/magic-link.ts'
+import { type DomainState, evolveDomain } from './domain/mail-domain.ts'
+import { evolveSsoConnection, type SsoConnectionState } from './domain/sso-connection.ts'
 import { evolveTenant, type TenantState } from './domain/tenant.ts'
 import { evolveUser, type UserState } from './domain/user.ts'
 
@@ -20,6 +24,8 @@ export interface PartitionState {
   readonly tenants: Map<string, TenantState>
   readonly apiKeys: Map<string, ApiKeyState>
   readonly magicLinks: Map<string, MagicLinkState>
+  readonly ssoConnections: Map<string, SsoConnectionState>
+  readonly domains: Map<string, DomainState>
 }
 
 type Encoded = { readonly [K in keyof PartitionState]: [string, unknown][] }
@@ -32,11 +38,13 @@ export const identityMachine: StateMachine<PartitionState> = {
     tenants: new Map(),
     apiKeys: new Map(),
     magicLinks: new Map(),
+    ssoConnections: new Map(),
+    domains: new Map(),
   }),
 
   apply(state, { envelope, type, data }: AcceptedEvent) {
     const { aggregate, tenant, correlationId, version } = envelope
-    const { addresses, users, tenants, apiKeys, magicLinks } = state
+    const { addresses, users, tenants, apiKeys, magicLinks, ssoConnections, domains } = state
     const key = parseAggregateKey(aggregate)
     const event = { type, data }
     switch (key?.type) {
@@ -61,25 +69,37 @@ export const identityMachine: StateMachine<PartitionState> = {
         else magicLinks.set(aggregate, link)
         break
       }
+      case 'sso_connection':
+        ssoConnections.set(aggregate, evolveSsoConnection(ssoConnections.get(aggregate), event as SsoConnectionEvent))
+        break
+      case 'domain':
+        domains.set(aggregate, evolveDomain(domains.get(aggregate), event as DomainEvent, correlationId))
+        break
     }
   },
 
-  encode: ({ addresses, users, tenants, apiKeys, magicLinks }): Encoded => ({
+  encode: ({ addresses, users, tenants, apiKeys, magicLinks, ssoConnections, domains }): Encoded => ({
     addresses: [...addresses],
     users: [...users],
     tenants: [...tenants],
     apiKeys: [...apiKeys],
     magicLinks: [...magicLinks],
+    ssoConnections: [...ssoConnections],
+    domains: [...domains],
   }),
 
   decode(encoded) {
-    const { addresses, users, tenants, apiKeys, magicLinks } = encoded as Encoded
+    // a snapshot from before there were connections and domains has none
+    const { ssoConnections = [], domains = [], ...rest } = encoded as Encoded
+    const { addresses, users, tenants, apiKeys, magicLinks } = rest
     return {
       addresses: new Map(addresses),
       users: new Map(users),
       tenants: new Map(tenants),
       apiKeys: new Map(apiKeys),
       magicLinks: new Map(magicLinks),
+      ssoConnections: new Map(ssoConnections),
+      domains: new Map(domains),
     } as PartitionState
   },
 }

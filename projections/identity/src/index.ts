@@ -8,6 +8,19 @@ export {
 } from './api-keys.ts'
 export { identityProjection } from './definition.ts'
 export {
+  type DomainRecord,
+  getDomain,
+  getSsoConnection,
+  listDomains,
+  listSsoConnections,
+  type SsoConnectionRecord,
+  type SsoDemand,
+  ssoConnectionById,
+  ssoConnectionOfDomain,
+  ssoDemandOn,
+  ssoIsRequired,
+} from './sso.ts'
+export {
   getMember,
   getTenant,
   type InvitationRecord,

@@ -1,6 +1,6 @@
 import type { Role } from '@omium/schemas'
 import type { Pool } from 'pg'
-import { type Page, pageOf, positionOf } from './pages.ts'
+import { type Page, type Paging, pageOf, positionOf } from './pages.ts'
 
 /** What belongs to a tenant. Every function takes the tenant, and every statement has it in its WHERE clause. */
 
@@ -44,11 +44,6 @@ export interface MemberRecord {
   readonly email: string | null
   /** sealed */
   readonly name: string | null
-}
-
-interface Paging {
-  readonly limit: number
-  readonly cursor?: string | undefined
 }
 
 /** The longest there first. @throws OmiumError `invalid_request` for a cursor that this list never gave */

@@ -22,6 +22,7 @@ import {
   timeMs,
   userId,
 } from './model.ts'
+import { domainCommands, ssoConnectionCommands, ssoTenantCommands } from './sso.ts'
 
 /**
  * Commands to the identity context. Time that decides something (expiry, grace) is the owner's clock, never the caller's.
@@ -61,6 +62,7 @@ export const tenantCommands = {
   /** the last owner stays */
   RemoveMember: v1(z.object({ userId, why: memberRemoval })),
   AllowAddresses: v1(z.object({ ranges: cidrRanges })),
+  ...ssoTenantCommands,
 } as const
 export type TenantCommand = RecordOf<typeof tenantCommands>
 
@@ -84,6 +86,8 @@ export const identityContextCommands = {
   ...tenantCommands,
   ...apiKeyCommands,
   ...magicLinkCommands,
+  ...ssoConnectionCommands,
+  ...domainCommands,
 } as const
 export type IdentityContextCommand = RecordOf<typeof identityContextCommands>
 

@@ -21,6 +21,7 @@ import {
   timeMs,
   userId,
 } from './model.ts'
+import { domainEvents, ssoConnectionEvents, ssoTenantEvents } from './sso.ts'
 
 const by = z.string().max(300)
 
@@ -68,6 +69,7 @@ export const tenantEvents = {
   MemberRemovalReported: v1(z.object({ userId })),
   /** CIDR ranges that people and keys of the tenant may come from; empty: anywhere */
   AddressesAllowed: v1(z.object({ ranges: cidrRanges, by })),
+  ...ssoTenantEvents,
 } as const
 export type TenantEvent = RecordOf<typeof tenantEvents>
 
@@ -94,5 +96,7 @@ export const identityContextEvents = {
   ...tenantEvents,
   ...apiKeyEvents,
   ...magicLinkEvents,
+  ...ssoConnectionEvents,
+  ...domainEvents,
 } as const
 export type IdentityContextEvent = RecordOf<typeof identityContextEvents>

@@ -53,6 +53,8 @@ export const aggregateTypes = [
   'tenant',
   'api_key',
   'magic_link',
+  'sso_connection',
+  'domain',
   'partition',
 ] as const
 export type AggregateType = (typeof aggregateTypes)[number]

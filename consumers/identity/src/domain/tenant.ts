@@ -1,4 +1,4 @@
-import { type Role, rolePermissions, type TenantCommand, type TenantEvent } from '@omium/schemas'
+import { type Permission, type Role, rolePermissions, type TenantCommand, type TenantEvent } from '@omium/schemas'
 import { type Asked, type Decision, decided, refused } from './decision.ts'
 
 /**
@@ -11,7 +11,9 @@ import { type Asked, type Decision, decided, refused } from './decision.ts'
  * 3. A member that asks is checked against the roles held here, so whatever the caller believed, a removed member decides
  *    nothing.
  * 4. An invitation is for its address, until its time, once.
- * 5. Whoever is removed loses the sessions that act in the tenant: `removals` is what is still to be told to their users.
+ * 5. Whom a connection to an identity provider vouches for becomes a member by signing in. Owners alone set up connections and
+ *    what role they give, so by them owners are made and changed as well; the last owner stays one all the same.
+ * 6. Whoever is removed loses the sessions that act in the tenant: `removals` is what is still to be told to their users.
  */
 export interface TenantState {
   readonly tenant: string
@@ -31,6 +33,9 @@ interface Invitation {
   readonly role: Role
   readonly expiresAt: number
 }
+
+/** who speaks for sign-in, before anybody is signed in */
+const signInActor = 'sign-in'
 
 export const mostMembers = 10_000
 export const mostInvitations = 1_000
@@ -84,6 +89,7 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
       delete state.removals[data.userId]
       break
     case 'AddressesAllowed':
+    case 'SsoRequired':
       break
   }
   return state
@@ -104,18 +110,25 @@ export const decideTenant = (
     return refused('identity_conflict', `the tenant ${tenant} belongs to somebody else`)
   }
   if (!state) return refused('tenant_unknown', `there is no tenant ${tenant}`)
-  // whoever accepts is no member yet; whoever leaves needs nobody's leave
+  // whoever comes in is no member yet; whoever leaves needs nobody's leave
   if (type === 'AcceptInvitation') return accept(state, data, asked)
+  if (type === 'AdmitMember') return admit(state, data, asked)
   const own = `user:${'userId' in data ? data.userId : ''}` === asked.actor
   const leaves = type === 'RemoveMember' && own && data.why === 'left'
   const right = rightOf(state, asked.actor)
-  const needed = type === 'RenameTenant' || type === 'AllowAddresses' ? 'tenant:write' : 'members:write'
+  const needed = neededFor[type] ?? 'members:write'
   if (!leaves && !right.permits(needed)) return refused('forbidden', `${asked.actor} may not change this tenant`)
   return change(state, command, right, asked)
 }
 
+const neededFor: Partial<Record<TenantCommand['type'], Permission>> = {
+  RenameTenant: 'tenant:write',
+  AllowAddresses: 'tenant:write',
+  RequireSso: 'sso:write',
+}
+
 interface Right {
-  permits(permission: 'members:write' | 'tenant:write'): boolean
+  permits(permission: Permission): boolean
   /** may touch owners and make them */
   readonly overOwners: boolean
 }
@@ -129,7 +142,7 @@ const rightOf = (state: TenantState, actor: string): Right => {
   return { permits: (permission) => held.includes(permission), overOwners: role === 'owner' }
 }
 
-type Change = Exclude<TenantCommand, { type: 'FoundTenant' | 'AcceptInvitation' }>
+type Change = Exclude<TenantCommand, { type: 'FoundTenant' | 'AcceptInvitation' | 'AdmitMember' }>
 
 const change = (state: TenantState, { type, data }: Change, right: Right, asked: Asked): Decision<TenantEvent> => {
   const by = asked.actor
@@ -139,6 +152,8 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
       return data.name === state.name ? decided() : decided({ type: 'TenantRenamed', data: { ...data, by } })
     case 'AllowAddresses':
       return decided({ type: 'AddressesAllowed', data: { ...data, by } })
+    case 'RequireSso':
+      return decided({ type: 'SsoRequired', data: { ...data, by } })
     case 'InviteMember':
       return data.role === 'owner' && !right.overOwners ? ownersOnly() : invite(state, data, asked)
     case 'RevokeInvitation': {
@@ -205,4 +220,21 @@ const accept = (state: TenantState, data: Accept, { actor, nowMs }: Asked): Deci
     type: 'MemberAdded',
     data: { userId, role, by: `invitation:${invitationId}` },
   })
+}
+
+type Admit = Extract<TenantCommand, { type: 'AdmitMember' }>['data']
+
+/** Only sign-in itself says whom a connection vouches for. */
+const admit = (state: TenantState, data: Admit, { actor }: Asked): Decision<TenantEvent> => {
+  const { userId, role, connection, decides } = data
+  if (actor !== signInActor) return refused('forbidden', 'members are admitted by signing in')
+  const by = `sso:${connection}`
+  const was = state.members[userId]
+  if (was === undefined) {
+    if (Object.keys(state.members).length >= mostMembers)
+      return refused('identity_conflict', `a tenant has at most ${mostMembers} members`)
+    return decided({ type: 'MemberAdded', data: { userId, role, by } })
+  }
+  const stays = was === role || !decides || (was === 'owner' && ownersOf(state) === 1)
+  return stays ? decided() : decided({ type: 'MemberRoleChanged', data: { userId, role, was, by } })
 }
