@@ -16,6 +16,7 @@ import { installProblems, sendProblem } from './problems.ts'
 import { installRateLimits } from './rate-limits.ts'
 import { apiKeyRoutes } from './routes/api-keys.ts'
 import { checkpointRoutes } from './routes/checkpoints.ts'
+import { domainRoutes } from './routes/domains.ts'
 import { eventRoutes } from './routes/events.ts'
 import { executionCommandRoutes } from './routes/execution-commands.ts'
 import { executionRoutes } from './routes/executions.ts'
@@ -27,6 +28,7 @@ import { recoveryPolicyRoutes } from './routes/recovery-policies.ts'
 import { replayRoutes } from './routes/replays.ts'
 import { rewindRoutes } from './routes/rewind.ts'
 import { scheduleRoutes } from './routes/schedules.ts'
+import { ssoRoutes } from './routes/sso.ts'
 import { streamRoutes } from './routes/stream.ts'
 import { tenantRoutes } from './routes/tenants.ts'
 import { triggerRoutes, webhookRoutes } from './routes/triggers.ts'
@@ -134,6 +136,8 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(apiKeyRoutes(services))
   await app.register(tenantRoutes(services))
   await app.register(memberRoutes(services))
+  await app.register(ssoRoutes(services))
+  await app.register(domainRoutes(services))
   await app.register(services.signIn.routes)
   app.get('/openapi.json', { config: { public: true }, schema: { hide: true } as object }, async () => app.swagger())
   await app.ready()

@@ -1,5 +1,6 @@
 import { createApiKeys, createMembers, routeRules, type SessionCallers } from '@omium/access'
 import { createDeltaSubscriber } from '@omium/deltas'
+import { createDomainProof } from '@omium/domain-proof'
 import { connectRedis } from '@omium/kit'
 import {
   createCheckpointObjects,
@@ -82,9 +83,6 @@ export const startGateway = async (
     : undefined
   const { newKeys } = config
   const apiKeys = createApiKeys({ pool, ...newKeys, nowMs: context.nowMs })
-  const members = createMembers({ pool, nowMs: context.nowMs })
-  followAccess(identity, { apiKeys, members })
-  if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, pool, newKeys })
   const kms = createLocalKms(config.masterKeys)
   const personalData = createPersonalData({
     kms,
@@ -92,6 +90,9 @@ export const startGateway = async (
     digestKey: config.digestKey,
     nowMs: context.nowMs,
   })
+  const members = createMembers({ pool, open: personalData.open, nowMs: context.nowMs })
+  followAccess(identity, { apiKeys, members })
+  if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, pool, newKeys })
   const signIn = await openSignIn({
     ...config.signIn,
     env: process.env,
@@ -132,6 +133,8 @@ export const startGateway = async (
       newKeys,
       people: { sessions: sessions ?? signIn.callers, members },
       signIn,
+      domainProof: createDomainProof({ servers: config.dnsServers, timeoutMs: 5_000 }),
+      egress: config.signIn.egress,
       personalData,
       ids: context.ids,
       nowMs: context.nowMs,

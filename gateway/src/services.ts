@@ -1,7 +1,9 @@
 import type { ApiKeys, GuardParts } from '@omium/access'
 import type { DeltaSubscriber } from '@omium/deltas'
+import type { DomainProof } from '@omium/domain-proof'
 import type { CheckpointObjects } from '@omium/payloads'
 import type { PersonalData } from '@omium/personal-data'
+import type { EgressRules } from '@omium/safe-fetch'
 import { type IdSource, type KeyEnvironment, OmiumError, type Pepper } from '@omium/schemas'
 import type { SignIn } from '@omium/sign-in'
 import type { FastifyRequest } from 'fastify'
@@ -45,6 +47,10 @@ export interface Services {
   readonly apiKeys: ApiKeys
   readonly people: NonNullable<GuardParts['people']>
   readonly signIn: SignIn
+  /** asks the DNS whether a tenant controls a domain */
+  readonly domainProof: DomainProof
+  /** which addresses of identity providers are taken */
+  readonly egress: EgressRules
   /** how new API keys are made */
   readonly newKeys: { readonly environment: KeyEnvironment; readonly peppers: readonly Pepper[] }
   readonly personalData: PersonalData

@@ -1,5 +1,14 @@
 import { randomBytes } from 'node:crypto'
-import { apiKeyBytes, formatApiKey, hashApiKey, isKeyOf, type Permission, parseApiKey } from '@omium/schemas'
+import {
+  apiKeyBytes,
+  formatApiKey,
+  hashApiKey,
+  isKeyOf,
+  type OmiumError,
+  type Permission,
+  parseApiKey,
+  type Role,
+} from '@omium/schemas'
 import Fastify from 'fastify'
 import type { Pool } from 'pg'
 import { describe, expect, it } from 'vitest'
@@ -8,6 +17,7 @@ import { type Caller, reaches } from './caller.ts'
 import { callerOf, installGuard, routeRules } from './guard.ts'
 import { createMembers } from './members.ts'
 import { inRanges } from './ranges.ts'
+import { requireOwnSignIn } from './sso-demand.ts'
 
 const pepper = { version: 1, key: Buffer.alloc(32, 1) }
 const newer = { version: 2, key: Buffer.alloc(32, 2) }
@@ -189,8 +199,8 @@ describe('the guard', () => {
 
 it('a person may do what their role permits, and nothing as a member of yesterday', async () => {
   const state = { role: 'viewer' as string | undefined }
-  const query = async () => ({ rows: state.role ? [{ role: state.role, ranges: [] }] : [] })
-  const members = createMembers({ pool: { query } as unknown as Pool, nowMs: () => 0 })
+  const query = async () => ({ rows: state.role ? [{ role: state.role, ranges: [], ssoRequired: false }] : [] })
+  const members = createMembers({ pool: { query } as unknown as Pool, open: async () => undefined, nowMs: () => 0 })
   const session = { userId: 'usr_a', sessionId: 'ses_1', tenant: 'ten_a', amr: [], authenticatedAt: 0 }
   const permissions = async () => (await members.callerFor(session, '127.0.0.1')).permissions
   expect((await permissions()).has('executions:read')).toBe(true)
@@ -199,4 +209,25 @@ it('a person may do what their role permits, and nothing as a member of yesterda
   expect((await permissions()).size).toBeGreaterThan(0)
   members.changed('ten_a', 'usr_a')
   expect((await permissions()).size).toBe(0)
+})
+
+it('a tenant that demands its own sign-in takes no other session, but for owners with a second factor', () => {
+  const allowed = (issuer: string, role: Role, amr: string[] = [], connections = ['sso_a']) => {
+    try {
+      requireOwnSignIn({ connections }, { tenant: 'ten_a', login: { method: 'oidc', issuer }, amr }, role)
+      return true
+    } catch (error) {
+      return (error as OmiumError).code
+    }
+  }
+  expect(allowed('omium:sso:ten_a/sso_a', 'viewer')).toBe(true)
+  // another connection, one of another tenant, one that is switched off
+  expect(allowed('omium:sso:ten_a/sso_b', 'viewer')).toBe('sso_required')
+  expect(allowed('omium:sso:ten_b/sso_a', 'viewer')).toBe('sso_required')
+  expect(allowed('omium:sso:ten_a/sso_a', 'viewer', [], [])).toBe('sso_required')
+  expect(allowed('https://idp.example', 'admin', ['mfa'])).toBe('sso_required')
+  expect(allowed('https://idp.example', 'owner')).toBe('sso_required')
+  expect(allowed('https://idp.example', 'owner', ['email', 'mfa'])).toBe(true)
+  // what somebody else's identity provider says about a second factor is no second factor here
+  expect(allowed('omium:sso:ten_b/sso_b', 'owner', ['mfa'])).toBe('sso_required')
 })

@@ -1,4 +1,4 @@
-import type { Permission, Role } from '@omium/schemas'
+import type { Permission, Role, SignInMethod } from '@omium/schemas'
 
 /** Who asks, and what they may do. */
 export interface Caller {
@@ -30,6 +30,8 @@ export interface SessionCaller {
   readonly amr: readonly string[]
   /** ms since the epoch */
   readonly authenticatedAt: number
+  /** how the session began; `parseSsoIssuer` tells whether through a tenant's connection */
+  readonly login?: { readonly method: SignInMethod; readonly issuer: string }
 }
 
 /** Reads sessions out of requests. @throws OmiumError when there is one that is not good any more */

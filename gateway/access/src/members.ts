@@ -1,16 +1,17 @@
-import { type Membership, membershipIn } from '@omium/projection-identity'
+import { type Membership, membershipIn, type SsoDemand, ssoDemandOn } from '@omium/projection-identity'
 import { OmiumError, rolePermissions } from '@omium/schemas'
 import type { Pool } from 'pg'
 import type { Caller, SessionCaller } from './caller.ts'
 import { inRanges } from './ranges.ts'
 import { remember } from './remembered.ts'
+import { requireOwnSignIn } from './sso-demand.ts'
 
 /**
  * What a person may do in the tenant of their session: their role there, asked for and remembered for a few seconds. Who is
  * no member (any more) is known and may do nothing.
  */
 export interface Members {
-  /** @throws OmiumError `forbidden` from an address that the tenant does not allow */
+  /** @throws OmiumError `forbidden` from an address that the tenant does not allow, `sso_required` */
   callerFor(session: SessionCaller, address: string): Promise<Caller>
   /** A role changed or somebody was removed, as the log says. */
   changed(tenant: string, userId: string): void
@@ -18,19 +19,30 @@ export interface Members {
 
 export interface MemberOptions {
   readonly pool: Pool
+  /** unseals an address; undefined once its owner is erased */
+  readonly open: (sealed: string) => Promise<string | undefined>
   readonly nowMs: () => number
   readonly cacheMs?: number
 }
 
 const outageMs = 5 * 60_000
 
-export const createMembers = ({ pool, nowMs, cacheMs = 3_000 }: MemberOptions): Members => {
-  const memberships = remember<Membership | undefined>({
-    ask: (name) => {
+interface Standing {
+  readonly membership: Membership
+  readonly demand: SsoDemand | undefined
+}
+
+export const createMembers = ({ pool, open, nowMs, cacheMs = 3_000 }: MemberOptions): Members => {
+  const standings = remember<Standing | undefined>({
+    ask: async (name) => {
       const slash = name.indexOf('/')
-      return membershipIn(pool, name.slice(0, slash), name.slice(slash + 1))
+      const [tenant, userId] = [name.slice(0, slash), name.slice(slash + 1)]
+      const membership = await membershipIn(pool, tenant, userId)
+      if (!membership) return undefined
+      const demand = membership.ssoRequired ? await ssoDemandOn(pool, tenant, userId, open) : undefined
+      return { membership, demand }
     },
-    outlasts: (membership) => membership !== undefined,
+    outlasts: (standing) => standing !== undefined,
     nowMs,
     cacheMs,
     outageMs,
@@ -38,9 +50,11 @@ export const createMembers = ({ pool, nowMs, cacheMs = 3_000 }: MemberOptions): 
   return {
     callerFor: async (session, address) => {
       const { tenant, userId } = session
-      const membership = await memberships.get(`${tenant}/${userId}`)
+      const standing = await standings.get(`${tenant}/${userId}`)
+      const membership = standing?.membership
       if (membership && !inRanges(membership.ranges, address))
         throw new OmiumError('forbidden', 'this tenant may not be used from this address')
+      if (standing?.demand) requireOwnSignIn(standing.demand, session, standing.membership.role)
       return {
         tenant,
         id: userId,
@@ -51,6 +65,6 @@ export const createMembers = ({ pool, nowMs, cacheMs = 3_000 }: MemberOptions): 
         role: membership?.role,
       }
     },
-    changed: (tenant, userId) => memberships.forget(`${tenant}/${userId}`),
+    changed: (tenant, userId) => standings.forget(`${tenant}/${userId}`),
   }
 }

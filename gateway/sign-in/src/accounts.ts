@@ -21,12 +21,21 @@ export interface Accounts {
    * @throws OmiumError `address_unverified`, `tenant_none`, or whatever the log refuses
    */
   signIn(account: Account, correlationId: string): Promise<SignedIn>
+  /**
+   * Whose the account is; linked or registered at the first time.
+   * @param founds whether who is new gets a tenant of their own
+   * @throws OmiumError `address_unverified`, `sign_in_refused`
+   */
+  identify(account: Account, correlationId: string, options: { founds: boolean }): Promise<Identified>
 }
 
-export interface SignedIn {
+export interface Identified {
   readonly userId: string
-  readonly tenant: string
   readonly login: Login
+}
+
+export interface SignedIn extends Identified {
+  readonly tenant: string
 }
 
 export interface AccountsOptions {
@@ -52,7 +61,7 @@ export const createAccounts = ({ identity, reads, personalData, ids }: AccountsO
     return winner
   }
 
-  const register = async (account: Account, login: Login, correlationId: string): Promise<string> => {
+  const register = async (account: Account, login: Login, correlationId: string, founds: boolean): Promise<string> => {
     if (account.email === undefined)
       throw new OmiumError(
         'address_unverified',
@@ -73,7 +82,10 @@ export const createAccounts = ({ identity, reads, personalData, ids }: AccountsO
       { tenant: platformTenant, actor: `user:${userId}`, correlationId },
       aggregate,
       ids('command'),
-      { type: 'RegisterUser', data: { address, email: sealedEmail, ...(name && { name }), login, tenant } },
+      {
+        type: 'RegisterUser',
+        data: { address, email: sealedEmail, ...(name && { name }), login, ...(founds && { tenant }) },
+      },
     )
     await identity.untilCurrent(aggregate)
     return userId
@@ -98,14 +110,23 @@ export const createAccounts = ({ identity, reads, personalData, ids }: AccountsO
     throw new OmiumError('tenant_none', 'you are a member of no tenant: ask somebody to invite you')
   }
 
+  const known = async (account: Account, correlationId: string, founds: boolean) => {
+    const { method, issuer, subject } = account
+    const login = { method, issuer, subject: personalData.digest('login', `${issuer} ${subject}`) }
+    const userId = (await reads.userOfLogin(login)) ?? (await register(account, login, correlationId, founds))
+    const user = await reads.user(userId)
+    if (!user || user.erasedAt) throw new OmiumError('sign_in_refused', 'this account was erased')
+    return { user, login }
+  }
+
   return {
     signIn: async (account, correlationId) => {
-      const { method, issuer, subject } = account
-      const login = { method, issuer, subject: personalData.digest('login', `${issuer} ${subject}`) }
-      const userId = (await reads.userOfLogin(login)) ?? (await register(account, login, correlationId))
-      const user = await reads.user(userId)
-      if (!user || user.erasedAt) throw new OmiumError('sign_in_refused', 'this account was erased')
-      return { userId, login, tenant: await tenantOf(user, correlationId) }
+      const { user, login } = await known(account, correlationId, true)
+      return { userId: user.id, login, tenant: await tenantOf(user, correlationId) }
+    },
+    identify: async (account, correlationId, { founds }) => {
+      const { user, login } = await known(account, correlationId, founds)
+      return { userId: user.id, login }
     },
   }
 }

@@ -1,7 +1,13 @@
 import { hkdfSync } from 'node:crypto'
 
 /** What a derived key is for. A key of one purpose opens and proves nothing of another. */
-export type Purpose = 'refresh-token' | 'provider-transaction' | 'magic-link' | 'magic-link-secret'
+export type Purpose =
+  | 'refresh-token'
+  | 'provider-transaction'
+  | 'magic-link'
+  | 'magic-link-secret'
+  | 'sso-transaction'
+  | 'sso-test'
 
 /** 32 bytes, the same in every gateway of the installation (HKDF-SHA-256, RFC 5869). */
 export const derivedKey = (tokenSecret: string, purpose: Purpose): Buffer =>

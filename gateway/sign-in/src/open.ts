@@ -1,4 +1,5 @@
 import type { Kms, PersonalData } from '@omium/personal-data'
+import type { EgressRules } from '@omium/safe-fetch'
 import { type IdSource, OmiumError } from '@omium/schemas'
 import type { Pool } from 'pg'
 import { z } from 'zod'
@@ -18,6 +19,7 @@ import { signInRoutes } from './routes.ts'
 import { createSealedTokens } from './sealed-token.ts'
 import { createSessionCallers } from './session-callers.ts'
 import { createSessions } from './sessions.ts'
+import { openSso } from './sso/sso.ts'
 import { createAccessTokens } from './tokens/access-tokens.ts'
 import { createRefreshTokens } from './tokens/refresh-tokens.ts'
 import { openSigningKeys } from './tokens/signing-keys.ts'
@@ -31,6 +33,8 @@ export interface SignInOptions {
   readonly smtpUrl: string | undefined
   readonly mailFrom: string
   readonly returnTo: readonly string[]
+  /** where identity providers that tenants name may be */
+  readonly egress: EgressRules
   /** where their secrets are, when the file says `env:` */
   readonly env: Readonly<Record<string, string | undefined>>
   readonly pool: Pool
@@ -78,9 +82,13 @@ export const openSignIn = async (options: SignInOptions) => {
   const limits = options.redisUrl
     ? createRedisAttemptLimits(options.redisUrl, options.redisPrefix, onNotice)
     : createLocalAttemptLimits(nowMs)
+  const accounts = createAccounts({ identity, reads, personalData, ids })
+  const { egress } = options
+  const sso = openSso({ publicUrl: origin, tokenSecret, identity, reads, accounts, personalData, egress, ids, nowMs })
   const routes = signInRoutes({
     publicUrl: origin,
-    accounts: createAccounts({ identity, reads, personalData, ids }),
+    accounts,
+    sso,
     sessions: createSessions({ identity, reads, access, refresh, ids, nowMs, sessionMs }),
     magicLinks: mailer && createMagicLinks({ identity, mailer, tokenSecret, publicUrl: origin, ids, nowMs, onNotice }),
     providers,
@@ -97,9 +105,13 @@ export const openSignIn = async (options: SignInOptions) => {
   return {
     routes,
     callers,
+    /** @returns where a trial of a connection begins, for whoever asked for it; a path and its query */
+    testOf: sso.testOf,
+    publicUrl: origin,
     close: () => {
       keys.close()
       limits.close()
+      sso.close()
       mailer?.close()
       for (const provider of providers.values()) provider.close()
     },

@@ -1,4 +1,4 @@
-import type { MembershipRecord, SessionRecord, UserRecord } from '@omium/projection-identity'
+import type { MembershipRecord, SessionRecord, SsoConnectionRecord, UserRecord } from '@omium/projection-identity'
 import type { IdentityContextCommand, Login } from '@omium/schemas'
 
 /** What sign-in needs from outside. The gateway gives it; specs give the same over a log of their own. */
@@ -27,6 +27,8 @@ export interface IdentityReads {
   memberships(userId: string): Promise<readonly MembershipRecord[]>
   session(sessionId: string): Promise<SessionRecord | undefined>
   sessions(userId: string): Promise<readonly SessionRecord[]>
+  ssoConnection(id: string): Promise<SsoConnectionRecord | undefined>
+  ssoConnectionOfDomain(domain: string): Promise<string | undefined>
 }
 
 export interface Mail {

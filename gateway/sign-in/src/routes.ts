@@ -5,6 +5,7 @@ import { sendPage, wantsHtml } from './routes/answers.ts'
 import { magicLinkRoutes } from './routes/magic-links.ts'
 import { providerRoutes } from './routes/providers.ts'
 import { sessionRoutes } from './routes/sessions.ts'
+import { ssoRoutes } from './routes/sso.ts'
 import type { SignInServices } from './services.ts'
 
 /** Forms are small. */
@@ -47,5 +48,6 @@ export const signInRoutes =
     })
     await app.register(magicLinkRoutes(services))
     await app.register(providerRoutes(services))
+    await app.register(ssoRoutes(services))
     await app.register(sessionRoutes(services))
   }

@@ -8,6 +8,7 @@ import type { AttemptLimits, IdentityReads } from './ports.ts'
 import type { Provider, ProviderSecrets } from './providers/provider.ts'
 import type { SealedTokens } from './sealed-token.ts'
 import type { Sessions } from './sessions.ts'
+import type { Sso } from './sso/sso.ts'
 import type { SigningKeys } from './tokens/signing-keys.ts'
 
 /** A sign-in with a provider that is under way, kept in a cookie of the browser that began it. */
@@ -25,6 +26,7 @@ export interface SignInServices {
   readonly magicLinks: MagicLinks | undefined
   readonly providers: ReadonlyMap<string, Provider>
   readonly transactions: SealedTokens<Transaction>
+  readonly sso: Sso
   readonly callers: SessionCallers
   readonly cookies: Cookies
   readonly keys: SigningKeys

@@ -53,7 +53,8 @@ export const createSessionCallers = (options: SessionCallersOptions): SessionCal
       if (byCookie && (isUnsafe(method) || headers['upgrade'] !== undefined)) requireSameOrigin(headers, publicOrigin)
       const claims = await verified(token)
       const state = claims && (await states.get(claims.sessionId))
-      return state?.userId === claims?.userId && state && isOpen(state, nowMs()) ? claims : undefined
+      const good = claims !== undefined && state?.userId === claims.userId && isOpen(state, nowMs())
+      return good ? { ...claims, login: state.login } : undefined
     },
   }
 }

@@ -26,6 +26,8 @@ export interface Proof {
   /** ms; 0: not known */
   readonly authenticatedAt: number
   readonly client: 'browser' | 'cli'
+  /** of the session, ms; as long as any when absent */
+  readonly livesMs?: number
 }
 
 /** Whose a session is. */
@@ -90,8 +92,9 @@ export const createSessions = (options: SessionsOptions): Sessions => {
   }
 
   return {
-    start: async ({ userId, tenant, login }, { amr, authenticatedAt, client }, sessionId, correlationId) => {
-      const data = { sessionId, tenant, login, amr: [...amr], authenticatedAt, expiresAt: nowMs() + sessionMs, client }
+    start: async ({ userId, tenant, login }, { amr, authenticatedAt, client, livesMs }, sessionId, correlationId) => {
+      const expiresAt = nowMs() + Math.min(sessionMs, livesMs ?? sessionMs)
+      const data = { sessionId, tenant, login, amr: [...amr], authenticatedAt, expiresAt, client }
       await tell(userId, correlationId, derivedId('command', 'start', sessionId), { type: 'StartSession', data })
       return tokensOf(sessionId)
     },

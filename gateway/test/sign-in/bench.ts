@@ -125,6 +125,7 @@ export const startBench = async () => {
     smtpUrl: catcher.url,
     mailFrom: 'Omium <no-reply@omium.example>',
     returnTo: ['/app'],
+    egress: { allow: ['127.0.0.0/8'], ports: [443], http: true },
     env: { CLIENT_SECRET: client.secret },
     pool,
     kms,

@@ -23,13 +23,15 @@ export interface Membership {
   readonly role: Role
   /** of the tenant */
   readonly ranges: readonly string[]
+  /** members have to come through the tenant's own identity provider; see `ssoDemandOn` */
+  readonly ssoRequired: boolean
 }
 
 /** What a user is in a tenant; undefined: no member. */
 export const membershipIn = async (pool: Pool, tenant: string, userId: string): Promise<Membership | undefined> => {
   const { rows } = await pool.query<Membership>({
     name: 'membership',
-    text: `SELECT m.role, t.ranges FROM identity.memberships m JOIN identity.tenants t USING (tenant)
+    text: `SELECT m.role, t.ranges, t.sso_required AS "ssoRequired" FROM identity.memberships m JOIN identity.tenants t USING (tenant)
            WHERE m.tenant = $1 AND m.user_id = $2`,
     values: [tenant, userId],
   })

@@ -27,12 +27,13 @@ const escapes: Readonly<Record<string, string>> = {
   '"': '&quot;',
   "'": '&#39;',
 }
-const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => escapes[character] ?? '')
+export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => escapes[character] ?? '')
 
-const page = (title: string, body: string): string =>
+/** @param head more for the head, already escaped */
+export const page = (title: string, body: string, head = ''): string =>
   `<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeHtml(title)} - Omium</title><style>${style}</style></head>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeHtml(title)} - Omium</title><style>${style}</style>${head}</head>
 <body><main>
 <h1>${escapeHtml(title)}</h1>
 ${body}
@@ -42,7 +43,8 @@ ${body}
 
 export interface SignInPage {
   readonly providers: readonly { readonly id: string; readonly label: string }[]
-  readonly byMail: boolean
+  /** whether an address can be given: for a company's own way in or a link by mail, or for a link only */
+  readonly byMail: 'any' | 'only'
   readonly returnTo: string
   readonly fresh: boolean
 }
@@ -53,17 +55,13 @@ export const signInPage = ({ providers, byMail, returnTo, fresh }: SignInPage): 
     ({ id, label }) =>
       `<a class="button" href="/auth/providers/${id}/start?${escapeHtml(query.toString())}">Continue with ${escapeHtml(label)}</a>`,
   )
-  const form = `<form method="post" action="/auth/magic-links">
+  const form = `<form method="post" action="${byMail === 'only' ? '/auth/magic-links' : '/auth/sign-in'}">
 <input type="hidden" name="return_to" value="${escapeHtml(returnTo)}">
 <label for="email">E-mail address</label>
 <input id="email" name="email" type="email" autocomplete="email" maxlength="254" required>
-<button type="submit">Send me a link</button>
+<button type="submit">${byMail === 'only' ? 'Send me a link' : 'Continue with e-mail'}</button>
 </form>`
-  const ways = [...links, ...(byMail ? [form] : [])]
-  return page(
-    'Sign in',
-    ways.join('\n') || '<p>No way to sign in is set up here. The operator sets one up in the settings.</p>',
-  )
+  return page('Sign in', [...links, form].join('\n'))
 }
 
 export const checkYourMailPage = (): string =>

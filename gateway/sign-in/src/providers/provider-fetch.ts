@@ -12,12 +12,19 @@ export interface ProviderFetchOptions {
   readonly name: string
   readonly timeoutMs: number
   readonly resetMs: number
+  /** how a call is made, when not by `fetch` */
+  readonly send?: CustomFetch
 }
 
-export const createProviderFetch = ({ name, timeoutMs, resetMs }: ProviderFetchOptions): ProviderFetch => {
+export const createProviderFetch = ({
+  name,
+  timeoutMs,
+  resetMs,
+  send = fetch as CustomFetch,
+}: ProviderFetchOptions): ProviderFetch => {
   const call = async (...[url, options]: Parameters<CustomFetch>): Promise<Response> => {
     const limits = [AbortSignal.timeout(timeoutMs), ...(options.signal ? [options.signal] : [])]
-    const response = await fetch(url, { ...options, body: options.body ?? null, signal: AbortSignal.any(limits) })
+    const response = await send(url, { ...options, body: options.body ?? null, signal: AbortSignal.any(limits) })
     if (response.status >= 500) throw new RangeError(`status ${response.status}`)
     return response
   }
