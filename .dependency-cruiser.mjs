@@ -23,9 +23,10 @@ export default {
     },
     {
       name: 'the-log-knows-only-schemas',
+      comment: 'and how to call what is outside',
       severity: 'error',
       from: { path: '^producers/log/src/', pathNot: '\\.spec\\.ts$' },
-      to: { path: '^(consumers|projections|gateway|sdk|dev|migrations|producers/(?!log/))' },
+      to: { path: '^(consumers|projections|gateway|sdk|dev|migrations|producers/(?!log/|resilience/))' },
     },
     {
       name: 'domain-is-pure',

@@ -3,9 +3,11 @@ import { OmiumError } from '@omium/schemas'
 import pg from 'pg'
 import { inject } from 'vitest'
 import type { Endpoints } from './stack.ts'
+import { foundTenant } from './testing/found-tenant.ts'
 import { platformOn } from './testing/platform.ts'
 import type { RunningStack } from './up.ts'
 
+export { gatewayDatabaseUrl } from './gateway-database.ts'
 export { type CaughtMail, startMailCatcher } from './mail-catcher.ts'
 export { ensurePythonTool } from './python.ts'
 export { type BrokerHandle, type Cluster, startBrokers } from './testing/brokers.ts'
@@ -19,6 +21,7 @@ export type TestStack = Endpoints
 declare module 'vitest' {
   export interface ProvidedContext {
     omiumStack: Endpoints
+    omiumPlatformUrl: string
   }
 }
 
@@ -49,6 +52,23 @@ export const freshDatabase = async (): Promise<string> => {
 
 /** A topic prefix that no other spec file uses. */
 export const freshPrefix = (): string => `spec-${randomBytes(5).toString('hex')}`
+
+/** The platform as a tenant sees it. */
+export interface TenantOfPlatform {
+  /** as programs of the tenant get it, with its API key */
+  readonly environment: Record<string, string>
+  readonly url: string
+  readonly apiKey: string
+}
+
+/** A new tenant, with every permission, on the platform that the end-to-end specs of this run share: nothing in it may be killed. */
+export const tenantOfPlatform = async (): Promise<TenantOfPlatform> => {
+  const response = await fetch(inject('omiumPlatformUrl'))
+  if (!response.ok) throw new Error(`the shared platform did not start: ${await response.text()}`)
+  const { environment } = (await response.json()) as { environment: Record<string, string> }
+  const apiKey = await foundTenant(environment, `ten_${randomBytes(5).toString('hex')}`)
+  return { environment: { ...environment, OMIUM_API_KEY: apiKey }, url: environment['OMIUM_URL'] ?? '', apiKey }
+}
 
 /** The platform's processes (all, or those named) on the shared services, with a database and topics of this spec file's own. Stop it at the end. */
 export const testPlatform = async (

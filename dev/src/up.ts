@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type Credentials, loadCredentials } from './credentials.ts'
 import { externalServices } from './external.ts'
 import { keepFailedLogs } from './failed-logs.ts'
+import { gatewayDatabaseUrl } from './gateway-database.ts'
 import { defaultHome, type Layout, makeLayout, toolsDir } from './layout.ts'
 import { type CaughtMail, type MailCatcher, startMailCatcher } from './mail-catcher.ts'
 import { type PortName, planPorts } from './ports.ts'
@@ -108,6 +109,7 @@ const serviceEnvironment = (
   OMIUM_KAFKA_BROKERS: endpoints.kafkaBrokers.join(','),
   OMIUM_SCHEMA_REGISTRY_URL: endpoints.registryUrl,
   OMIUM_DATABASE_URL: endpoints.databaseUrl,
+  OMIUM_GATEWAY_DATABASE_URL: env['OMIUM_GATEWAY_DATABASE_URL'] || gatewayDatabaseUrl(endpoints.databaseUrl),
   OMIUM_REDIS_URL: endpoints.redisUrl,
   OMIUM_S3_ENDPOINT: endpoints.s3.endpoint,
   OMIUM_S3_REGION: endpoints.s3.region,

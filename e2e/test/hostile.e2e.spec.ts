@@ -1,8 +1,13 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { RunningStack } from '@omium/dev'
-import { eventually, type ServiceHandle, spawnService, testPlatform } from '@omium/dev/testing'
+import {
+  eventually,
+  type ServiceHandle,
+  spawnService,
+  type TenantOfPlatform,
+  tenantOfPlatform,
+} from '@omium/dev/testing'
 import { agent, type Client, omium, type Worker, worker } from '@omium/sdk'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
@@ -24,7 +29,7 @@ const parent = agent({ id: 'parent', input: z.null(), run: async (_, ctx) => ctx
 
 let home: string
 let workLog: string
-let stack: RunningStack
+let platform: TenantOfPlatform
 let client: Client
 let host: Worker
 const hostile = new Set<ServiceHandle>()
@@ -33,7 +38,7 @@ const work = (): string[] => (existsSync(workLog) ? readFileSync(workLog, 'utf8'
 const startHostile = async (): Promise<ServiceHandle> => {
   const handle = await spawnService(
     'e2e/src/hostile-worker.ts',
-    { ...stack.environment, OMIUM_WORK_LOG: workLog },
+    { ...platform.environment, OMIUM_WORK_LOG: workLog },
     { readyLine: /worker started/ },
   )
   hostile.add(handle)
@@ -48,8 +53,9 @@ const isOffered = (agentId: string) =>
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'omium-hostile-'))
   workLog = join(home, 'work.log')
-  stack = await testPlatform()
-  const connection = { url: stack.environment['OMIUM_URL'] as string, apiKey: stack.apiKey }
+  platform = await tenantOfPlatform()
+  const { url, apiKey } = platform
+  const connection = { url, apiKey }
   client = omium(connection)
   host = worker({ agents: [echo, parent, child], ...connection, signals: false })
   await host.start()
@@ -58,7 +64,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all([...hostile].map((one) => one.kill()))
   await host?.stop()
-  await stack?.stop()
   rmSync(home, { recursive: true, force: true })
 })
 

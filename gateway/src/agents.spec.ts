@@ -1,5 +1,5 @@
+import type { Reads } from '@omium/projection-kit'
 import type { AgentDefinition, JsonValue } from '@omium/schemas'
-import type { Pool } from 'pg'
 import { describe, expect, it } from 'vitest'
 import { createAgents } from './agents.ts'
 import type { Live } from './live.ts'
@@ -14,14 +14,14 @@ const definition = (inputSchema?: Record<string, JsonValue>): AgentDefinition =>
 const setUp = (rows: AgentDefinition[] = []) => {
   let queries = 0
   let registered: OnEvent = () => undefined
-  const pool = {
+  const reads = {
     query: async () => {
       queries++
       return { rows: rows.map((row) => ({ agent: row.agentId, definition: row })) }
     },
-  } as unknown as Pool
+  } as unknown as Reads
   const live = { onType: (_type: string, onEvent: OnEvent) => (registered = onEvent) } as unknown as Live
-  const agents = createAgents(pool, live)
+  const agents = createAgents(reads, live)
   const register = (tenant: string, data: AgentDefinition) =>
     registered({ envelope: { tenant }, data: { definition: data } } as Parameters<OnEvent>[0])
   return { agents, register, queries: () => queries }

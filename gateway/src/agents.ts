@@ -1,9 +1,9 @@
 import { type AgentRecord, getAgent } from '@omium/projection-executions'
+import type { Reads } from '@omium/projection-kit'
 import { type AgentDefinition, type JsonValue, OmiumError } from '@omium/schemas'
 import { lenientPatterns } from '@omium/workflow-language'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
-import type { Pool } from 'pg'
 import type { Live } from './live.ts'
 
 /** What can be started, and with which inputs. Definitions are kept in memory; the live tail tells when one changes. */
@@ -19,7 +19,7 @@ const mostSchemas = 500
 /** deeper values overflow the stack of whoever walks them */
 const deepest = 500
 
-export const createAgents = (pool: Pool, live: Live): Agents => {
+export const createAgents = (reads: Reads, live: Live): Agents => {
   const known = new Map<string, AgentDefinition>()
   const validators = new Map<string, ValidateFunction>()
 
@@ -57,7 +57,7 @@ export const createAgents = (pool: Pool, live: Live): Agents => {
     get: async (tenant, agent) => {
       const remembered = known.get(`${tenant}/${agent}`)
       if (remembered) return remembered
-      const record: AgentRecord | undefined = await getAgent(pool, tenant, agent)
+      const record: AgentRecord | undefined = await getAgent(reads, tenant, agent)
       if (!record) {
         throw new OmiumError(
           'agent_unknown',

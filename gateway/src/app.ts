@@ -11,7 +11,7 @@ import { answerClientError } from './client-errors.ts'
 import { installIdempotency } from './idempotency.ts'
 import { installJsonBodies } from './json-body.ts'
 import { installKeyLimits } from './key-limits.ts'
-import { installOpenApi } from './openapi.ts'
+import { installOpenApi, showOpenApi } from './openapi.ts'
 import { installProblems, sendProblem } from './problems.ts'
 import { installRateLimits } from './rate-limits.ts'
 import { apiKeyRoutes } from './routes/api-keys.ts'
@@ -23,6 +23,7 @@ import { executionRoutes } from './routes/executions.ts'
 import { memberRoutes } from './routes/members.ts'
 import { installOperations } from './routes/operations.ts'
 import { platformRoutes } from './routes/platform.ts'
+import { privacyRoutes } from './routes/privacy.ts'
 import { recoveryRoutes } from './routes/recoveries.ts'
 import { recoveryPolicyRoutes } from './routes/recovery-policies.ts'
 import { replayRoutes } from './routes/replays.ts'
@@ -138,8 +139,9 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(memberRoutes(services))
   await app.register(ssoRoutes(services))
   await app.register(domainRoutes(services))
+  await app.register(privacyRoutes(services))
   await app.register(services.signIn.routes)
-  app.get('/openapi.json', { config: { public: true }, schema: { hide: true } as object }, async () => app.swagger())
+  await showOpenApi(plain)
   await app.ready()
   return app
 }

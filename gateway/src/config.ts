@@ -1,9 +1,10 @@
+import { type KmsSettings, kmsSettings } from '@omium/personal-data'
 import { egressRules, egressSettings } from '@omium/safe-fetch'
 import { peppersOf, readSettings, type Settings } from '@omium/schemas'
 import { defaultLimits } from './services.ts'
 
 export const gatewaySettings = [
-  'OMIUM_DATABASE_URL',
+  'OMIUM_GATEWAY_DATABASE_URL',
   'OMIUM_GATEWAY_HOST',
   'OMIUM_GATEWAY_PORT',
   'OMIUM_TOKEN_SECRET',
@@ -22,7 +23,7 @@ export const gatewaySettings = [
   'OMIUM_S3_ACCESS_KEY_ID',
   'OMIUM_S3_SECRET_ACCESS_KEY',
   'OMIUM_ENCRYPTION_KEYS',
-  'OMIUM_MASTER_KEYS',
+  ...kmsSettings,
   'OMIUM_DIGEST_KEY',
   'OMIUM_KEY_PEPPERS',
   'OMIUM_KEY_ENVIRONMENT',
@@ -37,7 +38,7 @@ export const gatewaySettings = [
 ] as const
 
 export const configOf = (settings: Settings<(typeof gatewaySettings)[number]>) => ({
-  databaseUrl: settings.OMIUM_DATABASE_URL,
+  databaseUrl: settings.OMIUM_GATEWAY_DATABASE_URL,
   host: settings.OMIUM_GATEWAY_HOST,
   port: settings.OMIUM_GATEWAY_PORT,
   redisUrl: settings.OMIUM_REDIS_URL,
@@ -60,7 +61,7 @@ export const configOf = (settings: Settings<(typeof gatewaySettings)[number]>) =
     secretAccessKey: settings.OMIUM_S3_SECRET_ACCESS_KEY,
   },
   encryptionKeys: settings.OMIUM_ENCRYPTION_KEYS,
-  masterKeys: settings.OMIUM_MASTER_KEYS,
+  kms: settings as KmsSettings,
   digestKey: settings.OMIUM_DIGEST_KEY,
   newKeys: { environment: settings.OMIUM_KEY_ENVIRONMENT, peppers: peppersOf(settings.OMIUM_KEY_PEPPERS) },
   localApiKey: settings.OMIUM_LOCAL_API_KEY,

@@ -1,15 +1,15 @@
 import { createApiKeys, createMembers, routeRules, type SessionCallers } from '@omium/access'
 import { createDeltaSubscriber } from '@omium/deltas'
 import { createDomainProof } from '@omium/domain-proof'
-import { connectRedis } from '@omium/kit'
 import {
   createCheckpointObjects,
   createPayloadStore,
   createS3ObjectStore,
   withEnvelopeEncryption,
 } from '@omium/payloads'
-import { createLocalKms, createPersonalData, createSubjectKeys } from '@omium/personal-data'
-import { createPool, type ProjectionLog } from '@omium/projection-kit'
+import { createPersonalData, createSubjectKeys, kmsOf } from '@omium/personal-data'
+import { createPool, createReads, type ProjectionLog, requireWalls } from '@omium/projection-kit'
+import { connectRedis } from '@omium/resilience'
 import { openSignIn } from '@omium/sign-in'
 import { mintWorkerToken } from '@omium/worker-tokens'
 import type { FastifyInstance } from 'fastify'
@@ -51,6 +51,8 @@ export const startGateway = async (
     application_name: 'omium-gateway',
     onIdleError: (error) => logger.warn({ err: error }, 'an idle database connection broke'),
   })
+  await requireWalls(pool)
+  const reads = createReads(pool)
   const warn = (message: string, error: unknown) => logger.warn({ err: error }, message)
   const open = (log: ProjectionLog, projection: string): Promise<GatewayContext> =>
     openGatewayContext({
@@ -82,22 +84,24 @@ export const startGateway = async (
     ? connectRedis(config.redisUrl, (error) => warn('limits are counted by this process alone for the moment', error))
     : undefined
   const { newKeys } = config
-  const apiKeys = createApiKeys({ pool, ...newKeys, nowMs: context.nowMs })
-  const kms = createLocalKms(config.masterKeys)
+  const apiKeys = createApiKeys({ reads, ...newKeys, nowMs: context.nowMs })
+  const kms = kmsOf(config.kms)
   const personalData = createPersonalData({
     kms,
     keys: createSubjectKeys(pool),
     digestKey: config.digestKey,
     nowMs: context.nowMs,
   })
-  const members = createMembers({ pool, open: personalData.open, nowMs: context.nowMs })
+  const members = createMembers({ reads, open: personalData.open, nowMs: context.nowMs })
   followAccess(identity, { apiKeys, members })
-  if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, pool, newKeys })
+  if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, reads, newKeys })
+  const models = createKnownModels(config.modelsUrl, (error) => warn('which models there are cannot be checked', error))
   const signIn = await openSignIn({
     ...config.signIn,
     env: process.env,
     tokenSecret,
     pool,
+    reads,
     kms,
     identity,
     personalData,
@@ -109,13 +113,12 @@ export const startGateway = async (
   })
   const app = await buildApp(
     {
-      pool,
+      reads,
       redis,
       topicPrefix: config.topicPrefix,
       corsOrigins: config.corsOrigins,
       trustedProxies: config.trustedProxies,
       rates: config.rates,
-      breakers: () => ({ 'object store': objects.breakerState() }),
       executions,
       commands: createCommands(executions.execute),
       recoveries,
@@ -124,10 +127,10 @@ export const startGateway = async (
       checkpointObjects: createCheckpointObjects(withEnvelopeEncryption(objects, config.encryptionKeys), context.nowMs),
       webhookSecrets: createWebhookSecrets(tokenSecret),
       deltas,
-      agents: createAgents(pool, executions.live),
+      agents: createAgents(reads, executions.live),
       payloads,
-      histories: createHistories(pool, payloads, context.nowMs),
-      models: createKnownModels(config.modelsUrl, (error) => warn('which models there are cannot be checked', error)),
+      histories: createHistories(reads, payloads, context.nowMs),
+      models,
       identity,
       apiKeys,
       newKeys,
@@ -154,10 +157,12 @@ export const startGateway = async (
       await app.close()
       clearTimeout(bound)
       signIn.close()
+      models.close()
       deltas?.close()
       redis?.disconnect()
       await Promise.all([executions, recoveries, checkpoints, workflows, identity].map((one) => one.close()))
       await objects.close()
+      kms.close()
       await pool.end()
     },
   }

@@ -1,4 +1,5 @@
 export { buildApp } from './app.ts'
 export { type Config, readConfig } from './config.ts'
+export { eraseEverywhere } from './erase-everywhere.ts'
 export { startGateway } from './gateway.ts'
 export { defaultLimits, type Limits, type Services } from './services.ts'

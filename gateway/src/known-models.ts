@@ -1,3 +1,4 @@
+import { createOutsideCalls } from '@omium/resilience'
 import { z } from 'zod'
 
 /**
@@ -7,6 +8,7 @@ import { z } from 'zod'
 export interface KnownModels {
   /** undefined when nobody can tell: there is no model gateway, it is away, or the key may not look */
   namedFor(authorization: string | undefined): Promise<readonly string[] | undefined>
+  close(): void
 }
 
 const listing = z.object({ data: z.array(z.object({ id: z.string() })) })
@@ -17,20 +19,26 @@ const timeoutMs = 2_000
 export const createKnownModels = (
   url: string | undefined,
   onError: (error: unknown) => void = () => undefined,
-): KnownModels => ({
-  namedFor: async (authorization) => {
-    if (url === undefined || authorization === undefined) return undefined
-    try {
-      const response = await fetch(new URL('/v1/models', url), {
-        headers: { authorization },
-        redirect: 'error',
-        signal: AbortSignal.timeout(timeoutMs),
-      })
-      const body = await response.text()
-      return response.ok ? listing.parse(JSON.parse(body)).data.map(({ id }) => id) : undefined
-    } catch (error) {
-      onError(error)
-      return undefined
-    }
-  },
-})
+): KnownModels => {
+  const gateway = createOutsideCalls({ target: 'model gateway', timeoutMs })
+  return {
+    namedFor: async (authorization) => {
+      if (url === undefined || authorization === undefined) return undefined
+      try {
+        return await gateway.call(async (signal) => {
+          const response = await fetch(new URL('/v1/models', url), {
+            headers: { authorization },
+            redirect: 'error',
+            signal,
+          })
+          const body = await response.text()
+          return response.ok ? listing.parse(JSON.parse(body)).data.map(({ id }) => id) : undefined
+        })
+      } catch (error) {
+        onError(error)
+        return undefined
+      }
+    },
+    close: () => gateway.close(),
+  }
+}

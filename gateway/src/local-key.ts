@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { getApiKey } from '@omium/projection-identity'
+import type { Reads } from '@omium/projection-kit'
 import {
   aggregateKey,
   hashApiKey,
@@ -8,7 +9,6 @@ import {
   parseApiKey,
   permissions,
 } from '@omium/schemas'
-import type { Pool } from 'pg'
 import { deterministicCommandId } from './commands.ts'
 import type { GatewayContext } from './context.ts'
 import type { Services } from './services.ts'
@@ -26,7 +26,7 @@ const pauseMs = 200
  */
 export const ensureLocalKey = async (
   apiKey: string,
-  { identity, pool, newKeys }: { identity: GatewayContext; pool: Pool; newKeys: Services['newKeys'] },
+  { identity, reads, newKeys }: { identity: GatewayContext; reads: Reads; newKeys: Services['newKeys'] },
 ): Promise<void> => {
   const parts = parseApiKey(apiKey)
   if (parts?.environment !== newKeys.environment)
@@ -35,7 +35,7 @@ export const ensureLocalKey = async (
       `OMIUM_LOCAL_API_KEY: expected a key that begins with om_${newKeys.environment}_`,
     )
   const { keyId, environment, prefix } = parts
-  const known = await getApiKey(pool, tenant, keyId)
+  const known = await getApiKey(reads, tenant, keyId)
   if (known) return
   const deadline = performance.now() + patienceMs
   const send = async (aggregate: string, command: IdentityContextCommand): Promise<void> => {

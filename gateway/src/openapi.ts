@@ -9,9 +9,14 @@ const docsPolicy =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-/** Describes every route that is added later, and shows that at `/docs`: a page to read it and try it out. */
+const docs = '/docs'
+
+/** Describes every route that is added later. To be called before routes are guarded: it declares those of {@link showOpenApi} public. */
 export const installOpenApi = async (app: FastifyInstance): Promise<void> => {
   const routes: RouteFacts[] = []
+  app.addHook('onRoute', (route) => {
+    if (route.url === docs || route.url.startsWith(`${docs}/`)) route.config = { ...route.config, public: true }
+  })
   app.addHook('onRoute', ({ method, url, config }) => {
     const path = url.replaceAll(/:(\w+)/g, '{$1}')
     for (const one of [method].flat()) routes.push({ method: String(one), path, permission: config?.permission })
@@ -29,5 +34,10 @@ export const installOpenApi = async (app: FastifyInstance): Promise<void> => {
         ? (describe(made.openapiObject as unknown as Document, routes) as object)
         : made.swaggerObject,
   })
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: docsPolicy, uiConfig: { deepLinking: true } })
+}
+
+/** `/openapi.json`, and `/docs`: a page to read it and try it out. */
+export const showOpenApi = async (app: FastifyInstance): Promise<void> => {
+  await app.register(swaggerUi, { routePrefix: docs, staticCSP: docsPolicy, uiConfig: { deepLinking: true } })
+  app.get('/openapi.json', { config: { public: true }, schema: { hide: true } as object }, async () => app.swagger())
 }

@@ -20,13 +20,6 @@ export interface Rates {
   readonly sensitive: number
 }
 
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** `none`: for the machinery around the gateway; `sensitive`: what an attacker would try over and over */
-    limit?: 'none' | 'sensitive'
-  }
-}
-
 const windowMs = 60_000
 const mostCountedHere = 20_000
 

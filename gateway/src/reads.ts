@@ -31,10 +31,10 @@ export const waitForPosition = async (
  * @throws OmiumError `execution_unknown`, also for executions of other tenants
  */
 export const requireExecution = async (services: Services, tenant: string, id: string): Promise<ExecutionRecord> => {
-  const record = await getExecution(services.pool, tenant, id)
+  const record = await getExecution(services.reads, tenant, id)
   if (record) return record
   await services.executions.untilCurrent(aggregateKey('execution', tenant, id))
-  const late = await getExecution(services.pool, tenant, id)
+  const late = await getExecution(services.reads, tenant, id)
   if (!late) throw new OmiumError('execution_unknown', `there is no execution ${id}`)
   return late
 }

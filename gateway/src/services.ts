@@ -3,12 +3,12 @@ import type { DeltaSubscriber } from '@omium/deltas'
 import type { DomainProof } from '@omium/domain-proof'
 import type { CheckpointObjects } from '@omium/payloads'
 import type { PersonalData } from '@omium/personal-data'
+import type { Reads } from '@omium/projection-kit'
 import type { EgressRules } from '@omium/safe-fetch'
 import { type IdSource, type KeyEnvironment, OmiumError, type Pepper } from '@omium/schemas'
 import type { SignIn } from '@omium/sign-in'
 import type { FastifyRequest } from 'fastify'
 import type { Redis } from 'ioredis'
-import type { Pool } from 'pg'
 import type { Agents } from './agents.ts'
 import type { Commands } from './commands.ts'
 import type { GatewayContext } from './context.ts'
@@ -20,7 +20,8 @@ import type { WebhookSecrets } from './webhook-secrets.ts'
 
 /** What the routes work with; `main.ts` makes it, specs replace what is outside. */
 export interface Services {
-  readonly pool: Pool
+  /** what the read models say, of one tenant or one person at a time */
+  readonly reads: Reads
   readonly executions: GatewayContext
   readonly recoveries: GatewayContext
   readonly checkpoints: GatewayContext
@@ -37,8 +38,6 @@ export interface Services {
   readonly corsOrigins: readonly string[]
   readonly trustedProxies: readonly string[]
   readonly rates: Rates
-  /** of what the gateway calls outside, by name */
-  breakers(): Readonly<Record<string, BreakerState>>
   readonly agents: Agents
   readonly models: KnownModels
   readonly payloads: Payloads
@@ -60,8 +59,6 @@ export interface Services {
   mintWorkerToken(claims: { tenant: string; keyId: string; expiresAt: number }): string
   readonly limits: Limits
 }
-
-export type BreakerState = 'closed' | 'half-open' | 'open'
 
 export interface Limits {
   readonly bodyBytes: number

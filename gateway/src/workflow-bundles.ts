@@ -48,11 +48,11 @@ const calledBy = (value: JsonValue, found: Called[] = []): Called[] => {
   return found
 }
 
-const knownAgents = async ({ pool }: Services, tenant: string): Promise<Map<string, AgentDefinition>> => {
+const knownAgents = async ({ reads }: Services, tenant: string): Promise<Map<string, AgentDefinition>> => {
   const agents = new Map<string, AgentDefinition>()
   let cursor: string | undefined
   do {
-    const page = await listAgents(pool, tenant, { limit: pageSize, cursor })
+    const page = await listAgents(reads, tenant, { limit: pageSize, cursor })
     for (const { agent, definition } of page.items) agents.set(agent, definition)
     cursor = page.nextCursor
   } while (cursor !== undefined && agents.size < mostListed)
@@ -65,7 +65,7 @@ interface Resolved {
 }
 
 const resolve = async (
-  { pool, payloads }: Services,
+  { reads, payloads }: Services,
   tenant: string,
   called: readonly Called[],
 ): Promise<Map<string, Resolved>> => {
@@ -73,7 +73,7 @@ const resolve = async (
   for (const { workflow, version } of called.slice(0, 100)) {
     const key = subworkflowKey(workflow, version ?? 0)
     if (resolved.has(key)) continue
-    const record = await getVersion(pool, tenant, workflow, version)
+    const record = await getVersion(reads, tenant, workflow, version)
     if (!record) continue
     const bundle = (await payloads.open(record.bundle)) as unknown as WorkflowBundle
     resolved.set(key, { version: record.version, bundle })
@@ -95,7 +95,7 @@ export const prepareBundle = async (
   strict: boolean,
 ): Promise<Prepared> => {
   const resolved = await resolve(services, tenant, calledBy(definition))
-  const workflows = await listWorkflows(services.pool, tenant, { limit: pageSize })
+  const workflows = await listWorkflows(services.reads, tenant, { limit: pageSize })
   const agents = await knownAgents(services, tenant)
   const { problems: found, definition: checked } = validateWorkflow(definition, {
     agents: new Map([...agents].map(([agent, { inputSchema }]) => [agent, inputSchema])),

@@ -30,13 +30,13 @@ export const requireVersion = async (
   version: number | undefined,
 ): Promise<{ readonly version: number; readonly bundle: WorkflowBundle }> => {
   await services.workflows.untilCurrent(aggregateKey('workflow', tenant, workflow))
-  const record = await getVersion(services.pool, tenant, workflow, version)
+  const record = await getVersion(services.reads, tenant, workflow, version)
   if (record)
     return {
       version: record.version,
       bundle: (await services.payloads.open(record.bundle)) as unknown as WorkflowBundle,
     }
-  const first = version ?? (await getVersion(services.pool, tenant, workflow, 1))?.version
+  const first = version ?? (await getVersion(services.reads, tenant, workflow, 1))?.version
   if (version === undefined && first !== undefined)
     throw new OmiumError('workflow_unpublished', `no version of workflow ${workflow} is published`)
   const what = version === undefined ? `workflow ${workflow}` : `version ${version} of workflow ${workflow}`

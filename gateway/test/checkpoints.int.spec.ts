@@ -5,6 +5,7 @@ import {
   freshDatabase,
   freshPrefix,
   freshSecrets,
+  gatewayDatabaseUrl,
   newApiKey,
   type ServiceHandle,
   spawnService,
@@ -60,7 +61,7 @@ const startManager = () =>
 beforeAll(async () => {
   const stack = testStack()
   const databaseUrl = await freshDatabase()
-  await migrate(databaseUrl)
+  await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
   const secrets = freshSecrets()
   await putTenants(databaseUrl, secrets, { tenant: 'ten_a', apiKey: keyA }, { tenant: 'ten_b', apiKey: keyB })
   pool = createPool(databaseUrl)
@@ -72,6 +73,7 @@ beforeAll(async () => {
     OMIUM_TOPIC_PREFIX: freshPrefix(),
     OMIUM_PARTITIONS: String(partitions),
     OMIUM_DATABASE_URL: databaseUrl,
+    OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
     ...secrets,
     OMIUM_TOKEN_SECRET: randomBytes(32).toString('hex'),
     OMIUM_S3_ENDPOINT: stack.s3.endpoint,

@@ -33,7 +33,7 @@ beforeAll(async () => {
     workflow: await open(workflowContext),
     identity: await open(identityContext),
   }
-  const config = readConfig({ ...environment, OMIUM_GATEWAY_PORT: '0' })
+  const config = readConfig({ ...environment, OMIUM_GATEWAY_PORT: '0', OMIUM_RATE_SENSITIVE: '0' })
   // waits that a caller may ask for are only as long as the test has time
   const limits = { ...config.limits, readWaitMs: 50, resultWaitMs: 50 }
   gateway = await startGateway({ ...config, limits }, logs, pino({ level: 'silent' }))

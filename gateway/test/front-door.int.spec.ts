@@ -206,6 +206,10 @@ describe('a request with an idempotency key', () => {
     expect([lost.status, lost.body.code]).toEqual([504, 'timeout'])
     await dying.close()
     world.engine.release()
+    await eventually(async () => {
+      const { body } = await call('GET', `/v1/executions/${id}/events`)
+      expect(body.items.at(-1).type).toBe('ExecutionPaused')
+    })
     const again = await send(`/v1/executions/${id}/pause`, 'crash-1')
     expect([again.status, again.body.deduplicated]).toEqual([200, true])
   })
@@ -302,7 +306,7 @@ describe('the process', () => {
     await call('GET', '/v1/executions/none')
     await eventually(async () => {
       const metrics = await (await fetch(`${world.gateway.url}/metrics`)).text()
-      expect(metrics).toContain('omium_gateway_breaker_state{target="object store"} 0')
+      expect(metrics).toContain('omium_breaker_state{target="object store"} 0')
       expect(metrics).toContain('omium_gateway_read_lag_records{context="execution"} 0')
       expect(metrics).toContain('# TYPE omium_gateway_rejected_records gauge')
       expect(metrics).toMatch(

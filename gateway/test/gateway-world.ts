@@ -1,6 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { putTenants } from '@omium/access/testing'
-import { eventually, freshDatabase, freshPrefix, freshSecrets, newApiKey, testStack } from '@omium/dev/testing'
+import {
+  eventually,
+  freshDatabase,
+  freshPrefix,
+  freshSecrets,
+  gatewayDatabaseUrl,
+  newApiKey,
+  testStack,
+} from '@omium/dev/testing'
 import { openCommandSender } from '@omium/log'
 import { migrate } from '@omium/migrations'
 import { executionsProjection } from '@omium/projection-executions'
@@ -43,7 +51,7 @@ export interface GatewayWorldOptions {
 export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
   const stack = testStack()
   const databaseUrl = await freshDatabase()
-  await migrate(databaseUrl)
+  await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
   const secrets = freshSecrets()
   await putTenants(databaseUrl, secrets, { tenant: 'ten_a', apiKey: keyA }, { tenant: 'ten_b', apiKey: keyB })
   const pool = createPool(databaseUrl)
@@ -53,6 +61,7 @@ export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
     OMIUM_TOPIC_PREFIX: freshPrefix(),
     OMIUM_PARTITIONS: String(partitions),
     OMIUM_DATABASE_URL: databaseUrl,
+    OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
     ...secrets,
     OMIUM_TOKEN_SECRET: randomBytes(32).toString('hex'),
     OMIUM_S3_ENDPOINT: stack.s3.endpoint,

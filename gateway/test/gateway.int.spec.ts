@@ -675,11 +675,13 @@ describe('the process', () => {
     const service = await spawnService('gateway/src/main.ts', {
       ...env,
       OMIUM_TOKEN_SECRET: 'short',
-      OMIUM_DATABASE_URL: '',
+      OMIUM_GATEWAY_DATABASE_URL: '',
     })
     expect(await service.exited).toMatchObject({ code: 1 })
     expect(service.output()).toMatch(/settings_invalid/)
-    expect(service.output()).toMatch(/OMIUM_TOKEN_SECRET.*OMIUM_DATABASE_URL|OMIUM_DATABASE_URL.*OMIUM_TOKEN_SECRET/s)
+    expect(service.output()).toMatch(
+      /OMIUM_TOKEN_SECRET.*OMIUM_GATEWAY_DATABASE_URL|OMIUM_GATEWAY_DATABASE_URL.*OMIUM_TOKEN_SECRET/s,
+    )
     expect(service.output()).not.toContain('short')
   })
 })

@@ -4,6 +4,7 @@ import {
   freshDatabase,
   freshPrefix,
   freshSecrets,
+  gatewayDatabaseUrl,
   newApiKey,
   type ServiceHandle,
   spawnService,
@@ -11,9 +12,16 @@ import {
 } from '@omium/dev/testing'
 import { type CommandSender, openCommandSender } from '@omium/log'
 import { migrate } from '@omium/migrations'
-import { createLocalKms, createPersonalData, createSubjectKeys, type PersonalData } from '@omium/personal-data'
+import { createPersonalData, createSubjectKeys, kmsOf, type PersonalData } from '@omium/personal-data'
 import { getSession, getUser, identityProjection, membershipsOf, userOfAddress } from '@omium/projection-identity'
-import { createPool, openLog, type RunningProjection, runProjection } from '@omium/projection-kit'
+import {
+  createPool,
+  createReads,
+  openLog,
+  type Reads,
+  type RunningProjection,
+  runProjection,
+} from '@omium/projection-kit'
 import {
   aggregateKey,
   checkpointContext,
@@ -42,6 +50,7 @@ import { startGateway } from '../src/gateway.ts'
 const localKey = newApiKey()
 const quiet = () => undefined
 let pool: Pool
+let reads: Reads
 let gateway: Awaited<ReturnType<typeof startGateway>>
 /** gives up waiting for outcomes at once: most of its routes have nobody behind them here */
 let hasty: typeof gateway
@@ -54,8 +63,9 @@ let personalData: PersonalData
 beforeAll(async () => {
   const stack = testStack()
   const databaseUrl = await freshDatabase()
-  await migrate(databaseUrl)
+  await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
   pool = createPool(databaseUrl)
+  reads = createReads(pool)
   const env = {
     ...freshSecrets(),
     OMIUM_LOCAL_API_KEY: localKey,
@@ -64,6 +74,7 @@ beforeAll(async () => {
     OMIUM_TOPIC_PREFIX: freshPrefix(),
     OMIUM_PARTITIONS: '2',
     OMIUM_DATABASE_URL: databaseUrl,
+    OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
     OMIUM_S3_ENDPOINT: stack.s3.endpoint,
     OMIUM_S3_REGION: stack.s3.region,
     OMIUM_S3_BUCKET: stack.s3.bucket,
@@ -71,6 +82,7 @@ beforeAll(async () => {
     OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
     OMIUM_OWNER_SESSION_TIMEOUT_MS: '1500',
     OMIUM_GATEWAY_PORT: '0',
+    OMIUM_RATE_SENSITIVE: '0',
     OMIUM_IDENTITY_PORT: '0',
   }
   logs = {
@@ -94,7 +106,7 @@ beforeAll(async () => {
   })
   const config = readConfig(env)
   personalData = createPersonalData({
-    kms: createLocalKms(config.masterKeys),
+    kms: kmsOf(config.kms),
     keys: createSubjectKeys(pool),
     digestKey: config.digestKey,
     nowMs: Date.now,
@@ -120,14 +132,14 @@ afterAll(async () => {
   await pool?.end()
 })
 
-/** Who asks: a key, or `<tenant>/<user>`. */
-type As = { readonly key: string } | { readonly person: string } | null
+/** Who asks: a key (`once`: with this idempotency key), or `<tenant>/<user>`. */
+type As = { readonly key: string; readonly once?: string } | { readonly person: string } | null
 
 const call = async (as: As, method: string, path: string, body?: unknown, at = gateway) => {
   const response = await fetch(`${at.url}${path}`, {
     method,
     headers: {
-      ...(as && 'key' in as && { authorization: `Bearer ${as.key}` }),
+      ...(as && 'key' in as && { authorization: `Bearer ${as.key}`, ...(as.once && { 'idempotency-key': as.once }) }),
       ...(as && 'person' in as && { 'x-spec-session': as.person }),
       ...(body !== undefined && { 'content-type': 'application/json' }),
     },
@@ -181,7 +193,7 @@ const somebody = async () => {
       tenant: { id: home, name: `Home of ${n}` },
     },
   })
-  await eventually(async () => expect(await membershipsOf(pool, userId)).toHaveLength(1), { timeoutMs: 20_000 })
+  await eventually(async () => expect(await membershipsOf(reads, userId)).toHaveLength(1), { timeoutMs: 20_000 })
   return { userId, email, address, home, at: (tenant: string): As => ({ person: `${tenant}/${userId}` }) }
 }
 type Somebody = Awaited<ReturnType<typeof somebody>>
@@ -225,7 +237,7 @@ describe('people', () => {
     expect(await call(person.at(person.home), 'GET', '/v1/me')).toMatchObject({ body: { role: 'owner' } })
     const { body } = await call(person.at(person.home), 'GET', '/v1/members')
     expect(body.items).toMatchObject([{ userId: person.userId, role: 'owner', email: person.email }])
-    expect((await getUser(pool, person.userId))?.email).not.toContain('example')
+    expect((await getUser(reads, person.userId))?.email).not.toContain('example')
   })
 
   it('who claim one address at the same moment are one user', async () => {
@@ -234,7 +246,7 @@ describe('people', () => {
     await Promise.all(
       ['usr_x', 'usr_y'].map((userId) => send(aggregate, platformTenant, { type: 'ClaimAddress', data: { userId } })),
     )
-    await eventually(async () => expect(await userOfAddress(pool, address)).toMatch(/^usr_[xy]$/), {
+    await eventually(async () => expect(await userOfAddress(reads, address)).toMatch(/^usr_[xy]$/), {
       timeoutMs: 20_000,
     })
   })
@@ -297,21 +309,26 @@ describe('people', () => {
           client: 'browser',
         },
       })
-    await eventually(async () => expect(await getSession(pool, 'ses_out')).toBeDefined(), { timeoutMs: 20_000 })
+    await eventually(async () => expect(await getSession(reads, guest.userId, 'ses_out')).toBeDefined(), {
+      timeoutMs: 20_000,
+    })
     expect((await call(asOwner, 'DELETE', member)).status).toBe(200)
     await eventually(async () => expect((await call(inside, 'GET', '/v1/executions')).status).toBe(403), {
       timeoutMs: 20_000,
     })
-    await eventually(async () => expect(await getSession(pool, 'ses_in')).toMatchObject({ endedWhy: 'removed' }), {
-      timeoutMs: 20_000,
-    })
-    expect(await getSession(pool, 'ses_out')).toMatchObject({ endedAt: null })
+    await eventually(
+      async () => expect(await getSession(reads, guest.userId, 'ses_in')).toMatchObject({ endedWhy: 'removed' }),
+      {
+        timeoutMs: 20_000,
+      },
+    )
+    expect(await getSession(reads, guest.userId, 'ses_out')).toMatchObject({ endedAt: null })
     expect((await call(asOwner, 'GET', member)).status).toBe(404)
   })
 
   it('are erased: what was sealed opens no more, their address is free, and everything folds on', async () => {
     const person = await somebody()
-    const sealed = (await getUser(pool, person.userId))?.email ?? ''
+    const sealed = (await getUser(reads, person.userId))?.email ?? ''
     const session = { method: 'magic_link', issuer: 'omium', subject: person.address } as const
     await toUser(person.userId, {
       type: 'StartSession',
@@ -326,7 +343,7 @@ describe('people', () => {
       },
     })
     await toUser(person.userId, { type: 'EraseUser', data: {} })
-    await eventually(async () => expect(await userOfAddress(pool, person.address)).toBeUndefined(), {
+    await eventually(async () => expect(await userOfAddress(reads, person.address)).toBeUndefined(), {
       timeoutMs: 20_000,
     })
     await eventually(
@@ -336,11 +353,11 @@ describe('people', () => {
       },
       { timeoutMs: 20_000 },
     )
-    expect(await getSession(pool, 'ses_gone')).toMatchObject({ endedWhy: 'erased' })
+    expect(await getSession(reads, person.userId, 'ses_gone')).toMatchObject({ endedWhy: 'erased' })
     // another process, which remembers nothing
-    const { masterKeys, digestKey } = readConfig({ ...process.env, ...(await secretsOf()) })
+    const { kms, digestKey } = readConfig({ ...process.env, ...(await secretsOf()) })
     const elsewhere = createPersonalData({
-      kms: createLocalKms(masterKeys),
+      kms: kmsOf(kms),
       keys: createSubjectKeys(pool),
       digestKey,
       nowMs: Date.now,
@@ -354,7 +371,7 @@ describe('people', () => {
 /** settings that `readConfig` needs, of no further use here */
 const secretsOf = async () => ({
   ...freshSecrets(),
-  OMIUM_DATABASE_URL: 'postgres://127.0.0.1/none',
+  OMIUM_GATEWAY_DATABASE_URL: 'postgres://127.0.0.1/none',
 })
 
 describe('API keys', () => {
@@ -381,6 +398,20 @@ describe('API keys', () => {
         }),
       { timeoutMs: 20_000 },
     )
+  })
+
+  it('are made once for one idempotency key; the repetition is told so, and not the key', async () => {
+    const body = { name: 'once', ...reading }
+    const [one, two] = await Promise.all(
+      [0, 1].map(() => call({ key: localKey, once: 'one-key-please' }, 'POST', '/v1/keys', body)),
+    )
+    expect([one?.status, two?.status].sort()).toEqual([201, 409])
+    const [made, told] = one?.status === 201 ? [one, two] : [two, one]
+    expect(told?.body).toMatchObject({ code: 'identity_conflict', detail: expect.stringContaining(made?.body.id) })
+    expect(JSON.stringify(told?.body)).not.toContain(made?.body.key)
+    const { body: list } = await call(local, 'GET', '/v1/keys')
+    expect(list.items.filter(({ name }: { name: string }) => name === 'once')).toHaveLength(1)
+    expect((await call({ key: made?.body.key }, 'GET', '/v1/executions')).status).toBe(200)
   })
 
   it('cannot give what they do not have', async () => {
@@ -474,7 +505,9 @@ describe('every route', () => {
     expect(rules().length).toBeGreaterThan(70)
     // whoever signs in is unknown until then
     const signIn = /^\/(auth|\.well-known)\//
-    const open = rules().filter(({ permission, url }) => permission === undefined && !signIn.test(url))
+    const open = rules().filter(
+      ({ permission, url }) => permission === undefined && !signIn.test(url) && !/^\/docs(\/|$)/.test(url),
+    )
     expect(open.map(({ url }) => url).sort()).toEqual([
       '/health',
       '/metrics',
@@ -482,6 +515,18 @@ describe('every route', () => {
       '/ready',
       '/v1/hooks/:tenant/:id',
     ])
+  })
+
+  it('that checks a secret, or sends something to somebody, is asked a few times by one address', () => {
+    const sensitive = rules().flatMap(({ method, url, limit }) => (limit === 'sensitive' ? [`${method} ${url}`] : []))
+    expect(sensitive).toEqual(
+      expect.arrayContaining([
+        'POST /v1/keys/verify',
+        'GET /auth/providers/:provider/start',
+        'GET /auth/providers/:provider/callback',
+        'POST /auth/refresh',
+      ]),
+    )
   })
 
   it('is open to nobody unknown', async () => {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Caller } from '@omium/access'
 import { eventually, type RedisHandle, startRedis } from '@omium/dev/testing'
-import { connectRedis } from '@omium/kit'
+import { connectRedis } from '@omium/resilience'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { Redis } from 'ioredis'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'

@@ -1,1 +1,1 @@
-export { type AppliedMigration, migrate } from './migrate.ts'
+export { type AppliedMigration, type MigrateOptions, migrate } from './migrate.ts'

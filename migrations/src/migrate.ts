@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { OmiumError } from '@omium/schemas'
 import { Client } from 'pg'
+import { ensureGatewayRole } from './gateway-role.ts'
 
 /**
  * The one migration runner.
@@ -10,6 +11,8 @@ import { Client } from 'pg'
  *    with a smaller number than some that are applied already, from a branch that landed later, is applied all the same.
  * 2. One process migrates at a time; others wait on an advisory lock, then find nothing left to do.
  * 3. An applied file never changes: its checksum is compared on every start.
+ * 4. The gateways' role exists before the first file, and after the last one there are walls around every table with rows that
+ *    belong to somebody (0024_walls.sql), also around those whose file did not think of it.
  */
 
 export interface AppliedMigration {
@@ -57,12 +60,25 @@ const verifyHistory = (files: readonly MigrationFile[], history: readonly { vers
   }
 }
 
+export interface MigrateOptions {
+  /** as whom the gateways come; absent: nobody can log in as their role yet */
+  readonly gatewayDatabaseUrl?: string
+  readonly folder?: URL
+}
+
+/** Around the live read models and everything else; schemas that are being rebuilt build their own. */
+const buildWalls = `SELECT access.build_walls(name)
+  FROM (SELECT projection FROM projection_versions WHERE live UNION SELECT 'public') AS walled (name)`
+
 /**
  * Brings a database to the newest schema.
  * @returns the migrations that this call applied, none when it was current
  * @throws OmiumError `internal` when an applied file changed, is missing, or a statement fails (named in the detail)
  */
-export const migrate = async (databaseUrl: string, folder: URL = defaultFolder): Promise<AppliedMigration[]> => {
+export const migrate = async (
+  databaseUrl: string,
+  { gatewayDatabaseUrl, folder = defaultFolder }: MigrateOptions = {},
+): Promise<AppliedMigration[]> => {
   const files = await readMigrations(folder)
   const client = new Client({ connectionString: databaseUrl, application_name: 'omium-migrations' })
   await client.connect()
@@ -74,6 +90,7 @@ export const migrate = async (databaseUrl: string, folder: URL = defaultFolder):
       'SELECT version, checksum FROM schema_migrations ORDER BY version',
     )
     verifyHistory(files, history)
+    await ensureGatewayRole(client, gatewayDatabaseUrl)
     const applied: AppliedMigration[] = []
     const known = new Set(history.map(({ version }) => version))
     for (const { version, name, sql, checksum } of files) {
@@ -93,6 +110,7 @@ export const migrate = async (databaseUrl: string, folder: URL = defaultFolder):
       }
       applied.push({ version, name })
     }
+    if (folder === defaultFolder && applied.length > 0) await client.query(buildWalls)
     return applied
   } finally {
     // ending the session also frees the advisory lock

@@ -20,6 +20,7 @@ export const idPrefixes = {
   invitation: 'inv',
   magicLink: 'lnk',
   ssoConnection: 'sso',
+  erasure: 'era',
 } as const
 
 export type IdKind = keyof typeof idPrefixes

@@ -41,7 +41,10 @@ export const settings = {
     )
     .pipe(z.array(z.string().regex(/^[^:\s]+:\d+$|^\[[^\]]+\]:\d+$/, 'expected host:port')).min(1)),
   OMIUM_SCHEMA_REGISTRY_URL: z.url(),
+  /** as the owner of the tables: migrations, projections, consumers */
   OMIUM_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
+  /** the same database as the role `omium_app`, to which row-level security shows one tenant at a time */
+  OMIUM_GATEWAY_DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/ }),
   /** without it nothing is lost but live output */
   OMIUM_REDIS_URL: z.url({ protocol: /^rediss?$/ }).optional(),
   OMIUM_S3_ENDPOINT: z.url().optional(),
@@ -51,8 +54,15 @@ export const settings = {
   OMIUM_S3_SECRET_ACCESS_KEY: z.string().optional(),
   /** `id:base64` of 32 bytes each, separated by commas: checkpoints are encrypted with the first, read with all */
   OMIUM_ENCRYPTION_KEYS: wrappingKeys.default([]),
-  /** `id:base64` of 32 bytes each: keys of personal data and of signatures are wrapped with the first, unwrapped with all */
-  OMIUM_MASTER_KEYS: wrappingKeys.refine((keys) => keys.length > 0, 'at least one is needed'),
+  /** what wraps the keys of personal data and of signatures: OMIUM_MASTER_KEYS, or the key OMIUM_KMS_KEY_ID of AWS KMS */
+  OMIUM_KMS: z.enum(['local', 'aws']).default('local'),
+  /** `id:base64` of 32 bytes each: the first wraps, all of them unwrap */
+  OMIUM_MASTER_KEYS: wrappingKeys.default([]),
+  /** id, ARN or alias; credentials come from where AWS's own programs find them */
+  OMIUM_KMS_KEY_ID: z.string().min(1).max(200).optional(),
+  OMIUM_KMS_REGION: z.string().default('us-east-1'),
+  /** another address than AWS's own */
+  OMIUM_KMS_ENDPOINT: z.url({ protocol: /^https?$/ }).optional(),
   /** `version:base64` of 32 bytes each: API keys are hashed with the first, recognised with all that are listed */
   OMIUM_KEY_PEPPERS: wrappingKeys.refine(
     (peppers) => peppers.length > 0 && peppers.every(({ id }) => /^[1-9]\d{0,8}$/.test(id)),

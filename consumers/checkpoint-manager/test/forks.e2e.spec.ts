@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { RunningStack } from '@omium/dev'
-import { eventually, testPlatform } from '@omium/dev/testing'
+import { eventually, type TenantOfPlatform, tenantOfPlatform } from '@omium/dev/testing'
 import { createS3ObjectStore, type ObjectStore } from '@omium/payloads'
 import { agent, type Client, omium, type RunHandle, type Worker, worker } from '@omium/sdk'
 import { pino } from 'pino'
@@ -35,15 +34,15 @@ const essayist = agent({
 const input = { brief: large('a brief') }
 const expected = { brief: digest(input.brief), parts: digest(['one', 'two', 'three'].map(large)), go: 1 }
 
-let stack: RunningStack
+let platform: TenantOfPlatform
 let host: Worker
 let client: Client
 let objects: ObjectStore
 
 beforeAll(async () => {
-  stack = await testPlatform()
-  const env = stack.environment
-  const connection = { url: env['OMIUM_URL'] as string, apiKey: stack.apiKey }
+  platform = await tenantOfPlatform()
+  const { environment: env, url, apiKey } = platform
+  const connection = { url, apiKey }
   client = omium(connection)
   host = worker({ ...connection, agents: [essayist], signals: false, logger: pino({ level: 'silent' }) })
   await host.start()
@@ -58,7 +57,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await host?.stop()
   await objects?.close()
-  await stack?.stop()
 })
 
 const patience = { timeoutMs: 60_000 }

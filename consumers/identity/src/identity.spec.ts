@@ -51,10 +51,53 @@ describe('the identity context', () => {
     await ask(tenant, { type: 'InviteMember', data: invite })
     await ask(tenant, { type: 'AcceptInvitation', data: { ...invitation, userId: 'usr_a' } })
     await ask(tenant, { type: 'RemoveMember', data: { userId: 'usr_a', why: 'removed' } })
-    expect(partition.sent).toMatchObject([
+    expect(partition.sent.slice(-1)).toMatchObject([
       { type: 'EndSessions', aggregate: user, tenant: platformTenant, data: { tenant: 'ten_a', why: 'removed' } },
     ])
     expect(partition.typesOf(tenant).at(-1)).toBe('MemberRemovalReported')
+  })
+
+  it('tells users of their memberships, and ends them when they are erased', async () => {
+    const { ask, partition } = hosted()
+    await ask(user, register)
+    await ask(tenant, { type: 'FoundTenant', data: { name: 'A', owner: 'usr_a' } })
+    const [, noted] = partition.sent
+    expect(noted).toMatchObject({ type: 'NoteMembership', aggregate: user, tenant: platformTenant })
+    expect(partition.typesOf(tenant)).toEqual(['TenantFounded', 'MemberAdditionReported'])
+    await ask(user, { type: 'NoteMembership', data: { tenant: 'ten_a' } })
+    await ask(user, { type: 'EraseUser', data: {} })
+    const ended = partition.sent.find(({ type }) => type === 'RemoveMember')
+    expect(ended).toMatchObject({ aggregate: tenant, tenant: 'ten_a', actor: 'system', data: { why: 'erased' } })
+    await ask(tenant, { type: 'RemoveMember', data: { userId: 'usr_a', why: 'erased' } })
+    expect(partition.state.tenants.get(tenant)?.members).toEqual({})
+  })
+
+  it('remembers no more sign-in links than are open, and the fold no more than it keeps of what is closed', async () => {
+    let at = nowMs
+    const partition = new MemoryPartition(identityMachine, { nowMs: () => at })
+    const identity = new Identity({ clock: { ...clock, nowMs: () => at }, notices: silent, erase: async () => {} })
+    identity.owned(partition)
+    const linkMs = 600_000
+    const issued = 2_000
+    const key = (n: number) => aggregateKey('magic_link', platformTenant, `lnk_${n}`)
+    let most = 0
+    for (let n = 0; n < issued; n++, at += 10_000) {
+      const data = { secret: 'a'.repeat(64), browser: 'b'.repeat(64), expiresAt: at + linkMs }
+      await identity.command(partition, commandTo(key(n), { type: 'IssueMagicLink', data }, { actor: 'sign-in' }))
+      if (n % 10 === 0)
+        await identity.command(partition, commandTo(key(n), { type: 'UseMagicLink', data }, { actor: 'sign-in' }))
+      most = Math.max(most, partition.state.magicLinks.size)
+    }
+    expect(most).toBeLessThanOrEqual(linkMs / 10_000 + 1)
+    const closed = new Set(
+      partition.log.filter(({ envelope }) => envelope.closes).map(({ envelope }) => envelope.aggregate),
+    )
+    expect(issued - closed.size).toBe(partition.state.magicLinks.size)
+    await identity.command(
+      partition,
+      commandTo(key(1), { type: 'UseMagicLink', data: { secret: 'a'.repeat(64), browser: 'b'.repeat(64) } }),
+    )
+    expect(partition.log.at(-1)).toMatchObject({ type: 'CommandRejected', data: { code: 'magic_link_unusable' } })
   })
 
   it('destroys the keys of whoever is erased, and frees the address', async () => {

@@ -37,6 +37,7 @@ import type { PartitionState } from './machine.ts'
  * 2. What leaves the process is derived from accepted state and carries an id made from what it is about: sent twice, it has
  *    one effect.
  * 3. Time that decides something is this process's clock.
+ * 4. Links that nobody used are closed when later ones are issued, so that there are never more than are asked for at a time.
  */
 export interface IdentityOptions {
   readonly clock: Clock
@@ -44,6 +45,9 @@ export interface IdentityOptions {
   /** Destroys what a subject's personal data could be opened with. Idempotent. */
   erase(subject: string): Promise<void>
 }
+
+/** with each that is issued: more than one, so that what has piled up goes away */
+const mostLinksClosed = 10
 
 interface Hosted {
   readonly partition: HostedPartition<PartitionState>
@@ -109,7 +113,23 @@ export class Identity implements ContextHandler<PartitionState> {
       return partition.reject(command, decision.code, decision.detail)
     }
     if (decision.events.length === 0) return partition.recordDeduplicated(command)
-    return partition.record(aggregate, decision.events, authorOf(command))
+    if (command.type === 'IssueMagicLink') this.#closeExpiredLinks(partition)
+    const closes = decision.events.at(-1)?.type === 'MagicLinkUsed'
+    return partition.record(aggregate, decision.events, authorOf(command), closes)
+  }
+
+  /** Links are issued for the same time each, so the oldest come first. No more are closed at once than a few. */
+  #closeExpiredLinks(partition: HostedPartition<PartitionState>): void {
+    const nowMs = this.#options.clock.nowMs()
+    const closing: string[] = []
+    for (const [aggregate, { expiresAt }] of partition.state.magicLinks) {
+      if (expiresAt > nowMs || closing.length >= mostLinksClosed) break
+      closing.push(aggregate)
+    }
+    for (const aggregate of closing) {
+      const by = bySystem({ tenant: platformTenant, correlationId: aggregate })
+      partition.record(aggregate, [{ type: 'MagicLinkExpired', data: {} }], by, true).catch(() => undefined)
+    }
   }
 
   /**

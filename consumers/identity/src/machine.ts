@@ -31,7 +31,7 @@ export interface PartitionState {
 type Encoded = { readonly [K in keyof PartitionState]: [string, unknown][] }
 
 export const identityMachine: StateMachine<PartitionState> = {
-  version: 1,
+  version: 3,
   empty: () => ({
     addresses: new Map(),
     users: new Map(),
@@ -52,7 +52,10 @@ export const identityMachine: StateMachine<PartitionState> = {
         addresses.set(aggregate, evolveAddress(addresses.get(aggregate), event as AddressEvent))
         break
       case 'user':
-        users.set(aggregate, evolveUser(users.get(aggregate), event as UserEvent, { id: key.id, correlationId }))
+        users.set(
+          aggregate,
+          evolveUser(users.get(aggregate), event as UserEvent, { id: key.id, correlationId, version }),
+        )
         break
       case 'tenant': {
         const place = { tenant, correlationId, version }
@@ -64,9 +67,8 @@ export const identityMachine: StateMachine<PartitionState> = {
         break
       case 'magic_link': {
         const link = evolveMagicLink(magicLinks.get(aggregate), event as MagicLinkEvent)
-        // a used link opens nothing, and neither does one that is not there
-        if (link.used) magicLinks.delete(aggregate)
-        else magicLinks.set(aggregate, link)
+        if (link) magicLinks.set(aggregate, link)
+        else magicLinks.delete(aggregate)
         break
       }
       case 'sso_connection':
@@ -89,9 +91,7 @@ export const identityMachine: StateMachine<PartitionState> = {
   }),
 
   decode(encoded) {
-    // a snapshot from before there were connections and domains has none
-    const { ssoConnections = [], domains = [], ...rest } = encoded as Encoded
-    const { addresses, users, tenants, apiKeys, magicLinks } = rest
+    const { addresses, users, tenants, apiKeys, magicLinks, ssoConnections, domains } = encoded as Encoded
     return {
       addresses: new Map(addresses),
       users: new Map(users),

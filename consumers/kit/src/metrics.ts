@@ -1,11 +1,22 @@
+import { breakerStates } from '@omium/resilience'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 export { Counter, Gauge, Histogram, Registry }
 
-/** A registry with what Node says about the process. */
+/** A registry with what Node says about the process, and the breakers before what it calls outside. */
 export const createMetrics = (): Registry => {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
+  new Gauge({
+    name: 'omium_breaker_state',
+    help: 'Of what is called outside of the process: 0 closed, 1 half open, 2 open',
+    labelNames: ['target'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [target, state] of breakerStates()) this.set({ target }, state)
+    },
+  })
   return registry
 }
 

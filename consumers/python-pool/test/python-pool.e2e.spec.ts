@@ -2,7 +2,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { ensurePython } from '@omium/dev'
-import { eventually, type ServiceHandle, spawnService, testPlatform } from '@omium/dev/testing'
+import {
+  eventually,
+  type ServiceHandle,
+  spawnService,
+  type TenantOfPlatform,
+  tenantOfPlatform,
+} from '@omium/dev/testing'
 import { omium } from '@omium/sdk'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 
@@ -19,7 +25,7 @@ let folder: string
 let pool: ServiceHandle
 let environment: Record<string, string>
 let healthUrl: string
-let stack: Awaited<ReturnType<typeof testPlatform>>
+let platform: TenantOfPlatform
 
 const startPool = async (): Promise<void> => {
   pool = await spawnService('consumers/python-pool/src/main.ts', environment)
@@ -34,9 +40,9 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'pool_agents.py'), agents)
   writeFileSync(join(folder, 'pool_broken.py'), 'import a_module_that_nobody_has\n')
   writeFileSync(join(folder, 'team.yaml'), 'omium: 1\nid: team\nagents: {}\n')
-  stack = await testPlatform()
+  platform = await tenantOfPlatform()
   environment = {
-    ...stack.environment,
+    ...platform.environment,
     PYTHONPATH: folder,
     OMIUM_PYTHON: python,
     OMIUM_PYTHON_AGENTS: `pool_broken,pool_agents,${folder}/team.yaml`,
@@ -46,11 +52,10 @@ beforeAll(async () => {
 }, 120_000)
 afterAll(async () => {
   await pool?.kill()
-  await stack?.stop()
   rmSync(folder, { recursive: true, force: true })
 })
 
-const client = () => omium({ url: stack.environment['OMIUM_URL'] ?? '', apiKey: stack.apiKey })
+const client = () => omium(platform)
 
 it('runs good targets, tells what is wrong with bad ones, and brings back a worker that is killed', async () => {
   const metrics = await (await fetch(`${healthUrl}/metrics`)).text()

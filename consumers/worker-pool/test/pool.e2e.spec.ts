@@ -1,18 +1,22 @@
-import type { RunningStack } from '@omium/dev'
-import { eventually, type ServiceHandle, spawnService, testPlatform } from '@omium/dev/testing'
+import {
+  eventually,
+  type ServiceHandle,
+  spawnService,
+  type TenantOfPlatform,
+  tenantOfPlatform,
+} from '@omium/dev/testing'
 import { omium } from '@omium/sdk'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 
 const good = 'examples/quickstart/src/agents.ts'
 
-let stack: RunningStack
+let platform: TenantOfPlatform
 let pool: ServiceHandle
 let healthUrl: string
 beforeAll(async () => {
-  // the stack's own pool runs nothing, so that this one is the only worker
-  stack = await testPlatform({ OMIUM_POOL_MODULES: 'nothing-here.ts' })
+  platform = await tenantOfPlatform()
   pool = await spawnService('consumers/worker-pool/src/main.ts', {
-    ...stack.environment,
+    ...platform.environment,
     OMIUM_POOL_MODULES: `missing.ts,${good},consumers/worker-pool/src/config.ts`,
     OMIUM_POOL_SLOTS: '4',
   })
@@ -21,7 +25,6 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await pool?.kill()
-  await stack?.stop()
 })
 
 describe('the worker pool', () => {
@@ -37,18 +40,21 @@ describe('the worker pool', () => {
         { module: 'consumers/worker-pool/src/config.ts', code: 'agent_unknown' },
       ],
     })
-    const client = omium({ url: stack.environment['OMIUM_URL'] ?? '', apiKey: stack.apiKey })
+    const client = omium(platform)
     const run = await eventually(() => client.start('greeter', { names: ['Ada', 'Grace'] }, { id: 'greeting' }))
     expect(await run.result({ timeoutMs: 30_000 })).toBe('Hello, Ada! Hello, Grace!')
   })
 
   it('drains on SIGTERM and ends with 0; its open run is finished by another pool', async () => {
-    const client = omium({ url: stack.environment['OMIUM_URL'] ?? '', apiKey: stack.apiKey })
+    const client = omium(platform)
     const run = await client.start('greeter', { names: ['Linus'] }, { id: 'handed-on' })
     await eventually(async () => (await run.get()).stepsCompleted === 1)
     await pool.kill('SIGTERM')
     expect((await pool.exited).code).toBe(0)
-    pool = await spawnService('consumers/worker-pool/src/main.ts', { ...stack.environment, OMIUM_POOL_MODULES: good })
+    pool = await spawnService('consumers/worker-pool/src/main.ts', {
+      ...platform.environment,
+      OMIUM_POOL_MODULES: good,
+    })
     expect(await run.result({ timeoutMs: 30_000 })).toBe('Hello, Linus!')
     const steps = (await run.steps()).filter((step) => step.kind === 'step')
     expect(steps).toHaveLength(1)

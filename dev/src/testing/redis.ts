@@ -11,6 +11,8 @@ export interface RedisHandle {
   url: string
   kill(): Promise<void>
   restart(): Promise<void>
+  /** stops answering, with its connections open; from now on, or no more */
+  hang(hangs: boolean): void
   stop(): Promise<void>
 }
 
@@ -37,6 +39,9 @@ export const startRedis = async (): Promise<RedisHandle> => {
         process_.kill('SIGKILL')
         await process_.exited
       }
+    },
+    hang: (hangs) => {
+      for (const process_ of running.processes) process_.kill(hangs ? 'SIGSTOP' : 'SIGCONT')
     },
     restart: async () => {
       running = await redis.start(context)

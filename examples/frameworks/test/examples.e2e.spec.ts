@@ -1,8 +1,14 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { ensurePython, type RunningStack } from '@omium/dev'
-import { eventually, type ServiceHandle, spawnService, testPlatform } from '@omium/dev/testing'
+import { ensurePython } from '@omium/dev'
+import {
+  eventually,
+  type ServiceHandle,
+  spawnService,
+  type TenantOfPlatform,
+  tenantOfPlatform,
+} from '@omium/dev/testing'
 import { type ModelServer, openCallLog, readCallLog, startModelServer } from '@omium/model-server'
 import { type ErrorCode, type EventView, errorCatalogue } from '@omium/schemas'
 import { type Client, omium, type RunHandle } from '@omium/sdk'
@@ -19,7 +25,7 @@ const targets = [
 const question = 'How do leases and fencing tokens keep a paused worker from repeating work?'
 
 let home: string
-let stack: RunningStack
+let platform: TenantOfPlatform
 let model: ModelServer
 let client: Client
 let python: string
@@ -29,7 +35,7 @@ const startWorker = async (): Promise<void> => {
   const worker = await spawnService(
     'the worker of the examples',
     {
-      ...stack.environment,
+      ...platform.environment,
       OPENAI_BASE_URL: model.baseUrl,
       OPENAI_API_KEY: 'none',
       PYTHONPATH: targets.map(([folder]) => `${examples}/${folder}`).join(':'),
@@ -51,14 +57,13 @@ beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'omium-examples-'))
   python = (await ensurePython({ progress: () => {} })).python
   model = await startModelServer({ latencyMs: 40, callLog: openCallLog(join(home, 'calls.jsonl')) })
-  stack = await testPlatform()
-  client = omium({ url: stack.environment['OMIUM_URL'] ?? '', apiKey: stack.apiKey })
+  platform = await tenantOfPlatform()
+  client = omium(platform)
   await Promise.all([startWorker(), startWorker()])
 }, 600_000)
 
 afterAll(async () => {
   await Promise.all([...workers.values()].map((worker) => worker.kill()))
-  await stack?.stop()
   await model?.close()
   rmSync(home, { recursive: true, force: true })
 })

@@ -1,21 +1,17 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { RunningStack } from '@omium/dev'
-import { spawnService, testPlatform } from '@omium/dev/testing'
+import { spawnService, type TenantOfPlatform, tenantOfPlatform } from '@omium/dev/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Summary } from '../src/demo/summary.ts'
 
-let stack: RunningStack
+let platform: TenantOfPlatform
 let home: string
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'omium-demo-'))
-  stack = await testPlatform()
+  platform = await tenantOfPlatform()
 })
-afterAll(async () => {
-  await stack?.stop()
-  rmSync(home, { recursive: true, force: true })
-})
+afterAll(() => rmSync(home, { recursive: true, force: true }))
 
 type Document = Summary & {
   ok: boolean
@@ -26,7 +22,7 @@ type Document = Summary & {
 it('finishes its report although its worker is killed, and repeats no recorded step', async () => {
   const demo = await spawnService(
     'examples/research-team/src/demo.ts',
-    { ...stack.environment, OMIUM_HOME: home },
+    { ...platform.environment, OMIUM_HOME: home },
     { args: ['--json'] },
   )
   const { code } = await demo.exited

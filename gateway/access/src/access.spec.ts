@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { Reads } from '@omium/projection-kit'
 import {
   apiKeyBytes,
   formatApiKey,
@@ -10,7 +11,6 @@ import {
   type Role,
 } from '@omium/schemas'
 import Fastify from 'fastify'
-import type { Pool } from 'pg'
 import { describe, expect, it } from 'vitest'
 import { createApiKeys } from './api-keys.ts'
 import { type Caller, reaches } from './caller.ts'
@@ -41,14 +41,15 @@ const bench = (entry: Record<string, unknown> = {}) => {
     ...hashApiKey(key, [pepper]),
     ...entry,
   })
-  const query = async (sql: { values: unknown[] } | string) => {
+  const query = async ({ tenant }: { tenant?: string }, sql: { values: unknown[] } | string) => {
     if (typeof sql === 'string') return { rows: [] }
-    state.asked++
     if (state.away) throw new Error('connect ECONNREFUSED')
-    return { rows: state.known && sql.values[0] === id ? [row()] : [] }
+    if (tenant !== undefined) return { rows: [row()] }
+    state.asked++
+    return { rows: state.known && sql.values[0] === id ? [{ tenant: 'ten_a' }] : [] }
   }
-  const pool = { query } as unknown as Pool
-  const keys = createApiKeys({ pool, peppers: [newer, pepper], environment: 'test', nowMs: () => state.now })
+  const reads = { query } as unknown as Reads
+  const keys = createApiKeys({ reads, peppers: [newer, pepper], environment: 'test', nowMs: () => state.now })
   return { state, key, id: id as string, keys, lookup: (given = key, ip = '127.0.0.1') => keys.lookup(given, ip) }
 }
 
@@ -200,7 +201,7 @@ describe('the guard', () => {
 it('a person may do what their role permits, and nothing as a member of yesterday', async () => {
   const state = { role: 'viewer' as string | undefined }
   const query = async () => ({ rows: state.role ? [{ role: state.role, ranges: [], ssoRequired: false }] : [] })
-  const members = createMembers({ pool: { query } as unknown as Pool, open: async () => undefined, nowMs: () => 0 })
+  const members = createMembers({ reads: { query } as unknown as Reads, open: async () => undefined, nowMs: () => 0 })
   const session = { userId: 'usr_a', sessionId: 'ses_1', tenant: 'ten_a', amr: [], authenticatedAt: 0 }
   const permissions = async () => (await members.callerFor(session, '127.0.0.1')).permissions
   expect((await permissions()).has('executions:read')).toBe(true)

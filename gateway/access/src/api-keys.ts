@@ -1,6 +1,6 @@
 import { type ApiKeyEntry, apiKeysById, noteApiKeyUse } from '@omium/projection-identity'
+import type { Reads } from '@omium/projection-kit'
 import { isKeyOf, type KeyEnvironment, OmiumError, type Pepper, parseApiKey } from '@omium/schemas'
-import type { Pool } from 'pg'
 import type { Caller } from './caller.ts'
 import { inRanges } from './ranges.ts'
 import { remember } from './remembered.ts'
@@ -27,7 +27,7 @@ export interface ApiKeys {
 }
 
 export interface ApiKeyOptions {
-  readonly pool: Pool
+  readonly reads: Reads
   readonly peppers: readonly Pepper[]
   readonly environment: KeyEnvironment
   readonly nowMs: () => number
@@ -40,9 +40,9 @@ const outageMs = 5 * 60_000
 const touchEveryMs = 60_000
 const mostTombstones = 10_000
 
-export const createApiKeys = ({ pool, peppers, environment, nowMs, cacheMs = 3_000 }: ApiKeyOptions): ApiKeys => {
+export const createApiKeys = ({ reads, peppers, environment, nowMs, cacheMs = 3_000 }: ApiKeyOptions): ApiKeys => {
   const entries = remember<readonly ApiKeyEntry[]>({
-    ask: (keyId) => apiKeysById(pool, keyId),
+    ask: (keyId) => apiKeysById(reads, keyId),
     outlasts: (found) => found.length > 0,
     nowMs,
     cacheMs,
@@ -56,7 +56,7 @@ export const createApiKeys = ({ pool, peppers, environment, nowMs, cacheMs = 3_0
     if (nowMs() - (touched.get(id) ?? 0) < touchEveryMs) return
     touched.set(id, nowMs())
     // informational: a request neither waits for it nor fails with it
-    noteApiKeyUse(pool, tenant, keyId).catch(() => touched.delete(id))
+    noteApiKeyUse(reads, tenant, keyId).catch(() => touched.delete(id))
   }
   const isLive = ({ tenant, id, revokedAt, expiresAt }: ApiKeyEntry): boolean =>
     revokedAt === null && (expiresAt === null || expiresAt.getTime() > nowMs()) && !tombstones.has(`${tenant}/${id}`)

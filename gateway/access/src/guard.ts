@@ -23,6 +23,8 @@ declare module 'fastify' {
     permission?: RoutePermission | readonly Permission[]
     /** open to everybody */
     public?: true
+    /** how often it may be asked: `none`: for the machinery around the gateway; `sensitive`: what an attacker would try over and over */
+    limit?: 'none' | 'sensitive'
     /** the route holds keys that are limited to workflows or agents to their limits, or reaches no runs */
     limitedKeys?: true
   }
@@ -40,6 +42,7 @@ export interface RouteRule {
   readonly url: string
   readonly permission: RoutePermission | readonly Permission[] | undefined
   readonly limitedKeys: boolean
+  readonly limit: 'none' | 'sensitive' | undefined
 }
 
 const rules = new WeakMap<FastifyInstance, RouteRule[]>()
@@ -55,10 +58,10 @@ export const installGuard = (app: FastifyInstance, parts: GuardParts): void => {
   rules.set(app, added)
   app.decorateRequest('caller', null)
   app.addHook('onRoute', ({ method, url, config }) => {
-    const { permission, public: open, limitedKeys = false } = config ?? {}
+    const { permission, public: open, limitedKeys = false, limit } = config ?? {}
     if ((permission === undefined) === (open === undefined))
       throw new RangeError(`${method} ${url} must say what it needs: a permission, or that it is public`)
-    for (const one of [method].flat()) added.push({ method: one, url, permission, limitedKeys })
+    for (const one of [method].flat()) added.push({ method: one, url, permission, limitedKeys, limit })
   })
   app.addHook('onRequest', async (request) => {
     const { permission, limitedKeys } = request.routeOptions.config

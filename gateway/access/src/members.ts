@@ -1,6 +1,6 @@
 import { type Membership, membershipIn, type SsoDemand, ssoDemandOn } from '@omium/projection-identity'
+import type { Reads } from '@omium/projection-kit'
 import { OmiumError, rolePermissions } from '@omium/schemas'
-import type { Pool } from 'pg'
 import type { Caller, SessionCaller } from './caller.ts'
 import { inRanges } from './ranges.ts'
 import { remember } from './remembered.ts'
@@ -18,7 +18,7 @@ export interface Members {
 }
 
 export interface MemberOptions {
-  readonly pool: Pool
+  readonly reads: Reads
   /** unseals an address; undefined once its owner is erased */
   readonly open: (sealed: string) => Promise<string | undefined>
   readonly nowMs: () => number
@@ -32,14 +32,14 @@ interface Standing {
   readonly demand: SsoDemand | undefined
 }
 
-export const createMembers = ({ pool, open, nowMs, cacheMs = 3_000 }: MemberOptions): Members => {
+export const createMembers = ({ reads, open, nowMs, cacheMs = 3_000 }: MemberOptions): Members => {
   const standings = remember<Standing | undefined>({
     ask: async (name) => {
       const slash = name.indexOf('/')
       const [tenant, userId] = [name.slice(0, slash), name.slice(slash + 1)]
-      const membership = await membershipIn(pool, tenant, userId)
+      const membership = await membershipIn(reads, tenant, userId)
       if (!membership) return undefined
-      const demand = membership.ssoRequired ? await ssoDemandOn(pool, tenant, userId, open) : undefined
+      const demand = membership.ssoRequired ? await ssoDemandOn(reads, tenant, userId, open) : undefined
       return { membership, demand }
     },
     outlasts: (standing) => standing !== undefined,

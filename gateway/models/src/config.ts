@@ -1,7 +1,7 @@
 import { peppersOf, readSettings, type Settings } from '@omium/schemas'
 
 export const modelGatewaySettings = [
-  'OMIUM_DATABASE_URL',
+  'OMIUM_GATEWAY_DATABASE_URL',
   'OMIUM_REDIS_URL',
   'OMIUM_TOPIC_PREFIX',
   'OMIUM_MODELS_HOST',
@@ -15,7 +15,7 @@ export const modelGatewaySettings = [
 ] as const
 
 export const configOf = (settings: Settings<(typeof modelGatewaySettings)[number]>) => ({
-  databaseUrl: settings.OMIUM_DATABASE_URL,
+  databaseUrl: settings.OMIUM_GATEWAY_DATABASE_URL,
   redisUrl: settings.OMIUM_REDIS_URL,
   /** of every key in Redis */
   keyPrefix: `omium:${settings.OMIUM_TOPIC_PREFIX}:models:`,

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { createApiKeys } from '@omium/access'
-import { connectRedis } from '@omium/kit'
-import { createPool } from '@omium/projection-kit'
+import { createPool, createReads, requireWalls } from '@omium/projection-kit'
+import { connectRedis } from '@omium/resilience'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
 import { createCache } from './cache.ts'
@@ -38,6 +38,8 @@ export const startModelGateway = async (
     application_name: 'omium-models',
     onIdleError: (error) => logger.warn({ err: error }, 'an idle database connection broke'),
   })
+  await requireWalls(pool)
+  const reads = createReads(pool)
   const redis = config.redisUrl
     ? connectRedis(config.redisUrl, (error) =>
         logger.warn({ err: error }, 'without Redis: no cache, and limits hold for each process'),
@@ -64,7 +66,7 @@ export const startModelGateway = async (
   })
   const app = await buildApp(
     {
-      apiKeys: createApiKeys({ pool, ...config.keys, nowMs }),
+      apiKeys: createApiKeys({ reads, ...config.keys, nowMs }),
       registry,
       service,
       metrics,
@@ -73,7 +75,7 @@ export const startModelGateway = async (
       logPrompts: config.logPrompts,
       bodyBytes: config.bodyBytes,
       notReady: () =>
-        pool.query('SELECT 1').then(
+        reads.query({}, 'SELECT 1').then(
           () => null,
           () => 'the database, which holds the API keys',
         ),

@@ -1,7 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { putTenants } from '@omium/access/testing'
-import { eventually, freshDatabase, freshPrefix, freshSecrets, newApiKey, testStack } from '@omium/dev/testing'
+import {
+  eventually,
+  freshDatabase,
+  freshPrefix,
+  freshSecrets,
+  gatewayDatabaseUrl,
+  newApiKey,
+  testStack,
+} from '@omium/dev/testing'
 import { migrate } from '@omium/migrations'
 import { createPool } from '@omium/projection-kit'
 import type { Permission } from '@omium/schemas'
@@ -102,7 +110,7 @@ const settings = () =>
 beforeAll(async () => {
   const stack = testStack()
   databaseUrl = await freshDatabase()
-  await migrate(databaseUrl)
+  await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
   pool = createPool(databaseUrl)
   await putTenants(databaseUrl, secrets, { tenant: 'ten_a', apiKey: keyA }, { tenant: 'ten_b', apiKey: keyB })
   redisGate = new Gate()
@@ -113,6 +121,7 @@ beforeAll(async () => {
   const config = readConfig({
     ...secrets,
     OMIUM_DATABASE_URL: databaseUrl,
+    OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
     OMIUM_REDIS_URL: redis.href,
     OMIUM_TOPIC_PREFIX: freshPrefix(),
     OMIUM_MODELS_PORT: '0',

@@ -1,5 +1,5 @@
 import { putTenants } from '@omium/access/testing'
-import { freshDatabase, freshPrefix, freshSecrets, newApiKey } from '@omium/dev/testing'
+import { freshDatabase, freshPrefix, freshSecrets, gatewayDatabaseUrl, newApiKey } from '@omium/dev/testing'
 import { migrate } from '@omium/migrations'
 import OpenAI from 'openai'
 import { pino } from 'pino'
@@ -16,7 +16,7 @@ let client: OpenAI
 
 beforeAll(async () => {
   const databaseUrl = await freshDatabase()
-  await migrate(databaseUrl)
+  await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
   await putTenants(databaseUrl, secrets, { tenant: 'ten_a', apiKey })
   const settings = parseModelSettings(
     {
@@ -36,6 +36,7 @@ beforeAll(async () => {
   const config = readConfig({
     ...secrets,
     OMIUM_DATABASE_URL: databaseUrl,
+    OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
     OMIUM_TOPIC_PREFIX: freshPrefix(),
     OMIUM_MODELS_PORT: '0',
   })

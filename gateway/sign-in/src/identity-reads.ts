@@ -8,17 +8,17 @@ import {
   userOfAddress,
   userOfLogin,
 } from '@omium/projection-identity'
-import type { Pool } from 'pg'
+import type { Reads } from '@omium/projection-kit'
 import type { IdentityReads } from './ports.ts'
 
 /** The read model in PostgreSQL. */
-export const createIdentityReads = (pool: Pool): IdentityReads => ({
-  userOfAddress: (address) => userOfAddress(pool, address),
-  userOfLogin: (login) => userOfLogin(pool, login),
-  user: (userId) => getUser(pool, userId),
-  memberships: (userId) => membershipsOf(pool, userId),
-  session: (sessionId) => getSession(pool, sessionId),
-  sessions: (userId) => sessionsOf(pool, userId),
-  ssoConnection: (id) => ssoConnectionById(pool, id),
-  ssoConnectionOfDomain: (domain) => ssoConnectionOfDomain(pool, domain),
+export const createIdentityReads = (reads: Reads): IdentityReads => ({
+  userOfAddress: (address) => userOfAddress(reads, address),
+  userOfLogin: (login) => userOfLogin(reads, login),
+  user: (userId) => getUser(reads, userId),
+  memberships: (userId) => membershipsOf(reads, userId),
+  session: (userId, sessionId) => getSession(reads, userId, sessionId),
+  sessions: (userId) => sessionsOf(reads, userId),
+  ssoConnection: (id) => ssoConnectionById(reads, id),
+  ssoConnectionOfDomain: (domain) => ssoConnectionOfDomain(reads, domain),
 })

@@ -1,4 +1,5 @@
 import type { Kms, PersonalData } from '@omium/personal-data'
+import type { Reads } from '@omium/projection-kit'
 import type { EgressRules } from '@omium/safe-fetch'
 import { type IdSource, OmiumError } from '@omium/schemas'
 import type { Pool } from 'pg'
@@ -37,7 +38,9 @@ export interface SignInOptions {
   readonly egress: EgressRules
   /** where their secrets are, when the file says `env:` */
   readonly env: Readonly<Record<string, string | undefined>>
+  /** for what is the installation's: the keys that sign */
   readonly pool: Pool
+  readonly reads: Reads
   readonly kms: Kms
   readonly identity: IdentityCommands
   readonly personalData: PersonalData
@@ -75,7 +78,7 @@ export const openSignIn = async (options: SignInOptions) => {
   const keys = await openSigningKeys(pool, kms, nowMs, onNotice)
   const access = createAccessTokens(origin, keys, nowMs)
   const refresh = createRefreshTokens(derivedKey(tokenSecret, 'refresh-token'))
-  const reads = createIdentityReads(pool)
+  const reads = createIdentityReads(options.reads)
   const cookies = createCookies(origin)
   const callers = createSessionCallers({ access, cookies, publicOrigin: origin, session: reads.session, nowMs })
   const mailer = options.smtpUrl === undefined ? undefined : createSmtpMailer(options.smtpUrl, options.mailFrom)

@@ -25,7 +25,8 @@ export interface IdentityReads {
   userOfLogin(login: Login): Promise<string | undefined>
   user(userId: string): Promise<UserRecord | undefined>
   memberships(userId: string): Promise<readonly MembershipRecord[]>
-  session(sessionId: string): Promise<SessionRecord | undefined>
+  /** undefined also for a session of somebody else */
+  session(userId: string, sessionId: string): Promise<SessionRecord | undefined>
   sessions(userId: string): Promise<readonly SessionRecord[]>
   ssoConnection(id: string): Promise<SsoConnectionRecord | undefined>
   ssoConnectionOfDomain(domain: string): Promise<string | undefined>

@@ -28,7 +28,7 @@ const bearer = /^Bearer +(ey[A-Za-z0-9._-]{20,4000})$/i
 export const createSessionCallers = (options: SessionCallersOptions): SessionCallers => {
   const { access, cookies, publicOrigin, session, nowMs } = options
   const states = remember<SessionRecord | undefined>({
-    ask: session,
+    ask: (name) => session(...(name.split('/') as [string, string])),
     outlasts: (state) => state !== undefined,
     nowMs,
     cacheMs,
@@ -52,7 +52,7 @@ export const createSessionCallers = (options: SessionCallersOptions): SessionCal
       // a WebSocket is a GET that other sites may open as well
       if (byCookie && (isUnsafe(method) || headers['upgrade'] !== undefined)) requireSameOrigin(headers, publicOrigin)
       const claims = await verified(token)
-      const state = claims && (await states.get(claims.sessionId))
+      const state = claims && (await states.get(`${claims.userId}/${claims.sessionId}`))
       const good = claims !== undefined && state?.userId === claims.userId && isOpen(state, nowMs())
       return good ? { ...claims, login: state.login } : undefined
     },

@@ -78,10 +78,10 @@ export const createSessions = (options: SessionsOptions): Sessions => {
     await identity.untilCurrent(aggregate)
   }
 
-  const tokensOf = async (sessionId: string): Promise<Tokens> => {
-    const session = await reads.session(sessionId)
+  const tokensOf = async ({ userId, sessionId }: Owner): Promise<Tokens> => {
+    const session = await reads.session(userId, sessionId)
     if (!session || !isOpen(session, nowMs())) throw new OmiumError('session_ended', 'sign in again')
-    const { userId, tenant, amr, client, generation } = session
+    const { tenant, amr, client, generation } = session
     const authenticatedAt = session.authenticatedAt.getTime()
     return {
       accessToken: await access.mint({ userId, sessionId, tenant, amr, authenticatedAt, client }),
@@ -96,23 +96,23 @@ export const createSessions = (options: SessionsOptions): Sessions => {
       const expiresAt = nowMs() + Math.min(sessionMs, livesMs ?? sessionMs)
       const data = { sessionId, tenant, login, amr: [...amr], authenticatedAt, expiresAt, client }
       await tell(userId, correlationId, derivedId('command', 'start', sessionId), { type: 'StartSession', data })
-      return tokensOf(sessionId)
+      return tokensOf({ userId, sessionId })
     },
     refresh: async (refreshToken, correlationId) => {
       const { userId, sessionId, generation } = refresh.verify(refreshToken)
       await tell(userId, correlationId, ids('command'), { type: 'RefreshSession', data: { sessionId, generation } })
-      return tokensOf(sessionId)
+      return tokensOf({ userId, sessionId })
     },
     switchTenant: async ({ userId, sessionId }, tenant, correlationId) => {
       const memberships = await reads.memberships(userId)
       if (!memberships.some((membership) => membership.tenant === tenant))
         throw new OmiumError('not_found', 'you are a member of no such tenant')
       await tell(userId, correlationId, ids('command'), { type: 'SwitchTenant', data: { sessionId, tenant } })
-      return tokensOf(sessionId)
+      return tokensOf({ userId, sessionId })
     },
     end: async ({ userId }, sessionId, correlationId) => {
-      const session = await reads.session(sessionId)
-      if (session?.userId !== userId) throw new OmiumError('not_found', 'you have no such session')
+      const session = await reads.session(userId, sessionId)
+      if (!session) throw new OmiumError('not_found', 'you have no such session')
       await tell(userId, correlationId, ids('command'), { type: 'EndSession', data: { sessionId, why: 'signed_out' } })
     },
     endAll: ({ userId }, correlationId) =>

@@ -31,7 +31,7 @@ const rebuildWaitMs = 15_000
 const fallbacksTried = 50
 
 type Found = 'missing' | 'damaged'
-type Parts = Pick<Services, 'checkpoints' | 'checkpointObjects' | 'pool' | 'ids'>
+type Parts = Pick<Services, 'checkpoints' | 'checkpointObjects' | 'reads' | 'ids'>
 
 const foundOf = (error: unknown): Found | null => {
   if (!(error instanceof OmiumError)) return null
@@ -82,12 +82,12 @@ export const checkpointViewOf = (record: CheckpointRecord): CheckpointView => ({
 
 /** A checkpoint with everything that belongs to it. @throws OmiumError `object_missing`, `object_corrupt` */
 const load = async (
-  { checkpointObjects, pool }: Parts,
+  { checkpointObjects, reads }: Parts,
   tenant: string,
   record: CheckpointRecord,
 ): Promise<Pick<CheckpointDetail, 'state' | 'writes'>> => {
   const open = async (format: string, object: ObjectRef) => stateOf(format, await checkpointObjects.load(object))
-  const written = await listWrites(pool, tenant, record.thread, record.namespace, record.id)
+  const written = await listWrites(reads, tenant, record.thread, record.namespace, record.id)
   const [state, ...states] = await Promise.all([
     open(record.format, record.object),
     ...written.map(({ format, object }) => open(format, object)),
@@ -122,7 +122,7 @@ const rebuilt = async (
   record: CheckpointRecord,
   found: Found,
 ): Promise<CheckpointRecord | null> => {
-  const { checkpoints, pool } = parts
+  const { checkpoints, reads } = parts
   const { thread, namespace, id } = record
   const done = Promise.withResolvers<boolean>()
   const unsubscribe = checkpoints.live.subscribe(aggregateKey('thread', asker.tenant, thread), ({ type, data }) => {
@@ -135,7 +135,7 @@ const rebuilt = async (
     await report(parts, asker, record, found)
     if (!(await done.promise)) return null
     await checkpoints.untilCurrent(aggregateKey('thread', asker.tenant, thread))
-    return (await getCheckpoint(pool, asker.tenant, thread, namespace, id)) ?? null
+    return (await getCheckpoint(reads, asker.tenant, thread, namespace, id)) ?? null
   } finally {
     clearTimeout(timer)
     unsubscribe()
@@ -167,10 +167,10 @@ const attempt = async (parts: Parts, asker: Asker, record: CheckpointRecord): Pr
 }
 
 /** Older ones of the same namespace, newest first. */
-const olderThan = async ({ pool }: Parts, tenant: string, record: CheckpointRecord, byId: boolean) => {
+const olderThan = async ({ reads }: Parts, tenant: string, record: CheckpointRecord, byId: boolean) => {
   const { thread, namespace } = record
   const order = byId ? 'id' : 'created'
-  const { items } = await listCheckpoints(pool, tenant, { thread, namespace, order, superseded: false, limit: 200 })
+  const { items } = await listCheckpoints(reads, tenant, { thread, namespace, order, superseded: false, limit: 200 })
   const older = items.filter(({ id, seq }) => (byId ? id < record.id : seq < record.seq))
   return older.slice(0, fallbacksTried)
 }
@@ -191,10 +191,10 @@ export const readCheckpoint = async (
   record: CheckpointRecord,
   latest: { byId: boolean } | null,
 ): Promise<CheckpointDetail> => {
-  const { pool } = parts
+  const { reads } = parts
   const { tenant } = asker
   // what it builds on is read by whoever puts it together; here it counts what such reads have found
-  const readable = async (of: CheckpointRecord) => !latest || !(await buildsOnDamage(pool, tenant, of))
+  const readable = async (of: CheckpointRecord) => !latest || !(await buildsOnDamage(reads, tenant, of))
   const read = (await readable(record)) ? await attempt(parts, asker, record) : null
   if (read !== null && typeof read === 'object') return detail(read.record, read.loaded)
   const damaged: { record: CheckpointRecord; found: Found }[] = read === null ? [] : [{ record, found: read }]

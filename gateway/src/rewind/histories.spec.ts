@@ -1,6 +1,6 @@
 import type { ExecutionRecord } from '@omium/projection-executions'
+import type { Reads } from '@omium/projection-kit'
 import { type ExecutionEvent, OmiumError } from '@omium/schemas'
-import type { Pool } from 'pg'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { createHistories } from './histories.ts'
 
@@ -20,8 +20,12 @@ let broken: boolean
 /** of each event */
 let bytes: number
 
-const pool = {
-  query: async ({ values: [tenant, id, after, limit] }: { values: [string, string, number, number] }) => {
+const reads = {
+  query: async (
+    scope: object,
+    { values: [tenant, id, after, limit] }: { values: [string, string, number, number] },
+  ) => {
+    expect(scope).toEqual({ tenant })
     expect([tenant, id]).toEqual([expect.stringMatching(/^ten_/), 'run-1'])
     const rows = events
       .slice(after, after + limit)
@@ -29,7 +33,7 @@ const pool = {
     rowsRead += rows.length
     return { rows }
   },
-} as unknown as Pool
+} as unknown as Reads
 const payloads = {
   seal: () => Promise.reject(new Error('nothing is stored here')),
   open: async (payload: object) => {
@@ -38,7 +42,7 @@ const payloads = {
   },
 }
 const record = () => ({ id: 'run-1', version: events.length, createdAt: new Date(0) }) as ExecutionRecord
-const histories = () => createHistories(pool, payloads, () => now)
+const histories = () => createHistories(reads, payloads, () => now)
 
 beforeEach(() => {
   events = [requested, ...Array.from({ length: 2_500 }, (_, i) => completed(i))] as unknown as ExecutionEvent[]

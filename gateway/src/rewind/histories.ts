@@ -1,6 +1,6 @@
 import { type ExecutionRecord, listEvents } from '@omium/projection-executions'
+import type { Reads } from '@omium/projection-kit'
 import { aggregateKey, type ExecutionEvent, JournalCollector, type JournalEntry } from '@omium/schemas'
-import type { Pool } from 'pg'
 import type { Payloads } from '../payloads.ts'
 import { historyOf, type RunHistory } from './history.ts'
 
@@ -30,16 +30,16 @@ class KeptHistory {
   usedAt = 0
 
   /** One reader at a time: the second finds what the first has read. */
-  read(pool: Pool, payloads: Payloads, tenant: string, record: ExecutionRecord): Promise<RunHistory> {
-    const history = this.#reading.then(() => this.#upTo(pool, payloads, tenant, record))
+  read(reads: Reads, payloads: Payloads, tenant: string, record: ExecutionRecord): Promise<RunHistory> {
+    const history = this.#reading.then(() => this.#upTo(reads, payloads, tenant, record))
     this.#reading = history
     return history
   }
 
-  async #upTo(pool: Pool, payloads: Payloads, tenant: string, record: ExecutionRecord): Promise<RunHistory> {
+  async #upTo(reads: Reads, payloads: Payloads, tenant: string, record: ExecutionRecord): Promise<RunHistory> {
     if (this.#history && this.#history.record.version >= record.version) return this.#history
     while (this.#version < record.version) {
-      const events = await listEvents(pool, tenant, record.id, { afterVersion: this.#version, limit: pageSize })
+      const events = await listEvents(reads, tenant, record.id, { afterVersion: this.#version, limit: pageSize })
       for (const event of events) {
         this.#journal.add(event as unknown as ExecutionEvent, event.time.getTime())
         this.bytes += event.bytes
@@ -53,7 +53,7 @@ class KeptHistory {
   }
 }
 
-export const createHistories = (pool: Pool, payloads: Payloads, nowMs: () => number): Histories => {
+export const createHistories = (reads: Reads, payloads: Payloads, nowMs: () => number): Histories => {
   /** by run, least recently used first */
   const kept = new Map<string, KeptHistory>()
 
@@ -76,7 +76,7 @@ export const createHistories = (pool: Pool, payloads: Payloads, nowMs: () => num
       kept.delete(key)
       kept.set(key, history)
       try {
-        return await history.read(pool, payloads, tenant, record)
+        return await history.read(reads, payloads, tenant, record)
       } catch (error) {
         // what was half read is read anew by whoever asks next
         if (kept.get(key) === history) kept.delete(key)

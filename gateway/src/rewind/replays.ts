@@ -74,11 +74,11 @@ const optionsOf = (
   })
 }
 
-const idsOf = async ({ pool }: Services, tenant: string, { runs }: CreateReplay): Promise<readonly string[]> => {
+const idsOf = async ({ reads }: Services, tenant: string, { runs }: CreateReplay): Promise<readonly string[]> => {
   if ('ids' in runs) return [...new Set(runs.ids)]
   const { agent, status = 'completed', last } = runs
   // what earlier replays have simulated is no past of the agent's
-  const { items } = await listExecutions(pool, tenant, { agent, status, withoutLabel: 'replay', limit: last })
+  const { items } = await listExecutions(reads, tenant, { agent, status, withoutLabel: 'replay', limit: last })
   return items.map(({ id }) => id)
 }
 
@@ -139,10 +139,10 @@ const keptFrom = (history: RunHistory, from: CreateReplay['from']): number => {
   return 'step' in from ? Math.min(from.step, history.steps.length) : keptCount(history, from.path) - 1
 }
 
-const forksOf = async ({ pool }: Services, tenant: string, replayId: string): Promise<ExecutionRecord[]> => {
+const forksOf = async ({ reads }: Services, tenant: string, replayId: string): Promise<ExecutionRecord[]> => {
   const forks: ExecutionRecord[] = []
   for (let cursor: string | undefined; forks.length < mostRuns; ) {
-    const page = await listExecutions(pool, tenant, { labels: { replay: replayId }, limit: pageSize, cursor })
+    const page = await listExecutions(reads, tenant, { labels: { replay: replayId }, limit: pageSize, cursor })
     forks.push(...page.items)
     cursor = page.nextCursor
     if (cursor === undefined) break

@@ -1,11 +1,12 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import type { Caller } from '@omium/access'
-import { type ApiKeyRecord, getApiKey, listApiKeys } from '@omium/projection-identity'
+import { type ApiKeyRecord, apiKeysById, getApiKey, listApiKeys } from '@omium/projection-identity'
 import {
   type ApiKeyCommand,
   type ApiKeyView,
   aggregateKey,
   apiKeyBytes,
+  apiKeyIdBytes,
   apiKeyView,
   createApiKeyBody,
   createdApiKey,
@@ -13,6 +14,7 @@ import {
   hashApiKey,
   identityReceipt,
   executionIdParam as idParam,
+  isKeyOf,
   type KeyScopes,
   OmiumError,
   page,
@@ -26,30 +28,40 @@ import {
 import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { callerOf } from '../auth.ts'
-import { askerOf } from '../requests.ts'
+import { askerOf, commandIdOf, idempotencyKeyOf, newIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 
 /** API keys of the caller's tenant. A key is in the answer that creates it, and nowhere else, ever. */
 export const apiKeyRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, identity, apiKeys, newKeys, ids, nowMs } = services
+    const { reads, identity, apiKeys, newKeys, ids, nowMs } = services
     const tags = ['keys']
 
     const send = async (request: FastifyRequest, id: string, command: ApiKeyCommand) => {
       const aggregate = aggregateKey('api_key', callerOf(request).tenant, id)
-      return identity.execute(askerOf(request), aggregate, ids('command'), command)
+      return identity.execute(askerOf(request), aggregate, commandIdOf(request, ids, id), command)
     }
     const find = async (tenant: string, id: string): Promise<ApiKeyRecord> => {
       await identity.untilCurrent(aggregateKey('api_key', tenant, id))
-      const record = await getApiKey(pool, tenant, id)
+      const record = await getApiKey(reads, tenant, id)
       if (!record) throw new OmiumError('api_key_unknown', `there is no API key ${id}`)
       return record
     }
     type New = Omit<Extract<ApiKeyCommand, { type: 'IssueApiKey' }>['data'], 'environment' | 'prefix' | 'hash'>
 
+    /** With an `idempotency-key` the id inside is the same for each repetition, so that there is one key; the secret never is. */
+    const newKeyBytes = (request: FastifyRequest): Buffer => {
+      const bytes = randomBytes(apiKeyBytes)
+      if (idempotencyKeyOf(request) === undefined) return bytes
+      const id = createHash('sha256')
+        .update(newIdOf(request, ids, 'apiKey'))
+        .digest()
+      return Buffer.concat([id.subarray(0, apiKeyIdBytes), bytes.subarray(apiKeyIdBytes)])
+    }
+
     const issue = async (request: FastifyRequest, data: New) => {
-      const key = formatApiKey(newKeys.environment, randomBytes(apiKeyBytes))
+      const key = formatApiKey(newKeys.environment, newKeyBytes(request))
       const { keyId: id, environment, prefix } = parseApiKey(key) as NonNullable<ReturnType<typeof parseApiKey>>
       const hash = hashApiKey(key, newKeys.peppers)
       const decided = await send(request, id, {
@@ -57,7 +69,12 @@ export const apiKeyRoutes =
         data: { ...data, environment, prefix, hash },
       })
       // whoever has the key may use it at once, at every gateway that asks the read model
-      await identity.untilCurrent(aggregateKey('api_key', callerOf(request).tenant, id))
+      const { tenant } = callerOf(request)
+      await identity.untilCurrent(aggregateKey('api_key', tenant, id))
+      // of a repetition the recorded key is another one, which nobody can say again
+      const recorded = (await apiKeysById(reads, id)).find((one) => one.tenant === tenant)
+      if (decided.deduplicated || (recorded && !isKeyOf(key, recorded, newKeys.peppers)))
+        throw new OmiumError('identity_conflict', `this was done before: ${id} was shown then; revoke it if it is lost`)
       return { id, prefix, key, ...decided }
     }
 
@@ -74,7 +91,7 @@ export const apiKeyRoutes =
       },
       async (request) => {
         await identity.untilCurrent()
-        const { items, ...rest } = await listApiKeys(pool, callerOf(request).tenant, request.query)
+        const { items, ...rest } = await listApiKeys(reads, callerOf(request).tenant, request.query)
         return { items: items.map((record) => viewOf(record, nowMs())), ...rest }
       },
     )
@@ -169,7 +186,7 @@ export const apiKeyRoutes =
     app.post(
       '/v1/keys/verify',
       {
-        config: { permission: 'keys:read' },
+        config: { permission: 'keys:read', limit: 'sensitive' },
         schema: {
           tags,
           summary: 'Whether a text is a live API key of this tenant, and what it may do',

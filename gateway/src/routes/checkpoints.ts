@@ -44,7 +44,7 @@ const newest = 'latest'
 export const checkpointRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { checkpoints, checkpointObjects, commands, executions, pool, ids } = services
+    const { checkpoints, checkpointObjects, commands, executions, reads, ids } = services
     const tags = ['checkpoints']
     const read = { permission: 'checkpoints:read' } as const
     const write = { permission: 'checkpoints:write' } as const
@@ -74,7 +74,7 @@ export const checkpointRoutes =
       const record =
         id === newest
           ? (
-              await listCheckpoints(pool, tenant, {
+              await listCheckpoints(reads, tenant, {
                 thread,
                 namespace,
                 order: order ?? 'created',
@@ -82,7 +82,7 @@ export const checkpointRoutes =
                 limit: 1,
               })
             ).items[0]
-          : await getCheckpoint(pool, tenant, thread, namespace, id)
+          : await getCheckpoint(reads, tenant, thread, namespace, id)
       if (!record) throw new OmiumError('checkpoint_unknown', `there is no checkpoint ${id} of thread ${thread}`)
       return record
     }
@@ -146,7 +146,7 @@ export const checkpointRoutes =
         const { tenant } = callerOf(request)
         const { min_position, ...filter } = request.query
         await current(request, filter.thread, min_position)
-        const { items, ...rest } = await listCheckpoints(pool, tenant, filter)
+        const { items, ...rest } = await listCheckpoints(reads, tenant, filter)
         return { items: items.map(checkpointViewOf), ...rest }
       },
     )
@@ -168,7 +168,7 @@ export const checkpointRoutes =
         const { id: thread } = await requireExecution(services, tenant, request.params.id)
         await current(request, thread)
         const filter = { ...request.query, thread, order: 'created', superseded: true } as const
-        const { items, ...rest } = await listCheckpoints(pool, tenant, filter)
+        const { items, ...rest } = await listCheckpoints(reads, tenant, filter)
         return { items: items.map(checkpointViewOf), ...rest }
       },
     )
@@ -395,7 +395,7 @@ export const checkpointRoutes =
         const { tenant } = callerOf(request)
         const { thread } = request.params
         await current(request, thread)
-        return { retention: await getRetention(pool, tenant, thread) }
+        return { retention: await getRetention(reads, tenant, thread) }
       },
     )
   }

@@ -25,7 +25,7 @@ import type { Services } from '../services.ts'
 export const domainRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, identity, domainProof, ids } = services
+    const { reads, identity, domainProof, ids } = services
     const tags = ['sso']
     const keyOf = (domain: string) => aggregateKey('domain', platformTenant, domain)
 
@@ -35,7 +35,7 @@ export const domainRoutes =
     }
     const find = async (tenant: string, domain: string): Promise<DomainRecord> => {
       await identity.untilCurrent(keyOf(domain))
-      const record = await getDomain(pool, tenant, domain)
+      const record = await getDomain(reads, tenant, domain)
       if (!record) throw new OmiumError('domain_unknown', `${domain} is not claimed`)
       return record
     }
@@ -53,7 +53,7 @@ export const domainRoutes =
       },
       async (request) => {
         await identity.untilCurrent()
-        const { items, ...rest } = await listDomains(pool, callerOf(request).tenant, request.query)
+        const { items, ...rest } = await listDomains(reads, callerOf(request).tenant, request.query)
         return { items: items.map(viewOf), ...rest }
       },
     )

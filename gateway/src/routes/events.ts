@@ -14,7 +14,7 @@ import { eventViewOf } from '../views.ts'
 export const eventRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, executions, deltas, limits } = services
+    const { reads, executions, deltas, limits } = services
     const streams = new Set<EventStream>()
     app.addHook('preClose', async () => {
       for (const stream of streams) stream.close()
@@ -69,7 +69,7 @@ export const eventRoutes =
             isStillAllowed: () => isStillAllowed(services, request),
             onError: (error) => request.log.warn({ err: error }, 'an event stream broke; its reader resumes'),
           })
-          const source = executionSource(executions, pool, tenant, execution, afterVersion, limits.readWaitMs)
+          const source = executionSource(executions, reads, tenant, execution, afterVersion, limits.readWaitMs)
           const stream = new EventStream(source, outlet, limits)
           const stopDeltas = request.query.deltas
             ? deltas?.subscribe(tenant, execution.id, (delta) => {
@@ -83,7 +83,7 @@ export const eventRoutes =
           stopDeltas?.()
           return reply
         }
-        const events = await listEvents(pool, tenant, execution.id, {
+        const events = await listEvents(reads, tenant, execution.id, {
           afterVersion: cursor === undefined ? after : Number(cursor),
           limit: limit + 1,
         })

@@ -36,7 +36,7 @@ const splitOnce = (text: string, separator: string): [string, string] => {
 export const executionRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, executions, commands, agents, payloads, ids, limits } = services
+    const { reads, executions, commands, agents, payloads, ids, limits } = services
     const { live, positions } = executions
     const draining = drainSignal(app)
     app.post(
@@ -91,7 +91,7 @@ export const executionRoutes =
         const { min_position, forked_from: forkedFrom, label, ...filter } = request.query
         const labels = label && Object.fromEntries(label.map((given) => splitOnce(given, ':')))
         await executions.untilReached(min_position)
-        const { items, ...rest } = await listExecutions(pool, callerOf(request).tenant, {
+        const { items, ...rest } = await listExecutions(reads, callerOf(request).tenant, {
           ...filter,
           forkedFrom,
           labels,
@@ -194,7 +194,7 @@ export const executionRoutes =
         const { limit, cursor, superseded, min_position } = request.query
         await executions.untilReached(min_position)
         const execution = await requireExecution(services, tenant, request.params.id)
-        const { items, ...rest } = await listSteps(pool, tenant, execution.id, { limit, cursor, superseded })
+        const { items, ...rest } = await listSteps(reads, tenant, execution.id, { limit, cursor, superseded })
         return { items: await Promise.all(items.map((step) => stepViewOf(step, execution, payloads))), ...rest }
       },
     )
@@ -211,7 +211,7 @@ export const executionRoutes =
         },
       },
       async (request) => {
-        const { items, ...rest } = await listFailures(pool, callerOf(request).tenant, request.query)
+        const { items, ...rest } = await listFailures(reads, callerOf(request).tenant, request.query)
         return { items: items.map(failureViewOf), ...rest }
       },
     )

@@ -38,7 +38,7 @@ const invitationMs = 7 * 86_400_000
 export const memberRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, identity, personalData, ids, nowMs } = services
+    const { reads, identity, personalData, ids, nowMs } = services
     const tags = ['members']
 
     const send = async (request: FastifyRequest, tenant: string, id: string, command: TenantCommand) => {
@@ -72,7 +72,7 @@ export const memberRoutes =
     /** The person who asks. @throws OmiumError `forbidden` for keys, which are nobody */
     const personOf = async (request: FastifyRequest) => {
       const { session } = callerOf(request)
-      const user = session && (await getUser(pool, session.userId))
+      const user = session && (await getUser(reads, session.userId))
       if (!user || user.erasedAt) throw new OmiumError('forbidden', 'this is for people who are signed in')
       return user
     }
@@ -86,7 +86,7 @@ export const memberRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         await current(tenant)
-        const { items, ...rest } = await listMembers(pool, tenant, request.query)
+        const { items, ...rest } = await listMembers(reads, tenant, request.query)
         return { items: await Promise.all(items.map(memberOf)), ...rest }
       },
     )
@@ -100,7 +100,7 @@ export const memberRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         await current(tenant)
-        const member = await getMember(pool, tenant, request.params.userId)
+        const member = await getMember(reads, tenant, request.params.userId)
         if (!member) throw new OmiumError('member_unknown', `${request.params.userId} is no member`)
         return memberOf(member)
       },
@@ -162,7 +162,7 @@ export const memberRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         await current(tenant)
-        const { items, ...rest } = await listInvitations(pool, tenant, request.query)
+        const { items, ...rest } = await listInvitations(reads, tenant, request.query)
         return { items: await Promise.all(items.map(invitationOf)), ...rest }
       },
     )
@@ -227,7 +227,7 @@ export const memberRoutes =
       async (request) => {
         const { address } = await personOf(request)
         await identity.untilCurrent()
-        const received = await invitationsOf(pool, address, new Date(nowMs()))
+        const received = await invitationsOf(reads, address, new Date(nowMs()))
         return {
           items: received.map(({ id, tenant, tenantName, role, expiresAt }) => ({
             id,

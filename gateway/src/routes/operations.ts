@@ -4,14 +4,13 @@ import type { GatewayContext } from '../context.ts'
 import { drainSignal } from '../drain.ts'
 import type { Services } from '../services.ts'
 
-const breakerNumbers = { closed: 0, 'half-open': 1, open: 2 }
 /** a probe asks the database at most so often, and waits so long for it, ms */
 const probeEveryMs = 1_000
 const probeTimeoutMs = 2_000
 
 /** For operators: /health (the process lives), /ready (it can serve), /metrics. Measures every route that is added later. */
 export const installOperations = (app: FastifyInstance, services: Services): void => {
-  const { pool, executions, recoveries, checkpoints, workflows, identity, nowMs } = services
+  const { reads, executions, recoveries, checkpoints, workflows, identity, nowMs } = services
   const contexts: Readonly<Record<string, GatewayContext>> = {
     execution: executions,
     recovery: recoveries,
@@ -40,7 +39,7 @@ export const installOperations = (app: FastifyInstance, services: Services): voi
   gauge('omium_gateway_outcomes_awaited', 'Commands whose outcome is awaited', () => executions.live.counters.waiting)
   gauge('omium_gateway_subscriptions', 'Executions that somebody watches', () => executions.live.counters.subscriptions)
   gauge('omium_gateway_live_events', 'Accepted events seen by the live tail', () => executions.live.counters.events)
-  gauge('omium_gateway_database_waiting', 'Queries that wait for a connection', () => pool.waitingCount)
+  gauge('omium_gateway_database_waiting', 'Queries that wait for a connection', () => reads.waiting)
   new Gauge({
     name: 'omium_gateway_rejected_records',
     help: 'Records that the acceptance rule refused since the start: zombies, and what they wrote late',
@@ -65,15 +64,6 @@ export const installOperations = (app: FastifyInstance, services: Services): voi
       }
     },
   })
-  new Gauge({
-    name: 'omium_gateway_breaker_state',
-    help: 'Of what the gateway calls outside: 0 closed, 1 half open, 2 open',
-    labelNames: ['target'],
-    registers,
-    collect() {
-      for (const [target, state] of Object.entries(services.breakers())) this.set({ target }, breakerNumbers[state])
-    },
-  })
 
   app.addHook('onResponse', async (request, reply) => {
     duration.observe(
@@ -90,7 +80,7 @@ export const installOperations = (app: FastifyInstance, services: Services): voi
     const slow = new Promise<string>((resolve) => {
       setTimeout(() => resolve('the database does not answer'), probeTimeoutMs).unref()
     })
-    const asked = pool.query('SELECT 1').then(
+    const asked = reads.query({}, 'SELECT 1').then(
       () => null,
       () => 'the database cannot be reached',
     )

@@ -7,7 +7,7 @@ import { agentViewOf } from '../views.ts'
 
 /** What can be started, and where workers connect. */
 export const platformRoutes =
-  ({ pool, nowMs, limits, mintWorkerToken }: Services): FastifyPluginAsyncZod =>
+  ({ reads, nowMs, limits, mintWorkerToken }: Services): FastifyPluginAsyncZod =>
   async (app) => {
     app.get(
       '/v1/agents',
@@ -21,7 +21,7 @@ export const platformRoutes =
         },
       },
       async (request) => {
-        const { items, ...rest } = await listAgents(pool, callerOf(request).tenant, request.query)
+        const { items, ...rest } = await listAgents(reads, callerOf(request).tenant, request.query)
         return { items: items.map(agentViewOf), ...rest }
       },
     )
@@ -42,7 +42,7 @@ export const platformRoutes =
         return {
           token: mintWorkerToken({ tenant, keyId, expiresAt }),
           expiresAt: new Date(expiresAt).toISOString(),
-          endpoints: await listEngineEndpoints(pool),
+          endpoints: await listEngineEndpoints(reads),
         }
       },
     )

@@ -39,15 +39,15 @@ const hourMs = 3_600_000
 export const recoveryRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, recoveries, payloads, ids, nowMs } = services
+    const { reads, recoveries, payloads, ids, nowMs } = services
     const since = (hours: number): Date => new Date(nowMs() - hours * hourMs)
 
     /** @throws OmiumError `incident_unknown`, also for incidents of other tenants */
     const requireIncident = async (tenant: string, id: string): Promise<IncidentRow> => {
-      const found = await getIncident(pool, tenant, id)
+      const found = await getIncident(reads, tenant, id)
       if (found) return found
       await recoveries.untilCurrent()
-      const late = await getIncident(pool, tenant, id)
+      const late = await getIncident(reads, tenant, id)
       if (!late) throw new OmiumError('incident_unknown', `there is no incident ${id}`)
       return late
     }
@@ -66,7 +66,7 @@ export const recoveryRoutes =
       async (request) => {
         const { min_position, ...filter } = request.query
         await recoveries.untilReached(min_position)
-        const { items, ...rest } = await listIncidents(pool, callerOf(request).tenant, filter)
+        const { items, ...rest } = await listIncidents(reads, callerOf(request).tenant, filter)
         return { items: items.map(incidentViewOf), ...rest }
       },
     )
@@ -84,7 +84,7 @@ export const recoveryRoutes =
       },
       async (request) => {
         const { hours, limit } = request.query
-        const groups = await listGroups(pool, callerOf(request).tenant, { since: since(hours), limit })
+        const groups = await listGroups(reads, callerOf(request).tenant, { since: since(hours), limit })
         return { items: groups.map(groupViewOf) }
       },
     )
@@ -102,7 +102,7 @@ export const recoveryRoutes =
       },
       async (request) => {
         const { hours, fingerprint } = request.query
-        const found = await recoveryStatistics(pool, callerOf(request).tenant, { since: since(hours), fingerprint })
+        const found = await recoveryStatistics(reads, callerOf(request).tenant, { since: since(hours), fingerprint })
         return { items: found.map(statisticViewOf) }
       },
     )
@@ -123,7 +123,7 @@ export const recoveryRoutes =
         const { tenant } = callerOf(request)
         await recoveries.untilReached(request.query.min_position)
         const incident = await requireIncident(tenant, request.params.id)
-        return incidentDetailOf(incident, await incidentHistory(pool, tenant, incident.id))
+        return incidentDetailOf(incident, await incidentHistory(reads, tenant, incident.id))
       },
     )
 

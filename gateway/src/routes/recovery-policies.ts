@@ -26,10 +26,10 @@ const builtIn: RecoveryPolicyView = { name: 'default', version: 0, inForce: true
 export const recoveryPolicyRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, recoveries, ids } = services
+    const { reads, recoveries, ids } = services
     const versionsOf = async (tenant: string, name: string): Promise<RecoveryPolicyView[]> => {
       await recoveries.untilCurrent()
-      const own = (await policyVersions(pool, tenant, name)).map(policyViewOf)
+      const own = (await policyVersions(reads, tenant, name)).map(policyViewOf)
       const inForce = !own.some((version) => version.inForce)
       return name === 'default' ? [...own, { ...builtIn, inForce }] : own
     }
@@ -52,7 +52,7 @@ export const recoveryPolicyRoutes =
       },
       async (request) => {
         await recoveries.untilCurrent()
-        const items = (await listPolicies(pool, callerOf(request).tenant)).map(policyViewOf)
+        const items = (await listPolicies(reads, callerOf(request).tenant)).map(policyViewOf)
         return { items: items.some(({ name, inForce }) => name === 'default' && inForce) ? items : [builtIn, ...items] }
       },
     )

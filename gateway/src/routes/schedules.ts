@@ -33,7 +33,7 @@ export const scheduleRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
     const { workflows } = services
-    const { pool, payloads, ids, nowMs } = services
+    const { reads, payloads, ids, nowMs } = services
     const tags = ['schedules']
 
     const send = async (request: FastifyRequest, id: string, command: WorkflowContextCommand) => {
@@ -41,7 +41,7 @@ export const scheduleRoutes =
       return { id, ...(await workflows.execute(askerOf(request), aggregate, commandIdOf(request, ids, id), command)) }
     }
     const find = (tenant: string, id: string) =>
-      requireCurrent(services, 'schedule', tenant, id, () => getSchedule(pool, tenant, id))
+      requireCurrent(services, 'schedule', tenant, id, () => getSchedule(reads, tenant, id))
 
     app.get(
       '/v1/schedules',
@@ -56,7 +56,7 @@ export const scheduleRoutes =
       },
       async (request) => {
         await workflows.untilCurrent()
-        const { items, ...rest } = await listSchedules(pool, callerOf(request).tenant, request.query)
+        const { items, ...rest } = await listSchedules(reads, callerOf(request).tenant, request.query)
         return { items: items.map(viewOf), ...rest }
       },
     )
@@ -116,7 +116,7 @@ export const scheduleRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         await find(tenant, request.params.id)
-        const { items, ...rest } = await listFirings(pool, tenant, request.params.id, request.query)
+        const { items, ...rest } = await listFirings(reads, tenant, request.params.id, request.query)
         return { items: items.map(firingOf), ...rest }
       },
     )

@@ -38,7 +38,7 @@ import type { Services } from '../services.ts'
 export const ssoRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, identity, personalData, signIn, egress, ids, nowMs } = services
+    const { reads, identity, personalData, signIn, egress, ids, nowMs } = services
     const { publicUrl } = signIn
     const tags = ['sso']
 
@@ -48,7 +48,7 @@ export const ssoRoutes =
     }
     const find = async (tenant: string, id: string): Promise<SsoConnectionRecord> => {
       await identity.untilCurrent(aggregateKey('sso_connection', tenant, id))
-      const record = await getSsoConnection(pool, tenant, id)
+      const record = await getSsoConnection(reads, tenant, id)
       if (!record) throw new OmiumError('sso_connection_unknown', `there is no connection ${id}`)
       return record
     }
@@ -108,7 +108,7 @@ export const ssoRoutes =
       },
       async (request) => {
         await identity.untilCurrent()
-        const { items, ...rest } = await listSsoConnections(pool, callerOf(request).tenant, request.query)
+        const { items, ...rest } = await listSsoConnections(reads, callerOf(request).tenant, request.query)
         return { items: items.map((record) => viewOf(publicUrl, record)), ...rest }
       },
     )
@@ -231,7 +231,7 @@ export const ssoRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         await identity.untilCurrent(aggregateKey('tenant', tenant, tenant))
-        return { required: await ssoIsRequired(pool, tenant) }
+        return { required: await ssoIsRequired(reads, tenant) }
       },
     )
 

@@ -19,7 +19,7 @@ import type { Services } from '../services.ts'
 export const tenantRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, identity, ids } = services
+    const { reads, identity, ids } = services
     const tags = ['tenants']
 
     app.get(
@@ -49,7 +49,7 @@ export const tenantRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         await identity.untilCurrent(aggregateKey('tenant', tenant, tenant))
-        const record = await getTenant(pool, tenant)
+        const record = await getTenant(reads, tenant)
         if (!record) throw new OmiumError('tenant_unknown', `there is no tenant ${tenant}`)
         return viewOf(record)
       },

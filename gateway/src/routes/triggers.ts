@@ -34,7 +34,7 @@ const maxEventBytes = 48 * 1024
 export const triggerRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, workflows, webhookSecrets, ids } = services
+    const { reads, workflows, webhookSecrets, ids } = services
     const tags = ['triggers']
 
     const send = async (request: FastifyRequest, id: string, command: WorkflowContextCommand) => {
@@ -55,7 +55,7 @@ export const triggerRoutes =
       },
       async (request) => {
         await workflows.untilCurrent()
-        const { items, ...rest } = await listTriggers(pool, callerOf(request).tenant, request.query)
+        const { items, ...rest } = await listTriggers(reads, callerOf(request).tenant, request.query)
         return { items: items.map(viewOf), ...rest }
       },
     )
@@ -79,7 +79,7 @@ export const triggerRoutes =
         const { source, ...body } = request.body
         checkExpressions(body.filter, body.parameters)
         await requireVersion(services, tenant, body.workflow, body.version)
-        const earlier = await getTrigger(pool, tenant, id)
+        const earlier = await getTrigger(reads, tenant, id)
         const { sealed, secret } = await sourceOf(source, tenant, id, body.workflow, earlier)
         const receipt = await send(request, id, {
           type: 'PutTrigger',
@@ -118,7 +118,7 @@ export const triggerRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         const { id } = request.params
-        return viewOf(await requireCurrent(services, 'trigger', tenant, id, () => getTrigger(pool, tenant, id)))
+        return viewOf(await requireCurrent(services, 'trigger', tenant, id, () => getTrigger(reads, tenant, id)))
       },
     )
 
@@ -173,7 +173,7 @@ export const webhookRoutes =
       async (request, reply) => {
         const { tenant, id } = request.params
         const record = await requireCurrent(services, 'trigger', tenant, id, () =>
-          getTrigger(services.pool, tenant, id),
+          getTrigger(services.reads, tenant, id),
         )
         const { source } = record.spec
         if (source.type !== 'webhook') throw new OmiumError('trigger_unknown', `there is no trigger ${id}`)

@@ -58,7 +58,7 @@ const write = { permission: 'workflows:write' } as const
 export const workflowRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { pool, executions, workflows, payloads, agents, ids, limits } = services
+    const { reads, executions, workflows, payloads, agents, ids, limits } = services
     const { live } = executions
     const tags = ['workflows']
 
@@ -106,7 +106,7 @@ export const workflowRoutes =
       },
       async (request) => {
         await workflows.untilCurrent()
-        const { items, ...rest } = await listWorkflows(pool, callerOf(request).tenant, request.query)
+        const { items, ...rest } = await listWorkflows(reads, callerOf(request).tenant, request.query)
         return { items: items.map(workflowViewOf), ...rest }
       },
     )
@@ -146,7 +146,7 @@ export const workflowRoutes =
           },
         })
         await workflows.untilReached(receipt.position)
-        const versions = await listVersions(pool, tenant, id)
+        const versions = await listVersions(reads, tenant, id)
         const version = versions.findLast(({ hash }) => hash === bundleHash)?.version ?? versions.length
         return reply.status(receipt.deduplicated ? 200 : 201).send({ ...receipt, version })
       },
@@ -166,8 +166,8 @@ export const workflowRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         const { id } = request.params
-        const record = await requireCurrent(services, 'workflow', tenant, id, () => getWorkflow(pool, tenant, id))
-        const versions = await listVersions(pool, tenant, id)
+        const record = await requireCurrent(services, 'workflow', tenant, id, () => getWorkflow(reads, tenant, id))
+        const versions = await listVersions(reads, tenant, id)
         return { ...workflowViewOf(record), versions: versions.map(versionViewOf) }
       },
     )
@@ -201,7 +201,7 @@ export const workflowRoutes =
         const { tenant } = callerOf(request)
         const { id, version } = request.params
         const record = await requireCurrent(services, 'workflow', tenant, id, () =>
-          getVersion(pool, tenant, id, version),
+          getVersion(reads, tenant, id, version),
         )
         // a version's definition never changes, its status does
         if (isUnchanged(request, reply, `${record.hash}-${record.status}`)) return reply.status(304).send()
@@ -310,8 +310,8 @@ export const workflowRoutes =
       async (request) => {
         const { tenant } = callerOf(request)
         const { id } = request.params
-        await requireCurrent(services, 'workflow', tenant, id, () => getWorkflow(pool, tenant, id))
-        const { items, ...rest } = await listRuns(pool, tenant, id, request.query)
+        await requireCurrent(services, 'workflow', tenant, id, () => getWorkflow(reads, tenant, id))
+        const { items, ...rest } = await listRuns(reads, tenant, id, request.query)
         return { items: items.map(runViewOf), ...rest }
       },
     )

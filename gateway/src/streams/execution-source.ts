@@ -1,6 +1,6 @@
 import { type ExecutionRecord, listEvents } from '@omium/projection-executions'
+import type { Reads } from '@omium/projection-kit'
 import { aggregateKey, isTerminal } from '@omium/schemas'
-import type { Pool } from 'pg'
 import type { GatewayContext } from '../context.ts'
 import { eventViewOf, isTerminalEvent, liveEventView } from '../views.ts'
 import type { StreamSource } from './event-stream.ts'
@@ -10,7 +10,7 @@ const pageSize = 500
 /** The events of one run after a version; versions close gaps and drop repeats. It is over after the run's terminal event. */
 export const executionSource = (
   { live, positions }: Pick<GatewayContext, 'live' | 'positions'>,
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   execution: ExecutionRecord,
   afterVersion: number,
@@ -25,7 +25,7 @@ export const executionSource = (
       const upTo = event ? Number(event.event.position.split(':')[1]) : live.nextOffset(partition) - 1
       await positions.reached(partition, upTo, historyWaitMs)
       for (;;) {
-        const events = await listEvents(pool, tenant, id, { afterVersion: sent, limit: pageSize })
+        const events = await listEvents(reads, tenant, id, { afterVersion: sent, limit: pageSize })
         for (const one of events) yield { execution: id, event: eventViewOf(one) }
         if (events.length < pageSize) return
       }

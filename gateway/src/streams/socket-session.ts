@@ -103,7 +103,7 @@ export class SocketSession {
     deltas,
   }: ReturnType<typeof requestOf> & { type: 'subscribe' }) {
     const { services, tenant } = this.#options
-    const { pool, executions, limits } = services
+    const { reads, executions, limits } = services
     // taken at once: another request for the same name must not come between
     let givenUp = false
     const held: Subscription = {
@@ -117,7 +117,7 @@ export class SocketSession {
       throw error
     })
     if (givenUp) return this.#ended(subscription)
-    const source = executionSource(executions, pool, tenant, execution, after, limits.readWaitMs)
+    const source = executionSource(executions, reads, tenant, execution, after, limits.readWaitMs)
     const outlet = this.#outletOf(subscription)
     const stream = new EventStream(source, outlet, limits)
     const stopDeltas = deltas
@@ -131,8 +131,8 @@ export class SocketSession {
 
   async #follow({ subscription, after = [] }: ReturnType<typeof requestOf> & { type: 'follow' }) {
     const { services, tenant } = this.#options
-    const { pool, executions, limits } = services
-    const source = tenantSource(executions, pool, tenant, after, limits.readWaitMs)
+    const { reads, executions, limits } = services
+    const source = tenantSource(executions, reads, tenant, after, limits.readWaitMs)
     const stream = new EventStream(source, this.#outletOf(subscription), limits)
     this.#send({ type: 'subscribed', subscription, after: [...source.after] })
     this.#run(subscription, stream, undefined)

@@ -1,6 +1,6 @@
 import { listTenantEvents } from '@omium/projection-executions'
+import type { Reads } from '@omium/projection-kit'
 import { OmiumError, parseAggregateKey } from '@omium/schemas'
-import type { Pool } from 'pg'
 import type { GatewayContext } from '../context.ts'
 import { eventViewOf, liveEventView } from '../views.ts'
 import type { StreamSource } from './event-stream.ts'
@@ -26,7 +26,7 @@ const offsetOf = ({ event: { position } }: StreamedEvent): [number, number] =>
  */
 export const tenantSource = (
   { live, positions }: Pick<GatewayContext, 'live' | 'positions'>,
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   after: readonly string[],
   historyWaitMs: number,
@@ -55,7 +55,7 @@ export const tenantSource = (
           throw new OmiumError('offset_not_reached', 'the read model lags behind; resume shortly')
         for (let from = sent[partition] as number; from < upTo; from += window) {
           const range = { partition, after: from, upTo: Math.min(upTo, from + window) }
-          for (const one of await listTenantEvents(pool, tenant, range))
+          for (const one of await listTenantEvents(reads, tenant, range))
             yield { execution: one.executionId, event: eventViewOf(one) }
         }
       }

@@ -8,6 +8,7 @@ import {
   eventually,
   freshDatabase,
   freshPrefix,
+  gatewayDatabaseUrl,
   spawnService,
   startMailCatcher,
   testStack,
@@ -15,7 +16,7 @@ import {
 import { migrate } from '@omium/migrations'
 import { createLocalKms, createPersonalData, createSubjectKeys } from '@omium/personal-data'
 import { identityProjection } from '@omium/projection-identity'
-import { createPool, openLog, runProjection } from '@omium/projection-kit'
+import { createPool, createReads, openLog, runProjection } from '@omium/projection-kit'
 import { identityContext } from '@omium/schemas'
 import { type IdentityCommands, openSignIn } from '@omium/sign-in'
 import Fastify, { type FastifyInstance } from 'fastify'
@@ -43,13 +44,14 @@ const key = (id: string) => `${id}:${randomBytes(32).toString('base64')}`
 export const startBench = async () => {
   const stack = testStack()
   const databaseUrl = await freshDatabase()
-  await migrate(databaseUrl)
+  await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
   const env: Record<string, string> = {
     OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
     OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
     OMIUM_TOPIC_PREFIX: freshPrefix(),
     OMIUM_PARTITIONS: '2',
     OMIUM_DATABASE_URL: databaseUrl,
+    OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
     OMIUM_TOKEN_SECRET: randomBytes(32).toString('hex'),
     OMIUM_S3_ENDPOINT: stack.s3.endpoint,
     OMIUM_S3_REGION: stack.s3.region,
@@ -93,8 +95,15 @@ export const startBench = async () => {
   )
   const service = await spawnService('consumers/identity/src/main.ts', env)
   const log = await openLog(env, identityContext, 'sign-in-spec', quiet)
-  const pool = createPool(databaseUrl)
-  const projection = await runProjection({ definition: identityProjection, log, pool, databaseUrl, onNotice: quiet })
+  const owner = createPool(databaseUrl)
+  const pool = createPool(gatewayDatabaseUrl(databaseUrl))
+  const projection = await runProjection({
+    definition: identityProjection,
+    log,
+    pool: owner,
+    databaseUrl,
+    onNotice: quiet,
+  })
   const context = await openGatewayContext({
     log,
     projection: 'identity',
@@ -128,6 +137,7 @@ export const startBench = async () => {
     egress: { allow: ['127.0.0.0/8'], ports: [443], http: true },
     env: { CLIENT_SECRET: client.secret },
     pool,
+    reads: createReads(pool),
     kms,
     identity,
     personalData,
@@ -146,7 +156,7 @@ export const startBench = async () => {
 
   return {
     url,
-    pool,
+    pool: owner,
     issuer,
     github,
     mails,
@@ -169,7 +179,7 @@ export const startBench = async () => {
       await projection.close()
       await log.close()
       await service.stop()
-      await Promise.all([issuer.close(), github.close(), catcher.close(), pool.end()])
+      await Promise.all([issuer.close(), github.close(), catcher.close(), pool.end(), owner.end()])
       rmSync(folder, { recursive: true, force: true })
     },
   }

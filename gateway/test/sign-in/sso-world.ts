@@ -8,6 +8,7 @@ import {
   freshDatabase,
   freshPrefix,
   freshSecrets,
+  gatewayDatabaseUrl,
   newApiKey,
   spawnService,
   startMailCatcher,
@@ -41,7 +42,7 @@ export const freePort = (): Promise<number> =>
 export const startSsoWorld = async () => {
   const stack = testStack()
   const databaseUrl = await freshDatabase()
-  await migrate(databaseUrl)
+  await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
   const dns = await startDnsServer()
   const folder = mkdtempSync(join(tmpdir(), 'omium-sso-'))
   const mails: CaughtMail[] = []
@@ -57,6 +58,7 @@ export const startSsoWorld = async () => {
     OMIUM_TOPIC_PREFIX: freshPrefix(),
     OMIUM_PARTITIONS: '2',
     OMIUM_DATABASE_URL: databaseUrl,
+    OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
     OMIUM_S3_ENDPOINT: stack.s3.endpoint,
     OMIUM_S3_REGION: stack.s3.region,
     OMIUM_S3_BUCKET: stack.s3.bucket,

@@ -1,5 +1,6 @@
+import { connectRedis } from '@omium/resilience'
 import type { DeltaView } from '@omium/schemas'
-import { channelOf, connect, type DeltaOptions } from './connection.ts'
+import { channelOf, type DeltaOptions } from './connection.ts'
 
 export interface DeltaPublisher {
   /** Shows the delta to whoever watches now, or drops it; never throws, never waits. */
@@ -11,7 +12,7 @@ const mostWaiting = 1_000
 const longestText = 64 * 1024
 
 export const createDeltaPublisher = (options: DeltaOptions): DeltaPublisher => {
-  const redis = connect(options)
+  const redis = connectRedis(options.url, options.onError)
   let waiting = 0
   const sent = (): void => {
     waiting--

@@ -1,5 +1,6 @@
+import { connectRedis } from '@omium/resilience'
 import { type DeltaView, deltaView } from '@omium/schemas'
-import { channelOf, connect, type DeltaOptions } from './connection.ts'
+import { channelOf, type DeltaOptions } from './connection.ts'
 
 type OnDelta = (delta: DeltaView) => void
 
@@ -11,7 +12,7 @@ export interface DeltaSubscriber {
 
 /** One connection for all watchers of a process; a channel is subscribed while anybody watches it. */
 export const createDeltaSubscriber = (options: DeltaOptions): DeltaSubscriber => {
-  const redis = connect(options)
+  const redis = connectRedis(options.url, options.onError)
   const watchers = new Map<string, Set<OnDelta>>()
   // what cannot be asked for now is asked for when the connection is back
   const ask = (command: 'subscribe' | 'unsubscribe', ...channels: string[]): void => {

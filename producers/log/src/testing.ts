@@ -1,4 +1,5 @@
 export { type FaultProxy, kafkaApi, startFaultProxy } from '../test/fault-proxy.ts'
+export { HistoryWriter } from './history-writer.ts'
 export { type Accounts, accountsContext, decide, depositOf } from './simulation/accounts.ts'
 export { Installation } from './simulation/installation.ts'
 export { Process, Random } from './simulation/world.ts'

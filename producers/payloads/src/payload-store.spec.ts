@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createPayloadStore } from './payload-store.ts'
-import { createRetryBudget } from './retry-budget.ts'
 import { createSnapshotStore } from './snapshot-store.ts'
 import { createInMemoryObjectStore, objectStoreContract } from './testing.ts'
 
@@ -62,17 +61,5 @@ describe('snapshots', () => {
     expect((await snapshots.load(listed[0]?.key ?? '')).toString()).toBe('100')
     await snapshots.remove(listed[0]?.key ?? '')
     expect((await snapshots.list('t.events', 3)).map((s) => s.nextOffset)).toEqual([20, 9])
-  })
-})
-
-describe('a retry budget', () => {
-  it('runs dry when everything fails', () => {
-    const budget = createRetryBudget(0.1, 2)
-    let retries = 0
-    for (let i = 0; i < 100; i++) {
-      budget.deposit()
-      if (budget.withdraw()) retries++
-    }
-    expect(retries).toBeLessThanOrEqual(12)
   })
 })

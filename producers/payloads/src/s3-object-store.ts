@@ -8,10 +8,9 @@ import {
   S3Client,
   type S3ClientConfig,
 } from '@aws-sdk/client-s3'
+import { createOutsideCalls } from '@omium/resilience'
 import { OmiumError } from '@omium/schemas'
-import CircuitBreaker from 'opossum'
 import type { ObjectStore } from './object-store.ts'
-import { createRetryBudget } from './retry-budget.ts'
 
 export interface S3Options {
   /** absent: AWS itself */
@@ -25,13 +24,6 @@ export interface S3Options {
   readonly timeoutMs?: number
 }
 
-export interface S3ObjectStore extends ObjectStore {
-  /** `open`: requests fail at once until the store has had time to recover */
-  breakerState(): 'closed' | 'half-open' | 'open'
-}
-
-const attempts = 3
-
 const statusOf = (error: unknown): number | undefined =>
   (error as { $metadata?: { httpStatusCode?: number } } | null)?.$metadata?.httpStatusCode
 
@@ -43,10 +35,10 @@ const isFinal = (error: unknown): boolean => {
 }
 
 /**
- * An S3 bucket (created when missing). Each request has a time limit; transient failures are tried again within a budget
- * that keeps retries a small share of the traffic; a breaker fails fast while the store is down.
+ * An S3 bucket (created when missing). Its requests have a time limit, retries within a budget and a breaker: every one of
+ * them may be made twice.
  */
-export const createS3ObjectStore = async (options: S3Options): Promise<S3ObjectStore> => {
+export const createS3ObjectStore = async (options: S3Options): Promise<ObjectStore> => {
   const { bucket, timeoutMs = 10_000 } = options
   const config: S3ClientConfig = {
     region: options.region,
@@ -61,36 +53,17 @@ export const createS3ObjectStore = async (options: S3Options): Promise<S3ObjectS
       }),
   }
   const client = new S3Client(config)
-  const budget = createRetryBudget()
-  const breaker = new CircuitBreaker(
-    (request: (signal: AbortSignal) => Promise<unknown>) => request(AbortSignal.timeout(timeoutMs)),
-    {
-      // the request's own signal ends it and frees its socket; opossum's timeout would only stop waiting
-      timeout: false,
-      errorThresholdPercentage: 50,
-      volumeThreshold: 10,
-      resetTimeout: 2_000,
-      rollingCountTimeout: 10_000,
-      errorFilter: isFinal,
-    },
-  )
+  const store = createOutsideCalls({ target: 'object store', timeoutMs, tries: 3, minimumCalls: 10, isFinal })
 
   const ask = async <T>(what: string, request: (signal: AbortSignal) => Promise<T>): Promise<T> => {
-    budget.deposit()
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return (await breaker.fire(request)) as T
-      } catch (error) {
-        if (isMissing(error))
-          throw new OmiumError('object_missing', `${what}: there is no such object`, { cause: error })
-        if (isFinal(error) || attempt >= attempts || !budget.withdraw()) {
-          throw new OmiumError('unavailable', `${what}: the object store failed after ${attempt} attempt(s)`, {
-            cause: error,
-            retryable: !isFinal(error),
-          })
-        }
-        await new Promise((resolve) => setTimeout(resolve, 50 * 2 ** attempt * (0.5 + Math.random() / 2)))
-      }
+    try {
+      return await store.call(request)
+    } catch (error) {
+      if (isMissing(error)) throw new OmiumError('object_missing', `${what}: there is no such object`, { cause: error })
+      throw new OmiumError('unavailable', `${what}: the object store failed`, {
+        cause: error,
+        retryable: !isFinal(error),
+      })
     }
   }
 
@@ -101,7 +74,7 @@ export const createS3ObjectStore = async (options: S3Options): Promise<S3ObjectS
   } catch (error) {
     if (!(error instanceof OmiumError && error.code === 'object_missing')) {
       client.destroy()
-      breaker.shutdown()
+      store.close()
       throw error
     }
     await ask(`bucket ${bucket}`, (abortSignal) =>
@@ -157,9 +130,8 @@ export const createS3ObjectStore = async (options: S3Options): Promise<S3ObjectS
         if (!(error instanceof OmiumError && error.code === 'object_missing')) throw error
       })
     },
-    breakerState: () => (breaker.opened ? 'open' : breaker.halfOpen ? 'half-open' : 'closed'),
     async close() {
-      breaker.shutdown()
+      store.close()
       client.destroy()
     },
   }

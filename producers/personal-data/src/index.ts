@@ -1,3 +1,6 @@
-export { createLocalKms, type Kms, type MasterKey } from './kms.ts'
+export type { Kms } from './kms.ts'
+export { type KmsSettings, kmsOf, kmsSettings } from './kms-of.ts'
+export { createLocalKms, type MasterKey } from './local-kms.ts'
 export { createPersonalData, type PersonalData } from './personal-data.ts'
-export { createSubjectKeys, rewrapSubjectKeys, type SubjectKeys } from './subject-keys.ts'
+export { type Rotated, type RotateOptions, rotateKeys } from './rotate.ts'
+export { createSubjectKeys, type SubjectKeys } from './subject-keys.ts'

@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { sealedText } from '@omium/schemas'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createLocalKms } from './kms.ts'
+import { encrypt } from './gcm.ts'
+import { createLocalKms } from './local-kms.ts'
 import { createPersonalData } from './personal-data.ts'
 import type { SubjectKey, SubjectKeys } from './subject-keys.ts'
 
@@ -100,11 +101,24 @@ describe('personal data', () => {
 describe('the local KMS', () => {
   it('wraps with the first key and unwraps with all', async () => {
     const [first, second] = [masterKey('m1'), masterKey('m2')]
-    const wrapped = await createLocalKms([first]).wrap(Buffer.from('key'))
+    const wrapped = await createLocalKms([first]).wrap(Buffer.from('key'), 'usr_a')
     const rotated = createLocalKms([second, first])
-    expect(Buffer.from(await rotated.unwrap(wrapped)).toString()).toBe('key')
-    await expect(createLocalKms([second]).unwrap(await rotated.wrap(Buffer.from('k')))).resolves.toBeDefined()
-    await expect(createLocalKms([second]).unwrap(wrapped)).rejects.toMatchObject({ code: 'settings_invalid' })
+    expect(Buffer.from(await rotated.unwrap(wrapped, 'usr_a')).toString()).toBe('key')
+    const alone = createLocalKms([second])
+    await expect(alone.unwrap(await rotated.wrap(Buffer.from('k'), 'usr_a'), 'usr_a')).resolves.toBeDefined()
+    await expect(alone.unwrap(wrapped, 'usr_a')).rejects.toMatchObject({ code: 'settings_invalid' })
     expect(() => createLocalKms([])).toThrow(/OMIUM_MASTER_KEYS/)
+  })
+  it('still unwraps what was wrapped before subjects were bound, and says that it is not current', async () => {
+    const master = masterKey('m1')
+    const before = Buffer.concat([
+      Buffer.from([2]),
+      Buffer.from('m1'),
+      encrypt(master.key, Buffer.from('key'), 'omium.kms.v1'),
+    ])
+    const kms = createLocalKms([master])
+    expect(Buffer.from(await kms.unwrap(before, 'usr_a')).toString()).toBe('key')
+    expect(kms.isCurrent(before)).toBe(false)
+    expect(kms.isCurrent(await kms.wrap(Buffer.from('key'), 'usr_a'))).toBe(true)
   })
 })

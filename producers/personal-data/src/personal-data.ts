@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac } from 'node:crypto'
 import { OmiumError } from '@omium/schemas'
 import { decrypt, encrypt } from './gcm.ts'
 import type { Kms } from './kms.ts'
@@ -60,14 +60,20 @@ export const createPersonalData = (options: PersonalDataOptions): PersonalData =
     if (known && known.until > nowMs()) return known.key
     return remember(
       name,
-      keys.find(subject, version).then((found) => (found?.wrapped ? kms.unwrap(found.wrapped) : null)),
+      keys.find(subject, version).then((found) => (found?.wrapped ? kms.unwrap(found.wrapped, subject) : null)),
     )
   }
 
   const current = async (subject: string): Promise<number> => {
     const newest = await keys.newest(subject)
     if (newest?.wrapped) return newest.version
-    return (await keys.add(subject, (newest?.version ?? 0) + 1, await kms.wrap(randomBytes(32)))).version
+    const version = (newest?.version ?? 0) + 1
+    const { key, wrapped } = await kms.generate(subject)
+    const added = await keys.add(subject, version, wrapped)
+    // it may be another's, who was first
+    if (added.wrapped && Buffer.from(added.wrapped).equals(wrapped))
+      remember(`${subject}.${version}`, Promise.resolve(key))
+    return added.version
   }
 
   return {

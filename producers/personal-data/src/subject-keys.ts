@@ -1,5 +1,4 @@
 import type { Pool } from 'pg'
-import type { Kms } from './kms.ts'
 
 /** The wrapped data keys of subjects. `wrapped` is null for ever once the key is destroyed. */
 export interface SubjectKey {
@@ -39,35 +38,5 @@ export const createSubjectKeys = (pool: Pool): SubjectKeys => {
         [subject],
       )
     },
-  }
-}
-
-const rewrapBatch = 500
-
-/**
- * Wraps every stored key anew, so that an old master key can be left out of the settings. May be repeated and interrupted; an
- * erasure that happens meanwhile is not undone.
- * @returns how many there were
- */
-export const rewrapSubjectKeys = async (pool: Pool, kms: Kms): Promise<number> => {
-  let done = 0
-  let [subject, version] = ['', 0]
-  for (;;) {
-    const { rows } = await pool.query<{ subject: string; version: number; wrapped: Buffer }>(
-      `SELECT subject, version, wrapped FROM subject_keys
-       WHERE wrapped IS NOT NULL AND (subject, version) > ($1, $2) ORDER BY subject, version LIMIT ${rewrapBatch}`,
-      [subject, version],
-    )
-    for (const row of rows) {
-      const wrapped = await kms.wrap(await kms.unwrap(row.wrapped))
-      await pool.query(
-        'UPDATE subject_keys SET wrapped = $3 WHERE subject = $1 AND version = $2 AND wrapped IS NOT NULL',
-        [row.subject, row.version, wrapped],
-      )
-    }
-    done += rows.length
-    const last = rows.at(-1)
-    if (!last || rows.length < rewrapBatch) return done
-    ;({ subject, version } = last)
   }
 }

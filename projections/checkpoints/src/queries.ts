@@ -1,3 +1,4 @@
+import type { Reads } from '@omium/projection-kit'
 import {
   type CheckpointKind,
   type CheckpointMetadata,
@@ -6,7 +7,6 @@ import {
   OmiumError,
   type RunPoint,
 } from '@omium/schemas'
-import type { Pool } from 'pg'
 import { searchable } from './searchable.ts'
 
 /**
@@ -39,31 +39,36 @@ const columns = `thread, namespace, id, seq, parent, needs_parent AS "needsParen
   created_at AS "createdAt", version, partition, log_offset AS "offset"`
 
 export const getCheckpoint = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   thread: string,
   namespace: string,
   id: string,
 ): Promise<CheckpointRecord | undefined> => {
-  const { rows } = await pool.query<CheckpointRecord>({
-    name: 'checkpoint-get',
-    text: `SELECT ${columns} FROM checkpoints.checkpoints
+  const { rows } = await reads.query<CheckpointRecord>(
+    { tenant },
+    {
+      name: 'checkpoint-get',
+      text: `SELECT ${columns} FROM checkpoints.checkpoints
            WHERE tenant = $1 AND thread = $2 AND namespace = $3 AND id = $4`,
-    values: [tenant, thread, namespace, id],
-  })
+      values: [tenant, thread, namespace, id],
+    },
+  )
   return rows[0]
 }
 
 /** Whether something that the checkpoint builds on is damaged or gone, as far as is known. */
 export const buildsOnDamage = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   { thread, namespace, id, needsParent }: CheckpointRecord,
 ): Promise<boolean> => {
   if (!needsParent) return false
-  const { rows } = await pool.query<{ damaged: boolean }>({
-    name: 'checkpoint-ancestors',
-    text: `WITH RECURSIVE line AS (
+  const { rows } = await reads.query<{ damaged: boolean }>(
+    { tenant },
+    {
+      name: 'checkpoint-ancestors',
+      text: `WITH RECURSIVE line AS (
              SELECT id, parent, needs_parent, corrupted FROM checkpoints.checkpoints
              WHERE tenant = $1 AND thread = $2 AND namespace = $3 AND id = $4
              UNION
@@ -74,8 +79,9 @@ export const buildsOnDamage = async (
            SELECT bool_or(corrupted AND id <> $4)
                OR bool_or(needs_parent AND NOT EXISTS (SELECT FROM line up WHERE up.id = line.parent)) AS damaged
            FROM line`,
-    values: [tenant, thread, namespace, id],
-  })
+      values: [tenant, thread, namespace, id],
+    },
+  )
   return rows[0]?.damaged === true
 }
 
@@ -104,7 +110,7 @@ export interface CheckpointPage {
 
 /** Newest first, or greatest id first. @throws OmiumError `invalid_request` for a cursor that this list never gave */
 export const listCheckpoints = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   { thread, namespace, id, kind, metadata, order, before, superseded, limit, cursor }: CheckpointFilter,
 ): Promise<CheckpointPage> => {
@@ -130,7 +136,8 @@ export const listCheckpoints = async (
     const placeholders = keys.map(({ cast }, i) => `${bind(from[i])}${cast}`)
     conditions.push(`(${keys.map(({ column }) => column).join(', ')}) < (${placeholders.join(', ')})`)
   }
-  const { rows } = await pool.query<CheckpointRecord>(
+  const { rows } = await reads.query<CheckpointRecord>(
+    { tenant },
     `SELECT ${columns} FROM checkpoints.checkpoints WHERE ${conditions.join(' AND ')}
      ORDER BY ${keys.map(({ column }) => `${column} DESC`).join(', ')} LIMIT ${bind(limit + 1)}`,
     values,
@@ -191,23 +198,27 @@ export interface WritesRecord {
 
 /** What was written on top of a checkpoint, in the order of writing. */
 export const listWrites = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   thread: string,
   namespace: string,
   id: string,
 ): Promise<readonly WritesRecord[]> => {
-  const { rows } = await pool.query<{ data: WritesRecord }>({
-    name: 'checkpoint-writes',
-    text: `SELECT data FROM checkpoints.writes
+  const { rows } = await reads.query<{ data: WritesRecord }>(
+    { tenant },
+    {
+      name: 'checkpoint-writes',
+      text: `SELECT data FROM checkpoints.writes
            WHERE tenant = $1 AND thread = $2 AND namespace = $3 AND id = $4 ORDER BY version`,
-    values: [tenant, thread, namespace, id],
-  })
+      values: [tenant, thread, namespace, id],
+    },
+  )
   return rows.map(({ data }) => data)
 }
 
-export const getRetention = async (pool: Pool, tenant: string, thread: string): Promise<CheckpointRetention> => {
-  const { rows } = await pool.query<{ retention: CheckpointRetention }>(
+export const getRetention = async (reads: Reads, tenant: string, thread: string): Promise<CheckpointRetention> => {
+  const { rows } = await reads.query<{ retention: CheckpointRetention }>(
+    { tenant },
     'SELECT retention FROM checkpoints.retentions WHERE tenant = $1 AND thread = $2',
     [tenant, thread],
   )

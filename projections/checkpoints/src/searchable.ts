@@ -1,6 +1,7 @@
+import { storable } from '@omium/projection-kit'
 import type { CheckpointMetadata } from '@omium/schemas'
 
-const text = (value: string): string => value.replaceAll('\0', '\ufffd').toWellFormed()
+const text = (value: string): string => storable(value).toWellFormed()
 
 /**
  * Metadata as jsonb can hold it, which refuses U+0000 and lone surrogates; what is searched for goes the same way. The state

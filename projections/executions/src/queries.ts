@@ -1,5 +1,5 @@
+import type { Reads } from '@omium/projection-kit'
 import { type AgentDefinition, type ExecutionStatus, type JsonValue, OmiumError, type Payload } from '@omium/schemas'
-import type { Pool } from 'pg'
 import type { ExecutionRow } from './execution-row.ts'
 
 /**
@@ -45,7 +45,7 @@ export interface ExecutionFilter {
 
 /** Newest first, without inputs and outputs. @throws OmiumError `invalid_request` for a cursor that this list never gave */
 export const listExecutions = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   { status, agent, parent, forkedFrom, labels, withoutLabel, within, limit, cursor }: ExecutionFilter,
 ): Promise<Page<ExecutionRecord>> => {
@@ -68,7 +68,8 @@ export const listExecutions = async (
     if (Number.isNaN(Date.parse(createdAt))) throw badCursor()
     conditions.push(`(created_at, id) < (${bind(createdAt)}::timestamptz, ${bind(id)})`)
   }
-  const { rows } = await pool.query<ExecutionRecord>(
+  const { rows } = await reads.query<ExecutionRecord>(
+    { tenant },
     `SELECT ${listColumns} FROM executions.executions WHERE ${conditions.join(' AND ')}
      ORDER BY created_at DESC, id DESC LIMIT ${bind(limit + 1)}`,
     values,
@@ -76,12 +77,15 @@ export const listExecutions = async (
   return paged(rows, limit, ({ createdAt, id }) => [createdAt.toISOString(), id])
 }
 
-export const getExecution = async (pool: Pool, tenant: string, id: string): Promise<ExecutionRecord | undefined> => {
-  const { rows } = await pool.query<ExecutionRecord>({
-    name: 'execution-get',
-    text: `SELECT ${listColumns}, input, output FROM executions.executions WHERE tenant = $1 AND id = $2`,
-    values: [tenant, id],
-  })
+export const getExecution = async (reads: Reads, tenant: string, id: string): Promise<ExecutionRecord | undefined> => {
+  const { rows } = await reads.query<ExecutionRecord>(
+    { tenant },
+    {
+      name: 'execution-get',
+      text: `SELECT ${listColumns}, input, output FROM executions.executions WHERE tenant = $1 AND id = $2`,
+      values: [tenant, id],
+    },
+  )
   return rows[0]
 }
 
@@ -101,34 +105,40 @@ export interface EventRecord {
 
 /** History in order, from the version after `afterVersion`. */
 export const listEvents = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   executionId: string,
   { afterVersion, limit }: { afterVersion: number; limit: number },
 ): Promise<readonly EventRecord[]> => {
-  const { rows } = await pool.query<EventRecord>({
-    name: 'execution-events',
-    text: `SELECT event_id AS id, type, version, time, actor, command_id AS "commandId", partition, log_offset AS "offset", data,
+  const { rows } = await reads.query<EventRecord>(
+    { tenant },
+    {
+      name: 'execution-events',
+      text: `SELECT event_id AS id, type, version, time, actor, command_id AS "commandId", partition, log_offset AS "offset", data,
              octet_length(data::text) AS bytes
            FROM executions.events WHERE tenant = $1 AND execution_id = $2 AND version > $3 ORDER BY version LIMIT $4`,
-    values: [tenant, executionId, afterVersion, limit],
-  })
+      values: [tenant, executionId, afterVersion, limit],
+    },
+  )
   return rows
 }
 
 /** Events of all of a tenant's executions in one partition, in log order; `after` excluded, `upTo` included. */
 export const listTenantEvents = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   { partition, after, upTo }: { partition: number; after: number; upTo: number },
 ): Promise<readonly (EventRecord & { readonly executionId: string })[]> => {
-  const { rows } = await pool.query<EventRecord & { executionId: string }>({
-    name: 'tenant-events',
-    text: `SELECT execution_id AS "executionId", event_id AS id, type, version, time, actor, command_id AS "commandId", partition,
+  const { rows } = await reads.query<EventRecord & { executionId: string }>(
+    { tenant },
+    {
+      name: 'tenant-events',
+      text: `SELECT execution_id AS "executionId", event_id AS id, type, version, time, actor, command_id AS "commandId", partition,
              log_offset AS "offset", data
            FROM executions.events WHERE tenant = $1 AND partition = $2 AND log_offset > $3 AND log_offset <= $4 ORDER BY log_offset`,
-    values: [tenant, partition, after, upTo],
-  })
+      values: [tenant, partition, after, upTo],
+    },
+  )
   return rows
 }
 
@@ -150,15 +160,17 @@ export interface StepRecord {
  * void only when asked for.
  */
 export const listSteps = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   executionId: string,
   { limit, cursor, superseded = false }: { limit: number; cursor?: string | undefined; superseded?: boolean },
 ): Promise<Page<StepRecord>> => {
   const after = cursor ? (decodeCursor(cursor, ['number']) as [number])[0] : 0
-  const { rows } = await pool.query<StepRecord>({
-    name: 'execution-steps',
-    text: `WITH paths AS (
+  const { rows } = await reads.query<StepRecord>(
+    { tenant },
+    {
+      name: 'execution-steps',
+      text: `WITH paths AS (
         SELECT path, superseded_by, min(version) AS first, max(version) AS last FROM executions.events
         WHERE tenant = $1 AND execution_id = $2 AND path IS NOT NULL AND ($5 OR superseded_by IS NULL)
         GROUP BY path, superseded_by HAVING min(version) > $3 ORDER BY min(version) LIMIT $4)
@@ -168,8 +180,9 @@ export const listSteps = async (
       JOIN executions.events f ON f.tenant = $1 AND f.execution_id = $2 AND f.version = p.first
       JOIN executions.events l ON l.tenant = $1 AND l.execution_id = $2 AND l.version = p.last
       ORDER BY p.first`,
-    values: [tenant, executionId, after, limit + 1, superseded],
-  })
+      values: [tenant, executionId, after, limit + 1, superseded],
+    },
+  )
   return paged(rows, limit, ({ firstVersion }) => [firstVersion])
 }
 
@@ -187,7 +200,7 @@ export interface FailureRecord {
 
 /** Failures of steps, attempts and executions, newest first. */
 export const listFailures = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   { execution, limit, cursor }: { execution?: string | undefined; limit: number; cursor?: string | undefined },
 ): Promise<Page<FailureRecord>> => {
@@ -200,7 +213,8 @@ export const listFailures = async (
     if (Number.isNaN(Date.parse(time))) throw badCursor()
     conditions.push(`(time, execution_id, version) < (${bind(time)}::timestamptz, ${bind(id)}, ${bind(version)})`)
   }
-  const { rows } = await pool.query<FailureRecord>(
+  const { rows } = await reads.query<FailureRecord>(
+    { tenant },
     `SELECT execution_id AS "executionId", version, agent, code, detail, step_path AS "stepPath", attempt, time, final
      FROM executions.failures WHERE ${conditions.join(' AND ')}
      ORDER BY time DESC, execution_id DESC, version DESC LIMIT ${bind(limit + 1)}`,
@@ -219,30 +233,35 @@ export interface AgentRecord {
 const agentColumns = 'agent, definition, definition_hash AS "definitionHash", registered_at AS "registeredAt"'
 
 export const listAgents = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   { limit, cursor }: { limit: number; cursor?: string | undefined },
 ): Promise<Page<AgentRecord>> => {
   const after = cursor ? (decodeCursor(cursor, ['string']) as [string])[0] : ''
-  const { rows } = await pool.query<AgentRecord>(
+  const { rows } = await reads.query<AgentRecord>(
+    { tenant },
     `SELECT ${agentColumns} FROM executions.agents WHERE tenant = $1 AND agent > $2 ORDER BY agent LIMIT $3`,
     [tenant, after, limit + 1],
   )
   return paged(rows, limit, ({ agent }) => [agent])
 }
 
-export const getAgent = async (pool: Pool, tenant: string, agent: string): Promise<AgentRecord | undefined> => {
-  const { rows } = await pool.query<AgentRecord>({
-    name: 'agent-get',
-    text: `SELECT ${agentColumns} FROM executions.agents WHERE tenant = $1 AND agent = $2`,
-    values: [tenant, agent],
-  })
+export const getAgent = async (reads: Reads, tenant: string, agent: string): Promise<AgentRecord | undefined> => {
+  const { rows } = await reads.query<AgentRecord>(
+    { tenant },
+    {
+      name: 'agent-get',
+      text: `SELECT ${agentColumns} FROM executions.agents WHERE tenant = $1 AND agent = $2`,
+      values: [tenant, agent],
+    },
+  )
   return rows[0]
 }
 
 /** Where workers reach the owners of the partitions, without repeats. Engines belong to the installation, not a tenant. */
-export const listEngineEndpoints = async (pool: Pool): Promise<string[]> => {
-  const { rows } = await pool.query<{ endpoint: string }>(
+export const listEngineEndpoints = async (reads: Reads): Promise<string[]> => {
+  const { rows } = await reads.query<{ endpoint: string }>(
+    {},
     'SELECT DISTINCT endpoint FROM executions.partition_owners WHERE endpoint IS NOT NULL ORDER BY endpoint',
   )
   return rows.map(({ endpoint }) => endpoint)

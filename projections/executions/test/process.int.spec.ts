@@ -1,4 +1,6 @@
 import { eventually, freshDatabase, freshPrefix, type ServiceHandle, spawnService, testStack } from '@omium/dev/testing'
+import { partitionFor } from '@omium/log'
+import { HistoryWriter } from '@omium/log/testing'
 import { migrate } from '@omium/migrations'
 import { createPool, openLog } from '@omium/projection-kit'
 import { aggregateKey, eventsTopic, executionContext } from '@omium/schemas'
@@ -6,7 +8,6 @@ import type { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { rebuild, verify } from '../src/maintenance.ts'
 import { completed, requested, started, stepCompleted } from './histories.ts'
-import { LogWriter } from './log-writer.ts'
 
 /** Projection processes on the real log, killed with SIGKILL while it is written. */
 const partitions = 3
@@ -17,7 +18,7 @@ let env: Record<string, string>
 let databaseUrl: string
 let pool: Pool
 let log: Awaited<ReturnType<typeof openLog>>
-let writer: LogWriter
+let writer: HistoryWriter
 const processes: ServiceHandle[] = []
 
 const spawn = async () => {
@@ -25,6 +26,7 @@ const spawn = async () => {
   processes.push(service)
   return service
 }
+const run = (id: string) => aggregateKey('execution', tenant, id)
 const runHistory = (id: string) => [
   requested(id),
   started(),
@@ -47,8 +49,7 @@ beforeAll(async () => {
     OMIUM_PROJECTIONS_PORT: '0',
   }
   log = await openLog(env, executionContext, 'projection-spec', () => undefined)
-  writer = new LogWriter(log.context, partitions)
-  await eventually(() => expect(writer.owned.size).toBe(partitions), { timeoutMs: 30_000 })
+  writer = await HistoryWriter.open(log.context, partitions)
 })
 afterAll(async () => {
   await Promise.all(processes.filter((service) => !service.hasExited()).map((service) => service.stop()))
@@ -81,7 +82,7 @@ describe('projection processes', () => {
         await Promise.all(
           Array.from({ length: 10 }, () => {
             const id = `run-${runs++}`
-            return writer.write(tenant, id, runHistory(id))
+            return writer.write(run(id), runHistory(id))
           }),
         )
       }
@@ -116,7 +117,7 @@ describe('projection processes', () => {
     const load = (async () => {
       while (writing) {
         const id = `rebuild-${extra++}`
-        await writer.write(tenant, id, runHistory(id))
+        await writer.write(run(id), runHistory(id))
       }
     })()
     const result = await rebuild({ env, databaseUrl })
@@ -131,13 +132,13 @@ describe('projection processes', () => {
 
   it('keep a record that nobody can decode as a dead letter and go on', async () => {
     // any reader takes it for the first event of a new execution; its payload is nonsense
-    const partition = writer.partitionOf(tenant, 'broken')
+    const partition = partitionFor(run('broken'), partitions)
     const envelope = {
       id: 'evt_broken',
       type: 'ExecutionRequested',
       schemaVersion: 1,
       tenant,
-      aggregate: aggregateKey('execution', tenant, 'broken'),
+      aggregate: run('broken'),
       correlationId: 'spec',
       actor: 'system',
       time: 1,

@@ -1,6 +1,14 @@
 import { eventually, freshDatabase } from '@omium/dev/testing'
 import { migrate } from '@omium/migrations'
-import { createPool, type RunningProjection, rebuild, runProjection, verify } from '@omium/projection-kit'
+import {
+  createPool,
+  createReads,
+  type Reads,
+  type RunningProjection,
+  rebuild,
+  runProjection,
+  verify,
+} from '@omium/projection-kit'
 import { aggregateKey, type ExecutionEvent } from '@omium/schemas'
 import type { Pool } from 'pg'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -21,12 +29,14 @@ import { ScriptedLog } from './scripted-log.ts'
 const tenant = 'ten_a'
 let databaseUrl: string
 let pool: Pool
+let reads: Reads
 let running: RunningProjection[] = []
 
 beforeEach(async () => {
   databaseUrl = await freshDatabase()
   await migrate(databaseUrl)
   pool = createPool(databaseUrl)
+  reads = createReads(pool)
 })
 afterEach(async () => {
   await Promise.all(running.map((projection) => projection.close()))
@@ -84,7 +94,7 @@ describe('the read models', () => {
     log.append(requested('r'), { commandId: 'cmd_1' })
     for (const event of [started(), stepCompleted(1), failedStep, completed()]) log.append(event, keyOf('r'))
     await caughtUp(log)
-    expect(await getExecution(pool, tenant, 'r')).toMatchObject({
+    expect(await getExecution(reads, tenant, 'r')).toMatchObject({
       status: 'completed',
       stepsCompleted: 1,
       costMicroCredits: 7,
@@ -93,7 +103,7 @@ describe('the read models', () => {
       version: 5,
       offset: 4,
     })
-    const events = await listEvents(pool, tenant, 'r', { afterVersion: 0, limit: 10 })
+    const events = await listEvents(reads, tenant, 'r', { afterVersion: 0, limit: 10 })
     expect(events.map(({ version, type }) => `${version} ${type}`)).toEqual([
       '1 ExecutionRequested',
       '2 ExecutionStarted',
@@ -102,12 +112,12 @@ describe('the read models', () => {
       '5 ExecutionCompleted',
     ])
     expect(events[0]).toMatchObject({ commandId: 'cmd_1', data: requested('r').data })
-    const steps = await listSteps(pool, tenant, 'r', { limit: 10 })
+    const steps = await listSteps(reads, tenant, 'r', { limit: 10 })
     expect(steps.items.map(({ path, lastType }) => [path, lastType])).toEqual([
       ['step#1', 'StepCompleted'],
       ['search#1', 'StepFailed'],
     ])
-    expect((await listFailures(pool, tenant, { limit: 10 })).items).toMatchObject([
+    expect((await listFailures(reads, tenant, { limit: 10 })).items).toMatchObject([
       { executionId: 'r', agent: 'writer', code: 'step_failed', stepPath: 'search#1', final: true },
     ])
   })
@@ -132,9 +142,9 @@ describe('the read models', () => {
       log.append(event, keyOf('r'))
     }
     await caughtUp(log)
-    expect(await getExecution(pool, tenant, 'r')).toMatchObject({ stepsCompleted: 1 })
+    expect(await getExecution(reads, tenant, 'r')).toMatchObject({ stepsCompleted: 1 })
     const shown = async (superseded: boolean) =>
-      (await listSteps(pool, tenant, 'r', { limit: 10, superseded })).items.map(
+      (await listSteps(reads, tenant, 'r', { limit: 10, superseded })).items.map(
         ({ path, supersededBy }) => `${path}${supersededBy === null ? '' : ` void at ${supersededBy}`}`,
       )
     expect(await shown(false)).toEqual(['step#1'])
@@ -158,17 +168,17 @@ describe('the read models', () => {
     for (const event of [started(2), child('kid'), back('step#1', 2), child('kid.g2'), end])
       log.append(event, keyOf('r'))
     await caughtUp(log)
-    const [called] = (await listSteps(pool, tenant, 'r', { limit: 10 })).items.filter(({ path }) => path === 'call#1')
+    const [called] = (await listSteps(reads, tenant, 'r', { limit: 10 })).items.filter(({ path }) => path === 'call#1')
     expect(called?.lastType).toBe('ChildRequested')
     for (const event of [started(3), stepCompleted(2), back(null, 3)]) log.append(event, keyOf('r'))
     await caughtUp(log)
     expect(await shown(false)).toEqual([])
-    expect(await getExecution(pool, tenant, 'r')).toMatchObject({ status: 'queued', generation: 3, stepsCompleted: 0 })
+    expect(await getExecution(reads, tenant, 'r')).toMatchObject({ status: 'queued', generation: 3, stepsCompleted: 0 })
     const listed = async (label: string) =>
-      (await listExecutions(pool, tenant, { limit: 5, labels: { team: label } })).items
+      (await listExecutions(reads, tenant, { limit: 5, labels: { team: label } })).items
     expect([await listed('a'), await listed('b')]).toMatchObject([[{ id: 'r' }], []])
     const without = async (withoutLabel: string) =>
-      (await listExecutions(pool, tenant, { limit: 5, withoutLabel })).items.map(({ id }) => id)
+      (await listExecutions(reads, tenant, { limit: 5, withoutLabel })).items.map(({ id }) => id)
     expect([await without('team'), await without('replay')]).toEqual([[], ['r']])
   })
 
@@ -178,13 +188,13 @@ describe('the read models', () => {
     log.append(requested('r'))
     log.append(failedStep, keyOf('r'))
     await caughtUp(log)
-    expect(await getExecution(pool, 'ten_b', 'r')).toBeUndefined()
-    expect(await listEvents(pool, 'ten_b', 'r', { afterVersion: 0, limit: 10 })).toEqual([])
+    expect(await getExecution(reads, 'ten_b', 'r')).toBeUndefined()
+    expect(await listEvents(reads, 'ten_b', 'r', { afterVersion: 0, limit: 10 })).toEqual([])
     const page = { limit: 10 }
-    expect((await listExecutions(pool, 'ten_b', page)).items).toEqual([])
-    expect((await listFailures(pool, 'ten_b', page)).items).toEqual([])
-    expect((await listSteps(pool, 'ten_b', 'r', page)).items).toEqual([])
-    expect((await listAgents(pool, 'ten_b', page)).items).toEqual([])
+    expect((await listExecutions(reads, 'ten_b', page)).items).toEqual([])
+    expect((await listFailures(reads, 'ten_b', page)).items).toEqual([])
+    expect((await listSteps(reads, 'ten_b', 'r', page)).items).toEqual([])
+    expect((await listAgents(reads, 'ten_b', page)).items).toEqual([])
   })
 
   it('list newest first in pages without repeats, and refuse a cursor that they never gave', async () => {
@@ -195,7 +205,7 @@ describe('the read models', () => {
     await caughtUp(log)
     const ids: string[] = []
     for (let cursor: string | undefined, more = true; more; more = cursor !== undefined) {
-      const page = await listExecutions(pool, tenant, { limit: 7, cursor, agent: 'writer', status: 'queued' })
+      const page = await listExecutions(reads, tenant, { limit: 7, cursor, agent: 'writer', status: 'queued' })
       ids.push(...page.items.map(({ id }) => id))
       cursor = page.nextCursor
     }
@@ -207,7 +217,7 @@ describe('the read models', () => {
       Buffer.from('["a"]').toString('base64url'),
       Buffer.from('["a","b"]').toString('base64url'),
     ]) {
-      await expect(listExecutions(pool, tenant, { limit: 7, cursor })).rejects.toMatchObject({
+      await expect(listExecutions(reads, tenant, { limit: 7, cursor })).rejects.toMatchObject({
         code: 'invalid_request',
       })
     }
@@ -221,9 +231,9 @@ describe('the read models', () => {
     log.append(stepCompleted(1, odd), keyOf('r'))
     log.append(completed(odd), keyOf('r'))
     await caughtUp(log)
-    const [, step] = await listEvents(pool, tenant, 'r', { afterVersion: 0, limit: 10 })
+    const [, step] = await listEvents(reads, tenant, 'r', { afterVersion: 0, limit: 10 })
     expect(step?.data).toMatchObject({ output: { inline: odd } })
-    const stored = await getExecution(pool, tenant, 'r')
+    const stored = await getExecution(reads, tenant, 'r')
     expect(stored?.output).toEqual({ inline: odd })
     expect(JSON.stringify(stored?.output)).toContain('"order":{"z":1,"a":2}')
   })
@@ -244,8 +254,8 @@ describe('the read models', () => {
       { aggregate: aggregateKey('agent', tenant, 'writer') },
     )
     await caughtUp(log, 2)
-    expect(await listEngineEndpoints(pool)).toEqual(['ws://127.0.0.1:1', 'ws://127.0.0.1:2'])
-    expect((await listAgents(pool, tenant, { limit: 5 })).items).toMatchObject([
+    expect(await listEngineEndpoints(reads)).toEqual(['ws://127.0.0.1:1', 'ws://127.0.0.1:2'])
+    expect((await listAgents(reads, tenant, { limit: 5 })).items).toMatchObject([
       { agent: 'writer', definitionHash: 'x' },
     ])
   })
@@ -272,8 +282,8 @@ describe('records that cannot be applied', () => {
         detail: expect.stringMatching(/out of range/),
       },
     ])
-    expect(await getExecution(pool, tenant, 'good')).toMatchObject({ stepsCompleted: 40 })
-    expect(await getExecution(pool, tenant, 'bad')).toMatchObject({ status: 'queued', version: 1 })
+    expect(await getExecution(reads, tenant, 'good')).toMatchObject({ stepsCompleted: 40 })
+    expect(await getExecution(reads, tenant, 'bad')).toMatchObject({ status: 'queued', version: 1 })
   })
 })
 
@@ -287,7 +297,7 @@ describe('a parked execution', () => {
       keyOf('r'),
     )
     await caughtUp(log)
-    expect((await listFailures(pool, tenant, { limit: 5 })).items).toMatchObject([
+    expect((await listFailures(reads, tenant, { limit: 5 })).items).toMatchObject([
       { executionId: 'r', code: 'execution_parked', detail: 'no such schema', final: false },
     ])
   })
@@ -306,7 +316,7 @@ describe('offsets', () => {
     expect(log.opened[1]).toMatchObject({ fromOffset: 130, checkpoint: expect.any(Number) })
     expect(log.opened[1]?.checkpoint).toBeGreaterThan(0)
     expect(await countOf('events')).toBe(260)
-    expect((await listExecutions(pool, tenant, { limit: 100, status: 'completed' })).items).toHaveLength(20)
+    expect((await listExecutions(reads, tenant, { limit: 100, status: 'completed' })).items).toHaveLength(20)
   })
 
   it('are refused below and beyond the stored one: an intruder makes the projection start anew from the database', async () => {
@@ -319,8 +329,8 @@ describe('offsets', () => {
     log.append(requested('b'))
     log.append(requested('c'))
     await caughtUp(log)
-    expect(await getExecution(pool, tenant, 'b')).toBeUndefined()
-    expect(await getExecution(pool, tenant, 'c')).toBeDefined()
+    expect(await getExecution(reads, tenant, 'b')).toBeUndefined()
+    expect(await getExecution(reads, tenant, 'c')).toBeDefined()
     expect((await projection.metrics.restarts.get()).values[0]?.value).toBeGreaterThan(0)
   })
 
@@ -341,7 +351,7 @@ describe('offsets', () => {
     writeRuns(log, 'w4', 20, 4)
     await caughtUp(log, 4)
     expect(await countOf('events')).toBe(80 * 13)
-    expect((await listExecutions(pool, tenant, { limit: 200, status: 'completed' })).items).toHaveLength(80)
+    expect((await listExecutions(reads, tenant, { limit: 200, status: 'completed' })).items).toHaveLength(80)
     expect((await verify({ definition: executionsProjection, log: log.log, pool })).equal).toBe(true)
   })
 
@@ -386,6 +396,11 @@ describe('rebuild and verify', () => {
     expect(await countOf('executions')).toBe(50 + wave * 5)
     expect(await countOf('events')).toBe((50 + wave * 5) * 13)
     const { rows } = await pool.query("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'executions%'")
+    const { rows: walls } = await pool.query(
+      `SELECT relrowsecurity AND has_table_privilege('omium_app', oid, 'SELECT') AS walled FROM pg_class
+       WHERE oid = 'executions.events'::regclass`,
+    )
+    expect(walls).toEqual([{ walled: true }])
     expect(rows).toEqual([{ nspname: 'executions' }])
     expect((await verify({ definition: executionsProjection, log: log.log, pool })).equal).toBe(true)
   })
@@ -402,9 +417,9 @@ describe('rebuild and verify', () => {
     expect(found.equal).toBe(false)
     expect(found.difference).toMatchObject({ table: 'executions', key: { tenant, id: 'r-3' } })
     expect(await rebuild(options)).toMatchObject({ equal: false, switched: false })
-    expect(await getExecution(pool, tenant, 'r-3')).toMatchObject({ status: 'failed' })
+    expect(await getExecution(reads, tenant, 'r-3')).toMatchObject({ status: 'failed' })
     expect(await rebuild({ ...options, acceptDifference: true })).toMatchObject({ switched: true })
-    expect(await getExecution(pool, tenant, 'r-3')).toMatchObject({ status: 'completed' })
+    expect(await getExecution(reads, tenant, 'r-3')).toMatchObject({ status: 'completed' })
     expect(await countOf('events')).toBe(130)
     expect((await verify(options)).equal).toBe(true)
   })

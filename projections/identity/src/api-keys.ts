@@ -1,5 +1,5 @@
+import type { Reads } from '@omium/projection-kit'
 import type { Permission } from '@omium/schemas'
-import type { Pool } from 'pg'
 import { type Page, pageOf, positionOf } from './pages.ts'
 
 export interface ApiKeyRecord {
@@ -39,32 +39,51 @@ export interface ApiKeyEntry extends Omit<ApiKeyRecord, 'lastUsedAt'> {
  * The one look-up that happens before the tenant is known. Ids are random and made by the platform; should two tenants have
  * the same one, both come, and the digest decides.
  */
-export const apiKeysById = async (pool: Pool, id: string): Promise<readonly ApiKeyEntry[]> => {
-  const { rows } = await pool.query<ApiKeyEntry>({
-    name: 'api-key-by-id',
-    text: `SELECT ${columns}, k.digest, k.pepper, t.ranges AS "tenantRanges"
-           FROM identity.api_keys k JOIN identity.tenants t USING (tenant) WHERE k.id = $1 LIMIT 10`,
-    values: [id],
-  })
-  return rows
+export const apiKeysById = async (reads: Reads, id: string): Promise<readonly ApiKeyEntry[]> => {
+  const { rows: tenants } = await reads.query<{ tenant: string }>(
+    {},
+    {
+      name: 'api-key-tenants',
+      text: 'SELECT tenant FROM access.tenants_of_api_key($1)',
+      values: [id],
+    },
+  )
+  const found = await Promise.all(
+    tenants.map(({ tenant }) =>
+      reads.query<ApiKeyEntry>(
+        { tenant },
+        {
+          name: 'api-key-by-id',
+          text: `SELECT ${columns}, k.digest, k.pepper, t.ranges AS "tenantRanges"
+               FROM identity.api_keys k JOIN identity.tenants t USING (tenant) WHERE k.tenant = $1 AND k.id = $2`,
+          values: [tenant, id],
+        },
+      ),
+    ),
+  )
+  return found.flatMap(({ rows }) => rows)
 }
 
 const withUse = `SELECT ${columns}, u.used_at AS "lastUsedAt"
   FROM identity.api_keys k LEFT JOIN api_key_uses u ON u.tenant = k.tenant AND u.id = k.id`
 
-export const getApiKey = async (pool: Pool, tenant: string, id: string): Promise<ApiKeyRecord | undefined> => {
-  const { rows } = await pool.query<ApiKeyRecord>(`${withUse} WHERE k.tenant = $1 AND k.id = $2`, [tenant, id])
+export const getApiKey = async (reads: Reads, tenant: string, id: string): Promise<ApiKeyRecord | undefined> => {
+  const { rows } = await reads.query<ApiKeyRecord>({ tenant }, `${withUse} WHERE k.tenant = $1 AND k.id = $2`, [
+    tenant,
+    id,
+  ])
   return rows[0]
 }
 
 /** Newest first, revoked and expired ones too. @throws OmiumError `invalid_request` for a foreign cursor */
 export const listApiKeys = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   { limit, cursor }: { readonly limit: number; readonly cursor?: string | undefined },
 ): Promise<Page<ApiKeyRecord>> => {
   const before = positionOf(cursor)
-  const { rows } = await pool.query<ApiKeyRecord>(
+  const { rows } = await reads.query<ApiKeyRecord>(
+    { tenant },
     `${withUse} WHERE k.tenant = $1 AND ($2::timestamptz IS NULL OR (k.created_at, k.id) < ($2, $3))
      ORDER BY k.created_at DESC, k.id DESC LIMIT $4`,
     [tenant, before?.at ?? null, before?.id ?? null, limit + 1],
@@ -73,8 +92,9 @@ export const listApiKeys = async (
 }
 
 /** Informational: nobody waits for it. */
-export const noteApiKeyUse = async (pool: Pool, tenant: string, id: string): Promise<void> => {
-  await pool.query(
+export const noteApiKeyUse = async (reads: Reads, tenant: string, id: string): Promise<void> => {
+  await reads.query(
+    { tenant },
     `INSERT INTO api_key_uses (tenant, id, used_at) VALUES ($1, $2, now())
      ON CONFLICT (tenant, id) DO UPDATE SET used_at = excluded.used_at`,
     [tenant, id],

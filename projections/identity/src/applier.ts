@@ -1,5 +1,4 @@
-import type { AcceptedEvent } from '@omium/log'
-import type { Applier, ProjectionTx } from '@omium/projection-kit'
+import { type Applier, applyEach, type Place } from '@omium/projection-kit'
 import {
   type AddressEvent,
   type ApiKeyEvent,
@@ -7,7 +6,6 @@ import {
   apiKeyEvents,
   type DomainEvent,
   domainEvents,
-  parseAggregateKey,
   type SsoConnection,
   type SsoConnectionEvent,
   ssoConnectionEvents,
@@ -18,44 +16,15 @@ import {
 } from '@omium/schemas'
 
 /** Writes accepted events of the identity context into its read models, a statement or two for each: they are few. */
-export const createApplier = (): Applier => ({
-  forget: () => undefined,
-  apply: async (events, tx) => {
-    for (const event of events) {
-      const key = parseAggregateKey(event.envelope.aggregate)
-      if (!key) continue
-      const place = new Place(tx, event, key.id)
-      const { type, data } = event
-      if (type in tenantEvents) await applyTenant(place, { type, data } as TenantEvent)
-      else if (type in apiKeyEvents) await applyApiKey(place, { type, data } as ApiKeyEvent)
-      else if (type in userEvents) await applyUser(place, { type, data } as UserEvent)
-      else if (type in ssoConnectionEvents) await applySsoConnection(place, { type, data } as SsoConnectionEvent)
-      else if (type in domainEvents) await applyDomain(place, { type, data } as DomainEvent)
-      else if (type in addressEvents) await applyAddress(place, { type, data } as AddressEvent)
-    }
-  },
-})
-
-/** One event and where it goes. */
-class Place {
-  readonly tenant: string
-  readonly id: string
-  /** when it was recorded */
-  readonly at: string
-  readonly #tx: ProjectionTx
-
-  constructor(tx: ProjectionTx, { envelope }: AcceptedEvent, id: string) {
-    this.#tx = tx
-    this.tenant = envelope.tenant
-    this.id = id
-    this.at = time(envelope.time)
-  }
-
-  /** `@` stands for the schema */
-  async run(sql: string, ...values: readonly unknown[]): Promise<void> {
-    await this.#tx.client.query(sql.replaceAll('@', `${this.#tx.schema}.`), [...values])
-  }
-}
+export const createApplier = (): Applier =>
+  applyEach(async (place, { type, data }) => {
+    if (type in tenantEvents) await applyTenant(place, { type, data } as TenantEvent)
+    else if (type in apiKeyEvents) await applyApiKey(place, { type, data } as ApiKeyEvent)
+    else if (type in userEvents) await applyUser(place, { type, data } as UserEvent)
+    else if (type in ssoConnectionEvents) await applySsoConnection(place, { type, data } as SsoConnectionEvent)
+    else if (type in domainEvents) await applyDomain(place, { type, data } as DomainEvent)
+    else if (type in addressEvents) await applyAddress(place, { type, data } as AddressEvent)
+  })
 
 const time = (ms: number): string => new Date(ms).toISOString()
 
@@ -109,8 +78,31 @@ const applyUser = async (place: Place, { type, data }: UserEvent): Promise<void>
       await place.run('UPDATE @users SET name = $2 WHERE id = $1', place.id, data.name)
       break
     case 'UserErased':
-      await place.run('UPDATE @users SET erased_at = $2 WHERE id = $1', place.id, place.at)
+      await place.run('UPDATE @users SET erased_at = $2, email = NULL, name = NULL WHERE id = $1', place.id, place.at)
       await place.run('DELETE FROM @logins WHERE user_id = $1', place.id)
+      await place.run(
+        `INSERT INTO @erasures (tenant, id, user_id, requested_by, requested_at, memberships, invitations)
+         VALUES ($1, $2, $2, $3, $4, 0, 0)`,
+        place.tenant,
+        place.id,
+        data.by,
+        place.at,
+      )
+      break
+    case 'MembershipWithdrawn':
+      await place.run(
+        'UPDATE @erasures SET memberships = memberships + 1 WHERE tenant = $1 AND id = $2',
+        place.tenant,
+        place.id,
+      )
+      break
+    case 'ErasureCompleted':
+      await place.run(
+        'UPDATE @erasures SET completed_at = $3 WHERE tenant = $1 AND id = $2',
+        place.tenant,
+        place.id,
+        place.at,
+      )
       break
     case 'SessionStarted': {
       const { sessionId, tenant, login, amr, client, authenticatedAt, expiresAt } = data
@@ -160,7 +152,7 @@ const applyUser = async (place: Place, { type, data }: UserEvent): Promise<void>
       )
       break
     case 'PersonalTenantRequested':
-    case 'ErasureCompleted':
+    case 'MembershipNoted':
       break
   }
 }
@@ -225,6 +217,20 @@ const applyTenant = async (place: Place, { type, data }: TenantEvent): Promise<v
     case 'MemberRemoved':
       await place.run('DELETE FROM @memberships WHERE tenant = $1 AND user_id = $2', place.tenant, data.userId)
       break
+    case 'MemberErased':
+      await place.run(
+        `INSERT INTO @erasures (tenant, id, user_id, requested_by, requested_at, completed_at, memberships, invitations)
+         VALUES ($1, $2, $3, $4, $5, $5, $6, $7) ON CONFLICT DO NOTHING`,
+        place.tenant,
+        data.erasureId,
+        data.userId ?? null,
+        data.by,
+        place.at,
+        data.memberships,
+        data.invitations,
+      )
+      break
+    case 'MemberAdditionReported':
     case 'MemberRemovalReported':
       break
   }

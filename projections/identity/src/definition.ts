@@ -4,7 +4,7 @@ import { createApplier } from './applier.ts'
 /** The read models of the identity context. Raise `codeVersion` when the same log would fill the tables differently. */
 export const identityProjection: ProjectionDefinition = {
   name: 'identity',
-  codeVersion: 1,
+  codeVersion: 2,
   tables: [
     { name: 'addresses', key: ['digest'] },
     { name: 'users', key: ['id'] },
@@ -16,6 +16,7 @@ export const identityProjection: ProjectionDefinition = {
     { name: 'sessions', key: ['id'] },
     { name: 'sso_connections', key: ['tenant', 'id'] },
     { name: 'domains', key: ['tenant', 'domain'] },
+    { name: 'erasures', key: ['tenant', 'id'] },
   ],
   createApplier,
 }

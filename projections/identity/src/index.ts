@@ -7,6 +7,7 @@ export {
   noteApiKeyUse,
 } from './api-keys.ts'
 export { identityProjection } from './definition.ts'
+export { type ErasureRecord, getErasure } from './erasures.ts'
 export {
   type DomainRecord,
   getDomain,
@@ -35,6 +36,8 @@ export {
 export {
   getSession,
   getUser,
+  type LoginRecord,
+  loginsOf,
   type MembershipRecord,
   membershipsOf,
   type SessionRecord,

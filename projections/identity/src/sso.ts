@@ -1,5 +1,5 @@
+import type { Reads } from '@omium/projection-kit'
 import { domainOfAddress, type Role, type SsoConnection, type SsoRoleRule } from '@omium/schemas'
-import type { Pool } from 'pg'
 import { type Page, type Paging, pageOf, positionOf } from './pages.ts'
 
 /** Connections to tenants' identity providers, and their domains. What is asked for without a tenant says so. */
@@ -27,11 +27,12 @@ const columns = `c.tenant, c.id, c.name, c.status, c.domains, c.settings, c.rule
     AND d.status IN ('verified', 'missing')) AS "ownDomains"`
 
 export const getSsoConnection = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   id: string,
 ): Promise<SsoConnectionRecord | undefined> => {
-  const { rows } = await pool.query<SsoConnectionRecord>(
+  const { rows } = await reads.query<SsoConnectionRecord>(
+    { tenant },
     `SELECT ${columns} FROM identity.sso_connections c WHERE c.tenant = $1 AND c.id = $2`,
     [tenant, id],
   )
@@ -40,12 +41,13 @@ export const getSsoConnection = async (
 
 /** Newest first. @throws OmiumError `invalid_request` for a cursor that this list never gave */
 export const listSsoConnections = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   { limit, cursor }: Paging,
 ): Promise<Page<SsoConnectionRecord>> => {
   const before = positionOf(cursor)
-  const { rows } = await pool.query<SsoConnectionRecord>(
+  const { rows } = await reads.query<SsoConnectionRecord>(
+    { tenant },
     `SELECT ${columns} FROM identity.sso_connections c
      WHERE c.tenant = $1 AND ($2::timestamptz IS NULL OR (c.created_at, c.id) < ($2, $3))
      ORDER BY c.created_at DESC, c.id DESC LIMIT $4`,
@@ -55,22 +57,14 @@ export const listSsoConnections = async (
 }
 
 /** Of whichever tenant: for somebody who signs in, or comes back from the identity provider. */
-export const ssoConnectionById = async (pool: Pool, id: string): Promise<SsoConnectionRecord | undefined> => {
-  const { rows } = await pool.query<SsoConnectionRecord>(
-    `SELECT ${columns} FROM identity.sso_connections c WHERE c.id = $1`,
-    [id],
-  )
-  return rows[0]
+export const ssoConnectionById = async (reads: Reads, id: string): Promise<SsoConnectionRecord | undefined> => {
+  const { rows } = await reads.query<{ tenant: string }>({}, 'SELECT tenant FROM access.tenant_of_sso_connection($1)', [id])
+  return rows[0] && getSsoConnection(reads, rows[0].tenant, id)
 }
 
 /** The active connection that signs in people with addresses of a domain, of whichever tenant has it. */
-export const ssoConnectionOfDomain = async (pool: Pool, domain: string): Promise<string | undefined> => {
-  const { rows } = await pool.query<{ id: string }>(
-    `SELECT c.id FROM identity.domains d JOIN identity.sso_connections c USING (tenant)
-     WHERE d.domain = $1 AND d.status IN ('verified', 'missing') AND c.status = 'active' AND d.domain = ANY(c.domains)
-     ORDER BY c.created_at, c.id LIMIT 1`,
-    [domain],
-  )
+export const ssoConnectionOfDomain = async (reads: Reads, domain: string): Promise<string | undefined> => {
+  const { rows } = await reads.query<{ id: string }>({}, 'SELECT id FROM access.sso_connections_of_domain($1) ORDER BY id LIMIT 1', [domain])
   return rows[0]?.id
 }
 
@@ -91,22 +85,25 @@ interface DemandRow {
  * @param open unseals an address
  */
 export const ssoDemandOn = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   userId: string,
   open: (sealed: string) => Promise<string | undefined>,
 ): Promise<SsoDemand | undefined> => {
-  const { rows } = await pool.query<DemandRow>({
-    name: 'sso-demand',
-    text: `SELECT u.email,
+  const { rows } = await reads.query<DemandRow>(
+    { tenant },
+    {
+      name: 'sso-demand',
+      text: `SELECT u.email,
              ARRAY(SELECT d.domain FROM identity.domains d
                WHERE d.tenant = t.tenant AND d.status IN ('verified', 'missing')) AS domains,
              ARRAY(SELECT c.id FROM identity.sso_connections c
                WHERE c.tenant = t.tenant AND c.status = 'active') AS connections
            FROM identity.tenants t LEFT JOIN identity.users u ON u.id = $2 AND u.erased_at IS NULL
            WHERE t.tenant = $1 AND t.sso_required`,
-    values: [tenant, userId],
-  })
+      values: [tenant, userId],
+    },
+  )
   const [row] = rows
   if (!row?.email || row.domains.length === 0) return undefined
   const email = await open(row.email)
@@ -114,8 +111,9 @@ export const ssoDemandOn = async (
   return { connections: row.connections }
 }
 
-export const ssoIsRequired = async (pool: Pool, tenant: string): Promise<boolean> => {
-  const { rows } = await pool.query<{ required: boolean }>(
+export const ssoIsRequired = async (reads: Reads, tenant: string): Promise<boolean> => {
+  const { rows } = await reads.query<{ required: boolean }>(
+    { tenant },
     'SELECT sso_required AS required FROM identity.tenants WHERE tenant = $1',
     [tenant],
   )
@@ -135,8 +133,9 @@ export interface DomainRecord {
 const domainColumns = `tenant, domain, token, status, claimed_at AS "claimedAt", verified_at AS "verifiedAt",
   missing_since AS "missingSince"`
 
-export const getDomain = async (pool: Pool, tenant: string, domain: string): Promise<DomainRecord | undefined> => {
-  const { rows } = await pool.query<DomainRecord>(
+export const getDomain = async (reads: Reads, tenant: string, domain: string): Promise<DomainRecord | undefined> => {
+  const { rows } = await reads.query<DomainRecord>(
+    { tenant },
     `SELECT ${domainColumns} FROM identity.domains WHERE tenant = $1 AND domain = $2`,
     [tenant, domain],
   )
@@ -145,12 +144,13 @@ export const getDomain = async (pool: Pool, tenant: string, domain: string): Pro
 
 /** Newest claim first. @throws OmiumError `invalid_request` for a cursor that this list never gave */
 export const listDomains = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   { limit, cursor }: Paging,
 ): Promise<Page<DomainRecord>> => {
   const before = positionOf(cursor)
-  const { rows } = await pool.query<DomainRecord>(
+  const { rows } = await reads.query<DomainRecord>(
+    { tenant },
     `SELECT ${domainColumns} FROM identity.domains
      WHERE tenant = $1 AND ($2::timestamptz IS NULL OR (claimed_at, domain) < ($2, $3))
      ORDER BY claimed_at DESC, domain DESC LIMIT $4`,

@@ -1,5 +1,5 @@
+import type { Reads } from '@omium/projection-kit'
 import type { Role } from '@omium/schemas'
-import type { Pool } from 'pg'
 import { type Page, type Paging, pageOf, positionOf } from './pages.ts'
 
 /** What belongs to a tenant. Every function takes the tenant, and every statement has it in its WHERE clause. */
@@ -11,8 +11,9 @@ export interface TenantRecord {
   readonly foundedAt: Date
 }
 
-export const getTenant = async (pool: Pool, tenant: string): Promise<TenantRecord | undefined> => {
-  const { rows } = await pool.query<TenantRecord>(
+export const getTenant = async (reads: Reads, tenant: string): Promise<TenantRecord | undefined> => {
+  const { rows } = await reads.query<TenantRecord>(
+    { tenant },
     'SELECT tenant, name, ranges, founded_at AS "foundedAt" FROM identity.tenants WHERE tenant = $1',
     [tenant],
   )
@@ -28,13 +29,17 @@ export interface Membership {
 }
 
 /** What a user is in a tenant; undefined: no member. */
-export const membershipIn = async (pool: Pool, tenant: string, userId: string): Promise<Membership | undefined> => {
-  const { rows } = await pool.query<Membership>({
-    name: 'membership',
-    text: `SELECT m.role, t.ranges, t.sso_required AS "ssoRequired" FROM identity.memberships m JOIN identity.tenants t USING (tenant)
+export const membershipIn = async (reads: Reads, tenant: string, userId: string): Promise<Membership | undefined> => {
+  const { rows } = await reads.query<Membership>(
+    { tenant },
+    {
+      name: 'membership',
+      text: `SELECT m.role, t.ranges, t.sso_required AS "ssoRequired"
+           FROM identity.memberships m JOIN identity.tenants t USING (tenant)
            WHERE m.tenant = $1 AND m.user_id = $2`,
-    values: [tenant, userId],
-  })
+      values: [tenant, userId],
+    },
+  )
   return rows[0]
 }
 
@@ -50,12 +55,13 @@ export interface MemberRecord {
 
 /** The longest there first. @throws OmiumError `invalid_request` for a cursor that this list never gave */
 export const listMembers = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   { limit, cursor }: Paging,
 ): Promise<Page<MemberRecord>> => {
   const after = positionOf(cursor)
-  const { rows } = await pool.query<MemberRecord>(
+  const { rows } = await reads.query<MemberRecord>(
+    { tenant },
     `SELECT m.user_id AS "userId", m.role, m.since, u.email, u.name
      FROM identity.memberships m LEFT JOIN identity.users u ON u.id = m.user_id AND u.erased_at IS NULL
      WHERE m.tenant = $1 AND ($2::timestamptz IS NULL OR (m.since, m.user_id) > ($2, $3))
@@ -65,8 +71,9 @@ export const listMembers = async (
   return pageOf(rows, limit, (row) => [row.since, row.userId])
 }
 
-export const getMember = async (pool: Pool, tenant: string, userId: string): Promise<MemberRecord | undefined> => {
-  const { rows } = await pool.query<MemberRecord>(
+export const getMember = async (reads: Reads, tenant: string, userId: string): Promise<MemberRecord | undefined> => {
+  const { rows } = await reads.query<MemberRecord>(
+    { tenant },
     `SELECT m.user_id AS "userId", m.role, m.since, u.email, u.name
      FROM identity.memberships m LEFT JOIN identity.users u ON u.id = m.user_id AND u.erased_at IS NULL
      WHERE m.tenant = $1 AND m.user_id = $2`,
@@ -94,12 +101,13 @@ const invitationColumns = `tenant, id, address, email, role, status, invited_by 
 
 /** Open ones, newest first; some may have expired. @throws OmiumError `invalid_request` for a foreign cursor */
 export const listInvitations = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   { limit, cursor }: Paging,
 ): Promise<Page<InvitationRecord>> => {
   const before = positionOf(cursor)
-  const { rows } = await pool.query<InvitationRecord>(
+  const { rows } = await reads.query<InvitationRecord>(
+    { tenant },
     `SELECT ${invitationColumns} FROM identity.invitations
      WHERE tenant = $1 AND status = 'open' AND ($2::timestamptz IS NULL OR (invited_at, id) < ($2, $3))
      ORDER BY invited_at DESC, id DESC LIMIT $4`,
@@ -110,15 +118,13 @@ export const listInvitations = async (
 
 /** Open invitations of one address, to whichever tenants: for whoever has proved that it is theirs. */
 export const invitationsOf = async (
-  pool: Pool,
+  reads: Reads,
   address: string,
   now: Date,
 ): Promise<readonly (InvitationRecord & { readonly tenantName: string })[]> => {
-  const { rows } = await pool.query<InvitationRecord & { tenantName: string }>(
-    `SELECT i.tenant, i.id, i.address, i.email, i.role, i.status, i.invited_by AS "invitedBy",
-       i.invited_at AS "invitedAt", i.expires_at AS "expiresAt", t.name AS "tenantName"
-     FROM identity.invitations i JOIN identity.tenants t USING (tenant)
-     WHERE i.address = $1 AND i.status = 'open' AND i.expires_at > $2 ORDER BY i.invited_at DESC LIMIT 100`,
+  const { rows } = await reads.query<InvitationRecord & { tenantName: string }>(
+    {},
+    `SELECT ${invitationColumns}, tenant_name AS "tenantName" FROM access.invitations_of_address($1, $2)`,
     [address, now],
   )
   return rows

@@ -3,6 +3,7 @@ import type { PoolClient } from 'pg'
 import { isDataError } from './database.ts'
 import type { Applier, Generation, ProjectionDefinition, Slice } from './definition.ts'
 import { generationLock } from './offsets.ts'
+import { storable } from './statements.ts'
 
 /**
  * The transaction of a projection.
@@ -187,17 +188,14 @@ const storeDeadLetters = async (client: PoolClient, projection: string, topic: s
       topic,
       refused.map(({ partition }) => partition),
       refused.map(({ offset }) => offset),
-      refused.map(({ envelope }) => storable(envelope?.tenant)),
-      refused.map(({ envelope }) => storable(envelope?.aggregate)),
-      refused.map(({ envelope }) => storable(envelope?.type)),
+      refused.map(({ envelope }) => envelope && storable(envelope.tenant)),
+      refused.map(({ envelope }) => envelope && storable(envelope.aggregate)),
+      refused.map(({ envelope }) => envelope && storable(envelope.type)),
       refused.map(({ code }) => code),
       refused.map(({ detail }) => storable(detail)),
     ],
   )
 }
-
-/** Postgres text holds every character but U+0000. */
-const storable = (text: string | undefined): string | null => text?.replaceAll('\0', '\uFFFD') ?? null
 
 const storePositions = async (
   client: PoolClient,

@@ -1,4 +1,4 @@
-import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client'
 
 /** What a projection counts. One registry for each, so that specs don't share state. */
 export const createProjectionMetrics = (projection: string) => {
@@ -41,9 +41,10 @@ export const createProjectionMetrics = (projection: string) => {
 export type ProjectionMetrics = ReturnType<typeof createProjectionMetrics>
 
 /** One text for a process: its own metrics, and those of its projections, which differ by the label `projection`. */
-export const mergeMetrics = (registries: readonly Registry[]): Pick<Registry, 'metrics' | 'contentType'> => {
-  const own = new Registry()
-  collectDefaultMetrics({ register: own })
+export const mergeMetrics = (
+  own: Registry,
+  registries: readonly Registry[],
+): Pick<Registry, 'metrics' | 'contentType'> => {
   const counted = async (): Promise<string> => {
     const all = await Promise.all(registries.map((registry) => registry.getMetricsAsJSON()))
     return AggregatorRegistry.aggregate(all as object[][]).metrics()

@@ -124,6 +124,8 @@ const createGeneration = async (
     const quoted = quoteIdentifier(table.name)
     await client.query(`CREATE TABLE ${schema}.${quoted} (LIKE ${quoteIdentifier(name)}.${quoted} INCLUDING ALL)`)
   }
+  // a copy of a table comes without its policies and without who may read it
+  await client.query('SELECT access.build_walls($1)', [buildSchema(name, number)])
   return { number, schema, live: false }
 }
 

@@ -1,3 +1,4 @@
+import type { Reads } from '@omium/projection-kit'
 import {
   type CauseLink,
   type FailureClass,
@@ -7,7 +8,6 @@ import {
   type RecoveryPolicy,
   type RecoveryStrategy,
 } from '@omium/schemas'
-import type { Pool } from 'pg'
 import type { IncidentRow } from './incident-row.ts'
 import { columnNames, fromStored, type StoredIncident } from './rows.ts'
 
@@ -32,7 +32,11 @@ export interface IncidentFilter {
 }
 
 /** Newest first. @throws OmiumError `invalid_request` for a cursor that this list never gave */
-export const listIncidents = async (pool: Pool, tenant: string, filter: IncidentFilter): Promise<Page<IncidentRow>> => {
+export const listIncidents = async (
+  reads: Reads,
+  tenant: string,
+  filter: IncidentFilter,
+): Promise<Page<IncidentRow>> => {
   const { status, class: failureClass, fingerprint, execution, limit, cursor } = filter
   const values: unknown[] = [tenant]
   const bind = (value: unknown) => `$${values.push(value)}`
@@ -49,7 +53,8 @@ export const listIncidents = async (pool: Pool, tenant: string, filter: Incident
     const [openedAt, id] = decodeCursor(cursor)
     conditions.push(`(opened_at, id) < (${bind(openedAt)}::timestamptz, ${bind(id)})`)
   }
-  const { rows } = await pool.query<StoredIncident>(
+  const { rows } = await reads.query<StoredIncident>(
+    { tenant },
     `SELECT ${columnNames} FROM recoveries.incidents WHERE ${conditions.join(' AND ')}
      ORDER BY opened_at DESC, id DESC LIMIT ${bind(limit + 1)}`,
     values,
@@ -77,8 +82,9 @@ const decodeCursor = (cursor: string): [string, string] => {
   return [time, id]
 }
 
-export const getIncident = async (pool: Pool, tenant: string, id: string): Promise<IncidentRow | undefined> => {
-  const { rows } = await pool.query<StoredIncident>(
+export const getIncident = async (reads: Reads, tenant: string, id: string): Promise<IncidentRow | undefined> => {
+  const { rows } = await reads.query<StoredIncident>(
+    { tenant },
     `SELECT ${columnNames} FROM recoveries.incidents WHERE tenant = $1 AND id = $2`,
     [tenant, id],
   )
@@ -97,8 +103,9 @@ export interface HistoryRecord {
 const longestHistory = 1000
 
 /** Every event of an incident in order: its failures, plans, reasons, answers. */
-export const incidentHistory = async (pool: Pool, tenant: string, id: string): Promise<readonly HistoryRecord[]> => {
-  const { rows } = await pool.query<HistoryRecord>(
+export const incidentHistory = async (reads: Reads, tenant: string, id: string): Promise<readonly HistoryRecord[]> => {
+  const { rows } = await reads.query<HistoryRecord>(
+    { tenant },
     `SELECT event_id AS id, type, version, time, actor, data FROM recoveries.history
      WHERE tenant = $1 AND incident_id = $2 ORDER BY version LIMIT $3`,
     [tenant, id, longestHistory],
@@ -122,12 +129,13 @@ export interface GroupRecord {
 
 /** Failures that are likely to have one reason, the most frequent first. */
 export const listGroups = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   { since, limit }: { since: Date; limit: number },
 ): Promise<readonly GroupRecord[]> => {
   // JSON operators refuse text with U+0000, which is recorded as it came
-  const { rows } = await pool.query<Omit<GroupRecord, 'code' | 'detail'> & { rootCause: CauseLink }>(
+  const { rows } = await reads.query<Omit<GroupRecord, 'code' | 'detail'> & { rootCause: CauseLink }>(
+    { tenant },
     `WITH counted AS (
        SELECT fingerprint, count(*)::int AS incidents,
               (count(*) FILTER (WHERE status NOT IN ('succeeded', 'given_up', 'dismissed')))::int AS open,
@@ -159,11 +167,12 @@ export interface StatisticRecord {
 
 /** What was tried for which class of failure, how often it helped, and how long it took. */
 export const recoveryStatistics = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   { since, fingerprint }: { since: Date; fingerprint?: string | undefined },
 ): Promise<readonly StatisticRecord[]> => {
-  const { rows } = await pool.query<StatisticRecord>(
+  const { rows } = await reads.query<StatisticRecord>(
+    { tenant },
     `SELECT class, strategy, count(*)::int AS tries, (count(*) FILTER (WHERE succeeded))::int AS successes,
             percentile_cont(0.5) WITHIN GROUP (ORDER BY recovered_in_ms) AS "recoveredInP50Ms",
             percentile_cont(0.99) WITHIN GROUP (ORDER BY recovered_in_ms) AS "recoveredInP99Ms"
@@ -190,8 +199,9 @@ const policyColumns = `p.name, p.version, h.version AS head, h.retired, p.policy
   p.published_at AS "publishedAt"`
 
 /** The newest version of every policy, by name. */
-export const listPolicies = async (pool: Pool, tenant: string): Promise<readonly PolicyRecord[]> => {
-  const { rows } = await pool.query<PolicyRecord>(
+export const listPolicies = async (reads: Reads, tenant: string): Promise<readonly PolicyRecord[]> => {
+  const { rows } = await reads.query<PolicyRecord>(
+    { tenant },
     `SELECT ${policyColumns} FROM recoveries.policy_heads h JOIN recoveries.policies p USING (tenant, name)
      WHERE tenant = $1 AND p.version = h.version ORDER BY name LIMIT 1000`,
     [tenant],
@@ -200,8 +210,9 @@ export const listPolicies = async (pool: Pool, tenant: string): Promise<readonly
 }
 
 /** All versions of a policy, newest first; empty when there is none of this name. */
-export const policyVersions = async (pool: Pool, tenant: string, name: string): Promise<readonly PolicyRecord[]> => {
-  const { rows } = await pool.query<PolicyRecord>(
+export const policyVersions = async (reads: Reads, tenant: string, name: string): Promise<readonly PolicyRecord[]> => {
+  const { rows } = await reads.query<PolicyRecord>(
+    { tenant },
     `SELECT ${policyColumns} FROM recoveries.policies p JOIN recoveries.policy_heads h USING (tenant, name)
      WHERE tenant = $1 AND name = $2 ORDER BY p.version DESC LIMIT 1000`,
     [tenant, name],

@@ -1,6 +1,7 @@
+import { storable } from '@omium/projection-kit'
 import type { IncidentRow } from './incident-row.ts'
 
-/** Incidents as rows of their table. Postgres refuses U+0000 in text: it becomes U+FFFD. */
+/** Incidents as rows of their table. */
 
 /** name and type of each column, in one order for reading and writing */
 export const incidentColumns = [
@@ -68,7 +69,7 @@ export interface StoredIncident {
   log_offset: number
 }
 
-const text = (value: string | null): string | null => value?.replaceAll('\0', '\uFFFD') ?? null
+const text = (value: string | null): string | null => (value === null ? null : storable(value))
 const json = (value: unknown): string | null => (value === null || value === undefined ? null : JSON.stringify(value))
 /** later years are written in a way that Postgres does not read */
 const latestMs = Date.UTC(9999, 11, 31)

@@ -1,7 +1,16 @@
 import { eventually, freshDatabase, freshPrefix, testStack } from '@omium/dev/testing'
-import { type ContextOwner, type OwnedPartition, openOwner, partitionFor } from '@omium/log'
+import { HistoryWriter } from '@omium/log/testing'
 import { migrate } from '@omium/migrations'
-import { createPool, openLog, type RunningProjection, rebuild, runProjection, verify } from '@omium/projection-kit'
+import {
+  createPool,
+  createReads,
+  openLog,
+  type Reads,
+  type RunningProjection,
+  rebuild,
+  runProjection,
+  verify,
+} from '@omium/projection-kit'
 import { aggregateKey, OmiumError, type RecoveryContextEvent, recoveryContext } from '@omium/schemas'
 import type { Pool } from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -20,26 +29,22 @@ import { applied, escalated, failed, opened, planned, published, succeeded } fro
 /** The real log and a real database. */
 const partitions = 2
 const since = new Date(0)
-const owned = new Map<number, OwnedPartition<null>>()
 let pool: Pool
+let reads: Reads
 let databaseUrl: string
 let log: Awaited<ReturnType<typeof openLog>>
-let owner: ContextOwner
+let writer: HistoryWriter
 let projection: RunningProjection
 
-const write = async (type: 'incident' | 'policy', tenant: string, id: string, ...events: RecoveryContextEvent[]) => {
-  const aggregate = aggregateKey(type, tenant, id)
-  const partition = owned.get(partitionFor(aggregate, partitions))
-  await partition?.append(
-    events.map((event) => ({ ...event, aggregate, tenant, actor: 'system', correlationId: 'spec' })),
-  )
-}
+const write = (type: 'incident' | 'policy', tenant: string, id: string, ...events: RecoveryContextEvent[]) =>
+  writer.write(aggregateKey(type, tenant, id), events)
 
 beforeAll(async () => {
   const stack = testStack()
   databaseUrl = await freshDatabase()
   await migrate(databaseUrl)
   pool = createPool(databaseUrl)
+  reads = createReads(pool)
   const env = {
     OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
     OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
@@ -48,30 +53,12 @@ beforeAll(async () => {
   }
   const quiet = () => undefined
   log = await openLog(env, recoveryContext, 'recoveries-spec', quiet)
-  owner = await openOwner(log.context, {
-    machine: { version: 1, empty: () => null, apply: quiet, encode: () => null, decode: () => null },
-    handler: {
-      owned: (partition) => void owned.set(partition.partition, partition),
-      command: (partition, command) => partition.reject(command, 'internal', 'this owner decides nothing'),
-      lost: (partition) => void owned.delete(partition),
-    },
-    snapshots: {
-      list: async () => [],
-      load: () => Promise.reject(new Error('there are no snapshots')),
-      save: async () => undefined,
-      remove: async () => undefined,
-    },
-    snapshotEvery: 1_000_000,
-    owner: 'spec',
-    sessionTimeoutMs: 6_000,
-    onNotice: quiet,
-  })
-  await eventually(() => expect(owned.size).toBe(partitions), { timeoutMs: 30_000 })
+  writer = await HistoryWriter.open(log.context, partitions)
   projection = await runProjection({ definition: recoveriesProjection, log, pool, databaseUrl, onNotice: quiet })
 })
 afterAll(async () => {
   await projection?.close()
-  await owner?.close()
+  await writer?.close()
   await log?.close()
   await pool?.end()
 })
@@ -104,14 +91,14 @@ it('keeps incidents, their history, what was tried, and policies, each for its t
   await write('policy', 'ten_a', 'gone', published(1), { type: 'RecoveryPolicyRetired', data: { by: 'key:spec' } })
 
   await eventually(async () => {
-    expect((await listIncidents(pool, 'ten_a', { limit: 50 })).items).toHaveLength(6)
-    expect((await listIncidents(pool, 'ten_a', { limit: 50, status: 'succeeded' })).items).toHaveLength(4)
-    expect(await getIncident(pool, 'ten_b', 'run-0.1')).toMatchObject({ status: 'planned', plan: 1 })
-    expect(await listPolicies(pool, 'ten_a')).toHaveLength(2)
-    expect(await getIncident(pool, 'ten_a', 'odd.1')).toMatchObject({ status: 'escalated' })
+    expect((await listIncidents(reads, 'ten_a', { limit: 50 })).items).toHaveLength(6)
+    expect((await listIncidents(reads, 'ten_a', { limit: 50, status: 'succeeded' })).items).toHaveLength(4)
+    expect(await getIncident(reads, 'ten_b', 'run-0.1')).toMatchObject({ status: 'planned', plan: 1 })
+    expect(await listPolicies(reads, 'ten_a')).toHaveLength(2)
+    expect(await getIncident(reads, 'ten_a', 'odd.1')).toMatchObject({ status: 'escalated' })
   })
 
-  expect((await incidentHistory(pool, 'ten_a', 'run-0.1')).map(({ type }) => type)).toEqual([
+  expect((await incidentHistory(reads, 'ten_a', 'run-0.1')).map(({ type }) => type)).toEqual([
     'IncidentOpened',
     'RecoveryPlanned',
     'RecoveryApplied',
@@ -120,38 +107,38 @@ it('keeps incidents, their history, what was tried, and policies, each for its t
     'RecoveryApplied',
     'RecoverySucceeded',
   ])
-  expect(await incidentHistory(pool, 'ten_b', 'run-0.1')).toHaveLength(2)
-  expect(await getIncident(pool, 'ten_b', 'run-1.1')).toBeUndefined()
+  expect(await incidentHistory(reads, 'ten_b', 'run-0.1')).toHaveLength(2)
+  expect(await getIncident(reads, 'ten_b', 'run-1.1')).toBeUndefined()
 
   const pages: string[] = []
   for (let cursor: string | undefined; ; ) {
-    const { items, nextCursor } = await listIncidents(pool, 'ten_a', { limit: 2, cursor })
+    const { items, nextCursor } = await listIncidents(reads, 'ten_a', { limit: 2, cursor })
     pages.push(...items.map(({ id }) => id))
     cursor = nextCursor
     if (!cursor) break
   }
   expect(new Set(pages).size).toBe(6)
-  await expect(listIncidents(pool, 'ten_a', { limit: 2, cursor: 'nonsense' })).rejects.toBeInstanceOf(OmiumError)
-  expect((await listIncidents(pool, 'ten_a', { limit: 50, execution: 'odd' })).items).toMatchObject([
+  await expect(listIncidents(reads, 'ten_a', { limit: 2, cursor: 'nonsense' })).rejects.toBeInstanceOf(OmiumError)
+  expect((await listIncidents(reads, 'ten_a', { limit: 50, execution: 'odd' })).items).toMatchObject([
     { status: 'escalated' },
   ])
 
-  expect(await listGroups(pool, 'ten_a', { since, limit: 10 })).toMatchObject([
+  expect(await listGroups(reads, 'ten_a', { since, limit: 10 })).toMatchObject([
     { incidents: 5, open: 1, recovered: 4, runs: 5, class: 'tool_error', detail: 'the shop is closed' },
     { incidents: 1, open: 1, runs: 1 },
   ])
-  expect(await recoveryStatistics(pool, 'ten_a', { since })).toMatchObject([
+  expect(await recoveryStatistics(reads, 'ten_a', { since })).toMatchObject([
     { class: 'tool_error', strategy: 'retry', tries: 9, successes: 4, recoveredInP50Ms: 250 },
   ])
-  expect(await recoveryStatistics(pool, 'ten_b', { since })).toEqual([])
+  expect(await recoveryStatistics(reads, 'ten_b', { since })).toEqual([])
   expect(
-    (await policyVersions(pool, 'ten_a', 'mine')).map(({ version, head, policy }) => [version, head, policy.models]),
+    (await policyVersions(reads, 'ten_a', 'mine')).map(({ version, head, policy }) => [version, head, policy.models]),
   ).toEqual([
     [2, 2, ['model-2']],
     [1, 2, ['model-1']],
   ])
-  expect(await policyVersions(pool, 'ten_b', 'mine')).toEqual([])
-  expect((await listPolicies(pool, 'ten_a')).map(({ name, retired }) => [name, retired])).toEqual([
+  expect(await policyVersions(reads, 'ten_b', 'mine')).toEqual([])
+  expect((await listPolicies(reads, 'ten_a')).map(({ name, retired }) => [name, retired])).toEqual([
     ['gone', true],
     ['mine', false],
   ])

@@ -1,4 +1,4 @@
-import { createLogger, noticesTo, openHealthServer, runService, settingsOrExit } from '@omium/kit'
+import { createLogger, createMetrics, noticesTo, openHealthServer, runService, settingsOrExit } from '@omium/kit'
 import { migrate } from '@omium/migrations'
 import { createPool, mergeMetrics, openLog, runProjection } from '@omium/projection-kit'
 import { projections } from './projections.ts'
@@ -34,7 +34,10 @@ await runService({
     )
     const health = await openHealthServer({
       listen: { host: '127.0.0.1', port: config.OMIUM_PROJECTIONS_PORT },
-      metrics: mergeMetrics(running.map(({ metrics }) => metrics.registry)),
+      metrics: mergeMetrics(
+        createMetrics(),
+        running.map(({ metrics }) => metrics.registry),
+      ),
       notReady: () => {
         const missing = running.flatMap(({ name: one, notReady }) => {
           const problem = notReady()

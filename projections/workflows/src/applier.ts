@@ -1,7 +1,5 @@
-import type { AcceptedEvent } from '@omium/log'
-import type { Applier, ProjectionTx } from '@omium/projection-kit'
+import { type Applier, applyEach, type Place } from '@omium/projection-kit'
 import {
-  parseAggregateKey,
   type ScheduleEvent,
   scheduleEvents,
   type TriggerEvent,
@@ -14,74 +12,42 @@ import {
  * Writes accepted events of the workflow context into its read models, one statement or two for each: definitions, moments
  * and triggers are few beside the steps of executions.
  */
-export const createApplier = (): Applier => ({
-  forget: () => undefined,
-  apply: async (events, tx) => {
-    for (const event of events) {
-      const key = parseAggregateKey(event.envelope.aggregate)
-      if (!key) continue
-      const place = new Place(tx, event, key.id)
-      const { type, data } = event
-      if (type in workflowEvents) await applyWorkflow(place, { type, data } as WorkflowEvent)
-      else if (type in scheduleEvents) await applySchedule(place, { type, data } as ScheduleEvent)
-      else if (type in triggerEvents) await applyTrigger(place, { type, data } as TriggerEvent)
-    }
-  },
-})
+export const createApplier = (): Applier =>
+  applyEach(async (place, { type, data }) => {
+    if (type in workflowEvents) await applyWorkflow(place, { type, data } as WorkflowEvent)
+    else if (type in scheduleEvents) await applySchedule(place, { type, data } as ScheduleEvent)
+    else if (type in triggerEvents) await applyTrigger(place, { type, data } as TriggerEvent)
+  })
 
-/** One event and where it goes: every statement begins with its tenant and the aggregate's id. */
-class Place {
-  readonly at: string
-  readonly #tx: ProjectionTx
-  readonly #event: AcceptedEvent
-  readonly #id: string
+/** `$1` is the tenant, `$2` the aggregate's id, the rest follows. */
+const run = (place: Place, sql: string, values: readonly unknown[] = []): Promise<void> =>
+  place.run(sql, place.tenant, place.id, ...values)
 
-  constructor(tx: ProjectionTx, event: AcceptedEvent, id: string) {
-    this.#tx = tx
-    this.#event = event
-    this.#id = id
-    this.at = new Date(event.envelope.time).toISOString()
-  }
+const positionOf = ({ version, partition, offset }: Place) => [version, partition, offset] as const
 
-  /**
-   * `$1` is the tenant, `$2` the aggregate's id, the rest follows; `@` stands for the schema. NULs, which text columns refuse,
-   * become U+FFFD.
-   */
-  async run(sql: string, values: readonly unknown[] = []): Promise<void> {
-    const text = sql.replaceAll('@', `${this.#tx.schema}.`)
-    const storable = values.map((value) => (typeof value === 'string' ? value.replaceAll('\0', '\ufffd') : value))
-    await this.#tx.client.query(text, [this.#event.envelope.tenant, this.#id, ...storable])
-  }
-
-  get position(): readonly [version: number, partition: number, offset: number] {
-    const { envelope, partition, offset } = this.#event
-    return [envelope.version, partition, offset]
-  }
-
-  /** the aggregate's row is true up to this event */
-  touch(table: 'workflows' | 'schedules' | 'triggers'): Promise<void> {
-    const [version, , offset] = this.position
-    return this.run(`UPDATE @${table} SET version = $3, log_offset = $4 WHERE tenant = $1 AND id = $2`, [
-      version,
-      offset,
-    ])
-  }
-}
+/** The aggregate's row is true up to this event. */
+const touch = (place: Place, table: 'workflows' | 'schedules' | 'triggers') =>
+  run(place, `UPDATE @${table} SET version = $3, log_offset = $4 WHERE tenant = $1 AND id = $2`, [
+    place.version,
+    place.offset,
+  ])
 
 const time = (ms: number): string => new Date(ms).toISOString()
 
 const applyWorkflow = async (place: Place, { type, data }: WorkflowEvent): Promise<void> => {
   switch (type) {
     case 'WorkflowVersionCreated':
-      await place.run(
+      await run(
+        place,
         `INSERT INTO @workflows (tenant, id, name, description, latest_version, active_runs, deleted, created_at, updated_at,
            version, partition, log_offset)
          VALUES ($1, $2, $3, $4, $5, 0, false, $6, $6, $7, $8, $9)
          ON CONFLICT (tenant, id) DO UPDATE SET name = excluded.name, description = excluded.description,
            latest_version = excluded.latest_version, deleted = false, updated_at = excluded.updated_at`,
-        [data.name, data.description ?? null, data.version, place.at, ...place.position],
+        [data.name, data.description ?? null, data.version, place.at, ...positionOf(place)],
       )
-      await place.run(
+      await run(
+        place,
         `INSERT INTO @versions (tenant, workflow, version, status, bundle, bundle_hash, created_at, created_by)
          VALUES ($1, $2, $3, 'draft', $4, $5, $6, $7)`,
         [data.version, JSON.stringify(data.bundle), data.bundleHash, place.at, data.by],
@@ -91,11 +57,13 @@ const applyWorkflow = async (place: Place, { type, data }: WorkflowEvent): Promi
     case 'WorkflowVersionDeprecated': {
       const [status, column] =
         type === 'WorkflowVersionPublished' ? ['published', 'published_at'] : ['deprecated', 'deprecated_at']
-      await place.run(
+      await run(
+        place,
         `UPDATE @versions SET status = '${status}', ${column} = $4 WHERE tenant = $1 AND workflow = $2 AND version = $3`,
         [data.version, place.at],
       )
-      await place.run(
+      await run(
+        place,
         `UPDATE @workflows SET updated_at = $3, published_version =
            (SELECT max(v.version) FROM @versions v WHERE v.tenant = $1 AND v.workflow = $2 AND v.status = 'published')
          WHERE tenant = $1 AND id = $2`,
@@ -104,38 +72,43 @@ const applyWorkflow = async (place: Place, { type, data }: WorkflowEvent): Promi
       break
     }
     case 'WorkflowDeleted':
-      await place.run(
+      await run(
+        place,
         `UPDATE @workflows SET deleted = true, published_version = NULL, updated_at = $3 WHERE tenant = $1 AND id = $2`,
         [place.at],
       )
-      await place.run(
+      await run(
+        place,
         `UPDATE @versions SET status = 'deprecated', deprecated_at = $3
          WHERE tenant = $1 AND workflow = $2 AND status <> 'deprecated'`,
         [place.at],
       )
       break
     case 'WorkflowRunRequested':
-      await place.run(
+      await run(
+        place,
         `INSERT INTO @runs (tenant, workflow, id, version, source, status, requested_at)
          VALUES ($1, $2, $3, $4, $5, 'requested', $6)
          ON CONFLICT (tenant, id) DO UPDATE SET version = excluded.version, source = excluded.source, status = excluded.status,
            requested_at = excluded.requested_at, ended = NULL, ended_at = NULL`,
         [data.runId, data.version, JSON.stringify(data.source), place.at],
       )
-      await place.run('UPDATE @workflows SET active_runs = active_runs + 1 WHERE tenant = $1 AND id = $2')
+      await run(place, 'UPDATE @workflows SET active_runs = active_runs + 1 WHERE tenant = $1 AND id = $2')
       break
     case 'WorkflowRunStarted':
-      await place.run(
+      await run(
+        place,
         `UPDATE @runs SET status = 'started' WHERE tenant = $1 AND workflow = $2 AND id = $3 AND status = 'requested'`,
         [data.runId],
       )
       break
     case 'WorkflowRunEnded':
-      await place.run(
+      await run(
+        place,
         `UPDATE @runs SET status = $4, ended = $5, ended_at = $6 WHERE tenant = $1 AND workflow = $2 AND id = $3`,
         [data.runId, data.end.status, JSON.stringify(data.end), place.at],
       )
-      await place.run('UPDATE @workflows SET active_runs = active_runs - 1 WHERE tenant = $1 AND id = $2')
+      await run(place, 'UPDATE @workflows SET active_runs = active_runs - 1 WHERE tenant = $1 AND id = $2')
       break
     case 'WorkflowRunSuperseded':
     case 'WorkflowRunReported':
@@ -143,7 +116,7 @@ const applyWorkflow = async (place: Place, { type, data }: WorkflowEvent): Promi
     case 'WorkflowUnsubscribed':
       break
   }
-  await place.touch('workflows')
+  await touch(place, 'workflows')
 }
 
 const firing = `INSERT INTO @firings (tenant, schedule, nominal_at, outcome, reason, count, run_id)
@@ -152,20 +125,21 @@ const firing = `INSERT INTO @firings (tenant, schedule, nominal_at, outcome, rea
     count = excluded.count, run_id = excluded.run_id`
 
 const applySchedule = async (place: Place, { type, data }: ScheduleEvent): Promise<void> => {
-  const status = (to: string) => place.run(`UPDATE @schedules SET status = '${to}' WHERE tenant = $1 AND id = $2`)
+  const status = (to: string) => run(place, `UPDATE @schedules SET status = '${to}' WHERE tenant = $1 AND id = $2`)
   const moved = (at: number, more = '') =>
-    place.run(`UPDATE @schedules SET cursor_at = greatest(cursor_at, $3)${more} WHERE tenant = $1 AND id = $2`, [
+    run(place, `UPDATE @schedules SET cursor_at = greatest(cursor_at, $3)${more} WHERE tenant = $1 AND id = $2`, [
       time(at),
     ])
   switch (type) {
     case 'SchedulePut':
-      await place.run(
+      await run(
+        place,
         `INSERT INTO @schedules (tenant, id, workflow, spec, status, cursor_at, fired, skipped, version, partition, log_offset)
          VALUES ($1, $2, $3, $4, 'active', $5, 0, 0, $6, $7, $8)
          ON CONFLICT (tenant, id) DO UPDATE SET workflow = excluded.workflow, spec = excluded.spec,
            status = CASE WHEN schedules.status = 'deleted' THEN 'active' ELSE schedules.status END,
            cursor_at = greatest(schedules.cursor_at, excluded.cursor_at)`,
-        [data.spec.workflow, JSON.stringify(data.spec), time(data.from), ...place.position],
+        [data.spec.workflow, JSON.stringify(data.spec), time(data.from), ...positionOf(place)],
       )
       break
     case 'SchedulePaused':
@@ -178,7 +152,8 @@ const applySchedule = async (place: Place, { type, data }: ScheduleEvent): Promi
     case 'ScheduleDeleted':
       await status('deleted')
       // what waited for its turn does not get one any more
-      await place.run(
+      await run(
+        place,
         `WITH dropped AS (
            UPDATE @firings SET outcome = 'skipped', reason = 'deleted'
            WHERE tenant = $1 AND schedule = $2 AND outcome = 'queued' RETURNING count)
@@ -186,20 +161,20 @@ const applySchedule = async (place: Place, { type, data }: ScheduleEvent): Promi
       )
       break
     case 'ScheduleFired':
-      await place.run(firing, [time(data.nominalAt), 'fired', data.late ? 'late' : null, 1, data.runId])
+      await run(place, firing, [time(data.nominalAt), 'fired', data.late ? 'late' : null, 1, data.runId])
       await moved(data.nominalAt, ', fired = fired + 1, last_fired_at = $3')
       break
     case 'ScheduleQueued':
-      await place.run(firing, [time(data.nominalAt), 'queued', data.late ? 'late' : null, 1, null])
+      await run(place, firing, [time(data.nominalAt), 'queued', data.late ? 'late' : null, 1, null])
       await moved(data.nominalAt)
       break
     case 'ScheduleSkipped':
-      await place.run(firing, [time(data.from), 'skipped', data.reason, data.count, null])
+      await run(place, firing, [time(data.from), 'skipped', data.reason, data.count, null])
       await moved(data.to)
-      await place.run('UPDATE @schedules SET skipped = skipped + $3 WHERE tenant = $1 AND id = $2', [data.count])
+      await run(place, 'UPDATE @schedules SET skipped = skipped + $3 WHERE tenant = $1 AND id = $2', [data.count])
       break
     case 'ScheduledRunEnded':
-      await place.run('UPDATE @firings SET ended = $4 WHERE tenant = $1 AND schedule = $2 AND run_id = $3', [
+      await run(place, 'UPDATE @firings SET ended = $4 WHERE tenant = $1 AND schedule = $2 AND run_id = $3', [
         data.runId,
         JSON.stringify(data.end),
       ])
@@ -207,19 +182,20 @@ const applySchedule = async (place: Place, { type, data }: ScheduleEvent): Promi
     case 'ScheduledRunRequested':
       break
   }
-  await place.touch('schedules')
+  await touch(place, 'schedules')
 }
 
 const applyTrigger = async (place: Place, { type, data }: TriggerEvent): Promise<void> => {
-  const status = (to: string) => place.run(`UPDATE @triggers SET status = '${to}' WHERE tenant = $1 AND id = $2`)
+  const status = (to: string) => run(place, `UPDATE @triggers SET status = '${to}' WHERE tenant = $1 AND id = $2`)
   switch (type) {
     case 'TriggerPut':
-      await place.run(
+      await run(
+        place,
         `INSERT INTO @triggers (tenant, id, spec, status, fired, ignored, version, partition, log_offset)
          VALUES ($1, $2, $3, 'active', 0, 0, $4, $5, $6)
          ON CONFLICT (tenant, id) DO UPDATE SET spec = excluded.spec,
            status = CASE WHEN triggers.status = 'deleted' THEN 'active' ELSE triggers.status END`,
-        [JSON.stringify(data.spec), ...place.position],
+        [JSON.stringify(data.spec), ...positionOf(place)],
       )
       break
     case 'TriggerPaused':
@@ -232,17 +208,17 @@ const applyTrigger = async (place: Place, { type, data }: TriggerEvent): Promise
       await status('deleted')
       break
     case 'TriggerFired':
-      await place.run('UPDATE @triggers SET fired = fired + 1, last_fired_at = $3 WHERE tenant = $1 AND id = $2', [
+      await run(place, 'UPDATE @triggers SET fired = fired + 1, last_fired_at = $3 WHERE tenant = $1 AND id = $2', [
         place.at,
       ])
       break
     case 'TriggerIgnored':
-      await place.run('UPDATE @triggers SET ignored = ignored + 1 WHERE tenant = $1 AND id = $2')
+      await run(place, 'UPDATE @triggers SET ignored = ignored + 1 WHERE tenant = $1 AND id = $2')
       break
     case 'TriggerAdvanced':
     case 'TriggeredRunRequested':
     case 'TriggeredRunEnded':
       break
   }
-  await place.touch('triggers')
+  await touch(place, 'triggers')
 }

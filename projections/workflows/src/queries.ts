@@ -1,3 +1,4 @@
+import type { Reads } from '@omium/projection-kit'
 import {
   OmiumError,
   type Payload,
@@ -7,7 +8,6 @@ import {
   type TriggerSpec,
   type WorkflowVersionStatus,
 } from '@omium/schemas'
-import type { Pool } from 'pg'
 
 /**
  * Everything that is read from the workflow read models. Every function takes the tenant first and every statement has it in
@@ -78,19 +78,21 @@ const workflowColumns = `id, name, description, latest_version AS "latestVersion
 
 /** By id. */
 export const listWorkflows = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   { limit, cursor }: Slice,
 ): Promise<Page<WorkflowRecord>> => {
-  const { rows } = await pool.query<WorkflowRecord>(
+  const { rows } = await reads.query<WorkflowRecord>(
+    { tenant },
     `SELECT ${workflowColumns} FROM workflows.workflows WHERE tenant = $1 AND id > $2 AND NOT deleted ORDER BY id LIMIT $3`,
     [tenant, afterId(cursor), limit + 1],
   )
   return page(rows, limit, ({ id }) => id)
 }
 
-export const getWorkflow = async (pool: Pool, tenant: string, id: string): Promise<WorkflowRecord | undefined> => {
-  const { rows } = await pool.query<WorkflowRecord>(
+export const getWorkflow = async (reads: Reads, tenant: string, id: string): Promise<WorkflowRecord | undefined> => {
+  const { rows } = await reads.query<WorkflowRecord>(
+    { tenant },
     `SELECT ${workflowColumns} FROM workflows.workflows WHERE tenant = $1 AND id = $2 AND NOT deleted`,
     [tenant, id],
   )
@@ -100,8 +102,13 @@ export const getWorkflow = async (pool: Pool, tenant: string, id: string): Promi
 const versionColumns = `version, status, bundle_hash AS "hash", created_at AS "createdAt", created_by AS "createdBy",
   published_at AS "publishedAt", deprecated_at AS "deprecatedAt"`
 
-export const listVersions = async (pool: Pool, tenant: string, workflow: string): Promise<readonly VersionRecord[]> => {
-  const { rows } = await pool.query<VersionRecord>(
+export const listVersions = async (
+  reads: Reads,
+  tenant: string,
+  workflow: string,
+): Promise<readonly VersionRecord[]> => {
+  const { rows } = await reads.query<VersionRecord>(
+    { tenant },
     `SELECT ${versionColumns} FROM workflows.versions WHERE tenant = $1 AND workflow = $2 ORDER BY version`,
     [tenant, workflow],
   )
@@ -110,12 +117,13 @@ export const listVersions = async (pool: Pool, tenant: string, workflow: string)
 
 /** One version with its bundle as recorded; without a number the newest published one. */
 export const getVersion = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   workflow: string,
   version: number | undefined,
 ): Promise<(VersionRecord & { readonly bundle: Payload }) | undefined> => {
-  const { rows } = await pool.query<VersionRecord & { readonly bundle: Payload }>(
+  const { rows } = await reads.query<VersionRecord & { readonly bundle: Payload }>(
+    { tenant },
     `SELECT ${versionColumns}, bundle FROM workflows.versions v
      WHERE v.tenant = $1 AND v.workflow = $2 AND ${version === undefined ? `v.status = 'published'` : 'v.version = $3'}
        AND EXISTS (SELECT 1 FROM workflows.workflows w WHERE w.tenant = $1 AND w.id = $2 AND NOT w.deleted)
@@ -138,13 +146,14 @@ export interface RunRecord {
 
 /** Newest first. */
 export const listRuns = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   workflow: string,
   { limit, cursor }: Slice,
 ): Promise<Page<RunRecord>> => {
   const [before, id] = beforeTime(cursor)
-  const { rows } = await pool.query<RunRecord>(
+  const { rows } = await reads.query<RunRecord>(
+    { tenant },
     `SELECT id, workflow, version, source, status, ended, requested_at AS "requestedAt", ended_at AS "endedAt"
      FROM workflows.runs WHERE tenant = $1 AND workflow = $2 AND (requested_at, id) < ($3::timestamptz, $4)
      ORDER BY requested_at DESC, id DESC LIMIT $5`,
@@ -169,11 +178,12 @@ const scheduleColumns = `id, spec, status, cursor_at AS "cursorAt", fired, skipp
   partition, log_offset AS "offset"`
 
 export const listSchedules = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   { limit, cursor, workflow }: Slice & { workflow?: string | undefined },
 ): Promise<Page<ScheduleRecord>> => {
-  const { rows } = await pool.query<ScheduleRecord>(
+  const { rows } = await reads.query<ScheduleRecord>(
+    { tenant },
     `SELECT ${scheduleColumns} FROM workflows.schedules
      WHERE tenant = $1 AND id > $2 AND status <> 'deleted' AND ($3::text IS NULL OR workflow = $3)
      ORDER BY id LIMIT $4`,
@@ -182,8 +192,9 @@ export const listSchedules = async (
   return page(rows, limit, ({ id }) => id)
 }
 
-export const getSchedule = async (pool: Pool, tenant: string, id: string): Promise<ScheduleRecord | undefined> => {
-  const { rows } = await pool.query<ScheduleRecord>(
+export const getSchedule = async (reads: Reads, tenant: string, id: string): Promise<ScheduleRecord | undefined> => {
+  const { rows } = await reads.query<ScheduleRecord>(
+    { tenant },
     `SELECT ${scheduleColumns} FROM workflows.schedules WHERE tenant = $1 AND id = $2 AND status <> 'deleted'`,
     [tenant, id],
   )
@@ -201,13 +212,14 @@ export interface FiringRecord {
 
 /** What became of a schedule's moments, newest first. */
 export const listFirings = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   schedule: string,
   { limit, cursor }: Slice,
 ): Promise<Page<FiringRecord>> => {
   const [before] = beforeTime(cursor)
-  const { rows } = await pool.query<FiringRecord>(
+  const { rows } = await reads.query<FiringRecord>(
+    { tenant },
     `SELECT nominal_at AS "nominalAt", outcome, reason, count, run_id AS "runId", ended FROM workflows.firings
      WHERE tenant = $1 AND schedule = $2 AND nominal_at < $3::timestamptz ORDER BY nominal_at DESC LIMIT $4`,
     [tenant, schedule, before, limit + 1],
@@ -231,11 +243,12 @@ const triggerColumns = `tenant, id, spec, status, fired, ignored, last_fired_at 
   log_offset AS "offset"`
 
 export const listTriggers = async (
-  pool: Pool,
+  reads: Reads,
   tenant: string,
   { limit, cursor }: Slice,
 ): Promise<Page<TriggerRecord>> => {
-  const { rows } = await pool.query<TriggerRecord>(
+  const { rows } = await reads.query<TriggerRecord>(
+    { tenant },
     `SELECT ${triggerColumns} FROM workflows.triggers WHERE tenant = $1 AND id > $2 AND status <> 'deleted'
      ORDER BY id LIMIT $3`,
     [tenant, afterId(cursor), limit + 1],
@@ -243,8 +256,9 @@ export const listTriggers = async (
   return page(rows, limit, ({ id }) => id)
 }
 
-export const getTrigger = async (pool: Pool, tenant: string, id: string): Promise<TriggerRecord | undefined> => {
-  const { rows } = await pool.query<TriggerRecord>(
+export const getTrigger = async (reads: Reads, tenant: string, id: string): Promise<TriggerRecord | undefined> => {
+  const { rows } = await reads.query<TriggerRecord>(
+    { tenant },
     `SELECT ${triggerColumns} FROM workflows.triggers WHERE tenant = $1 AND id = $2 AND status <> 'deleted'`,
     [tenant, id],
   )

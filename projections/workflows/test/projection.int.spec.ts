@@ -1,7 +1,17 @@
 import { eventually, freshDatabase, freshPrefix, testStack } from '@omium/dev/testing'
-import { type ContextOwner, type OwnedPartition, openOwner, partitionFor } from '@omium/log'
+import { partitionFor } from '@omium/log'
+import { HistoryWriter } from '@omium/log/testing'
 import { migrate } from '@omium/migrations'
-import { createPool, openLog, type RunningProjection, rebuild, runProjection, verify } from '@omium/projection-kit'
+import {
+  createPool,
+  createReads,
+  openLog,
+  type Reads,
+  type RunningProjection,
+  rebuild,
+  runProjection,
+  verify,
+} from '@omium/projection-kit'
 import { aggregateKey, type WorkflowContextEvent, workflowContext } from '@omium/schemas'
 import type { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -23,38 +33,27 @@ import { created, ended, fired, put, requested, skipped, trigger } from './histo
 
 /** The real log and a real database. */
 const partitions = 2
-const owned = new Map<number, OwnedPartition<null>>()
 let pool: Pool
+let reads: Reads
 let log: Awaited<ReturnType<typeof openLog>>
-let owner: ContextOwner
+let writer: HistoryWriter
 let projection: RunningProjection
 /** whatever is written last: who sees it sees everything before it */
 let written = 0
 
-const append = async (
-  type: 'workflow' | 'schedule' | 'trigger',
-  tenant: string,
-  id: string,
-  events: WorkflowContextEvent[],
-) => {
-  const aggregate = aggregateKey(type, tenant, id)
-  const partition = owned.get(partitionFor(aggregate, partitions))
-  await partition?.append(
-    events.map((event) => ({ ...event, aggregate, tenant, actor: 'system', correlationId: 'spec' })),
-  )
-}
-const write = async (...history: Parameters<typeof append>) => append(...history)
+const write = (type: 'workflow' | 'schedule' | 'trigger', tenant: string, id: string, events: WorkflowContextEvent[]) =>
+  writer.write(aggregateKey(type, tenant, id), events)
 /** The read model is current when it has the last workflow of each partition. */
 const current = async () => {
-  const marks = [...owned.keys()].map((partition) => {
+  const marks = [...writer.owned.keys()].map((partition) => {
     for (;;) {
       const id = `mark${written++}`
       if (partitionFor(aggregateKey('workflow', 'ten_marks', id), partitions) === partition) return id
     }
   })
-  for (const id of marks) await append('workflow', 'ten_marks', id, [created(1)])
+  for (const id of marks) await write('workflow', 'ten_marks', id, [created(1)])
   await eventually(async () => {
-    for (const id of marks) expect(await getWorkflow(pool, 'ten_marks', id)).toBeDefined()
+    for (const id of marks) expect(await getWorkflow(reads, 'ten_marks', id)).toBeDefined()
   })
 }
 const readAll = async <T>(list: (cursor: string | undefined) => Promise<Page<T>>): Promise<T[]> => {
@@ -72,6 +71,7 @@ beforeAll(async () => {
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl)
   pool = createPool(databaseUrl)
+  reads = createReads(pool)
   const env = {
     OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
     OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
@@ -80,30 +80,12 @@ beforeAll(async () => {
   }
   const quiet = () => undefined
   log = await openLog(env, workflowContext, 'workflows-spec', quiet)
-  owner = await openOwner(log.context, {
-    machine: { version: 1, empty: () => null, apply: quiet, encode: () => null, decode: () => null },
-    handler: {
-      owned: (partition) => void owned.set(partition.partition, partition),
-      command: (partition, command) => partition.reject(command, 'internal', 'this owner decides nothing'),
-      lost: (partition) => void owned.delete(partition),
-    },
-    snapshots: {
-      list: async () => [],
-      load: () => Promise.reject(new Error('there are no snapshots')),
-      save: async () => undefined,
-      remove: async () => undefined,
-    },
-    snapshotEvery: 1_000_000,
-    owner: 'spec',
-    sessionTimeoutMs: 6_000,
-    onNotice: quiet,
-  })
-  await eventually(() => expect(owned.size).toBe(partitions), { timeoutMs: 30_000 })
+  writer = await HistoryWriter.open(log.context, partitions)
   projection = await runProjection({ definition: workflowsProjection, log, pool, databaseUrl, onNotice: quiet })
 })
 afterAll(async () => {
   await projection?.close()
-  await owner?.close()
+  await writer?.close()
   await log?.close()
   await pool?.end()
 })
@@ -116,24 +98,24 @@ describe('workflows', () => {
     await write('workflow', 'ten_a', 'w', [{ type: 'WorkflowRunStarted', data: { runId: 'wf.w.1' } }, ended('wf.w.1')])
     await write('workflow', 'ten_b', 'w', [created(1), requested('wf.w.1')])
     await current()
-    expect(await getWorkflow(pool, 'ten_a', 'w')).toMatchObject({
+    expect(await getWorkflow(reads, 'ten_a', 'w')).toMatchObject({
       latestVersion: 2,
       publishedVersion: 1,
       activeRuns: 2,
     })
-    expect(await getWorkflow(pool, 'ten_b', 'w')).toMatchObject({ publishedVersion: null, activeRuns: 1 })
-    expect(await getVersion(pool, 'ten_a', 'w', undefined)).toMatchObject({ version: 1, status: 'published' })
-    expect(await getVersion(pool, 'ten_b', 'w', undefined)).toBeUndefined()
-    expect(await getVersion(pool, 'ten_b', 'w', 2)).toBeUndefined()
-    expect((await listVersions(pool, 'ten_a', 'w')).map(({ status }) => status)).toEqual(['published', 'draft'])
-    const runs = await readAll((cursor) => listRuns(pool, 'ten_a', 'w', { limit: 1, cursor }))
+    expect(await getWorkflow(reads, 'ten_b', 'w')).toMatchObject({ publishedVersion: null, activeRuns: 1 })
+    expect(await getVersion(reads, 'ten_a', 'w', undefined)).toMatchObject({ version: 1, status: 'published' })
+    expect(await getVersion(reads, 'ten_b', 'w', undefined)).toBeUndefined()
+    expect(await getVersion(reads, 'ten_b', 'w', 2)).toBeUndefined()
+    expect((await listVersions(reads, 'ten_a', 'w')).map(({ status }) => status)).toEqual(['published', 'draft'])
+    const runs = await readAll((cursor) => listRuns(reads, 'ten_a', 'w', { limit: 1, cursor }))
     expect(runs.map(({ id, version, status }) => [id, version, status]).sort()).toEqual([
       ['wf.w.1', 1, 'completed'],
       ['wf.w.2', 1, 'requested'],
       ['wf.w.3', 2, 'requested'],
     ])
-    expect((await listRuns(pool, 'ten_b', 'w', { limit: 10 })).items).toMatchObject([{ status: 'requested' }])
-    expect((await listRuns(pool, 'ten_c', 'w', { limit: 10 })).items).toEqual([])
+    expect((await listRuns(reads, 'ten_b', 'w', { limit: 10 })).items).toMatchObject([{ status: 'requested' }])
+    expect((await listRuns(reads, 'ten_c', 'w', { limit: 10 })).items).toEqual([])
   })
 
   it('that were deleted are not there, and created again have nothing that runs', async () => {
@@ -145,37 +127,37 @@ describe('workflows', () => {
       { type: 'WorkflowDeleted', data: { by: 'k' } },
     ])
     await current()
-    expect(await getWorkflow(pool, 'ten_a', 'gone')).toBeUndefined()
-    expect(await getVersion(pool, 'ten_a', 'gone', 1)).toBeUndefined()
-    expect((await listWorkflows(pool, 'ten_a', { limit: 100 })).items.map(({ id }) => id)).not.toContain('gone')
+    expect(await getWorkflow(reads, 'ten_a', 'gone')).toBeUndefined()
+    expect(await getVersion(reads, 'ten_a', 'gone', 1)).toBeUndefined()
+    expect((await listWorkflows(reads, 'ten_a', { limit: 100 })).items.map(({ id }) => id)).not.toContain('gone')
     await write('workflow', 'ten_a', 'gone', [ended('wf.gone.1'), created(2)])
     await current()
-    expect(await getWorkflow(pool, 'ten_a', 'gone')).toMatchObject({
+    expect(await getWorkflow(reads, 'ten_a', 'gone')).toMatchObject({
       publishedVersion: null,
       latestVersion: 2,
       activeRuns: 0,
     })
-    expect((await listVersions(pool, 'ten_a', 'gone')).map(({ status }) => status)).toEqual(['deprecated', 'draft'])
-    expect(await getVersion(pool, 'ten_a', 'gone', undefined)).toBeUndefined()
+    expect((await listVersions(reads, 'ten_a', 'gone')).map(({ status }) => status)).toEqual(['deprecated', 'draft'])
+    expect(await getVersion(reads, 'ten_a', 'gone', undefined)).toBeUndefined()
   })
 
   it('whose run is requested again, long after its end, count it once', async () => {
     await write('workflow', 'ten_a', 'again', [created(1), requested('wf.again.1'), ended('wf.again.1')])
     await write('workflow', 'ten_a', 'again', [requested('wf.again.1')])
     await current()
-    expect(await getWorkflow(pool, 'ten_a', 'again')).toMatchObject({ activeRuns: 1 })
-    const runs = async () => (await listRuns(pool, 'ten_a', 'again', { limit: 10 })).items
+    expect(await getWorkflow(reads, 'ten_a', 'again')).toMatchObject({ activeRuns: 1 })
+    const runs = async () => (await listRuns(reads, 'ten_a', 'again', { limit: 10 })).items
     expect(await runs()).toMatchObject([{ status: 'requested', ended: null, endedAt: null }])
     await write('workflow', 'ten_a', 'again', [ended('wf.again.1', 'refused')])
     await current()
     expect(await runs()).toMatchObject([{ status: 'refused' }])
-    expect(await getWorkflow(pool, 'ten_a', 'again')).toMatchObject({ activeRuns: 0 })
+    expect(await getWorkflow(reads, 'ten_a', 'again')).toMatchObject({ activeRuns: 0 })
   })
 
   it('have names of any characters', async () => {
     await write('workflow', 'ten_a', 'odd', [created(1, { name: 'a \0 "b" \\ \ud800', description: '\0' })])
     await current()
-    expect(await getWorkflow(pool, 'ten_a', 'odd')).toMatchObject({ name: 'a \ufffd "b" \\ \ufffd', latestVersion: 1 })
+    expect(await getWorkflow(reads, 'ten_a', 'odd')).toMatchObject({ name: 'a \ufffd "b" \\ \ufffd', latestVersion: 1 })
     const { rows } = await pool.query("SELECT 1 FROM dead_letters WHERE projection = 'workflows'")
     expect(rows).toEqual([])
   })
@@ -190,11 +172,11 @@ describe('workflows', () => {
     '\0',
   ])('are paged by cursors that a list gave, not by %j', async (cursor) => {
     const refused = expect.objectContaining({ code: 'invalid_request' })
-    await expect(listRuns(pool, 'ten_a', 'w', { limit: 1, cursor })).rejects.toEqual(refused)
-    await expect(listFirings(pool, 'ten_a', 's', { limit: 1, cursor })).rejects.toEqual(refused)
+    await expect(listRuns(reads, 'ten_a', 'w', { limit: 1, cursor })).rejects.toEqual(refused)
+    await expect(listFirings(reads, 'ten_a', 's', { limit: 1, cursor })).rejects.toEqual(refused)
     if (cursor !== '\0') return
     for (const list of [listWorkflows, listSchedules, listTriggers])
-      await expect(list(pool, 'ten_a', { limit: 1, cursor })).rejects.toEqual(refused)
+      await expect(list(reads, 'ten_a', { limit: 1, cursor })).rejects.toEqual(refused)
   })
 })
 
@@ -209,22 +191,22 @@ describe('schedules', () => {
     ])
     await write('schedule', 'ten_b', 's', [put('w', 0), fired(1_000, 'wf.w.s1')])
     await current()
-    expect(await getSchedule(pool, 'ten_a', 's')).toMatchObject({ fired: 1, skipped: 3, cursorAt: new Date(5_000) })
-    const firings = () => readAll((cursor) => listFirings(pool, 'ten_a', 's', { limit: 1, cursor }))
+    expect(await getSchedule(reads, 'ten_a', 's')).toMatchObject({ fired: 1, skipped: 3, cursorAt: new Date(5_000) })
+    const firings = () => readAll((cursor) => listFirings(reads, 'ten_a', 's', { limit: 1, cursor }))
     expect(await firings()).toMatchObject([
       { nominalAt: new Date(3_000), outcome: 'skipped', count: 3, reason: 'overlap' },
       { nominalAt: new Date(2_000), outcome: 'queued' },
       { nominalAt: new Date(1_000), outcome: 'fired', runId: 'wf.w.s1', ended: { status: 'failed' } },
     ])
-    expect((await listFirings(pool, 'ten_b', 's', { limit: 10 })).items).toMatchObject([{ ended: null }])
+    expect((await listFirings(reads, 'ten_b', 's', { limit: 10 })).items).toMatchObject([{ ended: null }])
     await write('schedule', 'ten_a', 's', [{ type: 'ScheduleDeleted', data: { by: 'k' } }])
     await current()
-    expect(await getSchedule(pool, 'ten_a', 's')).toBeUndefined()
+    expect(await getSchedule(reads, 'ten_a', 's')).toBeUndefined()
     expect((await firings())[1]).toMatchObject({ outcome: 'skipped', reason: 'deleted' })
     await write('schedule', 'ten_a', 's', [put('w', 9_000)])
     await current()
-    expect(await getSchedule(pool, 'ten_a', 's')).toMatchObject({ status: 'active', fired: 1, skipped: 4 })
-    expect(await getSchedule(pool, 'ten_b', 's')).toMatchObject({ skipped: 0 })
+    expect(await getSchedule(reads, 'ten_a', 's')).toMatchObject({ status: 'active', fired: 1, skipped: 4 })
+    expect(await getSchedule(reads, 'ten_b', 's')).toMatchObject({ skipped: 0 })
   })
 
   it('of one workflow are found, whatever their parameters are', async () => {
@@ -232,7 +214,7 @@ describe('schedules', () => {
     await write('schedule', 'ten_a', 'plain', [put('plain', 0)])
     await current()
     const found = async (workflow: string) =>
-      (await listSchedules(pool, 'ten_a', { limit: 10, workflow })).items.map(({ id }) => id)
+      (await listSchedules(reads, 'ten_a', { limit: 10, workflow })).items.map(({ id }) => id)
     expect([await found('plain'), await found('odd'), await found('none')]).toEqual([['plain'], ['odd'], []])
     await write('schedule', 'ten_a', 'plain', [put('odd', 0)])
     await current()
@@ -250,13 +232,13 @@ describe('triggers', () => {
     ])
     await write('trigger', 'ten_b', 't', [trigger()])
     await current()
-    expect(await getTrigger(pool, 'ten_a', 't')).toMatchObject({ fired: 1, ignored: 1, status: 'paused' })
-    expect(await getTrigger(pool, 'ten_b', 't')).toMatchObject({ fired: 0, status: 'active' })
+    expect(await getTrigger(reads, 'ten_a', 't')).toMatchObject({ fired: 1, ignored: 1, status: 'paused' })
+    expect(await getTrigger(reads, 'ten_b', 't')).toMatchObject({ fired: 0, status: 'active' })
     await write('trigger', 'ten_a', 't', [{ type: 'TriggerDeleted', data: { by: 'k' } }])
     await current()
-    expect(await getTrigger(pool, 'ten_a', 't')).toBeUndefined()
-    expect((await listTriggers(pool, 'ten_a', { limit: 10 })).items).toEqual([])
-    expect((await listTriggers(pool, 'ten_b', { limit: 10 })).items).toHaveLength(1)
+    expect(await getTrigger(reads, 'ten_a', 't')).toBeUndefined()
+    expect((await listTriggers(reads, 'ten_a', { limit: 10 })).items).toEqual([])
+    expect((await listTriggers(reads, 'ten_b', { limit: 10 })).items).toHaveLength(1)
   })
 })
 

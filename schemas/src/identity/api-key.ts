@@ -13,10 +13,11 @@ const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 const idChars = 11
 const secretChars = 27
 const checksumChars = 6
-const idBytes = 8
+/** the first of its bytes: they become the id */
+export const apiKeyIdBytes = 8
 const secretBytes = 20
 /** how many random bytes {@link formatApiKey} needs */
-export const apiKeyBytes = idBytes + secretBytes
+export const apiKeyBytes = apiKeyIdBytes + secretBytes
 
 const pattern = new RegExp(
   `^(om_(${keyEnvironments.join('|')})_([0-9A-Za-z]{${idChars}})_[0-9A-Za-z]{${secretChars}})([0-9A-Za-z]{${checksumChars}})$`,
@@ -43,8 +44,8 @@ export interface ApiKeyParts {
 /** @param random `apiKeyBytes` of them, from a cryptographic source */
 export const formatApiKey = (environment: KeyEnvironment, random: Uint8Array): string => {
   if (random.length !== apiKeyBytes) throw new RangeError(`an API key is made of ${apiKeyBytes} random bytes`)
-  const id = base62(numberOf(random.subarray(0, idBytes)), idChars)
-  const secret = base62(numberOf(random.subarray(idBytes)), secretChars)
+  const id = base62(numberOf(random.subarray(0, apiKeyIdBytes)), idChars)
+  const secret = base62(numberOf(random.subarray(apiKeyIdBytes)), secretChars)
   const text = `om_${environment}_${id}_${secret}`
   return `${text}${checksumOf(text)}`
 }

@@ -22,6 +22,7 @@ import {
   timeMs,
   userId,
 } from './model.ts'
+import { tenantPrivacyCommands, userPrivacyCommands } from './privacy.ts'
 import { domainCommands, ssoConnectionCommands, ssoTenantCommands } from './sso.ts'
 
 /**
@@ -46,7 +47,7 @@ export const userCommands = {
   EndSession: v1(z.object({ sessionId, why: sessionEnd })),
   /** all of them, or those that act in one tenant */
   EndSessions: v1(z.object({ tenant: tenantId.optional(), except: sessionId.optional(), why: sessionEnd })),
-  EraseUser: v1(z.object({})),
+  ...userPrivacyCommands,
 } as const
 export type UserCommand = RecordOf<typeof userCommands>
 
@@ -63,6 +64,7 @@ export const tenantCommands = {
   RemoveMember: v1(z.object({ userId, why: memberRemoval })),
   AllowAddresses: v1(z.object({ ranges: cidrRanges })),
   ...ssoTenantCommands,
+  ...tenantPrivacyCommands,
 } as const
 export type TenantCommand = RecordOf<typeof tenantCommands>
 

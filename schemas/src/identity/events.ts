@@ -21,6 +21,7 @@ import {
   timeMs,
   userId,
 } from './model.ts'
+import { magicLinkExpiry, tenantPrivacyEvents, userPrivacyEvents } from './privacy.ts'
 import { domainEvents, ssoConnectionEvents, ssoTenantEvents } from './sso.ts'
 
 const by = z.string().max(300)
@@ -48,10 +49,7 @@ export const userEvents = {
   SessionRefreshed: v1(z.object({ sessionId, generation: z.number().int().positive(), at: timeMs })),
   SessionSwitched: v1(z.object({ sessionId, tenant: tenantId })),
   SessionEnded: v1(z.object({ sessionId, why: sessionEnd, by })),
-  /** nothing opens for them any more; the keys of their personal data are to be destroyed */
-  UserErased: v1(z.object({ by })),
-  /** the keys are gone, the address is free */
-  ErasureCompleted: v1(z.object({})),
+  ...userPrivacyEvents,
 } as const
 export type UserEvent = RecordOf<typeof userEvents>
 
@@ -70,6 +68,7 @@ export const tenantEvents = {
   /** CIDR ranges that people and keys of the tenant may come from; empty: anywhere */
   AddressesAllowed: v1(z.object({ ranges: cidrRanges, by })),
   ...ssoTenantEvents,
+  ...tenantPrivacyEvents,
 } as const
 export type TenantEvent = RecordOf<typeof tenantEvents>
 
@@ -86,6 +85,7 @@ export type ApiKeyEvent = RecordOf<typeof apiKeyEvents>
 export const magicLinkEvents = {
   MagicLinkIssued: v1(issuedMagicLink),
   MagicLinkUsed: v1(z.object({ at: timeMs })),
+  ...magicLinkExpiry,
 } as const
 export type MagicLinkEvent = RecordOf<typeof magicLinkEvents>
 

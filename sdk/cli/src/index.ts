@@ -6,6 +6,7 @@ import { addDevCommands } from './commands/dev.ts'
 import { addExecutionsCommand } from './commands/executions.ts'
 import { addModelsCommand } from './commands/models.ts'
 import { addPoliciesCommand } from './commands/policies.ts'
+import { addPrivacyCommand } from './commands/privacy.ts'
 import { addProjectionsCommand } from './commands/projections.ts'
 import { addRecoveriesCommand } from './commands/recoveries.ts'
 import { addReplayCommand } from './commands/replay.ts'
@@ -40,6 +41,7 @@ const programOf = (io: Io): Command => {
   addRecoveriesCommand(program, io)
   addPoliciesCommand(program, io)
   addCheckpointsCommand(program, io)
+  addPrivacyCommand(program, io)
   addProjectionsCommand(program, io)
   addReplayCommand(program, io)
   addReplaysCommand(program, io)

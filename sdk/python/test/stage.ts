@@ -1,8 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { devUp, ensurePython } from '@omium/dev'
-import { eventually, type ServiceHandle, spawnService } from '@omium/dev/testing'
+import { ensurePython } from '@omium/dev'
+import { eventually, type ServiceHandle, spawnService, tenantOfPlatform } from '@omium/dev/testing'
 import { type CallLogEntry, openCallLog, readCallLog, startModelServer } from '@omium/model-server'
 import type { EventView } from '@omium/schemas'
 import { type Client, omium, type RunHandle } from '@omium/sdk'
@@ -45,12 +45,11 @@ export const openStage = async (): Promise<Stage> => {
   writeFileSync(work, '')
   const { python } = await ensurePython({ progress: () => {} })
   const model = await startModelServer({ latencyMs: 50, callLog: openCallLog(calls) })
-  const stack = await devUp({ ephemeral: true })
-  const url = stack.environment['OMIUM_URL'] ?? ''
-  const client = omium({ url, apiKey: stack.apiKey })
+  const { environment: platform, url, apiKey } = await tenantOfPlatform()
+  const client = omium({ url, apiKey })
   const workers = new Map<string, ServiceHandle>()
   const environment = {
-    ...stack.environment,
+    ...platform,
     PYTHONPATH: fixtures,
     PYTHONHASHSEED: '0',
     OPENAI_BASE_URL: model.baseUrl,
@@ -94,7 +93,6 @@ export const openStage = async (): Promise<Stage> => {
     modelCalls: () => readCallLog(calls),
     async close() {
       await killWorkers()
-      await stack.stop()
       await model.close()
       rmSync(home, { recursive: true, force: true })
     },

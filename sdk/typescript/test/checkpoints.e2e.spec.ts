@@ -1,5 +1,4 @@
-import type { RunningStack } from '@omium/dev'
-import { eventually, testPlatform } from '@omium/dev/testing'
+import { eventually, type TenantOfPlatform, tenantOfPlatform } from '@omium/dev/testing'
 import { agent, type Client, omium, type Worker, worker } from '@omium/sdk'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -26,20 +25,20 @@ const writer = agent({
   },
 })
 
-let stack: RunningStack
+let platform: TenantOfPlatform
 let host: Worker
 let client: Client
 
 beforeAll(async () => {
-  stack = await testPlatform()
-  const connection = { url: stack.environment['OMIUM_URL'] as string, apiKey: stack.apiKey }
+  platform = await tenantOfPlatform()
+  const { url, apiKey } = platform
+  const connection = { url, apiKey }
   client = omium(connection)
   host = worker({ ...connection, agents: [writer], signals: false, logger: pino({ level: 'silent' }) })
   await host.start()
 })
 afterAll(async () => {
   await host?.stop()
-  await stack?.stop()
 })
 
 const start = (id: string) =>

@@ -3,8 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { devUp, type RunningStack } from '@omium/dev'
-import { eventually } from '@omium/dev/testing'
+import { eventually, type TenantOfPlatform, tenantOfPlatform } from '@omium/dev/testing'
 import { type ChatRequest, type Client, omium, type RunHandle, type Worker, worker } from '@omium/sdk'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -14,14 +13,15 @@ import { curious, helper, letter, mails, moody, timesRun } from './rewind-agents
 
 const asked: ChatRequest[] = []
 let home: string
-let stack: RunningStack
+let platform: TenantOfPlatform
 let host: Worker
 let client: Client
 
 beforeAll(async () => {
   home = mkdtempSync(join(tmpdir(), 'omium-rewind-'))
-  stack = await devUp({ home: join(home, 'state'), freePorts: true })
-  const connection = { url: stack.environment['OMIUM_URL'] as string, apiKey: stack.apiKey }
+  platform = await tenantOfPlatform()
+  const { url, apiKey } = platform
+  const connection = { url, apiKey }
   client = omium(connection)
   host = worker({
     agents: [letter, helper, curious, moody],
@@ -51,7 +51,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await host?.drain()
   await host?.stop()
-  await stack?.stop()
   rmSync(home, { recursive: true, force: true })
 })
 
@@ -199,7 +198,7 @@ test('a run under recovery waits for a decision instead of failing, is found by 
 test('the command line rolls back, compares and replays; its exit codes say how it went', async () => {
   const main = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url))
   const agents = fileURLToPath(new URL('rewind-agents.ts', import.meta.url))
-  const env = { PATH: process.env['PATH'], OMIUM_HOME: join(home, 'state') }
+  const env = { PATH: process.env['PATH'], ...platform.environment }
   const cli = (...argv: string[]) =>
     new Promise<{ code: number; out: string; err: string }>((resolve) => {
       execFile(process.execPath, [main, ...argv], { env, cwd: home }, (error, out, err) =>

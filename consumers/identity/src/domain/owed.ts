@@ -15,7 +15,8 @@ export interface OwedCommand {
   /** recorded once it is on the log */
   readonly receipt:
     | { readonly type: 'PersonalTenantRequested'; readonly data: Record<string, never> }
-    | { readonly type: 'MemberRemovalReported'; readonly data: { readonly userId: string } }
+    | { readonly type: 'MemberAdditionReported' | 'MemberRemovalReported'; readonly data: { readonly userId: string } }
+    | { readonly type: 'MembershipWithdrawn'; readonly data: { readonly tenant: string } }
     | null
 }
 /** the keys of personal data are to be destroyed */
@@ -30,7 +31,7 @@ export type Owed = OwedCommand | OwedErasure
 const idOf = (what: string, ...parts: (string | number)[]): string => `cmd_id${what}_${hashJson(parts).slice(0, 32)}`
 
 /** In the order in which they have to be sent. */
-export const owedByUser = ({ userId, founding, status, address }: UserState): Owed[] => {
+export const owedByUser = ({ userId, founding, status, address, tenants }: UserState): Owed[] => {
   const owed: Owed[] = []
   if (founding)
     owed.push({
@@ -41,6 +42,17 @@ export const owedByUser = ({ userId, founding, status, address }: UserState): Ow
       command: { type: 'FoundTenant', data: { name: founding.name, owner: userId } },
       receipt: { type: 'PersonalTenantRequested', data: {} },
     })
+  // also of a membership that began while they were being erased
+  if (status !== 'active')
+    for (const [tenant, version] of Object.entries(tenants))
+      owed.push({
+        what: 'command',
+        id: idOf('withdraw', userId, tenant, version),
+        tenant,
+        aggregate: aggregateKey('tenant', tenant, tenant),
+        command: { type: 'RemoveMember', data: { userId, why: 'erased' } },
+        receipt: { type: 'MembershipWithdrawn', data: { tenant } },
+      })
   if (status === 'erasing')
     owed.push(
       {
@@ -62,12 +74,28 @@ export const owedByUser = ({ userId, founding, status, address }: UserState): Ow
   return owed
 }
 
-export const owedByTenant = ({ tenant, removals }: TenantState): Owed[] =>
-  Object.entries(removals).map(([userId, version]) => ({
-    what: 'command',
-    id: idOf('sessions', tenant, userId, version),
+export const owedByTenant = ({ tenant, additions, removals }: TenantState): Owed[] => {
+  const toUser = (userId: string) => ({
+    what: 'command' as const,
     tenant: platformTenant,
     aggregate: aggregateKey('user', platformTenant, userId),
-    command: { type: 'EndSessions', data: { tenant, why: 'removed' } },
-    receipt: { type: 'MemberRemovalReported', data: { userId } },
-  }))
+  })
+  return [
+    ...Object.entries(additions).map(
+      ([userId, version]): Owed => ({
+        ...toUser(userId),
+        id: idOf('joined', tenant, userId, version),
+        command: { type: 'NoteMembership', data: { tenant } },
+        receipt: { type: 'MemberAdditionReported', data: { userId } },
+      }),
+    ),
+    ...Object.entries(removals).map(
+      ([userId, version]): Owed => ({
+        ...toUser(userId),
+        id: idOf('sessions', tenant, userId, version),
+        command: { type: 'EndSessions', data: { tenant, why: 'removed' } },
+        receipt: { type: 'MemberRemovalReported', data: { userId } },
+      }),
+    ),
+  ]
+}

@@ -165,7 +165,7 @@ it('anybody may leave, and whoever is gone loses their sessions in this tenant',
     events: [{ type: 'MemberRemoved' }],
   })
   const state = fold([founded, added('usr_v', 'viewer'), left]) as TenantState
-  const [owed, ...others] = owedByTenant(state)
+  const [, owed, ...others] = owedByTenant(state)
   expect(others).toEqual([])
   expect(owed).toMatchObject({
     aggregate: 'user:omium/usr_v',
@@ -174,7 +174,54 @@ it('anybody may leave, and whoever is gone loses their sessions in this tenant',
   })
   expect(
     owedByTenant(fold([{ type: 'MemberRemovalReported', data: { userId: 'usr_v' } }], state) as TenantState),
-  ).toEqual([])
+  ).toHaveLength(1)
+})
+
+it('every member is told what they are a member of, the founder too, once', () => {
+  const state = fold([founded, added('usr_v', 'viewer')]) as TenantState
+  expect(owedByTenant(state)).toMatchObject(
+    ['usr_o', 'usr_v'].map((userId) => ({
+      aggregate: `user:omium/${userId}`,
+      command: { type: 'NoteMembership', data: { tenant } },
+      receipt: { type: 'MemberAdditionReported', data: { userId } },
+    })),
+  )
+  const told = ['usr_o', 'usr_v'].map((userId): TenantEvent => ({ type: 'MemberAdditionReported', data: { userId } }))
+  expect(owedByTenant(fold(told, state) as TenantState)).toEqual([])
+})
+
+describe('what a tenant holds of somebody', () => {
+  const erase = (whom: { userId?: string; address?: string }): TenantCommand => ({
+    type: 'EraseMember',
+    data: { erasureId: 'era_1', ...whom },
+  })
+  const history = [founded, added('usr_v', 'viewer'), invited()]
+  it('ends: the membership and the invitations, in one decision', () => {
+    expect(given(...history).when('user:usr_o', erase({ userId: 'usr_v', address }))).toEqual({
+      status: 'decided',
+      events: [
+        { type: 'MemberRemoved', data: { userId: 'usr_v', why: 'erased', by: 'user:usr_o' } },
+        { type: 'InvitationRevoked', data: { invitationId: 'inv_1', by: 'user:usr_o' } },
+        {
+          type: 'MemberErased',
+          data: { erasureId: 'era_1', userId: 'usr_v', memberships: 1, invitations: 1, by: 'user:usr_o' },
+        },
+      ],
+    })
+  })
+  it('is erased of whoever is asked for, so that asking tells nothing', () => {
+    expect(given(...history).when('key:key_1', erase({ userId: 'usr_x' }))).toMatchObject({
+      events: [{ type: 'MemberErased', data: { memberships: 0, invitations: 0 } }],
+    })
+  })
+  it.each([
+    ['an admin', 'user:usr_a', 'usr_v', 'forbidden'],
+    ['a stranger', 'user:usr_x', 'usr_v', 'forbidden'],
+    ['the last owner, of themself,', 'user:usr_o', 'usr_o', 'last_owner'],
+    ['a key, of an owner,', 'key:key_1', 'usr_o', 'forbidden'],
+  ])('is not erased by %s', (_who, actor, userId, code) => {
+    expect(given(...history, added('usr_a', 'admin')).when(actor, erase({ userId }))).toMatchObject({ code })
+  })
 })
 
 it('whatever is asked by whomever, an owner stays, and only owners make owners', () => {

@@ -11,9 +11,10 @@ import { type Asked, type Decision, decided, refused } from './decision.ts'
  * 3. A member that asks is checked against the roles held here, so whatever the caller believed, a removed member decides
  *    nothing.
  * 4. An invitation is for its address, until its time, once.
- * 5. Whom a connection to an identity provider vouches for becomes a member by signing in. Owners alone set up connections and
+ * 5. Whoever is removed loses the sessions that act in the tenant: `removals` is what is still to be told to their users.
+ * 6. Every user knows what they are a member of, so that their erasure ends it: `additions` is what is still to be told.
+ * 7. Whom a connection to an identity provider vouches for becomes a member by signing in. Owners alone set up connections and
  *    what role they give, so by them owners are made and changed as well; the last owner stays one all the same.
- * 6. Whoever is removed loses the sessions that act in the tenant: `removals` is what is still to be told to their users.
  */
 export interface TenantState {
   readonly tenant: string
@@ -24,6 +25,8 @@ export interface TenantState {
   readonly members: Record<string, Role>
   /** open ones, by id */
   readonly invitations: Record<string, Invitation>
+  /** members whose users do not know of it yet, with the version of the addition */
+  readonly additions: Record<string, number>
   /** removed members whose sessions are to end, with the version of the removal */
   readonly removals: Record<string, number>
 }
@@ -59,6 +62,7 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
       owner: data.owner,
       members: data.owner === undefined ? {} : { [data.owner]: 'owner' },
       invitations: {},
+      additions: data.owner === undefined ? {} : { [data.owner]: place.version },
       removals: {},
     }
   }
@@ -78,11 +82,18 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
       delete state.invitations[data.invitationId]
       break
     case 'MemberAdded':
+      state.members[data.userId] = data.role
+      state.additions[data.userId] = place.version
+      break
     case 'MemberRoleChanged':
       state.members[data.userId] = data.role
       break
+    case 'MemberAdditionReported':
+      delete state.additions[data.userId]
+      break
     case 'MemberRemoved':
       delete state.members[data.userId]
+      delete state.additions[data.userId]
       state.removals[data.userId] = place.version
       break
     case 'MemberRemovalReported':
@@ -90,6 +101,7 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
       break
     case 'AddressesAllowed':
     case 'SsoRequired':
+    case 'MemberErased':
       break
   }
   return state
@@ -116,14 +128,16 @@ export const decideTenant = (
   const own = `user:${'userId' in data ? data.userId : ''}` === asked.actor
   const leaves = type === 'RemoveMember' && own && data.why === 'left'
   const right = rightOf(state, asked.actor)
-  const needed = neededFor[type] ?? 'members:write'
-  if (!leaves && !right.permits(needed)) return refused('forbidden', `${asked.actor} may not change this tenant`)
+  if (!leaves && !right.permits(neededFor[type] ?? 'members:write'))
+    return refused('forbidden', `${asked.actor} may not change this tenant`)
   return change(state, command, right, asked)
 }
 
-const neededFor: Partial<Record<TenantCommand['type'], Permission>> = {
+/** what the other commands need is `members:write` */
+const neededFor: { readonly [T in TenantCommand['type']]?: Permission } = {
   RenameTenant: 'tenant:write',
   AllowAddresses: 'tenant:write',
+  EraseMember: 'privacy:write',
   RequireSso: 'sso:write',
 }
 
@@ -146,7 +160,6 @@ type Change = Exclude<TenantCommand, { type: 'FoundTenant' | 'AcceptInvitation' 
 
 const change = (state: TenantState, { type, data }: Change, right: Right, asked: Asked): Decision<TenantEvent> => {
   const by = asked.actor
-  const ownersOnly = () => refused<TenantEvent>('forbidden', 'only an owner may make, change or remove owners')
   switch (type) {
     case 'RenameTenant':
       return data.name === state.name ? decided() : decided({ type: 'TenantRenamed', data: { ...data, by } })
@@ -179,10 +192,33 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
       if (role === 'owner' && ownersOf(state) === 1 && !erased) return lastOwner()
       return decided({ type: 'MemberRemoved', data: { ...data, by } })
     }
+    case 'EraseMember':
+      return erase(state, data, right, by)
   }
 }
 
+const ownersOnly = () => refused<TenantEvent>('forbidden', 'only an owner may make, change or remove owners')
 const lastOwner = () => refused<TenantEvent>('last_owner', 'this is the last owner: make another member owner first')
+
+type Erase = Extract<TenantCommand, { type: 'EraseMember' }>['data']
+
+/** Ends what this tenant holds of somebody; what it never held is erased all the same, so that asking reveals nothing. */
+const erase = (state: TenantState, data: Erase, right: Right, by: string): Decision<TenantEvent> => {
+  const { address, ...whom } = data
+  const { userId } = whom
+  const held = userId === undefined ? undefined : state.members[userId]
+  if (held === 'owner' && !right.overOwners) return ownersOnly()
+  if (held === 'owner' && ownersOf(state) === 1) return lastOwner()
+  const removed: TenantEvent[] =
+    held && userId !== undefined ? [{ type: 'MemberRemoved', data: { userId, why: 'erased', by } }] : []
+  const revoked = Object.entries(state.invitations)
+    .filter(([, invitation]) => invitation.address === address)
+    .map(([invitationId]): TenantEvent => ({ type: 'InvitationRevoked', data: { invitationId, by } }))
+  return decided<TenantEvent>(...removed, ...revoked, {
+    type: 'MemberErased',
+    data: { ...whom, memberships: removed.length, invitations: revoked.length, by },
+  })
+}
 
 type Invite = Extract<TenantCommand, { type: 'InviteMember' }>['data']
 

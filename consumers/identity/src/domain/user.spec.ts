@@ -12,7 +12,7 @@ const by = 'system'
 
 const fold = (events: readonly UserEvent[], state?: UserState): UserState | undefined =>
   events.reduce<UserState | undefined>(
-    (folded, event) => evolveUser(folded, event, { id: userId, correlationId: 'c' }),
+    (folded, event, i) => evolveUser(folded, event, { id: userId, correlationId: 'c', version: i + 1 }),
     state,
   )
 const given = (...events: UserEvent[]) => ({
@@ -98,6 +98,32 @@ describe('a user', () => {
       { what: 'erasure', subjects: [userId, registration.address], receipt: { type: 'ErasureCompleted' } },
     ])
     expect(owedByUser(fold([{ type: 'ErasureCompleted', data: {} }], state) as UserState)).toEqual([])
+  })
+  it('knows what they are a member of, and withdraws from it when they are erased, also from what they join then', () => {
+    const note = (tenant: string): UserCommand => ({ type: 'NoteMembership', data: { tenant } })
+    const noted = (tenant: string): UserEvent => ({ type: 'MembershipNoted', data: { tenant } })
+    const erased: UserEvent[] = [
+      { type: 'UserErased', data: { by } },
+      { type: 'ErasureCompleted', data: {} },
+    ]
+    expect(given(registered).when(note('ten_b'))).toEqual({ status: 'decided', events: [noted('ten_b')] })
+    expect(given(registered, noted('ten_b')).when(note('ten_b'))).toMatchObject({ events: [] })
+    expect(owedByUser(fold([registered, noted('ten_b')]) as UserState)).toEqual([])
+    const history = [registered, noted('ten_b'), ...erased]
+    expect(owedByUser(fold(history) as UserState)).toMatchObject([
+      {
+        aggregate: 'tenant:ten_b/ten_b',
+        tenant: 'ten_b',
+        command: { type: 'RemoveMember', data: { userId, why: 'erased' } },
+        receipt: { type: 'MembershipWithdrawn', data: { tenant: 'ten_b' } },
+      },
+    ])
+    history.push({ type: 'MembershipWithdrawn', data: { tenant: 'ten_b' } })
+    expect(owedByUser(fold(history) as UserState)).toEqual([])
+    expect(given(...history).when(note('ten_b'))).toEqual({ status: 'decided', events: [noted('ten_b')] })
+    const [first] = owedByUser(fold([registered, noted('ten_b'), ...erased]) as UserState)
+    const [again] = owedByUser(fold([...history, noted('ten_b')]) as UserState)
+    expect(again?.id).not.toBe(first?.id)
   })
 })
 

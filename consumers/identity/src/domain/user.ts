@@ -10,6 +10,7 @@ import { type Asked, type Decision, decided, refused } from './decision.ts'
  *    tokens, and one of them stole them.
  * 3. A session that has ended, or whose time is over by the owner's clock, is never refreshed or switched.
  * 4. An erased user has no session, gets none, and is never registered again.
+ * 5. `tenants` is what they are, or were, a member of. Each is told when they are erased, and each that they join later.
  */
 export interface UserState {
   readonly userId: string
@@ -23,6 +24,8 @@ export interface UserState {
   /** the first tenant, until its founding is on the log */
   founding: { readonly id: string; readonly name: string } | undefined
   status: 'active' | 'erasing' | 'erased'
+  /** with the version at which it was noted */
+  readonly tenants: Record<string, number>
 }
 
 export interface SessionState {
@@ -42,6 +45,8 @@ const rememberedEnds = 100
 interface Place {
   readonly id: string
   readonly correlationId: string
+  /** of the aggregate, after this event */
+  readonly version: number
 }
 
 /** Changes the state that it is given. */
@@ -59,6 +64,7 @@ export const evolveUser = (before: UserState | undefined, event: UserEvent, plac
       ended: [],
       founding: tenant,
       status: 'active',
+      tenants: {},
     }
   }
   const state = before
@@ -96,6 +102,12 @@ export const evolveUser = (before: UserState | undefined, event: UserEvent, plac
       state.ended.push(data.sessionId)
       if (state.ended.length > rememberedEnds) state.ended.shift()
       break
+    case 'MembershipNoted':
+      state.tenants[data.tenant] = place.version
+      break
+    case 'MembershipWithdrawn':
+      delete state.tenants[data.tenant]
+      break
     case 'UserErased':
       state.status = 'erasing'
       break
@@ -122,6 +134,8 @@ export const decideUser = (
     return refused('user_unknown', `there is no user ${userId}`)
   }
   const { actor: by } = asked
+  if (type === 'NoteMembership')
+    return data.tenant in state.tenants ? decided() : decided({ type: 'MembershipNoted', data })
   if (state.status !== 'active') {
     if (type === 'EraseUser' || type === 'EndSessions' || type === 'EndSession') return decided()
     return refused('user_unknown', `the user ${userId} was erased`)

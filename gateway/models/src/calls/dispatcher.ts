@@ -1,12 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { type BreakerState, createRetryBudget, type RetryBudget } from '@omium/resilience'
 import { OmiumError } from '@omium/schemas'
 import type { Buckets, Spending } from '../limits/buckets.ts'
 import { Slots } from '../limits/slots.ts'
 import type { Provider, Registry, Route, Target } from '../registry/registry.ts'
 import type { ModelSettings } from '../registry/settings.ts'
 import { CallerGone, maySucceedElsewhere, retryAfterMsOf } from './failures.ts'
-import { RetryBudget } from './retry-budget.ts'
-import { type Begun, isBreakerOpen, TargetGuard, type TargetState } from './target-guard.ts'
+import { type Begun, isBreakerOpen, TargetGuard } from './target-guard.ts'
 import type { SendOptions } from './transport.ts'
 
 /**
@@ -41,7 +41,7 @@ export interface Dispatcher {
   call<T>(route: Route, context: CallContext, attempt: Attempt<T>): Promise<Answered<T>>
   /** what an answer really took, against what was reckoned */
   settle(provider: Provider, tokens: number): void
-  states(): { readonly provider: string; readonly model: string; readonly state: TargetState }[]
+  states(): { readonly provider: string; readonly model: string; readonly state: BreakerState }[]
   occupied(): { readonly provider: string; readonly taken: number; readonly waiting: number }[]
   close(): void
 }
@@ -82,9 +82,10 @@ export const createDispatcher = (
   const { retries } = settings
   const guards = new Map<string, TargetGuard>()
   const budgets = new Map<string, RetryBudget>()
+  const { budgetPercent } = retries
   const slots = new Map<string, Slots>()
   for (const [name, { settings: provider }] of registry.providers) {
-    budgets.set(name, new RetryBudget(retries.budgetPercent))
+    budgets.set(name, createRetryBudget(budgetPercent / 100, budgetPercent === 0 ? 0 : 10))
     const most = provider.limits?.concurrency
     if (most) slots.set(name, new Slots(name, most, provider.queue, 'model_overloaded'))
   }

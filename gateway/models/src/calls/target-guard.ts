@@ -1,5 +1,5 @@
+import { type Breaker, type BreakerState, createBreaker } from '@omium/resilience'
 import { OmiumError } from '@omium/schemas'
-import CircuitBreaker from 'opossum'
 import type { Target } from '../registry/registry.ts'
 import type { ModelSettings } from '../registry/settings.ts'
 import { CallerGone, isUnwell, retryAfterMsOf } from './failures.ts'
@@ -9,8 +9,6 @@ export interface Begun<T> {
   readonly value: T
   readonly settled: Promise<void>
 }
-
-export type TargetState = 'closed' | 'half-open' | 'open'
 
 /** It was not asked: waiting for it within the call is in vain. */
 export const isBreakerOpen = ({ data }: OmiumError): boolean =>
@@ -28,8 +26,7 @@ export class TargetGuard {
   readonly target: Target
   readonly #name: string
   readonly #nowMs: () => number
-  readonly #resetMs: number
-  readonly #breaker: CircuitBreaker<[() => Promise<void>], void>
+  readonly #breaker: Breaker
   #coolUntil = 0
 
   constructor(target: Target, settings: ModelSettings['breaker'], nowMs: () => number) {
@@ -37,21 +34,19 @@ export class TargetGuard {
     this.target = target
     this.#name = `${provider.name}/${model}`
     this.#nowMs = nowMs
-    this.#resetMs = settings.resetMs
-    this.#breaker = new CircuitBreaker((run: () => Promise<void>) => run(), {
-      // the transport has its own limits; opossum's would only stop waiting
-      timeout: false,
-      errorThresholdPercentage: settings.errorPercent,
-      volumeThreshold: settings.minimumCalls,
-      rollingCountTimeout: settings.windowMs,
-      resetTimeout: settings.resetMs,
-      errorFilter: (error: unknown) => error instanceof CallerGone || !isUnwell(error),
+    this.#breaker = createBreaker({
+      ...settings,
+      target: this.#name,
+      isFinal: (error) => error instanceof CallerGone || !isUnwell(error),
+      refusal: () =>
+        new OmiumError('model_overloaded', `${this.#name} keeps failing and is not asked for the moment`, {
+          data: { retryAfterMs: settings.resetMs, breaker: 'open' },
+        }),
     })
   }
 
-  get state(): TargetState {
-    if (this.#breaker.opened) return 'open'
-    return this.#breaker.halfOpen ? 'half-open' : 'closed'
+  get state(): BreakerState {
+    return this.#breaker.state
   }
 
   /** resolves when the call has begun. @throws what the call throws; `model_overloaded`, `model_rate_limited` unasked */
@@ -63,7 +58,7 @@ export class TargetGuard {
       })
     return new Promise<T>((resolve, reject) => {
       const run = async (): Promise<void> => {
-        const probing = this.#breaker.halfOpen
+        const probing = this.#breaker.state === 'half-open'
         const { value, settled } = await call()
         resolve(value)
         if (probing) settled.catch(() => undefined)
@@ -75,14 +70,10 @@ export class TargetGuard {
   }
 
   close(): void {
-    this.#breaker.shutdown()
+    this.#breaker.close()
   }
 
   #told(error: unknown): unknown {
-    if ((error as { code?: string }).code === 'EOPENBREAKER')
-      return new OmiumError('model_overloaded', `${this.#name} keeps failing and is not asked for the moment`, {
-        data: { retryAfterMs: this.#resetMs, breaker: 'open' },
-      })
     if (error instanceof OmiumError && error.code === 'model_rate_limited') {
       const wait = retryAfterMsOf(error)
       if (wait) this.#coolUntil = this.#nowMs() + Math.min(longestCooldownMs, wait)

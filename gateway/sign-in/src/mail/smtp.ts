@@ -1,7 +1,8 @@
+import { createOutsideCalls } from '@omium/resilience'
+import { OmiumError } from '@omium/schemas'
 import { createTransport } from 'nodemailer'
-import CircuitBreaker from 'opossum'
 import { isLoopback } from '../loopback.ts'
-import type { Mail, Mailer } from '../ports.ts'
+import type { Mailer } from '../ports.ts'
 
 /**
  * Mail through an SMTP server (`smtp://user:password@host:port`, `smtps://`). Any server but one on this machine has to speak
@@ -19,17 +20,25 @@ export const createSmtpMailer = (url: string, from: string): Mailer => {
     disableFileAccess: true,
     disableUrlAccess: true,
   })
-  const breaker = new CircuitBreaker((mail: Mail) => transport.sendMail({ from, ...mail }), {
-    timeout: 20_000,
-    errorThresholdPercentage: 50,
-    volumeThreshold: 5,
-    resetTimeout: 10_000,
-  })
+  // a mail that was perhaps taken is not sent twice
+  const server = createOutsideCalls({ target: 'mail', timeoutMs: 20_000, resetMs: 10_000 })
   return {
-    send: async (mail) => void (await breaker.fire(mail)),
+    send: async (mail) => {
+      await server
+        .call(() => transport.sendMail({ from, ...mail }))
+        .catch((error) => Promise.reject(withoutRecipient(error)))
+    },
     close: () => {
-      breaker.shutdown()
+      server.close()
       transport.close()
     },
   }
+}
+
+/** What failed, without the address that a server repeats in what it answers: errors are logged. */
+const withoutRecipient = (error: unknown): OmiumError => {
+  if (error instanceof OmiumError) return error
+  const { code, command, responseCode } = error as { code?: string; command?: string; responseCode?: number }
+  const told = [code, command, responseCode].filter((one) => one !== undefined).join(' ')
+  return new OmiumError('unavailable', `the mail server did not take it${told && `: ${told}`}`)
 }

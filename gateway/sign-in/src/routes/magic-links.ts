@@ -82,7 +82,7 @@ export const magicLinkRoutes =
 
     app.post(
       '/auth/magic-links',
-      { config: { public: true }, schema: { hide: true, body: addressBody } },
+      { config: { public: true, limit: 'sensitive' }, schema: { hide: true, body: addressBody } },
       async (request, reply) => {
         requireSameOrigin(request.headers, publicUrl)
         return sendLink(request, reply, request.body)
@@ -91,7 +91,10 @@ export const magicLinkRoutes =
 
     app.get(
       '/auth/magic-links/open',
-      { config: { public: true }, schema: { hide: true, querystring: z.object({ token: z.string().max(4000) }) } },
+      {
+        config: { public: true, limit: 'sensitive' },
+        schema: { hide: true, querystring: z.object({ token: z.string().max(4000) }) },
+      },
       async (request, reply) => {
         await countAttempt(services, request)
         const browser = cookies.read(request.headers.cookie, 'browser')

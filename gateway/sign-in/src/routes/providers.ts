@@ -26,7 +26,7 @@ export const providerRoutes =
     app.get(
       '/auth/providers/:provider/start',
       {
-        config: { public: true },
+        config: { public: true, limit: 'sensitive' },
         schema: {
           hide: true,
           params: providerParam,
@@ -47,7 +47,7 @@ export const providerRoutes =
 
     app.get(
       '/auth/providers/:provider/callback',
-      { config: { public: true }, schema: { hide: true, params: providerParam } },
+      { config: { public: true, limit: 'sensitive' }, schema: { hide: true, params: providerParam } },
       async (request, reply) => {
         const provider = require(request.params.provider)
         await countAttempt(services, request)

@@ -46,11 +46,11 @@ export const sessionRoutes =
       }
       const { userId, sessionId, tenant, amr, authenticatedAt } = caller
       const [user, memberships] = await Promise.all([reads.user(userId), sessions.memberships(userId)])
-      const email = user && (await personalData.open(user.email))
+      const email = user?.email && (await personalData.open(user.email))
       const name = user?.name && (await personalData.open(user.name))
       if (wantsHtml(request)) {
         const acting = memberships.find((membership) => membership.tenant === tenant)
-        return sendPage(reply, sessionPage({ email: email ?? userId, tenant: acting?.name ?? tenant }))
+        return sendPage(reply, sessionPage({ email: email || userId, tenant: acting?.name ?? tenant }))
       }
       return { userId, email, name, sessionId, tenant, amr, authenticatedAt, memberships }
     })
@@ -83,7 +83,7 @@ export const sessionRoutes =
 
     app.post(
       '/auth/refresh',
-      { config: { public: true }, schema: { hide: true, body: refreshBody } },
+      { config: { public: true, limit: 'sensitive' }, schema: { hide: true, body: refreshBody } },
       async (request, reply) => {
         const given = request.body?.refreshToken
         if (given === undefined) requireSameOrigin(request.headers, publicUrl)

@@ -45,7 +45,7 @@ export const createAdmission = ({ identity, reads, accounts, personalData, ids }
     }
     const { userId, login } = await accounts.identify(answer.account, correlationId, { founds: false })
     const user = await reads.user(userId)
-    const address = user && (await personalData.open(user.email))
+    const address = user?.email ? await personalData.open(user.email) : undefined
     if (address === undefined || !connection.ownDomains.includes(domainOfAddress(address)))
       throw new OmiumError(
         'sso_address_refused',

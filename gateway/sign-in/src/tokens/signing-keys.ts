@@ -69,6 +69,9 @@ const timesOf = ({ signsFrom, signsUntil }: Row): KeyTimes => ({
   signsUntil: signsUntil.getTime(),
 })
 
+/** whom the private half is wrapped for; the rotation of keys says the same */
+const subjectOf = (kid: string): string => `signing_keys/${kid}`
+
 const createRow = async (times: KeyTimes, kms: Kms): Promise<Row> => {
   const { publicKey, privateKey } = await generateKeyPair(algorithm, { crv: 'Ed25519', extractable: true })
   const jwk = await exportJWK(publicKey)
@@ -76,7 +79,7 @@ const createRow = async (times: KeyTimes, kms: Kms): Promise<Row> => {
   return {
     kid,
     publicJwk: { ...jwk, kid, alg: algorithm, use: 'sig' },
-    wrappedPrivate: Buffer.from(await kms.wrap(Buffer.from(await exportPKCS8(privateKey)))),
+    wrappedPrivate: Buffer.from(await kms.wrap(Buffer.from(await exportPKCS8(privateKey)), subjectOf(kid))),
     signsFrom: new Date(times.signsFrom),
     signsUntil: new Date(times.signsUntil),
   }
@@ -128,7 +131,7 @@ export const openSigningKeys = async (
   const opened = async (row: Row): Promise<SigningKey> => {
     const known = keys.find(({ kid }) => kid === row.kid)
     if (known) return known
-    const pkcs8 = Buffer.from(await kms.unwrap(row.wrappedPrivate)).toString('utf8')
+    const pkcs8 = Buffer.from(await kms.unwrap(row.wrappedPrivate, subjectOf(row.kid))).toString('utf8')
     const publicKey = await importJWK(row.publicJwk, algorithm)
     if (publicKey instanceof Uint8Array) throw new OmiumError('internal', `signing key ${row.kid} is not asymmetric`)
     return {

@@ -1,4 +1,5 @@
 import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry'
+import { createOutsideCalls } from '@omium/resilience'
 import { OmiumError } from '@omium/schemas'
 import { z } from 'zod'
 
@@ -41,7 +42,10 @@ const statusOf = (error: unknown): number => {
   return 'status' in error ? Number(error.status) : 0
 }
 
-const isAnswer = (status: number): boolean => status > 400 && status < 500 && status !== 429
+const isAnswer = (error: unknown): boolean => {
+  const status = statusOf(error)
+  return status > 400 && status < 500 && status !== 429
+}
 
 export const createRegistryApi = (registryUrl: string, { attempts, timeoutMs } = patience): RegistryApi => {
   const base = registryUrl.replace(/\/+$/, '')
@@ -70,22 +74,23 @@ export const createRegistryApi = (registryUrl: string, { attempts, timeoutMs } =
     return { status: response.status, body: parsed }
   }
 
-  /** Every call is idempotent, so it is made again while the registry is starting, overloaded or silent. */
+  // every call is idempotent, so it is made again while the registry is starting, overloaded or silent
+  const registry = createOutsideCalls({
+    target: 'schema registry',
+    timeoutMs,
+    tries: attempts,
+    // a process that starts asks for all its schemas at once, and is to wait as long as the tries last
+    minimumCalls: 50,
+    isFinal: isAnswer,
+  })
   const patiently = async <T>(what: string, ask: () => Promise<T>): Promise<T> => {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await ask()
-      } catch (error) {
-        if (isAnswer(statusOf(error))) throw error
-        if (attempt >= attempts) {
-          const problem = error instanceof Error ? error.message : String(error)
-          throw new OmiumError('unavailable', `the schema registry at ${base} does not answer ${what}: ${problem}`, {
-            cause: error,
-          })
-        }
-      }
-      await new Promise((resolve) => {
-        setTimeout(resolve, 50 * 2 ** attempt)
+    try {
+      return await registry.call(ask)
+    } catch (error) {
+      if (isAnswer(error)) throw error
+      const problem = error instanceof Error ? error.message : String(error)
+      throw new OmiumError('unavailable', `the schema registry at ${base} does not answer ${what}: ${problem}`, {
+        cause: error,
       })
     }
   }

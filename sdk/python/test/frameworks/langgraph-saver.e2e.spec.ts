@@ -1,23 +1,22 @@
-import { ensurePython, type RunningStack } from '@omium/dev'
-import { foundTenant, spawnService, testPlatform } from '@omium/dev/testing'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { ensurePython } from '@omium/dev'
+import { spawnService, type TenantOfPlatform, tenantOfPlatform } from '@omium/dev/testing'
+import { beforeAll, expect, it } from 'vitest'
 
-let stack: RunningStack
+let platform: TenantOfPlatform
 let python: string
-let otherKey: string
+let other: TenantOfPlatform
 
 beforeAll(async () => {
   ;({ python } = await ensurePython({ progress: () => {} }))
-  stack = await testPlatform()
-  otherKey = await foundTenant(stack.environment, 'ten_other')
+  platform = await tenantOfPlatform()
+  other = await tenantOfPlatform()
 }, 600_000)
-afterAll(() => stack?.stop())
 
 /** Runs a file of Python tests against the platform; all of them have to pass. */
 const pytest = async (file: string, atLeast: number) => {
   const tests = await spawnService(
     file,
-    { ...stack.environment, OTHER_TENANT_KEY: otherKey },
+    { ...platform.environment, OTHER_TENANT_KEY: other.apiKey },
     {
       command: python,
       args: ['-m', 'pytest', '-p', 'no:cacheprovider', `sdk/python/test/saver/${file}`],

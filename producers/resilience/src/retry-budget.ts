@@ -1,6 +1,6 @@
 /**
- * Retries as a bounded share of requests: every request deposits a fraction, every retry takes one. When the other side is
- * down for everybody, retries dry up instead of multiplying the load.
+ * Retries as a bounded share of calls: every call deposits a fraction, every retry takes one. When the other side is down for
+ * everybody, retries dry up instead of multiplying the load.
  */
 export interface RetryBudget {
   deposit(): void
@@ -8,6 +8,7 @@ export interface RetryBudget {
   withdraw(): boolean
 }
 
+/** @param share retries for each call. @param capacity how many may be saved up, and are there from the start */
 export const createRetryBudget = (share = 0.2, capacity = 20): RetryBudget => {
   let tokens = capacity
   return {
