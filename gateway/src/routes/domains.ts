@@ -31,10 +31,11 @@ export const domainRoutes =
 
     const send = async (request: FastifyRequest, domain: string, command: DomainCommand) => {
       const asker = { ...askerOf(request), tenant: platformTenant }
-      return identity.execute(asker, keyOf(domain), commandIdOf(request, ids, domain), command)
+      const decided = await identity.execute(asker, keyOf(domain), commandIdOf(request, ids, domain), command)
+      await identity.untilCurrent(keyOf(domain))
+      return decided
     }
     const find = async (tenant: string, domain: string): Promise<DomainRecord> => {
-      await identity.untilCurrent(keyOf(domain))
       const record = await getDomain(reads, tenant, domain)
       if (!record) throw new OmiumError('domain_unknown', `${domain} is not claimed`)
       return record

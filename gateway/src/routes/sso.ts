@@ -44,7 +44,10 @@ export const ssoRoutes =
 
     const send = async (request: FastifyRequest, id: string, command: SsoConnectionCommand) => {
       const aggregate = aggregateKey('sso_connection', callerOf(request).tenant, id)
-      return { id, ...(await identity.execute(askerOf(request), aggregate, commandIdOf(request, ids, id), command)) }
+      const decided = await identity.execute(askerOf(request), aggregate, commandIdOf(request, ids, id), command)
+      // people sign in by the read model
+      await identity.untilCurrent(aggregate)
+      return { id, ...decided }
     }
     const find = async (tenant: string, id: string): Promise<SsoConnectionRecord> => {
       await identity.untilCurrent(aggregateKey('sso_connection', tenant, id))
