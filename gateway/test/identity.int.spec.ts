@@ -231,6 +231,35 @@ it('a tenant is renamed, and may be used from addresses that include those of wh
   })
 })
 
+it('another tenant is founded by a person, once, who owns it and may leave when somebody else does', async () => {
+  const [founder, other] = [await somebody(), await somebody()]
+  const found = (as: As) =>
+    fetch(`${gateway.url}/v1/tenants`, {
+      method: 'POST',
+      headers: {
+        'content-type': 'application/json',
+        'idempotency-key': 'founding',
+        ...(as && 'person' in as && { 'x-spec-session': as.person }),
+      },
+      body: JSON.stringify({ name: 'Second' }),
+    })
+  const [first, again] = await Promise.all([found(founder.at(founder.home)), found(founder.at(founder.home))])
+  expect([first.status, again.status]).toEqual([201, 201])
+  const [{ id }, repeated] = (await Promise.all([first.json(), again.json()])) as [{ id: string }, { id: string }]
+  expect([repeated.id, id]).toEqual([id, expect.stringMatching(/^ten_/)])
+  const there = founder.at(id ?? '')
+  expect((await call(there, 'GET', '/v1/tenant')).body).toMatchObject({ id, name: 'Second' })
+  expect((await call(there, 'GET', '/v1/me')).body).toMatchObject({ role: 'owner' })
+  expect((await call(other.at(id ?? ''), 'GET', '/v1/tenant')).status).toBe(403)
+  expect(await call(local, 'POST', '/v1/tenants', { name: 'x' })).toMatchObject({ status: 403 })
+  const leave = () => call(there, 'DELETE', `/v1/members/${founder.userId}`)
+  expect(await leave()).toMatchObject({ status: 409, body: { code: 'last_owner' } })
+  await join(there, id ?? '', other, 'admin')
+  expect((await call(there, 'PATCH', `/v1/members/${other.userId}`, { role: 'owner' })).status).toBe(200)
+  expect((await leave()).status).toBe(200)
+  await eventually(async () => expect((await call(there, 'GET', '/v1/tenant')).status).toBe(403))
+})
+
 describe('people', () => {
   it('who sign in for the first time own a tenant of their own', async () => {
     const person = await somebody()

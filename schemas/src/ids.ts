@@ -21,6 +21,7 @@ export const idPrefixes = {
   magicLink: 'lnk',
   ssoConnection: 'sso',
   erasure: 'era',
+  deviceGrant: 'dvc',
 } as const
 
 export type IdKind = keyof typeof idPrefixes

@@ -1,5 +1,5 @@
 import { type Clock, systemClock } from '@omium/kit'
-import { commandTo, MemoryPartition, silent, turns } from '@omium/kit/testing'
+import { commandTo, ManualClock, MemoryPartition, silent, turns } from '@omium/kit/testing'
 import { aggregateKey, type IdentityContextCommand, platformTenant } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { Identity } from './identity.ts'
@@ -73,16 +73,16 @@ describe('the identity context', () => {
   })
 
   it('remembers no more sign-in links than are open, and the fold no more than it keeps of what is closed', async () => {
-    let at = nowMs
-    const partition = new MemoryPartition(identityMachine, { nowMs: () => at })
-    const identity = new Identity({ clock: { ...clock, nowMs: () => at }, notices: silent, erase: async () => {} })
+    const time = new ManualClock(nowMs)
+    const partition = new MemoryPartition(identityMachine, { nowMs: () => time.nowMs() })
+    const identity = new Identity({ clock: time, notices: silent, erase: async () => {} })
     identity.owned(partition)
     const linkMs = 600_000
     const issued = 2_000
     const key = (n: number) => aggregateKey('magic_link', platformTenant, `lnk_${n}`)
     let most = 0
-    for (let n = 0; n < issued; n++, at += 10_000) {
-      const data = { secret: 'a'.repeat(64), browser: 'b'.repeat(64), expiresAt: at + linkMs }
+    for (let n = 0; n < issued; n++, time.goTo(time.nowMs() + 10_000)) {
+      const data = { secret: 'a'.repeat(64), browser: 'b'.repeat(64), expiresAt: time.nowMs() + linkMs }
       await identity.command(partition, commandTo(key(n), { type: 'IssueMagicLink', data }, { actor: 'sign-in' }))
       if (n % 10 === 0)
         await identity.command(partition, commandTo(key(n), { type: 'UseMagicLink', data }, { actor: 'sign-in' }))

@@ -6,6 +6,8 @@ import {
   type ApiKeyCommand,
   addressCommands,
   apiKeyCommands,
+  type DeviceGrantCommand,
+  deviceGrantCommands,
   type DomainCommand,
   domainCommands,
   domainRecord,
@@ -22,12 +24,14 @@ import {
 import { decideAddress } from './domain/address.ts'
 import { decideApiKey } from './domain/api-key.ts'
 import type { Decision } from './domain/decision.ts'
+import { decideDeviceGrant, endsDeviceGrant } from './domain/device-grant.ts'
 import { decideMagicLink } from './domain/magic-link.ts'
 import { decideDomain, watchDomain } from './domain/mail-domain.ts'
 import { type Owed, owedByTenant, owedByUser } from './domain/owed.ts'
 import { decideSsoConnection } from './domain/sso-connection.ts'
 import { decideTenant } from './domain/tenant.ts'
 import { decideUser } from './domain/user.ts'
+import { Expiry } from './expiry.ts'
 import type { PartitionState } from './machine.ts'
 
 /**
@@ -37,7 +41,7 @@ import type { PartitionState } from './machine.ts'
  * 2. What leaves the process is derived from accepted state and carries an id made from what it is about: sent twice, it has
  *    one effect.
  * 3. Time that decides something is this process's clock.
- * 4. Links that nobody used are closed when later ones are issued, so that there are never more than are asked for at a time.
+ * 4. What nobody used in time is closed ({@link Expiry}).
  */
 export interface IdentityOptions {
   readonly clock: Clock
@@ -46,12 +50,10 @@ export interface IdentityOptions {
   erase(subject: string): Promise<void>
 }
 
-/** with each that is issued: more than one, so that what has piled up goes away */
-const mostLinksClosed = 10
-
 interface Hosted {
   readonly partition: HostedPartition<PartitionState>
   readonly outbox: Outbox<PartitionState, Owed>
+  readonly expiry: Expiry
 }
 
 export class Identity implements ContextHandler<PartitionState> {
@@ -79,7 +81,10 @@ export class Identity implements ContextHandler<PartitionState> {
     const { clock, notices } = this.#options
     const partition = new HostedPartition(log, {
       onFault: (err) => notices.error({ err }, 'a callback failed'),
-      onSettled: (aggregate) => outbox.settle(aggregate),
+      onSettled: (aggregate) => {
+        outbox.settle(aggregate)
+        expiry.watch(aggregate)
+      },
     })
     const outbox = new Outbox<PartitionState, Owed>(log, {
       clock,
@@ -87,11 +92,14 @@ export class Identity implements ContextHandler<PartitionState> {
       owedBy,
       send: (aggregate, owed) => this.#send(partition, aggregate, owed),
     })
-    this.#hosted.set(log.partition, { partition, outbox })
+    const expiry = new Expiry(partition, clock)
+    this.#hosted.set(log.partition, { partition, outbox, expiry })
     for (const aggregate of [...log.state.users.keys(), ...log.state.tenants.keys()]) outbox.settle(aggregate)
+    for (const aggregate of [...log.state.magicLinks.keys(), ...log.state.deviceGrants.keys()]) expiry.watch(aggregate)
   }
 
   lost(number: number): void {
+    this.#hosted.get(number)?.expiry.stop()
     this.#hosted.delete(number)
   }
 
@@ -113,23 +121,9 @@ export class Identity implements ContextHandler<PartitionState> {
       return partition.reject(command, decision.code, decision.detail)
     }
     if (decision.events.length === 0) return partition.recordDeduplicated(command)
-    if (command.type === 'IssueMagicLink') this.#closeExpiredLinks(partition)
-    const closes = decision.events.at(-1)?.type === 'MagicLinkUsed'
+    const last = decision.events.at(-1)?.type ?? ''
+    const closes = last === 'MagicLinkUsed' || endsDeviceGrant(last)
     return partition.record(aggregate, decision.events, authorOf(command), closes)
-  }
-
-  /** Links are issued for the same time each, so the oldest come first. No more are closed at once than a few. */
-  #closeExpiredLinks(partition: HostedPartition<PartitionState>): void {
-    const nowMs = this.#options.clock.nowMs()
-    const closing: string[] = []
-    for (const [aggregate, { expiresAt }] of partition.state.magicLinks) {
-      if (expiresAt > nowMs || closing.length >= mostLinksClosed) break
-      closing.push(aggregate)
-    }
-    for (const aggregate of closing) {
-      const by = bySystem({ tenant: platformTenant, correlationId: aggregate })
-      partition.record(aggregate, [{ type: 'MagicLinkExpired', data: {} }], by, true).catch(() => undefined)
-    }
   }
 
   /**
@@ -165,6 +159,8 @@ export class Identity implements ContextHandler<PartitionState> {
         return decideTenant(state.tenants.get(aggregate), command as TenantCommand, id, asked)
       case 'api_key':
         return decideApiKey(state.apiKeys.get(aggregate), command as ApiKeyCommand, id, asked)
+      case 'device_grant':
+        return decideDeviceGrant(state.deviceGrants.get(aggregate), command as DeviceGrantCommand, asked)
       case 'magic_link':
         return decideMagicLink(state.magicLinks.get(aggregate), command as MagicLinkCommand, asked)
       case 'sso_connection':
@@ -200,13 +196,14 @@ const owedBy = ({ users, tenants }: PartitionState, aggregate: string): readonly
 
 type Kind = Extract<
   AggregateType,
-  'address' | 'user' | 'tenant' | 'api_key' | 'magic_link' | 'sso_connection' | 'domain'
+  'address' | 'user' | 'tenant' | 'api_key' | 'magic_link' | 'device_grant' | 'sso_connection' | 'domain'
 >
 
 const aggregateTypeOf = (commandType: string): Kind => {
   if (commandType in addressCommands) return 'address'
   if (commandType in tenantCommands) return 'tenant'
   if (commandType in apiKeyCommands) return 'api_key'
+  if (commandType in deviceGrantCommands) return 'device_grant'
   if (commandType in ssoConnectionCommands) return 'sso_connection'
   if (commandType in domainCommands) return 'domain'
   return commandType in magicLinkCommands ? 'magic_link' : 'user'

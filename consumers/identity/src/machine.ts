@@ -2,6 +2,7 @@ import type { AcceptedEvent, StateMachine } from '@omium/log'
 import {
   type AddressEvent,
   type ApiKeyEvent,
+  type DeviceGrantEvent,
   type DomainEvent,
   type MagicLinkEvent,
   parseAggregateKey,
@@ -11,6 +12,7 @@ import {
 } from '@omium/schemas'
 import { type AddressState, evolveAddress } from './domain/address.ts'
 import { type ApiKeyState, evolveApiKey } from './domain/api-key.ts'
+import { type DeviceGrantState, endsDeviceGrant, evolveDeviceGrant } from './domain/device-grant.ts'
 import { evolveMagicLink, type MagicLinkState } from './domain/magic-link.ts'
 import { type DomainState, evolveDomain } from './domain/mail-domain.ts'
 import { evolveSsoConnection, type SsoConnectionState } from './domain/sso-connection.ts'
@@ -26,12 +28,13 @@ export interface PartitionState {
   readonly magicLinks: Map<string, MagicLinkState>
   readonly ssoConnections: Map<string, SsoConnectionState>
   readonly domains: Map<string, DomainState>
+  readonly deviceGrants: Map<string, DeviceGrantState>
 }
 
 type Encoded = { readonly [K in keyof PartitionState]: [string, unknown][] }
 
 export const identityMachine: StateMachine<PartitionState> = {
-  version: 3,
+  version: 4,
   empty: () => ({
     addresses: new Map(),
     users: new Map(),
@@ -40,11 +43,12 @@ export const identityMachine: StateMachine<PartitionState> = {
     magicLinks: new Map(),
     ssoConnections: new Map(),
     domains: new Map(),
+    deviceGrants: new Map(),
   }),
 
   apply(state, { envelope, type, data }: AcceptedEvent) {
     const { aggregate, tenant, correlationId, version } = envelope
-    const { addresses, users, tenants, apiKeys, magicLinks, ssoConnections, domains } = state
+    const { addresses, users, tenants, apiKeys, magicLinks, deviceGrants, ssoConnections, domains } = state
     const key = parseAggregateKey(aggregate)
     const event = { type, data }
     switch (key?.type) {
@@ -77,27 +81,37 @@ export const identityMachine: StateMachine<PartitionState> = {
       case 'domain':
         domains.set(aggregate, evolveDomain(domains.get(aggregate), event as DomainEvent, correlationId))
         break
+      case 'device_grant':
+        if (endsDeviceGrant(type)) deviceGrants.delete(aggregate)
+        else {
+          const grant = deviceGrants.get(aggregate)
+          deviceGrants.set(aggregate, evolveDeviceGrant(grant, event as DeviceGrantEvent, correlationId))
+        }
+        break
     }
   },
 
-  encode: ({ addresses, users, tenants, apiKeys, magicLinks, ssoConnections, domains }): Encoded => ({
+  encode: ({ addresses, users, tenants, apiKeys, magicLinks, deviceGrants, ssoConnections, domains }): Encoded => ({
     addresses: [...addresses],
     users: [...users],
     tenants: [...tenants],
     apiKeys: [...apiKeys],
     magicLinks: [...magicLinks],
+    deviceGrants: [...deviceGrants],
     ssoConnections: [...ssoConnections],
     domains: [...domains],
   }),
 
   decode(encoded) {
-    const { addresses, users, tenants, apiKeys, magicLinks, ssoConnections, domains } = encoded as Encoded
+    const state = encoded as Encoded
+    const { addresses, users, tenants, apiKeys, magicLinks, deviceGrants, ssoConnections, domains } = state
     return {
       addresses: new Map(addresses),
       users: new Map(users),
       tenants: new Map(tenants),
       apiKeys: new Map(apiKeys),
       magicLinks: new Map(magicLinks),
+      deviceGrants: new Map(deviceGrants),
       ssoConnections: new Map(ssoConnections),
       domains: new Map(domains),
     } as PartitionState

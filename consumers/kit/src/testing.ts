@@ -1,6 +1,7 @@
 import type { AcceptedEvent, Appended, Command, EventDraft, OwnedPartition, StateMachine } from '@omium/log'
 import { type CommandEnvelope, type ErrorCode, OmiumError } from '@omium/schemas'
 import type { Notices } from './notices.ts'
+import type { Clock } from './timer-queue.ts'
 
 /** For specs of capabilities: partitions and commands without a log. */
 
@@ -142,4 +143,36 @@ export const silent: Notices = { info: () => {}, warn: () => {}, error: () => {}
 /** Lets everything happen that is ready to happen, so many times. */
 export const turns = async (count = 5): Promise<void> => {
   for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve))
+}
+
+/** A clock that stands still until it is told to go on. */
+export class ManualClock implements Clock {
+  #now: number
+  #waiting: { at: number; run: () => void }[] = []
+  constructor(nowMs = 0) {
+    this.#now = nowMs
+  }
+  nowMs(): number {
+    return this.#now
+  }
+  after(delayMs: number, run: () => void): () => void {
+    const entry = { at: this.#now + delayMs, run }
+    this.#waiting.push(entry)
+    return () => {
+      this.#waiting = this.#waiting.filter((w) => w !== entry)
+    }
+  }
+  get armed(): number {
+    return this.#waiting.length
+  }
+  goTo(ms: number): void {
+    for (;;) {
+      const next = this.#waiting.filter((w) => w.at <= ms).sort((a, b) => a.at - b.at)[0]
+      if (!next) break
+      this.#waiting = this.#waiting.filter((w) => w !== next)
+      this.#now = Math.max(this.#now, next.at)
+      next.run()
+    }
+    this.#now = ms
+  }
 }

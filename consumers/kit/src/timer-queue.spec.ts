@@ -1,35 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Clock, TimerQueue } from './timer-queue.ts'
-
-/** A clock that stands still until it is told to go on. */
-class ManualClock implements Clock {
-  #now = 0
-  #waiting: { at: number; run: () => void }[] = []
-  nowMs(): number {
-    return this.#now
-  }
-  after(delayMs: number, run: () => void): () => void {
-    const entry = { at: this.#now + delayMs, run }
-    this.#waiting.push(entry)
-    return () => {
-      this.#waiting = this.#waiting.filter((w) => w !== entry)
-    }
-  }
-  get armed(): number {
-    return this.#waiting.length
-  }
-  goTo(ms: number): void {
-    for (;;) {
-      const next = this.#waiting.filter((w) => w.at <= ms).sort((a, b) => a.at - b.at)[0]
-      if (!next) break
-      this.#waiting = this.#waiting.filter((w) => w !== next)
-      this.#now = Math.max(this.#now, next.at)
-      next.run()
-    }
-    this.#now = ms
-  }
-}
+import { ManualClock } from './testing.ts'
+import { TimerQueue } from './timer-queue.ts'
 
 describe('a timer queue', () => {
   it('fires everything, in order, never early, behind one timer', () => {

@@ -6,6 +6,7 @@ export type Purpose =
   | 'provider-transaction'
   | 'magic-link'
   | 'magic-link-secret'
+  | 'device-grant'
   | 'sso-transaction'
   | 'sso-test'
 

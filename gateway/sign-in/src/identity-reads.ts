@@ -1,4 +1,6 @@
 import {
+  deviceGrantOfCode,
+  getDeviceGrant,
   getSession,
   getUser,
   membershipsOf,
@@ -19,6 +21,8 @@ export const createIdentityReads = (reads: Reads): IdentityReads => ({
   memberships: (userId) => membershipsOf(reads, userId),
   session: (userId, sessionId) => getSession(reads, userId, sessionId),
   sessions: (userId) => sessionsOf(reads, userId),
+  deviceGrant: (id) => getDeviceGrant(reads, id),
+  deviceGrantOfCode: (code) => deviceGrantOfCode(reads, code),
   ssoConnection: (id) => ssoConnectionById(reads, id),
   ssoConnectionOfDomain: (domain) => ssoConnectionOfDomain(reads, domain),
 })

@@ -8,6 +8,7 @@ import { createAccounts } from './accounts.ts'
 import { createLocalAttemptLimits, createRedisAttemptLimits } from './attempt-limits.ts'
 import { createCookies } from './cookies.ts'
 import { derivedKey } from './derived-keys.ts'
+import { createDeviceGrants } from './device-grants.ts'
 import { createIdentityReads } from './identity-reads.ts'
 import { isLoopback } from './loopback.ts'
 import { createMagicLinks } from './magic-links.ts'
@@ -94,6 +95,7 @@ export const openSignIn = async (options: SignInOptions) => {
     sso,
     sessions: createSessions({ identity, reads, access, refresh, ids, nowMs, sessionMs }),
     magicLinks: mailer && createMagicLinks({ identity, mailer, tokenSecret, publicUrl: origin, ids, nowMs, onNotice }),
+    deviceGrants: createDeviceGrants({ identity, reads, tokenSecret, ids, nowMs }),
     providers,
     transactions: createSealedTokens(derivedKey(tokenSecret, 'provider-transaction'), transaction, nowMs),
     callers,

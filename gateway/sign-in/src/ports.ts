@@ -1,4 +1,10 @@
-import type { MembershipRecord, SessionRecord, SsoConnectionRecord, UserRecord } from '@omium/projection-identity'
+import type {
+  DeviceGrantRecord,
+  MembershipRecord,
+  SessionRecord,
+  SsoConnectionRecord,
+  UserRecord,
+} from '@omium/projection-identity'
 import type { IdentityContextCommand, Login } from '@omium/schemas'
 
 /** What sign-in needs from outside. The gateway gives it; specs give the same over a log of their own. */
@@ -28,6 +34,9 @@ export interface IdentityReads {
   /** undefined also for a session of somebody else */
   session(userId: string, sessionId: string): Promise<SessionRecord | undefined>
   sessions(userId: string): Promise<readonly SessionRecord[]>
+  deviceGrant(id: string): Promise<DeviceGrantRecord | undefined>
+  /** one that nobody has decided about, by the digest of its code */
+  deviceGrantOfCode(code: string): Promise<DeviceGrantRecord | undefined>
   ssoConnection(id: string): Promise<SsoConnectionRecord | undefined>
   ssoConnectionOfDomain(domain: string): Promise<string | undefined>
 }

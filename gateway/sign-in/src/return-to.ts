@@ -3,6 +3,8 @@ import { z } from 'zod'
 
 /** Where people land when nothing else was asked for. */
 export const defaultReturnTo = '/auth/session'
+/** Where people let programs in. */
+export const devicePage = '/auth/device'
 
 /** No scheme, no host, nothing that a browser reads as one: `//`, a backslash, control characters. */
 const relativePath = /^\/(?![/\\])[^\\\p{Cc}\s]*$/u
@@ -25,7 +27,7 @@ const lies = (path: string, prefixes: readonly string[]): boolean => {
  */
 export const checkReturnTo = (path: string | undefined, prefixes: readonly string[]): string => {
   if (path === undefined || path === '') return defaultReturnTo
-  if (!lies(path, [...prefixes, defaultReturnTo]))
+  if (!lies(path, [...prefixes, defaultReturnTo, devicePage]))
     throw new OmiumError('invalid_request', 'return_to: expected a path of this site that is open to sign-in')
   return path
 }

@@ -2,6 +2,7 @@ import { errorCatalogue, OmiumError } from '@omium/schemas'
 import { type FastifyPluginAsyncZod, hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { errorPage } from './pages/pages.ts'
 import { sendPage, wantsHtml } from './routes/answers.ts'
+import { deviceRoutes } from './routes/device.ts'
 import { magicLinkRoutes } from './routes/magic-links.ts'
 import { providerRoutes } from './routes/providers.ts'
 import { sessionRoutes } from './routes/sessions.ts'
@@ -50,4 +51,5 @@ export const signInRoutes =
     await app.register(providerRoutes(services))
     await app.register(ssoRoutes(services))
     await app.register(sessionRoutes(services))
+    await app.register(deviceRoutes(services))
   }

@@ -3,6 +3,7 @@ import type { PersonalData } from '@omium/personal-data'
 import type { IdSource } from '@omium/schemas'
 import type { Accounts } from './accounts.ts'
 import type { Cookies } from './cookies.ts'
+import type { DeviceGrants } from './device-grants.ts'
 import type { MagicLinks } from './magic-links.ts'
 import type { AttemptLimits, IdentityReads } from './ports.ts'
 import type { Provider, ProviderSecrets } from './providers/provider.ts'
@@ -24,6 +25,7 @@ export interface SignInServices {
   readonly sessions: Sessions
   /** undefined: no mail server is set up */
   readonly magicLinks: MagicLinks | undefined
+  readonly deviceGrants: DeviceGrants
   readonly providers: ReadonlyMap<string, Provider>
   readonly transactions: SealedTokens<Transaction>
   readonly sso: Sso

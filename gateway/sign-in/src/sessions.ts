@@ -26,6 +26,8 @@ export interface Proof {
   /** ms; 0: not known */
   readonly authenticatedAt: number
   readonly client: 'browser' | 'cli'
+  /** the session of the same person in which they let this one in */
+  readonly approvedBy?: string
   /** of the session, ms; as long as any when absent */
   readonly livesMs?: number
 }

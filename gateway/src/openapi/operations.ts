@@ -72,6 +72,7 @@ export const operationIds: Readonly<Record<string, string>> = {
   'GET /v1/stream': 'openStream',
   'GET /v1/tenant': 'getTenant',
   'PATCH /v1/tenant': 'changeTenant',
+  'POST /v1/tenants': 'foundTenant',
   'DELETE /v1/threads/{thread}': 'deleteThread',
   'POST /v1/threads/{thread}/delete': 'deleteCheckpoints',
   'GET /v1/threads/{thread}/retention': 'getRetention',

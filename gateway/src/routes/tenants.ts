@@ -1,9 +1,10 @@
 import { inRanges } from '@omium/access'
-import { getTenant, type TenantRecord } from '@omium/projection-identity'
+import { getTenant, membershipsOf, type TenantRecord } from '@omium/projection-identity'
 import {
   aggregateKey,
   callerView,
   changeTenantBody,
+  foundTenantBody,
   identityReceipt,
   OmiumError,
   type TenantCommand,
@@ -12,8 +13,11 @@ import {
 } from '@omium/schemas'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { callerOf } from '../auth.ts'
-import { askerOf, commandIdOf } from '../requests.ts'
+import { askerOf, commandIdOf, newIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
+
+/** a person has their work in a few */
+const mostTenants = 100
 
 /** The caller, and the caller's tenant. */
 export const tenantRoutes =
@@ -37,6 +41,34 @@ export const tenantRoutes =
           permissions: [...permissions],
           ...(limits && { limits: { workflows: [...limits.workflows], agents: [...limits.agents] } }),
         }
+      },
+    )
+
+    app.post(
+      '/v1/tenants',
+      {
+        config: { permission: 'authenticated' },
+        schema: {
+          tags,
+          summary: 'Found another tenant, which whoever asks owns; people only',
+          body: foundTenantBody,
+          response: { 201: identityReceipt },
+        },
+      },
+      async (request, reply) => {
+        const { session } = callerOf(request)
+        if (!session) throw new OmiumError('forbidden', 'this is for people who are signed in')
+        const { userId } = session
+        if ((await membershipsOf(reads, userId)).length >= mostTenants)
+          throw new OmiumError('identity_conflict', `a person is a member of at most ${mostTenants} tenants`)
+        const id = newIdOf(request, ids, 'tenant')
+        const aggregate = aggregateKey('tenant', id, id)
+        const command: TenantCommand = { type: 'FoundTenant', data: { name: request.body.name, owner: userId } }
+        const asker = { ...askerOf(request), tenant: id }
+        const decided = await identity.execute(asker, aggregate, commandIdOf(request, ids, id), command)
+        // whoever founded it may go there at once
+        await identity.untilCurrent(aggregate)
+        return reply.status(201).send({ id, ...decided })
       },
     )
 

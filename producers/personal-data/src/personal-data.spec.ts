@@ -85,10 +85,11 @@ describe('personal data', () => {
     const { data, keys, clock } = bench()
     const sealed = await data.seal('usr_a', 'a')
     await Promise.all([1, 2, 3].map(() => data.open(sealed)))
-    expect(keys.reads).toBe(1)
+    // whoever seals knows the key already
+    expect(keys.reads).toBe(0)
     clock.nowMs += 10_000
-    await data.open(sealed)
-    expect(keys.reads).toBe(2)
+    await Promise.all([1, 2, 3].map(() => data.open(sealed)))
+    expect(keys.reads).toBe(1)
   })
   it('can be compared by digests, which tell kinds apart', () => {
     const { data } = bench()

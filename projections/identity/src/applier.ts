@@ -4,6 +4,8 @@ import {
   type ApiKeyEvent,
   addressEvents,
   apiKeyEvents,
+  type DeviceGrantEvent,
+  deviceGrantEvents,
   type DomainEvent,
   domainEvents,
   type SsoConnection,
@@ -21,6 +23,7 @@ export const createApplier = (): Applier =>
     if (type in tenantEvents) await applyTenant(place, { type, data } as TenantEvent)
     else if (type in apiKeyEvents) await applyApiKey(place, { type, data } as ApiKeyEvent)
     else if (type in userEvents) await applyUser(place, { type, data } as UserEvent)
+    else if (type in deviceGrantEvents) await applyDeviceGrant(place, { type, data } as DeviceGrantEvent)
     else if (type in ssoConnectionEvents) await applySsoConnection(place, { type, data } as SsoConnectionEvent)
     else if (type in domainEvents) await applyDomain(place, { type, data } as DomainEvent)
     else if (type in addressEvents) await applyAddress(place, { type, data } as AddressEvent)
@@ -370,6 +373,36 @@ const applyDomain = async (place: Place, { type, data }: DomainEvent): Promise<v
       break
     case 'DomainReleased':
       await place.run('DELETE FROM @domains WHERE tenant = $1 AND domain = $2', tenant, place.id)
+      break
+  }
+}
+
+const applyDeviceGrant = async (place: Place, { type, data }: DeviceGrantEvent): Promise<void> => {
+  switch (type) {
+    case 'DeviceGrantRequested':
+      await place.run(
+        `INSERT INTO @device_grants (id, device, code, asker, status, expires_at)
+         VALUES ($1, $2, $3, $4, 'asked', $5)`,
+        place.id,
+        data.device,
+        data.code,
+        data.asker,
+        time(data.expiresAt),
+      )
+      break
+    case 'DeviceGrantApproved':
+      await place.run(
+        `UPDATE @device_grants SET status = 'approved', approval = $2 WHERE id = $1`,
+        place.id,
+        JSON.stringify(data),
+      )
+      break
+    case 'DeviceGrantDenied':
+      await place.run(`UPDATE @device_grants SET status = 'denied' WHERE id = $1`, place.id)
+      break
+    case 'DeviceGrantRedeemed':
+    case 'DeviceGrantExpired':
+      await place.run(`UPDATE @device_grants SET status = 'over', approval = NULL WHERE id = $1`, place.id)
       break
   }
 }

@@ -17,6 +17,7 @@ export const identityProjection: ProjectionDefinition = {
     { name: 'sso_connections', key: ['tenant', 'id'] },
     { name: 'domains', key: ['tenant', 'domain'] },
     { name: 'erasures', key: ['tenant', 'id'] },
+    { name: 'device_grants', key: ['id'] },
   ],
   createApplier,
 }

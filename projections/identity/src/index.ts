@@ -7,6 +7,7 @@ export {
   noteApiKeyUse,
 } from './api-keys.ts'
 export { identityProjection } from './definition.ts'
+export { type DeviceGrantRecord, deviceGrantOfCode, getDeviceGrant } from './device-grants.ts'
 export { type ErasureRecord, getErasure } from './erasures.ts'
 export {
   type DomainRecord,

@@ -82,6 +82,7 @@ export const tenantView = z.object({
   foundedAt: time,
 })
 export type TenantView = z.infer<typeof tenantView>
+export const foundTenantBody = z.strictObject({ name: named })
 export const changeTenantBody = z
   .strictObject({ name: named.optional(), ranges: cidrRanges.optional() })
   .refine(({ name, ranges }) => (name === undefined) !== (ranges === undefined), 'change either the name or the ranges')

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { type ContextDefinition, type RecordOf, v1 } from '../catalogue.ts'
 import { callerId } from '../ids.ts'
+import { deviceGrantCommands } from './device.ts'
 import { identityContextEvents } from './events.ts'
 import {
   cidrRanges,
@@ -88,6 +89,7 @@ export const identityContextCommands = {
   ...tenantCommands,
   ...apiKeyCommands,
   ...magicLinkCommands,
+  ...deviceGrantCommands,
   ...ssoConnectionCommands,
   ...domainCommands,
 } as const

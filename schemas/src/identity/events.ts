@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { type RecordOf, v1 } from '../catalogue.ts'
 import { callerId } from '../ids.ts'
 import { partitionEvents } from '../log/partition-events.ts'
+import { deviceGrantEvents } from './device.ts'
 import {
   cidrRanges,
   invitation,
@@ -96,6 +97,7 @@ export const identityContextEvents = {
   ...tenantEvents,
   ...apiKeyEvents,
   ...magicLinkEvents,
+  ...deviceGrantEvents,
   ...ssoConnectionEvents,
   ...domainEvents,
 } as const

@@ -53,6 +53,7 @@ export const aggregateTypes = [
   'tenant',
   'api_key',
   'magic_link',
+  'device_grant',
   'sso_connection',
   'domain',
   'partition',

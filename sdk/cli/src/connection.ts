@@ -2,8 +2,10 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { OmiumError } from '@omium/schemas'
-import { type Client, omium } from '@omium/sdk'
+import { type Client, type ConnectionOptions, omium } from '@omium/sdk'
 import { z } from 'zod'
+import { type Context, contextInForce } from './contexts/contexts.ts'
+import { accessTokenOf } from './contexts/session.ts'
 import type { Io } from './io.ts'
 
 const credentialsFile = z.object({ apiKey: z.string().min(1) })
@@ -32,32 +34,71 @@ const readJson = <T>(file: string, schema: z.ZodType<T>): T | undefined => {
 const stackUrl = (home: string | undefined, name: string): string | undefined =>
   home && readJson(join(home, 'run/state.json'), stateFile)?.urls[name]
 
-/** URL and key: the environment first, then the local stack of the nearest project. */
-const connectionOf = (io: Pick<Io, 'env' | 'cwd'>): { url?: string; apiKey: string } => {
+/** What is known of where the platform is and what opens it, and from where that is known. */
+export interface Connection {
+  readonly from: 'environment' | 'context' | 'stack'
+  /** of the context */
+  readonly name?: string
+  readonly options: ConnectionOptions
+}
+
+/**
+ * The environment first (`OMIUM_URL`, `OMIUM_API_KEY`, `OMIUM_MODELS_URL`), then the context in force, then the local stack of
+ * the nearest project. What opens a context is sent to no other URL than its own.
+ * @throws OmiumError `settings_invalid` when nothing opens anything
+ */
+export const connectionOf = (io: Io): Connection => {
+  const { OMIUM_URL: url, OMIUM_API_KEY: apiKey, OMIUM_MODELS_URL: modelsUrl } = io.env
+  const given: ConnectionOptions = { ...(url && { url }), ...(modelsUrl && { modelsUrl }) }
+  if (apiKey) return { from: 'environment', options: { ...inStack(io), ...given, apiKey } }
+  const named = contextInForce(io)
+  if (named) return ofContext(io, named, given)
   const home = nearestHome(io)
-  const url = io.env['OMIUM_URL'] || stackUrl(home, 'gateway') || undefined
-  const apiKey =
-    io.env['OMIUM_API_KEY'] || (home && readJson(join(home, 'credentials.json'), credentialsFile)?.apiKey) || undefined
-  if (!apiKey)
+  const key = home && readJson(join(home, 'credentials.json'), credentialsFile)?.apiKey
+  if (!key)
     throw new OmiumError(
       'settings_invalid',
-      'no API key: set OMIUM_API_KEY, or start the local stack (omium dev) in this project',
+      'no API key and nobody is signed in: omium login, set OMIUM_API_KEY, or start the local stack (omium dev) in this project',
     )
-  return { ...(url && { url }), apiKey }
+  return { from: 'stack', options: { ...inStack(io), ...given, apiKey: key } }
 }
 
-/** Where the model gateway is: `OMIUM_MODELS_URL`, then the local stack. */
-export const modelsConnectionOf = (io: Pick<Io, 'env' | 'cwd'>): { url: string; apiKey: string } => {
-  const url = io.env['OMIUM_MODELS_URL'] || stackUrl(nearestHome(io), 'models')
-  if (!url)
+/** where the local stack is, as long as nothing else is said */
+const inStack = (io: Io): ConnectionOptions => {
+  const home = nearestHome(io)
+  const [url, modelsUrl] = [stackUrl(home, 'gateway'), stackUrl(home, 'models')]
+  return { ...(url && { url }), ...(modelsUrl && { modelsUrl }) }
+}
+
+const ofContext = (
+  io: Io,
+  { name, context }: { name: string; context: Context },
+  given: ConnectionOptions,
+): Connection => {
+  const { url, modelsUrl, credential } = context
+  if (given.url !== undefined && originOf(given.url) !== originOf(url))
     throw new OmiumError(
       'settings_invalid',
-      'no model gateway: set OMIUM_MODELS_URL, or start the local stack (omium dev) in this project',
+      `OMIUM_URL is another platform than the context ${name}: set OMIUM_API_KEY too, or unset OMIUM_URL`,
     )
-  return { url: url.replace(/\/+$/, ''), apiKey: connectionOf(io).apiKey }
+  const opens =
+    credential.kind === 'key' ? { apiKey: credential.apiKey } : { accessToken: () => accessTokenOf(io, name) }
+  return { from: 'context', name, options: { url, ...(modelsUrl && { modelsUrl }), ...given, ...opens } }
 }
 
-export const clientOf = (io: Io): Client => omium(connectionOf(io))
+const originOf = (url: string): string => {
+  try {
+    return new URL(url).origin
+  } catch {
+    return url
+  }
+}
+
+/** Where somebody signs in who does not say it: the context in force, else the local stack, else this machine. */
+export const urlToSignInAt = (io: Io): string =>
+  io.env['OMIUM_URL'] || contextInForce(io)?.context.url || inStack(io).url || 'http://127.0.0.1:8080'
+
+export const clientOf = (io: Io): Client => omium(connectionOf(io).options)
 
 /** Settings of commands that reach behind the gateway: the local stack's own, under those of the environment. */
 export const platformEnvironment = (io: Pick<Io, 'env' | 'cwd'>): Record<string, string | undefined> => {

@@ -1,24 +1,30 @@
 import { OmiumError } from '@omium/schemas'
 
-/** What the command's end says to scripts; documented in the README. */
+/** What the command's end says to scripts. */
 export const exitCodes = {
   ok: 0,
-  /** the run failed or was cancelled; a verification found a difference */
   failed: 1,
-  /** the command line, its input or the settings are wrong */
   usage: 2,
-  /** the platform, or a part of it, cannot be reached */
   unreachable: 3,
-  /** the platform refuses: unknown id, wrong key, wrong state, wrong input */
   refused: 4,
-  /** it did not happen in time; it may still */
   timeout: 5,
-  /** a replay: the code asks for something else than was recorded */
   replayMismatch: 6,
-  /** a replay: the code asks for something that was never recorded */
   replayMiss: 7,
   interrupted: 130,
 } as const
+
+/** As `omium help` and docs/cli.md say it. */
+export const exitCodeMeanings: Readonly<Record<keyof typeof exitCodes, string>> = {
+  ok: 'done',
+  failed: 'the run failed or was cancelled; a verification found a difference',
+  usage: 'the command line, its input or the settings are wrong',
+  unreachable: 'the platform, or a part of it, cannot be reached; `status`: nothing runs',
+  refused: 'the platform refuses: unknown id, wrong key, wrong state, wrong input',
+  timeout: 'it did not happen in time; it may still',
+  replayMismatch: 'replay: the code asks for something else than was recorded',
+  replayMiss: 'replay: the code asks for something that was never recorded',
+  interrupted: 'interrupted; a run that was waited for goes on',
+}
 
 /** The command line asks for something that it can't. */
 export class UsageError extends Error {

@@ -2,8 +2,13 @@ import { OmiumError } from '@omium/schemas'
 import { Command, CommanderError } from 'commander'
 import { addAgentsCommand } from './commands/agents.ts'
 import { addCheckpointsCommand } from './commands/checkpoints.ts'
+import { addCompletionCommand } from './commands/completion.ts'
+import { addContextCommand } from './commands/contexts.ts'
 import { addDevCommands } from './commands/dev.ts'
 import { addExecutionsCommand } from './commands/executions.ts'
+import { addKeysCommand } from './commands/keys.ts'
+import { addLoginCommands } from './commands/login.ts'
+import { addMembersCommands } from './commands/members.ts'
 import { addModelsCommand } from './commands/models.ts'
 import { addPoliciesCommand } from './commands/policies.ts'
 import { addPrivacyCommand } from './commands/privacy.ts'
@@ -14,9 +19,10 @@ import { addReplaysCommand } from './commands/replays.ts'
 import { addDiffCommand } from './commands/rewind.ts'
 import { addRunCommand } from './commands/run.ts'
 import { addSchedulesCommand } from './commands/schedules.ts'
+import { addTenantsCommand } from './commands/tenants.ts'
 import { addTriggersCommand } from './commands/triggers.ts'
 import { addWorkflowsCommand } from './commands/workflows.ts'
-import { exitCodeOf, exitCodes } from './exit-codes.ts'
+import { exitCodeMeanings, exitCodeOf, exitCodes } from './exit-codes.ts'
 import type { Io } from './io.ts'
 
 export { exitCodes } from './exit-codes.ts'
@@ -29,8 +35,30 @@ const settled = (command: Command, io: Io): void => {
   for (const sub of command.commands) settled(sub, io)
 }
 
-const programOf = (io: Io): Command => {
-  const program = new Command('omium').description('Durable agents: run them, watch them, steer them').version('0.1.0')
+const exitCodesText = (): string =>
+  Object.entries(exitCodes)
+    .map(([name, code]) => `  ${String(code).padEnd(5)}${exitCodeMeanings[name as keyof typeof exitCodes]}`)
+    .join('\n')
+
+/** Options that hold for all commands are settings too: what is said on the command line wins. */
+const withFlags = (io: Io, program: Command): Io => ({
+  ...io,
+  get env() {
+    const { context, url } = program.opts<{ context?: string; url?: string }>()
+    return { ...io.env, ...(context && { OMIUM_CONTEXT: context }), ...(url && { OMIUM_URL: url }) }
+  },
+})
+
+const programOf = (outside: Io): Command => {
+  const program = new Command('omium')
+    .description('Durable agents: run them, watch them, steer them')
+    .version('0.1.0')
+    .option('--context <name>', 'the platform to work with, of those in omium context ls')
+    .option('--url <url>', 'of the platform; OMIUM_URL')
+    .addHelpText('after', () => `\nExit codes:\n${exitCodesText()}`)
+  const io = withFlags(outside, program)
+  addLoginCommands(program, io)
+  addContextCommand(program, io)
   addRunCommand(program, io)
   addExecutionsCommand(program, io)
   addAgentsCommand(program, io)
@@ -42,12 +70,16 @@ const programOf = (io: Io): Command => {
   addPoliciesCommand(program, io)
   addCheckpointsCommand(program, io)
   addPrivacyCommand(program, io)
+  addKeysCommand(program, io)
+  addMembersCommands(program, io)
+  addTenantsCommand(program, io)
   addProjectionsCommand(program, io)
   addReplayCommand(program, io)
   addReplaysCommand(program, io)
   addDiffCommand(program, io)
   addDevCommands(program, io)
-  settled(program, io)
+  addCompletionCommand(program, io)
+  settled(program, outside)
   return program
 }
 

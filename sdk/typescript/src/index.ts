@@ -13,6 +13,8 @@ export {
 export type { Delta, EventsOptions } from './client/events.ts'
 export type { FollowedEvent, FollowOptions } from './client/follow.ts'
 export type { ConnectionOptions } from './client/http.ts'
+export type { CreatedKey, Keys, NewKey } from './client/keys.ts'
+export type { ModelView } from './client/models.ts'
 export type { IncidentFilter, Recoveries, RecoveryPolicies } from './client/recoveries.ts'
 export type { Edits, ForkOptions, ReplayRequest, Replays, Rewinding, RollBackOptions } from './client/rewind.ts'
 export type { RunWorkflowOptions, Schedules, Triggers, Workflows } from './client/workflows.ts'

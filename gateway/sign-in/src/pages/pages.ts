@@ -83,6 +83,55 @@ export const sessionPage = ({ email, tenant }: SessionPage): string =>
 <form method="post" action="/auth/sign-out"><button type="submit">Sign out</button></form>`,
   )
 
+const deviceForm = (action: string, fields: string): string =>
+  `<form method="post" action="/auth/device/${action}">\n${fields}\n</form>`
+
+/** Asks for the code that a program shows. */
+export const deviceCodePage = (): string =>
+  page(
+    'Let a program in',
+    `<p>A program that you started shows a code of eight letters. Type it here.</p>
+${deviceForm(
+  'review',
+  `<label for="user_code">Code</label>
+<input id="user_code" name="user_code" autocomplete="off" autocapitalize="characters" spellcheck="false" maxlength="20" required autofocus>
+<button type="submit">Go on</button>`,
+)}`,
+  )
+
+export interface DeviceReviewPage {
+  readonly userCode: string
+  readonly email: string
+  readonly tenant: string
+  readonly address: string
+  /** the program asked from the network that the person is in */
+  readonly nearby: boolean
+}
+
+/** Says what asks, and lets the person decide. */
+export const deviceReviewPage = ({ userCode, email, tenant, address, nearby }: DeviceReviewPage): string => {
+  const code = escapeHtml(userCode)
+  const fields = (decision: string) => `<input type="hidden" name="user_code" value="${code}">
+<input type="hidden" name="decision" value="${decision}">`
+  const place = nearby
+    ? 'the network that you are in'
+    : '<strong>another network than yours</strong>. If you did not start it there yourself, somebody else did: deny it'
+  return page(
+    'Let this program in?',
+    `<p>The <strong>Omium command line</strong> that shows the code <strong><code>${code}</code></strong> wants to act as ${escapeHtml(email)} in ${escapeHtml(tenant)}.</p>
+<p>It asks from ${escapeHtml(address)}, which is ${place}.</p>
+<p>Allow it only if you have started it yourself, just now. Nobody else has a reason to send you such a code.</p>
+${deviceForm('decide', `${fields('denied')}\n<button type="submit">Deny</button>`)}
+${deviceForm('decide', `${fields('approved')}\n<button type="submit">Allow</button>`)}`,
+  )
+}
+
+export const deviceDecidedPage = (approved: boolean): string =>
+  page(
+    approved ? 'The program is in' : 'The program stays out',
+    `<p role="status">${approved ? 'Go back to where you started it.' : 'It was told so.'} You may close this page.</p>`,
+  )
+
 export const errorPage = (title: string, detail: string, code: string): string =>
   page(
     title,

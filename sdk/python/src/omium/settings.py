@@ -1,4 +1,4 @@
-"""Where the platform is: given, or from `OMIUM_URL` and `OMIUM_API_KEY`."""
+"""Where the platform is: given, or from `OMIUM_URL`, `OMIUM_API_KEY` and `OMIUM_MODELS_URL`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from .errors import OmiumError
 class Connection:
     url: str
     api_key: str
+    models_url: str | None = None
+    """where the model gateway is"""
 
 
-def connection(url: str | None, api_key: str | None) -> Connection:
+def connection(url: str | None, api_key: str | None, models_url: str | None = None) -> Connection:
     """The connection in force. Raises OmiumError `settings_invalid` with one line for each bad setting."""
     given_url = (url or os.environ.get("OMIUM_URL") or "http://127.0.0.1:8080").rstrip("/")
     given_key = api_key or os.environ.get("OMIUM_API_KEY") or ""
@@ -27,4 +29,5 @@ def connection(url: str | None, api_key: str | None) -> Connection:
         problems.append("  OMIUM_API_KEY: required; pass api_key or set the variable")
     if problems:
         raise OmiumError("settings_invalid", f"{len(problems)} bad setting(s)\n" + "\n".join(problems))
-    return Connection(given_url, given_key)
+    given_models = models_url or os.environ.get("OMIUM_MODELS_URL")
+    return Connection(given_url, given_key, given_models.rstrip("/") if given_models else None)

@@ -7,6 +7,7 @@ import {
   type CheckpointView,
   checkpointDetail,
   checkpointReceipt,
+  checkpointRetention,
   checkpointVerdict,
   checkpointView,
   page,
@@ -14,7 +15,7 @@ import {
   type ThreadReceipt,
   threadReceipt,
 } from '@omium/schemas'
-import type { z } from 'zod'
+import { z } from 'zod'
 import { toPlainJson } from '../replay/plain-json.ts'
 import type { Http } from './http.ts'
 import { pages } from './pages.ts'
@@ -60,12 +61,15 @@ export interface Checkpoints {
   ): Promise<z.infer<typeof rollbackReply>>
   pin(thread: string, id: string, holder: string, options?: InNamespace): Promise<CheckpointReceipt>
   unpin(thread: string, id: string, holder: string, options?: InNamespace): Promise<CheckpointReceipt>
+  /** What a thread keeps. */
+  retention(thread: string): Promise<CheckpointRetention>
   setRetention(thread: string, retention: CheckpointRetention): Promise<ThreadReceipt>
   /** Some of a thread, or all of it. @throws OmiumError `checkpoint_needed` */
   delete(thread: string, which?: readonly { id: string; namespace?: string }[]): Promise<ThreadReceipt>
 }
 
 const checkpointsPage = page(checkpointView)
+const retentionReply = z.object({ retention: checkpointRetention })
 
 export const checkpointsOf = (http: Http): Checkpoints => {
   const at = (thread: string, id: string, what = '') =>
@@ -104,6 +108,7 @@ export const checkpointsOf = (http: Http): Checkpoints => {
       ),
     pin: pinning('pin'),
     unpin: pinning('unpin'),
+    retention: async (thread) => retentionReply.parse(await http.json('GET', ofThread(thread, '/retention'))).retention,
     setRetention: async (thread, retention) =>
       threadReceipt.parse(await http.json('PUT', ofThread(thread, '/retention'), { body: retention })),
     async delete(thread, which) {

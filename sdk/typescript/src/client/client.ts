@@ -1,11 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import {
   agentView,
+  type CallerView,
+  callerView,
   createIdSource,
   type EventView,
   type ExecutionStatus,
   type ExecutionView,
   executionView,
+  type FailureView,
+  failureView,
   isTerminal,
   type JsonValue,
   OmiumError,
@@ -21,7 +25,9 @@ import { toPlainJson } from '../replay/plain-json.ts'
 import { type Checkpoints, checkpointsOf } from './checkpoints.ts'
 import { type Delta, type EventsOptions, liveEvents } from './events.ts'
 import { type FollowedEvent, type FollowOptions, followEvents } from './follow.ts'
-import { type ConnectionOptions, Http } from './http.ts'
+import { type ConnectionOptions, Http, type HttpRequest } from './http.ts'
+import { type Keys, keysOf } from './keys.ts'
+import { type ModelView, readModels } from './models.ts'
 import { pages } from './pages.ts'
 import { type Recoveries, type RecoveryPolicies, recoveriesOf, recoveryPoliciesOf } from './recoveries.ts'
 import { forkBodyOf, type Replays, type Rewinding, replaysOf, rewindReads } from './rewind.ts'
@@ -33,6 +39,7 @@ const longPollMs = 20_000
 const agentsPage = page(agentView)
 const executionsPage = page(executionView)
 const stepsPage = page(stepView)
+const failuresPage = page(failureView)
 
 export interface StartOptions {
   /** starting twice with one id and input gives the same execution; minted unless given */
@@ -95,6 +102,12 @@ export interface Client {
   /** All executions that fit, newest first, fetched page by page. */
   list(filter?: ListFilter): AsyncIterable<ExecutionView>
   agents(): Promise<AgentView[]>
+  /** Failures of steps, attempts and executions, newest first, fetched page by page. */
+  failures(filter?: { execution?: string; pageSize?: number }): AsyncIterable<FailureView>
+  /** Which models there are, who answers for them and what they cost. Needs the model gateway's URL. */
+  models(): Promise<ModelView[]>
+  /** Who asks, and what they may do. */
+  me(): Promise<CallerView>
   /** Events of all executions as they happen; survives reconnects. */
   follow(options?: FollowOptions): AsyncGenerator<FollowedEvent>
   /** failures, what was decided about them, and a person's answers */
@@ -105,7 +118,16 @@ export interface Client {
   readonly workflows: Workflows
   readonly schedules: Schedules
   readonly triggers: Triggers
+  readonly keys: Keys
+  /**
+   * An operation of the API that has no call here: JSON in, JSON out, null for no content. Sent again when it has to be,
+   * under one idempotency key. @throws OmiumError with the gateway's code
+   */
+  request(method: string, path: string, request?: { body?: unknown; query?: Query }): Promise<JsonValue>
+  /** The items of a paged list that has no call here, fetched as they are read. */
+  pages<T>(path: string, item: z.ZodType<T>, query?: Query): AsyncIterable<T>
 }
+type Query = NonNullable<HttpRequest['query']>
 
 /** A client of the platform. Unset options come from `OMIUM_URL` and `OMIUM_API_KEY`. */
 export const omium = (options: ConnectionOptions = {}): Client => {
@@ -218,7 +240,14 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     ),
     schedules: schedulesOf(http),
     triggers: triggersOf(http),
-    agents: () => collect(pages(http, '/v1/agents', agentsPage, {})),
+    agents: () => collect(pages(http, '/v1/agents', agentsPage, { limit: 200 })),
+    failures: ({ execution, pageSize } = {}) =>
+      pages(http, '/v1/failures', failuresPage, { execution, limit: pageSize }),
+    models: () => readModels(http),
+    me: async () => callerView.parse(await http.json('GET', '/v1/me')),
+    keys: keysOf(http),
+    request: (method, path, request) => http.json(method, path, request),
+    pages: (path, item, query = {}) => pages(http, path, page(item), { limit: 200, ...query }),
     follow: (options) => followEvents(http, options),
     recoveries: recoveriesOf(http),
     recoveryPolicies: recoveryPoliciesOf(http),

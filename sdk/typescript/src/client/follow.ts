@@ -29,7 +29,7 @@ async function* readConnection(
   positions: Map<string, string>,
   { signal, silenceMs = defaultSilenceMs }: FollowOptions,
 ): AsyncGenerator<FollowedEvent> {
-  const socket = http.socket('/v1/stream')
+  const socket = await http.socket('/v1/stream')
   const waiting: FollowedEvent[] = []
   let over: { error?: OmiumError } | undefined
   let wake = (): void => undefined

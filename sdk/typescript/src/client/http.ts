@@ -2,12 +2,17 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type JsonValue, OmiumError, problem, readSettings } from '@omium/schemas'
 import { WebSocket } from 'ws'
+import { z } from 'zod'
 
 export interface ConnectionOptions {
   /** base URL of the gateway; `OMIUM_URL`, else http://127.0.0.1:8080 */
   url?: string
   /** `OMIUM_API_KEY` unless given */
   apiKey?: string
+  /** in place of a key, for people who are signed in: the access token of their session, asked for before each request */
+  accessToken?: () => Promise<string>
+  /** base URL of the model gateway, which `models()` asks; `OMIUM_MODELS_URL` unless given */
+  modelsUrl?: string
   fetch?: typeof fetch
 }
 
@@ -19,6 +24,8 @@ export interface HttpRequest {
   timeoutMs?: number
   accept?: string
   headers?: Readonly<Record<string, string>>
+  /** of another server of the platform that takes the same credentials */
+  baseUrl?: string
 }
 
 const maxTries = 6
@@ -35,21 +42,36 @@ const budgetPerRequest = 0.2
  */
 export class Http {
   readonly url: string
-  private readonly apiKey: string
+  private readonly modelsUrl: string | undefined
+  /** what opens the gateway: a key, or the token of a session */
+  private readonly credential: () => Promise<string>
   private readonly fetch: typeof fetch
   private budget = budgetLimit
 
-  /** @throws OmiumError `settings_invalid` when the key is neither given nor in the environment */
+  /** @throws OmiumError `settings_invalid` when there is neither a key, given or in the environment, nor a session */
   constructor(options: ConnectionOptions) {
+    const { accessToken } = options
     const env = {
       ...process.env,
       ...(options.url !== undefined && { OMIUM_URL: options.url }),
       ...(options.apiKey !== undefined && { OMIUM_API_KEY: options.apiKey }),
+      ...(options.modelsUrl !== undefined && { OMIUM_MODELS_URL: options.modelsUrl }),
     }
-    const settings = readSettings(env, ['OMIUM_URL', 'OMIUM_API_KEY'])
-    this.url = settings.OMIUM_URL.replace(/\/+$/, '')
-    this.apiKey = settings.OMIUM_API_KEY
+    const settings = readSettings(env, ['OMIUM_URL', 'OMIUM_MODELS_URL'])
+    this.url = withoutSlash(settings.OMIUM_URL)
+    this.modelsUrl = settings.OMIUM_MODELS_URL && withoutSlash(settings.OMIUM_MODELS_URL)
+    if (accessToken) this.credential = accessToken
+    else {
+      const { OMIUM_API_KEY: key } = readSettings(env, ['OMIUM_API_KEY'])
+      this.credential = async () => key
+    }
     this.fetch = options.fetch ?? fetch
+  }
+
+  /** Where the model gateway is. @throws OmiumError `settings_invalid` when nobody has said it */
+  models(): string {
+    if (this.modelsUrl !== undefined) return this.modelsUrl
+    throw new OmiumError('settings_invalid', 'no model gateway: set OMIUM_MODELS_URL, or give modelsUrl')
   }
 
   /** The body of a good answer; null when it has none. @throws OmiumError with the gateway's code, or `unavailable` */
@@ -78,9 +100,10 @@ export class Http {
   }
 
   /** A WebSocket, opening. */
-  socket(path: string): WebSocket {
+  async socket(path: string): Promise<WebSocket> {
     const url = `${this.url}${path}`.replace(/^http/, 'ws')
-    return new WebSocket(url, { headers: { authorization: `Bearer ${this.apiKey}` }, perMessageDeflate: false })
+    const headers = { authorization: `Bearer ${await this.credential()}` }
+    return new WebSocket(url, { headers, perMessageDeflate: false })
   }
 
   private async once(
@@ -88,7 +111,9 @@ export class Http {
     path: string,
     request: HttpRequest,
   ): Promise<Response | { error: OmiumError; retryAfterMs: number }> {
-    const url = new URL(`${this.url}${path}`)
+    const base = request.baseUrl ?? this.url
+    const url = new URL(`${base}${path}`)
+    const credential = await this.credential()
     for (const [key, value] of Object.entries(request.query ?? {}))
       for (const one of [value].flat()) if (one !== undefined) url.searchParams.append(key, String(one))
     const { timeoutMs = defaultTimeoutMs } = request
@@ -99,7 +124,7 @@ export class Http {
       response = await this.fetch(url, {
         method,
         headers: {
-          authorization: `Bearer ${this.apiKey}`,
+          authorization: `Bearer ${credential}`,
           accept: request.accept ?? 'application/json, application/problem+json',
           'x-request-id': randomUUID(),
           ...(request.body !== undefined && { 'content-type': 'application/json' }),
@@ -111,7 +136,7 @@ export class Http {
     } catch (cause) {
       if (request.signal?.aborted) throw request.signal.reason
       const why = timeout.signal.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(cause)
-      const error = new OmiumError('unavailable', `${this.url} cannot be reached: ${why}`, { cause })
+      const error = new OmiumError('unavailable', `${base} cannot be reached: ${why}`, { cause })
       return { error, retryAfterMs: 0 }
     } finally {
       clearTimeout(timer)
@@ -126,10 +151,15 @@ export class Http {
   }
 }
 
+const withoutSlash = (url: string): string => url.replace(/\/+$/, '')
+
 const reasonOf = (error: unknown): string => {
   const cause = error instanceof Error ? (error.cause as { code?: string; message?: string } | undefined) : undefined
   return cause?.code ?? cause?.message ?? String(error)
 }
+
+/** as the model gateway refuses, which speaks OpenAI's language */
+const modelProblem = z.object({ error: z.object({ code: z.string(), message: z.string() }) })
 
 /** The error behind a refused request: the gateway's own, or one that says what stood between. */
 const problemOf = async (response: Response, what: string): Promise<OmiumError> => {
@@ -141,6 +171,11 @@ const problemOf = async (response: Response, what: string): Promise<OmiumError> 
     body = undefined
   }
   const parsed = problem.safeParse(body)
+  const { data: modelRefusal } = modelProblem.safeParse(body)
+  if (modelRefusal) {
+    const { code, message } = modelRefusal.error
+    return new OmiumError(code as OmiumError['code'], message, { retryable: response.status >= 500 })
+  }
   if (!parsed.success) {
     const code = [502, 503, 504].includes(response.status) ? 'unavailable' : 'internal'
     return new OmiumError(code, `${what} was answered ${response.status} by something that is not the gateway`)

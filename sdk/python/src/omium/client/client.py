@@ -14,12 +14,13 @@ from .checkpoints import CheckpointCalls
 from .executions import ExecutionCalls, RunCalls
 from .flows import Awaiting, Blocking, Flow, HttpRequest, call, collected, pages
 from .http import Http
+from .keys import KeyCalls
 from .recoveries import RecoveryCalls, RecoveryPolicyCalls
 from .replays import ReplayCalls
 from .schedules import ScheduleCalls
 from .transports import AsyncTransport, SyncTransport
 from .triggers import TriggerCalls
-from .views import AgentView, WorkerConnection, WriteReceipt
+from .views import AgentView, CallerView, ModelView, WorkerConnection, WriteReceipt
 from .workflows import WorkflowCalls
 
 _Out = TypeVar("_Out")
@@ -30,6 +31,17 @@ class _ClientCalls(ExecutionCalls):
     def agents(self) -> Flow[list[AgentView]]:
         """The agents that workers have announced."""
         return collected(pages(self._api, "/v1/agents", {"limit": 200}))
+
+    @call
+    def models(self) -> Flow[list[ModelView]]:
+        """Which models there are, who answers for them and what they cost. Needs the model gateway's URL."""
+        answer = yield from self._api.json(HttpRequest("GET", "/v1/models", base_url=self._api.models_url))
+        return answer["data"]
+
+    @call
+    def me(self) -> Flow[CallerView]:
+        """Who asks, and what they may do."""
+        return self._api.json(HttpRequest("GET", "/v1/me"))
 
     @call
     def connect_worker(self) -> Flow[WorkerConnection]:
@@ -62,14 +74,20 @@ class RecoveryPolicies(RecoveryPolicyCalls, Blocking): ...
 class Replays(ReplayCalls, Blocking): ...
 
 
+class Keys(KeyCalls, Blocking): ...
+
+
 class Client(_ClientCalls, Blocking):
-    """A client of the platform whose calls block. Unset options come from `OMIUM_URL` and `OMIUM_API_KEY`.
+    """A client of the platform whose calls block. Unset options come from `OMIUM_URL`, `OMIUM_API_KEY` and
+    `OMIUM_MODELS_URL`.
 
     Raises OmiumError `settings_invalid` when the key is neither given nor in the environment.
     """
 
-    def __init__(self, *, url: str | None = None, api_key: str | None = None) -> None:
-        self._transport = driver = SyncTransport(Http(connection(url, api_key)))
+    def __init__(
+        self, *, url: str | None = None, api_key: str | None = None, models_url: str | None = None
+    ) -> None:
+        self._transport = driver = SyncTransport(Http(connection(url, api_key, models_url)))
         super().__init__(driver)
         self.workflows = Workflows(driver, self._run)
         self.schedules = Schedules(driver)
@@ -78,6 +96,7 @@ class Client(_ClientCalls, Blocking):
         self.recoveries = Recoveries(driver)
         self.recovery_policies = RecoveryPolicies(driver)
         self.replays = Replays(driver)
+        self.keys = Keys(driver)
 
     def __enter__(self) -> Client:
         return self
@@ -139,14 +158,20 @@ class AsyncRecoveryPolicies(RecoveryPolicyCalls, Awaiting): ...
 class AsyncReplays(ReplayCalls, Awaiting): ...
 
 
+class AsyncKeys(KeyCalls, Awaiting): ...
+
+
 class AsyncClient(_ClientCalls, Awaiting):
-    """A client of the platform whose calls are awaited. Unset options come from `OMIUM_URL` and `OMIUM_API_KEY`.
+    """A client of the platform whose calls are awaited. Unset options come from `OMIUM_URL`, `OMIUM_API_KEY` and
+    `OMIUM_MODELS_URL`.
 
     Raises OmiumError `settings_invalid` when the key is neither given nor in the environment.
     """
 
-    def __init__(self, *, url: str | None = None, api_key: str | None = None) -> None:
-        self._transport = driver = AsyncTransport(Http(connection(url, api_key)))
+    def __init__(
+        self, *, url: str | None = None, api_key: str | None = None, models_url: str | None = None
+    ) -> None:
+        self._transport = driver = AsyncTransport(Http(connection(url, api_key, models_url)))
         super().__init__(driver)
         self.workflows = AsyncWorkflows(driver, self._run)
         self.schedules = AsyncSchedules(driver)
@@ -155,6 +180,7 @@ class AsyncClient(_ClientCalls, Awaiting):
         self.recoveries = AsyncRecoveries(driver)
         self.recovery_policies = AsyncRecoveryPolicies(driver)
         self.replays = AsyncReplays(driver)
+        self.keys = AsyncKeys(driver)
 
     async def __aenter__(self) -> AsyncClient:
         return self

@@ -38,6 +38,8 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     key: str = field(default_factory=lambda: new_id("cmd"))
     """the platform decides once about all requests under one key"""
+    base_url: str | None = None
+    """of another server of the platform that takes the same credentials"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,11 @@ class Api(Protocol):
 
     @property
     def url(self) -> str: ...
+
+    @property
+    def models_url(self) -> str:
+        """Where the model gateway is. Raises OmiumError `settings_invalid` when nobody has said it."""
+        ...
 
     def json(self, request: HttpRequest) -> Flow[Any]:
         """The body of a good answer; None when it has none. Raises OmiumError with the gateway's code, or `unavailable`."""

@@ -38,6 +38,13 @@ class Http:
     def url(self) -> str:
         return self._connection.url
 
+    @property
+    def models_url(self) -> str:
+        """See `Api.models_url`."""
+        if self._connection.models_url is None:
+            raise OmiumError("settings_invalid", "no model gateway: set OMIUM_MODELS_URL, or give models_url")
+        return self._connection.models_url
+
     def build(self, client: httpx.Client | httpx.AsyncClient, request: HttpRequest) -> httpx.Request:
         """The request as httpx sends it."""
         headers = {
@@ -55,7 +62,7 @@ class Http:
         query = {name: value for name, value in request.query.items() if value is not None}
         return client.build_request(
             request.method,
-            f"{self.url}{request.path}",
+            f"{request.base_url or self.url}{request.path}",
             params=query or None,
             content=content,
             headers=headers,
@@ -78,7 +85,7 @@ class Http:
             else:
                 said = type(answer).__name__
                 cause = answer if isinstance(answer, BaseException) else None
-                error = OmiumError("unavailable", f"{self.url} cannot be reached: {said}", cause=cause)
+                error = OmiumError("unavailable", f"{request.base_url or self.url} cannot be reached: {said}", cause=cause)
             if not error.retryable or attempt >= _MAX_TRIES or self._budget < 1:
                 raise error
             self._budget -= 1
@@ -95,6 +102,9 @@ def problem_of(response: httpx.Response, what: str) -> OmiumError:
     """The error behind a refused request (its body has been read): the gateway's own, or what stood between."""
     try:
         body = json.loads(response.content)
+        if isinstance(refusal := body.get("error"), dict):
+            # the model gateway refuses in OpenAI's language
+            body = {"detail": refusal["message"], "retryable": response.status_code >= 500, **refusal}
         code, detail, retryable = body["code"], body["detail"], body["retryable"]
         lines = [f"{error['path']}: {error['message']}" for error in body.get("errors", [])]
         data = {"requestId": body["requestId"]} if "requestId" in body else None

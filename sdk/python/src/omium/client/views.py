@@ -107,6 +107,49 @@ class AgentView(TypedDict):
     registeredAt: str
 
 
+class ModelTarget(TypedDict):
+    provider: str
+    model: NotRequired[str]
+
+
+class ModelPrice(TypedDict):
+    """US dollars per million tokens."""
+
+    input: float
+    output: float
+    version: str
+
+
+class ModelFacts(TypedDict):
+    pattern: bool
+    """a name that ends in `*` stands for all that begin so"""
+    targets: list[ModelTarget]
+    """asked in turn"""
+    scripted: bool
+    """answered by a program, not by a model"""
+    price: NotRequired[ModelPrice]
+
+
+class ModelView(TypedDict):
+    id: str
+    omium: ModelFacts
+
+
+class CallerLimits(TypedDict):
+    workflows: list[str]
+    agents: list[str]
+
+
+class CallerView(TypedDict):
+    tenant: str
+    actor: str
+    """`key:<id>` or `user:<id>`"""
+    role: NotRequired[str]
+    permissions: list[str]
+    limits: NotRequired[CallerLimits]
+    """of a key that reaches no other runs"""
+
+
 class ResolvedCompleted(TypedDict):
     status: Literal["completed"]
     output: object

@@ -1,0 +1,102 @@
+"""The Python clients, called by lines of JSON; see README.md. The argument says which: `sync` or `async`."""
+
+import asyncio
+import inspect
+import json
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import omium
+from omium import OmiumError, RunOptions
+
+# arguments and answers are the scenarios' business
+Given = dict[str, Any]
+
+
+def _options(given: Given) -> RunOptions | None:
+    options = given.get("options")
+    return None if options is None else RunOptions(labels=options.get("labels"))
+
+
+def _some(given: Given, **names: str) -> Given:
+    """Arguments under the names that Python has for them, those that are there."""
+    return {name: given[theirs] for name, theirs in names.items() if theirs in given}
+
+
+CALLS: dict[str, Callable[[Any, Given], Any]] = {
+    "start": lambda c, g: c.start(g["agent"], g["input"], id=g.get("id"), options=_options(g)),
+    "get": lambda c, g: c.get(g["run"]),
+    "result": lambda c, g: c.handle(g["run"]).result(timeout=g["timeout"]),
+    "ended": lambda c, g: c.handle(g["run"]).ended(timeout=g["timeout"]),
+    "events": lambda c, g: c.handle(g["run"]).events(after=g.get("after", 0)),
+    "steps": lambda c, g: c.handle(g["run"]).steps(),
+    "signal": lambda c, g: c.handle(g["run"]).signal(g["name"], g.get("payload"), id=g.get("id")),
+    "approve": lambda c, g: c.handle(g["run"]).approve(g["path"], g["decision"], g.get("comment")),
+    "pause": lambda c, g: c.handle(g["run"]).pause(g.get("reason")),
+    "resume": lambda c, g: c.handle(g["run"]).resume(),
+    "cancel": lambda c, g: c.handle(g["run"]).cancel(g.get("reason")),
+    "fork": lambda c, g: c.handle(g["run"]).fork(**_some(g, input="input", to_path="toPath", id="id")),
+    "list": lambda c, g: c.list(
+        **_some(g["filter"], agent="agent", status="status", labels="labels", forked_from="forkedFrom"),
+        **_some(g, page_size="pageSize"),
+    ),
+    "failures": lambda c, g: c.failures(execution=g["run"]),
+    "agents": lambda c, g: c.agents(),
+    "me": lambda c, g: c.me(),
+    "workflows.validate": lambda c, g: c.workflows.validate(g["definition"]),
+    "workflows.create": lambda c, g: c.workflows.create(g["id"], g["definition"], publish=g.get("publish", False)),
+    "workflows.publish": lambda c, g: c.workflows.publish(g["id"], g["version"]),
+    "workflows.get": lambda c, g: c.workflows.get(g["id"]),
+    "workflows.list": lambda c, g: c.workflows.list(),
+    "workflows.run": lambda c, g: c.workflows.run(g["id"], g.get("parameters"), run_id=g.get("runId")),
+    "workflows.runs": lambda c, g: c.workflows.runs(g["id"]),
+    "workflows.delete": lambda c, g: c.workflows.delete(g["id"]),
+    "keys.create": lambda c, g: c.keys.create(g["name"], g["scopes"]),
+    "keys.get": lambda c, g: c.keys.get(g["id"]),
+    "keys.list": lambda c, g: c.keys.list(),
+    "keys.rotate": lambda c, g: c.keys.rotate(g["id"], overlap=g["overlap"]),
+    "keys.revoke": lambda c, g: c.keys.revoke(g["id"], g.get("reason")),
+    "keys.verify": lambda c, g: c.keys.verify(g["key"]),
+    # the same with another key
+    "as.get": lambda c, g: type(c)(api_key=g["key"]).get(g["run"]),
+}
+
+
+def _plain(made: Any) -> Any:
+    """A run's handle as the other drivers tell of it; anything else is plain already."""
+    if isinstance(made, (omium.Run, omium.AsyncRun)):
+        return {"id": made.id, "created": made.created, "position": made.position}
+    return made
+
+
+async def _answer(client: Any, call: str, given: Given) -> Any:
+    made = CALLS[call](client, given)
+    most = given.get("most")
+    if isinstance(made, Iterator):
+        return list(islice(made, most))
+    if isinstance(made, AsyncIterator):
+        found: list[Any] = []
+        async for item in made:
+            found.append(item)
+            if len(found) == most:
+                break
+        return found
+    return _plain(await made if inspect.isawaitable(made) else made)
+
+
+async def _main(client: Any) -> None:
+    for line in sys.stdin:
+        asked = json.loads(line)
+        try:
+            answer = {"ok": await _answer(client, asked["call"], asked.get("with") or {})}
+        except OmiumError as error:
+            answer = {"error": {"code": error.code, "detail": str(error)}}
+        except Exception as error:  # a driver goes on; the scenario says what it makes of it
+            answer = {"error": {"code": "none", "detail": f"{type(error).__name__}: {error}"}}
+        sys.stdout.write(f"{json.dumps(answer)}\n")
+        sys.stdout.flush()
+
+
+asyncio.run(_main(omium.Client() if sys.argv[1] == "sync" else omium.AsyncClient()))
