@@ -58,13 +58,19 @@ export const listSsoConnections = async (
 
 /** Of whichever tenant: for somebody who signs in, or comes back from the identity provider. */
 export const ssoConnectionById = async (reads: Reads, id: string): Promise<SsoConnectionRecord | undefined> => {
-  const { rows } = await reads.query<{ tenant: string }>({}, 'SELECT tenant FROM access.tenant_of_sso_connection($1)', [id])
+  const { rows } = await reads.query<{ tenant: string }>({}, 'SELECT tenant FROM access.tenant_of_sso_connection($1)', [
+    id,
+  ])
   return rows[0] && getSsoConnection(reads, rows[0].tenant, id)
 }
 
 /** The active connection that signs in people with addresses of a domain, of whichever tenant has it. */
 export const ssoConnectionOfDomain = async (reads: Reads, domain: string): Promise<string | undefined> => {
-  const { rows } = await reads.query<{ id: string }>({}, 'SELECT id FROM access.sso_connections_of_domain($1) ORDER BY id LIMIT 1', [domain])
+  const { rows } = await reads.query<{ id: string }>(
+    {},
+    'SELECT id FROM access.sso_connections_of_domain($1) ORDER BY id LIMIT 1',
+    [domain],
+  )
   return rows[0]?.id
 }
 
