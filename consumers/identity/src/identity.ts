@@ -27,7 +27,7 @@ import type { Decision } from './domain/decision.ts'
 import { decideDeviceGrant, endsDeviceGrant } from './domain/device-grant.ts'
 import { decideMagicLink } from './domain/magic-link.ts'
 import { decideDomain, watchDomain } from './domain/mail-domain.ts'
-import { type Owed, owedByTenant, owedByUser } from './domain/owed.ts'
+import { type Owed, owedBySsoConnection, owedByTenant, owedByUser } from './domain/owed.ts'
 import { decideSsoConnection } from './domain/sso-connection.ts'
 import { decideTenant } from './domain/tenant.ts'
 import { decideUser } from './domain/user.ts'
@@ -94,8 +94,9 @@ export class Identity implements ContextHandler<PartitionState> {
     })
     const expiry = new Expiry(partition, clock)
     this.#hosted.set(log.partition, { partition, outbox, expiry })
-    for (const aggregate of [...log.state.users.keys(), ...log.state.tenants.keys()]) outbox.settle(aggregate)
-    for (const aggregate of [...log.state.magicLinks.keys(), ...log.state.deviceGrants.keys()]) expiry.watch(aggregate)
+    const { users, tenants, ssoConnections, magicLinks, deviceGrants } = log.state
+    for (const owing of [users, tenants, ssoConnections]) for (const aggregate of owing.keys()) outbox.settle(aggregate)
+    for (const ending of [magicLinks, deviceGrants]) for (const aggregate of ending.keys()) expiry.watch(aggregate)
   }
 
   lost(number: number): void {
@@ -174,8 +175,8 @@ export class Identity implements ContextHandler<PartitionState> {
 
   /** Sends one thing that an aggregate owes and records the receipt. @throws whatever may succeed later */
   async #send(partition: HostedPartition<PartitionState>, aggregate: string, owed: Owed): Promise<void> {
-    const { users, tenants } = partition.state
-    const state = users.get(aggregate) ?? tenants.get(aggregate)
+    const { users, tenants, ssoConnections } = partition.state
+    const state = users.get(aggregate) ?? tenants.get(aggregate) ?? ssoConnections.get(aggregate)
     if (!state) return
     if (owed.what === 'erasure') for (const subject of owed.subjects) await this.#options.erase(subject)
     else {
@@ -187,11 +188,13 @@ export class Identity implements ContextHandler<PartitionState> {
   }
 }
 
-const owedBy = ({ users, tenants }: PartitionState, aggregate: string): readonly Owed[] => {
+const owedBy = ({ users, tenants, ssoConnections }: PartitionState, aggregate: string): readonly Owed[] => {
   const user = users.get(aggregate)
   if (user) return owedByUser(user)
   const tenant = tenants.get(aggregate)
-  return tenant ? owedByTenant(tenant) : []
+  if (tenant) return owedByTenant(tenant)
+  const connection = ssoConnections.get(aggregate)
+  return connection ? owedBySsoConnection(connection) : []
 }
 
 type Kind = Extract<

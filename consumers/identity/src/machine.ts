@@ -75,9 +75,12 @@ export const identityMachine: StateMachine<PartitionState> = {
         else magicLinks.delete(aggregate)
         break
       }
-      case 'sso_connection':
-        ssoConnections.set(aggregate, evolveSsoConnection(ssoConnections.get(aggregate), event as SsoConnectionEvent))
+      case 'sso_connection': {
+        const place = { id: key.id, correlationId }
+        const connection = evolveSsoConnection(ssoConnections.get(aggregate), event as SsoConnectionEvent, place)
+        ssoConnections.set(aggregate, connection)
         break
+      }
       case 'domain':
         domains.set(aggregate, evolveDomain(domains.get(aggregate), event as DomainEvent, correlationId))
         break

@@ -185,10 +185,7 @@ export const ssoRoutes =
         },
       },
       async (request) => {
-        const { id } = request.params
-        const deleted = await send(request, id, { type: 'DeleteSsoConnection', data: {} })
-        await personalData.erase(id)
-        return deleted
+        return send(request, request.params.id, { type: 'DeleteSsoConnection', data: {} })
       },
     )
 

@@ -256,6 +256,9 @@ describe('a SAML connection', () => {
     expect((await world.call('DELETE', `/v1/sso/connections/${draft.id}`)).status).toBe(200)
     expect((await world.call('GET', `/v1/sso/connections/${draft.id}`)).body.code).toBe('sso_connection_unknown')
     expect(await start()).toBe('sso_connection_unknown')
+    // its secrets can be opened by nobody any more
+    const keys = 'SELECT FROM subject_keys WHERE subject = $1 AND wrapped IS NOT NULL'
+    await eventually(async () => expect((await world.pool.query(keys, [draft.id])).rows).toEqual([]), patience)
   })
   it('is tried without signing anybody in', async () => {
     const draft = await connect(samlBody({ name: 'Trial' }), false)

@@ -328,6 +328,7 @@ const applySsoConnection = async (place: Place, { type, data }: SsoConnectionEve
       )
       break
     case 'AssertionTaken':
+    case 'SsoSecretsDestroyed':
       break
   }
 }

@@ -100,6 +100,8 @@ export const ssoConnectionEvents = {
   SsoConnectionActivated: v1(z.object({ by })),
   SsoConnectionDisabled: v1(z.object({ by })),
   SsoConnectionDeleted: v1(z.object({ by })),
+  /** the key that its secrets were sealed under is gone */
+  SsoSecretsDestroyed: v1(z.object({})),
   SsoConnectionTested: v1(ssoTest.extend({ by, at: timeMs })),
   AssertionTaken: v1(takenAssertion.extend({ at: timeMs })),
 } as const

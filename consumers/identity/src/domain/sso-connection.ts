@@ -8,10 +8,13 @@ import { type Asked, type Decision, decided, refused } from './decision.ts'
  * 2. An assertion is taken once, whichever process it comes to. It is remembered until nobody would take it any more, so what is
  *    remembered is bounded by how many sign in within an assertion's life.
  * 3. What kind it is never changes: another kind is another connection.
- * 4. Deleted is for ever.
+ * 4. Deleted is for ever, and destroys what its secrets could be opened with.
  */
 export interface SsoConnectionState {
-  status: 'draft' | 'active' | 'disabled' | 'deleted'
+  readonly id: string
+  readonly correlationId: string
+  /** `deleting`: its secrets are still to be destroyed */
+  status: 'draft' | 'active' | 'disabled' | 'deleting' | 'deleted'
   readonly kind: SsoConnection['settings']['kind']
   /** of the whole connection: the same again is nothing new */
   hash: string
@@ -22,13 +25,19 @@ export interface SsoConnectionState {
 const hashOf = ({ name, domains, settings, rules, defaultRole }: SsoConnection): string =>
   hashJson({ name, domains, settings, rules, defaultRole: defaultRole ?? null })
 
+interface Place {
+  readonly id: string
+  readonly correlationId: string
+}
+
 /** Changes the state that it is given. */
 export const evolveSsoConnection = (
   before: SsoConnectionState | undefined,
   { type, data }: SsoConnectionEvent,
+  { id, correlationId }: Place,
 ): SsoConnectionState => {
   if (type === 'SsoConnectionCreated')
-    return { status: 'draft', kind: data.settings.kind, hash: hashOf(data), taken: {} }
+    return { id, correlationId, status: 'draft', kind: data.settings.kind, hash: hashOf(data), taken: {} }
   const state = before
   if (!state) throw new RangeError(`${type} of a connection that was never created`)
   switch (type) {
@@ -42,6 +51,9 @@ export const evolveSsoConnection = (
       state.status = 'disabled'
       break
     case 'SsoConnectionDeleted':
+      state.status = 'deleting'
+      break
+    case 'SsoSecretsDestroyed':
       state.status = 'deleted'
       break
     case 'AssertionTaken':
@@ -66,7 +78,8 @@ export const decideSsoConnection = (
     if (state.hash === hashOf(data)) return decided()
     return refused('identity_conflict', `there is another connection ${id}`)
   }
-  if (!state || state.status === 'deleted') return refused('sso_connection_unknown', `there is no connection ${id}`)
+  if (!state || state.status === 'deleting' || state.status === 'deleted')
+    return refused('sso_connection_unknown', `there is no connection ${id}`)
   switch (type) {
     case 'ChangeSsoConnection':
       if (state.kind !== data.settings.kind)

@@ -33,7 +33,10 @@ const saml: SsoConnection['settings'] = {
 const created: SsoConnectionEvent = { type: 'SsoConnectionCreated', data: { ...connection, by } }
 const activated: SsoConnectionEvent = { type: 'SsoConnectionActivated', data: { by } }
 const foldConnection = (events: readonly SsoConnectionEvent[]) =>
-  events.reduce<SsoConnectionState | undefined>(evolveSsoConnection, undefined)
+  events.reduce<SsoConnectionState | undefined>(
+    (state, event) => evolveSsoConnection(state, event, { id: 'sso_a', correlationId: 'c' }),
+    undefined,
+  )
 const connectionGiven = (...events: SsoConnectionEvent[]) => ({
   when: (command: SsoConnectionCommand, at = nowMs) =>
     outcome(decideSsoConnection(foldConnection(events), command, 'sso_a', { actor: by, nowMs: at })),
