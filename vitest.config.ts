@@ -12,6 +12,8 @@ export default defineConfig({
           name: 'unit',
           include: ['**/*.spec.ts'],
           exclude: [...common.exclude, '**/*.{int,e2e}.spec.ts'],
+          // a few ms each, and still right when the machine is busy
+          testTimeout: 20_000,
           // one module graph for each worker, not for each file: specs of this kind leave nothing behind
           isolate: false,
           sequence: { groupOrder: 0 },

@@ -38,6 +38,8 @@ export interface Flags {
   readonly runs: number
   /** matrix: names of frameworks and classes; none is all */
   readonly only: readonly string[]
+  /** matrix: what workers ask. A model that tells failures as the gateway would, or as providers do; or through the gateway */
+  readonly models: 'scripted' | 'plain' | 'gateway'
 }
 
 export const usage = `npm run bench -- [${benches.join('|')}] [options]
@@ -54,7 +56,9 @@ export const usage = `npm run bench -- [${benches.join('|')}] [options]
   --events N           rebuild: events in the partition (default 1000000)
   --minutes N          soak: length (default 10)
   --runs N             mttr: failures of each kind (default 50); matrix: runs of each cell (default 5)
-  --only LIST          matrix: these frameworks and these classes of failure`
+  --only LIST          matrix: these frameworks and these classes of failure
+  --models KIND        matrix: scripted (failures told as the model gateway tells them; default), plain (in the words of
+                       OpenAI, Anthropic, Azure, Gemini and Ollama, in turn), gateway (those words, through the model gateway)`
 
 const usualRuns: Partial<Record<BenchName, string>> = { matrix: '5' }
 const usualLevels: Partial<Record<BenchName, string>> = { soak: '50', models: '1,50', keys: '1,20' }
@@ -79,11 +83,14 @@ export const readFlags = (args: readonly string[]): Flags => {
         minutes: { type: 'string', default: '10' },
         runs: { type: 'string' },
         only: { type: 'string', default: '' },
+        models: { type: 'string', default: 'scripted' },
       },
     })
     const bench = benches.find((name) => name === (positionals[0] ?? 'engine'))
     if (!bench || positionals.length > 1) throw new Error(`there is no bench "${positionals.join(' ')}"`)
     if (values.via !== 'gateway' && values.via !== 'log') throw new Error('--via takes gateway or log')
+    const models = (['scripted', 'plain', 'gateway'] as const).find((kind) => kind === values.models)
+    if (!models) throw new Error('--models takes scripted, plain or gateway')
     const levels = values.concurrency ?? usualLevels[bench] ?? '1,50,200,1000'
     return {
       bench,
@@ -100,6 +107,7 @@ export const readFlags = (args: readonly string[]): Flags => {
       minutes: positive('--minutes', values.minutes),
       runs: Math.ceil(positive('--runs', values.runs ?? usualRuns[bench] ?? '50')),
       only: values.only.split(',').filter(Boolean),
+      models,
     }
   } catch (cause) {
     throw new OmiumError('invalid_request', `${cause instanceof Error ? cause.message : cause}\n\n${usage}`, { cause })

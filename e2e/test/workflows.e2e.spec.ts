@@ -4,7 +4,7 @@ import { connectKafka } from '@omium/log'
 import { type ModelServer, startModelServer } from '@omium/model-server'
 import { createPool, openLog, verify } from '@omium/projection-kit'
 import { workflowsProjection } from '@omium/projection-workflows'
-import { tenantTopic, workflowContext } from '@omium/schemas'
+import { eventsTopic, tenantTopic, workflowContext } from '@omium/schemas'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Stage } from '../src/workflow-stage.ts'
 
@@ -284,7 +284,6 @@ describe('a trigger', () => {
     const topic = tenantTopic(stage.stack.environment['OMIUM_TOPIC_PREFIX'] ?? '', 'ten_local', 'things.made')
     const transport = await connectKafka({ brokers: testStack().kafkaBrokers, clientId: 'spec' })
     try {
-      await transport.ensureTopics([{ topic, partitions: 2, replication: 1 }])
       await stage.publish('things', { a: { type: 'set', value: '${parameters.n}' } })
       await stage.good('PUT', '/v1/triggers/things', {
         workflow: 'things',
@@ -292,19 +291,15 @@ describe('a trigger', () => {
         filter: 'event.value.n % 2 == 0',
         parameters: { n: '${event.value.n}' },
       })
+      // what comes first comes with the topic, after the trigger
+      await transport.ensureTopics([{ topic, partitions: 2, replication: 1 }])
       const producer = await transport.openProducer()
       const send = async (n: number) => {
         const record = { key: null, headers: {}, value: Buffer.from(JSON.stringify({ n })) }
         await producer.append([{ topic, partition: n % 2, records: [record] }])
       }
-      // events count from the moment at which the trigger knows where the topic ends
-      await eventually(
-        async () => {
-          await send(0)
-          return (await stage.runs('things')).length > 0
-        },
-        { timeoutMs: 30_000, intervalMs: 300 },
-      )
+      await send(0)
+      await eventually(async () => (await stage.runs('things')).length > 0, { timeoutMs: 30_000 })
       const pid = stage.pid('workflow-manager')
       process.kill(pid, 'SIGKILL')
       for (let n = 1; n <= 6; n++) await send(n)
@@ -312,16 +307,50 @@ describe('a trigger', () => {
         async () => {
           const runs = await stage.runs('things')
           const ends = await Promise.all(runs.map(({ id }) => stage.ended(id)))
-          const found = ends.map(({ output }) => output as number).filter((n) => n > 0)
-          return found.length >= 3 && found.sort()
+          const found = ends.map(({ output }) => output as number)
+          return found.length >= 4 && found.sort()
         },
         { timeoutMs: 40_000, intervalMs: 200 },
       )
-      expect(outputs).toEqual([2, 4, 6])
+      expect(outputs).toEqual([0, 2, 4, 6])
       await producer.close()
     } finally {
       await transport.close()
     }
+  })
+})
+
+describe('topics', () => {
+  it('are those of a tenant alone, whatever it is called and whatever it asks for', async () => {
+    const prefix = stage.stack.environment['OMIUM_TOPIC_PREFIX'] ?? ''
+    // called like the prefix of the platform's own topics
+    const key = await foundTenant(stage.stack.environment, prefix)
+    const as = async (method: string, path: string, body?: object) => {
+      const reply = await stage.call(method, path, body, key)
+      expect(reply.status).toBeLessThan(300)
+      return reply.body
+    }
+    const definition = { name: 'spy', nodes: { a: { type: 'set', value: 1 } } }
+    await as('POST', '/v1/workflows/spy', { definition, publish: true })
+    const foreign = tenantTopic(prefix, 'ten_local', 'secrets.made')
+    // all but its own are there all the time, or never
+    const topics = ['workflow.events', eventsTopic(prefix, 'execution'), foreign, 'ten_local.secrets.made']
+    for (const [i, topic] of topics.entries())
+      await as('PUT', `/v1/triggers/spy${i}`, { workflow: 'spy', source: { type: 'topic', topic } })
+    const own = tenantTopic(prefix, prefix, 'workflow.events')
+    const transport = await connectKafka({ brokers: testStack().kafkaBrokers, clientId: 'spec' })
+    try {
+      await transport.ensureTopics([own, foreign].map((topic) => ({ topic, partitions: 1, replication: 1 })))
+      const producer = await transport.openProducer()
+      const records = [{ key: null, headers: {}, value: Buffer.from('1') }]
+      for (const topic of [foreign, own, own]) await producer.append([{ topic, partition: 0, records }])
+      await producer.close()
+      // its own topic is followed by then, so the others would have been, too
+      await eventually(async () => expect((await as('GET', '/v1/triggers/spy0')).fired).toBe(2), { timeoutMs: 40_000 })
+    } finally {
+      await transport.close()
+    }
+    for (const i of [1, 2, 3]) expect(await as('GET', `/v1/triggers/spy${i}`)).toMatchObject({ fired: 0, ignored: 0 })
   })
 })
 

@@ -7,13 +7,14 @@ import { OmiumError } from '@omium/schemas'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { installGuard } from './auth.ts'
-import { answerClientError } from './client-errors.ts'
+import { createClientErrors } from './client-errors.ts'
 import { installIdempotency } from './idempotency.ts'
 import { installJsonBodies } from './json-body.ts'
 import { installKeyLimits } from './key-limits.ts'
 import { installOpenApi, showOpenApi } from './openapi.ts'
 import { installProblems, sendProblem } from './problems.ts'
 import { installRateLimits } from './rate-limits.ts'
+import { traceparentOf } from './requests.ts'
 import { apiKeyRoutes } from './routes/api-keys.ts'
 import { checkpointRoutes } from './routes/checkpoints.ts'
 import { domainRoutes } from './routes/domains.ts'
@@ -56,6 +57,7 @@ const longestMessageBytes = 64 * 1024
 /** The HTTP server, not yet listening. What is wrong with a request is said in one place, problems.ts. */
 export const buildApp = async (services: Services, loggerInstance: FastifyBaseLogger) => {
   const { limits, corsOrigins, trustedProxies, topicPrefix: prefix, rates, redis } = services
+  const clientErrors = createClientErrors()
   const app = Fastify({
     loggerInstance,
     // two lines for each request would cost more than many requests; metrics count them, errors are logged
@@ -72,12 +74,16 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
       const given = headers[requestIdHeader]
       return typeof given === 'string' && acceptableRequestId.test(given) ? given : `req_${randomUUID()}`
     },
+    childLoggerFactory: (logger, bindings, options, { headers }) => {
+      const trace = traceparentOf(headers)?.split('-')[1]
+      return logger.child(trace === undefined ? bindings : { ...bindings, traceId: trace }, options)
+    },
     routerOptions: { maxParamLength: 200 },
     trustProxy: trustedProxies.length > 0 ? [...trustedProxies] : false,
     // at the end requests in flight are answered, and those that still come over kept connections
     forceCloseConnections: 'idle',
     return503OnClosing: false,
-    clientErrorHandler: answerClientError,
+    clientErrorHandler: clientErrors.answer,
     frameworkErrors: (error, request, reply) => {
       sendProblem(error, request, reply)
     },
@@ -110,6 +116,12 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   })
   await app.register(websocket, {
     options: { maxPayload: longestMessageBytes, perMessageDeflate: false },
+    errorHandler: (error, socket, request) => {
+      // frames that break the protocol are the peer's affair: the session ends with the code that says so
+      if ((error as { code?: string }).code?.startsWith('WS_ERR_')) return
+      request.log.error({ err: error }, 'a WebSocket broke')
+      socket.terminate()
+    },
     // the sessions say goodbye themselves
     preClose: (done) => done(),
   })
@@ -119,7 +131,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   installKeyLimits(plain, services)
   installIdempotency(plain, { redis, prefix })
 
-  installOperations(plain, services)
+  installOperations(plain, services, clientErrors.counts)
   await app.register(executionRoutes(services))
   await app.register(executionCommandRoutes(services))
   await app.register(rewindRoutes(services))

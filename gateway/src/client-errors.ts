@@ -13,14 +13,26 @@ const codeOf = (nodeCode: string | undefined): ErrorCode => {
   return 'malformed_request'
 }
 
-export const answerClientError = (error: Error & { code?: string }, socket: Socket): void => {
-  if (error.code === 'ECONNRESET' || socket.destroyed) return
+/** How many were refused so far is counted by code. */
+export const createClientErrors = () => {
+  const counts = new Map<ErrorCode, number>()
+  return {
+    counts,
+    answer: (error: Error & { code?: string }, socket: Socket): void => {
+      const code = codeOf(error.code)
+      if (answer(error, code, socket)) counts.set(code, (counts.get(code) ?? 0) + 1)
+    },
+  }
+}
+
+/** @returns whether there was anybody to answer */
+const answer = (error: Error & { code?: string }, code: ErrorCode, socket: Socket): boolean => {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return false
   // a response may be under way when the rest of its request does not come: nothing can be said in the middle of it
   if (!socket.writable || socket.bytesWritten > 0) {
     socket.destroy()
-    return
+    return true
   }
-  const code = codeOf(error.code)
   const { status, title, retryable } = errorCatalogue[code]
   const body = JSON.stringify({ type: `urn:omium:error:${code}`, title, status, detail: title, code, retryable })
   const head = [
@@ -34,4 +46,5 @@ export const answerClientError = (error: Error & { code?: string }, socket: Sock
   socket.resume()
   const linger = setTimeout(() => socket.destroy(), lingerMs)
   socket.once('close', () => clearTimeout(linger))
+  return true
 }

@@ -23,6 +23,7 @@ import { followAccess } from './follow-access.ts'
 import { createKnownModels } from './known-models.ts'
 import { ensureLocalKey } from './local-key.ts'
 import { createHistories } from './rewind/histories.ts'
+import { createStreamSlots } from './streams/stream-slots.ts'
 import { createWebhookSecrets } from './webhook-secrets.ts'
 
 /** One for each context that the gateway takes part in. */
@@ -131,6 +132,7 @@ export const startGateway = async (
       payloads,
       histories: createHistories(reads, payloads, context.nowMs),
       models,
+      streamSlots: createStreamSlots(limits.streamsPerTenant),
       identity,
       apiKeys,
       newKeys,

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
 import { callerId, type IdKind, idPrefixes, OmiumError } from '@omium/schemas'
 import type { FastifyRequest } from 'fastify'
 import { callerOf } from './auth.ts'
@@ -7,15 +8,19 @@ import type { Services } from './services.ts'
 
 const traceparent = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/
 
+/** The caller's trace (W3C Trace Context), if it is one. */
+export const traceparentOf = ({ traceparent: given }: IncomingHttpHeaders): string | undefined =>
+  typeof given === 'string' && traceparent.test(given) ? given : undefined
+
 /** Who asks, as the log records it. */
 export const askerOf = (request: FastifyRequest): Asker => {
   const { tenant, actor } = callerOf(request)
-  const trace = request.headers['traceparent']
+  const trace = traceparentOf(request.headers)
   return {
     tenant,
     actor,
     correlationId: request.id,
-    ...(typeof trace === 'string' && traceparent.test(trace) && { traceparent: trace }),
+    ...(trace !== undefined && { traceparent: trace }),
   }
 }
 

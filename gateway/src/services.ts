@@ -16,6 +16,7 @@ import type { KnownModels } from './known-models.ts'
 import type { Payloads } from './payloads.ts'
 import type { Rates } from './rate-limits.ts'
 import type { Histories } from './rewind/histories.ts'
+import type { StreamSlots } from './streams/stream-slots.ts'
 import type { WebhookSecrets } from './webhook-secrets.ts'
 
 /** What the routes work with; `main.ts` makes it, specs replace what is outside. */
@@ -40,6 +41,7 @@ export interface Services {
   readonly rates: Rates
   readonly agents: Agents
   readonly models: KnownModels
+  readonly streamSlots: StreamSlots
   readonly payloads: Payloads
   readonly histories: Histories
   readonly identity: GatewayContext
@@ -73,6 +75,8 @@ export interface Limits {
   readonly resultWaitMs: number
   readonly heartbeatMs: number
   readonly slowReaderMs: number
+  /** server-sent events and WebSockets together, at one process */
+  readonly streamsPerTenant: number
   readonly workerTokenMs: number
 }
 
@@ -85,6 +89,7 @@ export const defaultLimits: Limits = {
   resultWaitMs: 60_000,
   heartbeatMs: 5_000,
   slowReaderMs: 10_000,
+  streamsPerTenant: 10_000,
   workerTokenMs: 5 * 60_000,
 }
 

@@ -308,11 +308,29 @@ describe('the process', () => {
       const metrics = await (await fetch(`${world.gateway.url}/metrics`)).text()
       expect(metrics).toContain('omium_breaker_state{target="object store"} 0')
       expect(metrics).toContain('omium_gateway_read_lag_records{context="execution"} 0')
+      expect(metrics).toMatch(/omium_gateway_unread_requests\{code="headers_too_large"\} [1-9]/)
       expect(metrics).toContain('# TYPE omium_gateway_rejected_records gauge')
       expect(metrics).toMatch(
         /omium_gateway_request_seconds_count\{method="GET",route="\/v1\/executions\/:id",status="404"\} \d/,
       )
     })
+  })
+
+  it('hands the request id and the trace on, to the log and to its own lines', async () => {
+    const id = newId()
+    const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
+    const headers = { 'x-request-id': 'spec-traced-1', traceparent: `00-${traceId}-00f067aa0ba902b7-01` }
+    const reply = await call('POST', '/v1/executions', { headers, body: { agent: 'writer', input, id } })
+    expect(reply.headers.get('x-request-id')).toBe('spec-traced-1')
+    expect(world.engine.commands.at(-1)?.envelope).toMatchObject({
+      correlationId: 'spec-traced-1',
+      traceparent: headers.traceparent,
+    })
+    world.engine.hold()
+    await call('POST', '/v1/executions', { headers, body: { agent: 'writer', input, id: newId() } })
+    world.engine.release()
+    const line = lines.find((one) => one.includes('request failed') && one.includes('spec-traced-1'))
+    expect(JSON.parse(line ?? '{}')).toMatchObject({ reqId: 'spec-traced-1', traceId })
   })
 
   it('writes no secret into its log, wherever somebody puts one', async () => {

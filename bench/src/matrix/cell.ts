@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
-import { type EventView, type IncidentDetail, OmiumError } from '@omium/schemas'
+import { type EventView, type FailureFacts, type IncidentDetail, OmiumError } from '@omium/schemas'
 import type { Client, RunHandle } from '@omium/sdk'
 import { expected, type Fault, type Framework, type Outcome, outcomeOf, policyNameOf } from './expected.ts'
 import { tooLong } from './model-endpoint.ts'
@@ -79,6 +79,16 @@ const follow = async (run: RunHandle<unknown>, onStarted: (workerId: string) => 
 const strategiesOf = ({ history }: IncidentDetail): string[] =>
   history.flatMap(({ type, data }) => (type === 'RecoveryPlanned' ? [(data as { strategy: string }).strategy] : []))
 
+/** What the run failed of each time, as the incident has it. */
+const failuresIn = ({ history }: IncidentDetail): string =>
+  history
+    .flatMap(({ type, data }) => {
+      if (type !== 'IncidentOpened' && type !== 'FailureRecurred') return []
+      const { facts, classifiedBy } = data as { facts: FailureFacts; classifiedBy: string }
+      return [`${facts.error.code}: ${facts.error.detail.slice(0, 300)} (${classifiedBy})`]
+    })
+    .join(' | ')
+
 const timeOf = (event: EventView | undefined): number => (event ? Date.parse(event.time) : Number.NaN)
 
 /** From the first such event to the first of the others after it. */
@@ -92,7 +102,7 @@ const whatCameOfIt = async (
   client: Client,
   run: RunHandle<unknown>,
   { events, asked }: Followed,
-): Promise<{ got: string; class?: string; ms?: number }> => {
+): Promise<{ got: string; class?: string; ms?: number; failures?: string }> => {
   const last = events.at(-1)?.type ?? 'nothing'
   const failed = events.some(({ type }) => type === 'RecoveryAwaited')
   if (!failed) {
@@ -114,6 +124,7 @@ const whatCameOfIt = async (
   const ms = asked ? between(events, 'RecoveryAwaited', 'ExecutionRecovered') : incident.recoveredInMs
   return {
     got: strategiesOf(incident).join(', '),
+    failures: failuresIn(incident),
     ...(incident.class !== undefined && { class: incident.class }),
     ...(ms !== undefined && { ms }),
   }
@@ -159,10 +170,10 @@ export const runCell = async (
     const deviations = [`is still ${status} after ${patienceMs} ms`]
     return { framework, fault, runId, expected: wanted, got: status, deviations }
   }
-  const came = await whatCameOfIt(client, run, followed)
+  const { failures = '', ...came } = await whatCameOfIt(client, run, followed)
   const deviations: string[] = []
-  if (came.got !== wanted) deviations.push(`${wanted} expected, got ${came.got}`)
-  if (came.class !== undefined && came.class !== fault) deviations.push(`classified as ${came.class}`)
+  if (came.got !== wanted) deviations.push(`${wanted} expected, got ${came.got}: ${failures}`)
+  if (came.class !== undefined && came.class !== fault) deviations.push(`classified as ${came.class}: ${failures}`)
   if (!followed.asked) {
     // waits until the read model has got there
     const { status, error } = await run.ended({ timeoutMs: patienceMs })

@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { omium } from '@omium/sdk'
 import { type Cell, type CellSettings, runCell, runIdOf } from './cell.ts'
 import { type Fault, type Framework, frameworks, outcomeOf, policies, stallAfterMs } from './expected.ts'
-import { startModelEndpoint } from './model-endpoint.ts'
+import { type Speech, startModelEndpoint } from './model-endpoint.ts'
 import { type Launch, Workers } from './workers.ts'
 
 export interface MatrixSettings {
@@ -19,6 +19,10 @@ export interface MatrixSettings {
   /** frameworks at a time */
   readonly atATime: number
   readonly say: (line: string) => void
+  /** how the model tells its failures; default `gateway` */
+  readonly speech?: Speech
+  /** what stands between the workers and the model */
+  readonly before?: (modelUrl: string) => Promise<{ readonly baseUrl: string; readonly apiKey: string }>
 }
 
 /** Runs each of the cells so often on a platform that is up. Publishes the policies that it needs. */
@@ -30,14 +34,20 @@ export const runMatrix = async ({
   runs,
   atATime,
   say,
+  speech = 'gateway',
+  before = async (baseUrl) => ({ baseUrl, apiKey: 'none' }),
 }: MatrixSettings): Promise<Cell[]> => {
   const { OMIUM_URL: url, OMIUM_API_KEY: apiKey } = environment
   const client = omium({ ...(url && { url }), ...(apiKey && { apiKey }) })
   const home = mkdtempSync(join(tmpdir(), 'omium-matrix-'))
   const actsLog = join(home, 'acts')
   writeFileSync(actsLog, '')
-  const endpoint = await startModelEndpoint()
-  const env = { ...environment, OPENAI_BASE_URL: endpoint.baseUrl, OPENAI_API_KEY: 'none' }
+  const endpoint = await startModelEndpoint(speech)
+  const models = await before(endpoint.baseUrl).catch(async (error: unknown) => {
+    await endpoint.close()
+    throw error
+  })
+  const env = { ...environment, OPENAI_BASE_URL: models.baseUrl, OPENAI_API_KEY: models.apiKey }
   const waiting = frameworks.filter((framework) => cells.some((cell) => cell.framework === framework))
   const done: Cell[] = []
 

@@ -1,11 +1,17 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { type ProviderName, providers, type Refused, words } from './provider-words.ts'
 
 /**
  * An OpenAI-compatible endpoint that fails as the run that asks has ordered: `[fault:CLASS run:ID]` somewhere in its messages.
  * It first asks for the tool `act`, and once that has acted answers `done [fault:CLASS run:ID]`; faults of the model come in
- * between. It speaks of failures as Omium's model gateway does, which has tried again by itself before.
+ * between.
+ *
+ * It speaks of failures as Omium's model gateway does when that has tried again by itself before, or as the `providers` do, the
+ * runs of a cell in turn.
  */
+export type Speech = 'gateway' | 'providers'
+
 export interface ModelEndpoint {
   /** ends in /v1 */
   readonly baseUrl: string
@@ -23,6 +29,9 @@ interface Asked {
 const longestRequest = 5000
 /** As often as a framework's model call is tried by its step. */
 const triesOfStep = 5
+/** of a run, by the number in its id */
+const providerOf = (run: string): ProviderName =>
+  providers[(Number(run.slice(run.lastIndexOf('-') + 1)) - 1) % providers.length] ?? 'openai'
 
 export const tooLong = 'word '.repeat(1600)
 
@@ -30,6 +39,7 @@ interface Reply {
   readonly status: number
   readonly type: string
   readonly text: string
+  readonly headers?: Readonly<Record<string, string>>
 }
 interface Message {
   readonly content: string | null
@@ -40,6 +50,13 @@ const json = (status: number, body: object): Reply => ({ status, type: 'applicat
 
 const refusal = (status: number, code: string, message: string): Reply =>
   json(status, { error: { message, type: 'server_error', param: null, code, retryable: false } })
+
+const inWords = ({ status, body, headers = {} }: Refused): Reply => ({
+  status,
+  type: 'application/json',
+  text: body,
+  headers,
+})
 
 const completion = ({ model, stream }: Asked, message: Message, costMicroCredits?: number): Reply => {
   const usage = {
@@ -74,21 +91,30 @@ const toolCall = (asked: Asked, fault: string, run: string): Reply => {
 }
 
 /** @returns null for what is never answered */
-const scripted = (asked: Asked, before: (run: string) => number): Reply | null => {
+const scripted = (asked: Asked, before: (run: string) => number, speech: Speech): Reply | null => {
   const text = JSON.stringify(asked.messages)
   const [order, fault = '', run = ''] = /\[fault:(\w+) run:([\w.-]+)\]/.exec(text) ?? []
   if (order === undefined) return refusal(400, 'invalid_request', 'the request names no run')
   const acts = fault === 'loop' ? !text.includes('Stop: ') : !text.includes('acted [fault:')
   if (acts) return toolCall(asked, fault, run)
   const done = completion(asked, { content: `done ${order}` })
+  // programs without a framework ask without tools, and only once
+  const tries = asked.tools ? triesOfStep : 1
+  const said = words[providerOf(run)]
+  if (speech === 'providers') {
+    // what may be tried again is, by the step that asks
+    if (fault === 'transient_provider' || fault === 'rate_limit')
+      return before(run) < tries ? inWords(said[fault]) : done
+    if (fault === 'bad_model_output') return text.includes('Answer again') ? done : inWords(said[fault])
+    if (fault === 'context_length') return text.length > longestRequest ? inWords(said[fault]) : done
+  }
   switch (fault) {
     case 'transient_provider':
       return before(run) < 1 ? refusal(503, 'model_overloaded', 'The engine is currently overloaded') : done
     case 'rate_limit':
       return before(run) < 1 ? refusal(429, 'model_rate_limited', 'Rate limit reached for requests') : done
     case 'timeout':
-      // programs without a framework ask without tools, and only once
-      return before(run) < (asked.tools ? triesOfStep : 1) ? null : done
+      return before(run) < tries ? null : done
     case 'bad_model_output':
       return text.includes('Answer again') ? done : refusal(502, 'model_malformed', 'the answer cannot be read')
     case 'context_length':
@@ -100,7 +126,7 @@ const scripted = (asked: Asked, before: (run: string) => number): Reply | null =
   }
 }
 
-export const startModelEndpoint = async (): Promise<ModelEndpoint> => {
+export const startModelEndpoint = async (speech: Speech): Promise<ModelEndpoint> => {
   const times = new Map<string, number>()
   const before = (run: string): number => {
     const time = times.get(run) ?? 0
@@ -111,11 +137,11 @@ export const startModelEndpoint = async (): Promise<ModelEndpoint> => {
     const parts: Buffer[] = []
     request.on('data', (part: Buffer) => parts.push(part))
     request.on('end', () => {
-      const reply = scripted(JSON.parse(Buffer.concat(parts).toString()) as Asked, before)
+      const reply = scripted(JSON.parse(Buffer.concat(parts).toString()) as Asked, before, speech)
       // never answered: whoever asked goes away
       if (!reply) return
-      const { status, type, text } = reply
-      response.writeHead(status, { 'content-type': type, 'x-should-retry': 'false', 'retry-after-ms': '200' }).end(text)
+      const { status, type, text, headers = { 'x-should-retry': 'false', 'retry-after-ms': '200' } } = reply
+      response.writeHead(status, { 'content-type': type, ...headers }).end(text)
     })
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

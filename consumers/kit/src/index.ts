@@ -14,7 +14,16 @@ export { type Authorship, authorOf, bySystem, HostedPartition, type HostingOptio
 export { type HealthOptions, type HealthServer, openHealthServer } from './http-server.ts'
 export { type Lifecycle, runService, type ServiceOptions } from './lifecycle.ts'
 export { createLogger, type Logger } from './logger.ts'
-export { Counter, createMetrics, exposeCounters, exposeGauge, Gauge, Histogram, type Registry } from './metrics.ts'
+export {
+  Counter,
+  createMetrics,
+  exposeCounters,
+  exposeGauge,
+  Gauge,
+  Histogram,
+  measureRequests,
+  type Registry,
+} from './metrics.ts'
 export type { Notices } from './notices.ts'
 export { noticesTo, type ObjectSettings, objectSettings, openObjects } from './objects.ts'
 export { Outbox, type OutboxOptions } from './outbox.ts'

@@ -1,7 +1,7 @@
 import type { AcceptedEvent, LogContext, OpenTail } from '@omium/log'
 import { type ExecutionEvent, executionContext } from '@omium/schemas'
 import { expect, it } from 'vitest'
-import { noEffects, noteEffects, pagesOf, rangeOfPage } from './domain/effects.ts'
+import { nextPage, noEffects, noteEffects, without } from './domain/effects.ts'
 import { createEffectHistory } from './effect-history.ts'
 
 const head = { attempt: 1, kind: 'tool' as const, stepAttempt: 1, requestHash: 'h' }
@@ -44,16 +44,19 @@ it('gives every effect once, page by page, the latest first', async () => {
   const events = pays(230)
   const history = historyOf(events)
   const read: string[][] = []
-  for (let page = 1; page <= pagesOf(230); page++) {
-    const of = { tenant: 't', executionId: 'r', version: events.length, range: rangeOfPage(230, page) }
+  let standing = { effects: [], effectsMade: 230 }
+  while (standing.effectsMade > 0) {
+    const ranges = nextPage(standing)
+    const of = { tenant: 't', executionId: 'r', version: events.length, ranges }
     read.push((await history.read(of)).map(({ path }) => path))
+    standing = without(standing, ranges)
   }
   const paths = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, i) => `pay#${from + i}`)
   expect(read).toEqual([paths(131, 230), paths(31, 130), paths(1, 30)])
   // the follower remembers exactly the first page
   const remembered = noEffects()
   for (const event of events) noteEffects(remembered, event)
-  expect(remembered.made.map(({ path }) => path)).toEqual(read[0])
+  expect(remembered.made.map(({ effect }) => effect.path)).toEqual(read[0])
 })
 
 it('knows neither what was undone before, nor what came later', async () => {
@@ -62,7 +65,7 @@ it('knows neither what was undone before, nor what came later', async () => {
     data: { incident: 1, action: { type: 'roll_back', toPath: null, delayMs: 0, undone: true }, by: 'system' },
   }
   const events = [...pays(5), undone, ...pay(6), ...pay(7), ...pay(8)]
-  const of = { tenant: 't', executionId: 'r', version: events.length - 2, range: { from: 0, to: 2 } }
+  const of = { tenant: 't', executionId: 'r', version: events.length - 2, ranges: [{ from: 0, to: 2 }] }
   expect((await historyOf(events).read(of)).map(({ path }) => path)).toEqual(['pay#6', 'pay#7'])
   await expect(historyOf(events.slice(0, -4)).read(of)).rejects.toMatchObject({ code: 'execution_unknown' })
 })

@@ -25,7 +25,7 @@ export interface FollowRunsPort {
 }
 
 /** changes with whatever `observe` does otherwise with the same events */
-const version = 4
+const version = 5
 
 export interface RunReport extends Work {
   readonly tenant: string

@@ -24,7 +24,7 @@ const applyIncident = (state: PartitionState, { envelope, type, data }: Accepted
 }
 
 export const recoveryMachine: StateMachine<PartitionState> = {
-  version: 2,
+  version: 3,
   empty: () => ({ incidents: new Map(), policies: new Map() }),
 
   apply(state, event) {

@@ -33,30 +33,31 @@ export interface FollowTopicPort {
 export const createFollowTopic =
   ({ log: { transport, topicPrefix }, clock, notices }: FollowTopicPort): FollowTopic =>
   ({ tenant, name }, from, handlers) => {
-    let known: Record<string, number> | null = from && { ...from }
+    const positions: Record<string, number> = { ...from.positions }
+    let known = Object.keys(positions).length > 0
     return keepReading({
       clock,
       onFailure: (err) => notices.warn({ err, tenant, topic: name }, 'following a topic starts anew'),
       async open() {
         const topic = tenantTopic(topicPrefix, tenant, name)
-        const ends = await transport.endOffsets(topic)
         const starts = await transport.startOffsets(topic)
         if (!known) {
-          const atEnd = Object.fromEntries([...ends].map(([partition, end]) => [String(partition), end]))
-          await handlers.onStart(atEnd)
-          known = atEnd
+          const found = await transport.offsetsSince(topic, from.sinceMs)
+          const began = Object.fromEntries([...found].map(([partition, offset]) => [String(partition), offset]))
+          await handlers.onStart(began)
+          Object.assign(positions, began)
+          known = true
         }
-        const positions = known
         const fromOffset = (partition: number): number =>
           Math.max(positions[partition] ?? 0, starts.get(partition) ?? 0)
         return transport.openReader(
-          [...ends.keys()].map((partition) => ({ topic, partition, fromOffset: fromOffset(partition) })),
+          [...starts.keys()].map((partition) => ({ topic, partition, fromOffset: fromOffset(partition) })),
         )
       },
       async take({ records }) {
         for (const record of records) {
           await handlers.onEvent(eventOf(name, record))
-          if (known) known[record.partition] = record.offset + 1
+          positions[record.partition] = record.offset + 1
         }
       },
     })

@@ -18,11 +18,11 @@ interface Encoded {
 }
 
 export const workflowMachine: StateMachine<PartitionState> = {
-  version: 3,
+  version: 4,
   empty: () => ({ workflows: new Map(), schedules: new Map(), triggers: new Map() }),
 
   apply({ workflows, schedules, triggers }, { envelope, type, data }: AcceptedEvent) {
-    const { aggregate, tenant, correlationId } = envelope
+    const { aggregate, tenant, correlationId, time } = envelope
     const key = parseAggregateKey(aggregate)
     if (!key) return
     const identity = { tenant, id: key.id, correlationId }
@@ -31,7 +31,10 @@ export const workflowMachine: StateMachine<PartitionState> = {
     else if (key.type === 'schedule')
       schedules.set(aggregate, evolveSchedule(schedules.get(aggregate), { type, data } as ScheduleEvent, identity))
     else if (key.type === 'trigger')
-      triggers.set(aggregate, evolveTrigger(triggers.get(aggregate), { type, data } as TriggerEvent, identity))
+      triggers.set(
+        aggregate,
+        evolveTrigger(triggers.get(aggregate), { type, data } as TriggerEvent, { ...identity, time }),
+      )
   },
 
   encode: ({ workflows, schedules, triggers }): Encoded => ({

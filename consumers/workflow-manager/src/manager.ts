@@ -215,7 +215,7 @@ export class Manager implements ContextHandler<PartitionState> {
     let passed = 0
     const following = this.#options.followTopic(
       { tenant: state.tenant, name: wanted },
-      Object.keys(state.positions).length > 0 ? state.positions : null,
+      { positions: state.positions, sinceMs: state.sinceMs },
       {
         onStart: async (positions) => {
           await partition.record(aggregate, [{ type: 'TriggerAdvanced', data: { positions } }], by)

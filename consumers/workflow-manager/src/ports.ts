@@ -24,10 +24,18 @@ export interface TopicEvent {
   readonly offset: number
   readonly event: JsonValue
 }
-/** Follows a tenant's topic from given positions; `null`: from its end, and `onStart` is told where that is. */
+/**
+ * Where to begin: at these positions, by partition; without any at what the topic has of this time (ms) or later, wherever and
+ * whenever it comes into being.
+ */
+export interface TopicStart {
+  readonly positions: Readonly<Record<string, number>>
+  readonly sinceMs: number
+}
+/** Follows a tenant's topic; `onStart` is told where that began when no positions were known. */
 export type FollowTopic = (
   topic: { readonly tenant: string; readonly name: string },
-  from: Readonly<Record<string, number>> | null,
+  from: TopicStart,
   handlers: {
     onStart(positions: Record<string, number>): Promise<void>
     onEvent(event: TopicEvent): Promise<void>

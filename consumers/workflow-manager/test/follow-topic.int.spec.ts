@@ -21,18 +21,59 @@ afterAll(async () => {
   await transport.close()
 })
 
+const begun = Date.now()
 const follow = (tenant: string, name: string) => {
   const seen: JsonValue[] = []
-  let started = false
   followed.push(
-    createFollowTopic({ log: { transport, topicPrefix }, clock: systemClock, notices })({ tenant, name }, null, {
-      onStart: async () => {
-        started = true
-      },
-      onEvent: async ({ event }) => void seen.push(event),
-    }),
+    createFollowTopic({ log: { transport, topicPrefix }, clock: systemClock, notices })(
+      { tenant, name },
+      { positions: {}, sinceMs: begun },
+      { onStart: async () => {}, onEvent: async ({ event }) => void seen.push(event) },
+    ),
   )
-  return { seen, started: () => started }
+  return { seen }
+}
+
+it('takes what a topic has from a moment on, and goes on where it was', async () => {
+  const topic = tenantTopic(topicPrefix, 'ten_a', 'prices')
+  await transport.ensureTopics([{ topic, partitions: 1, replication: 1 }])
+  const producer = await transport.openProducer()
+  const append = async (text: string) => {
+    await producer.append([{ topic, partition: 0, records: [{ key: null, headers: {}, value: Buffer.from(text) }] }])
+  }
+  const from = async (start: { positions: Record<string, number>; sinceMs: number }, count: number) => {
+    const seen: unknown[] = []
+    const began: unknown[] = []
+    const following = createFollowTopic({ log: { transport, topicPrefix }, clock: systemClock, notices })(
+      { tenant: 'ten_a', name: 'prices' },
+      start,
+      {
+        onStart: async (positions) => void began.push(positions),
+        onEvent: async ({ event }) => void seen.push((event as { value: unknown }).value),
+      },
+    )
+    await eventually(() => seen.length >= count && began.length + Object.keys(start.positions).length > 0, {
+      timeoutMs: 30_000,
+    })
+    await following.close()
+    return { seen, began }
+  }
+  await append('1')
+  const [stored] = await readOne(topic)
+  const after = (stored?.timestamp ?? 0) + 1
+  await eventually(() => Date.now() > after)
+  await append('2')
+  expect(await from({ positions: {}, sinceMs: after }, 1)).toEqual({ seen: [2], began: [{ '0': 1 }] })
+  expect(await from({ positions: {}, sinceMs: Date.now() + 60_000 }, 0)).toEqual({ seen: [], began: [{ '0': 2 }] })
+  expect(await from({ positions: { '0': 0 }, sinceMs: after }, 2)).toEqual({ seen: [1, 2], began: [] })
+  await producer.close()
+})
+
+const readOne = async (topic: string) => {
+  const reader = await transport.openReader([{ topic, partition: 0, fromOffset: 0 }])
+  const batch = await reader.next()
+  await reader.close()
+  return batch?.records ?? []
 }
 
 it('follows topics of one tenant only, whatever the tenant is called and whatever it asks for', async () => {
@@ -48,7 +89,6 @@ it('follows topics of one tenant only, whatever the tenant is called and whateve
   // topics that come later are followed then, however many never come
   await eventually(() => warnings.length >= 2 * followed.length, { timeoutMs: 60_000 })
   await transport.ensureTopics([platform, own, foreign].map((topic) => ({ topic, partitions: 1, replication: 1 })))
-  await eventually(() => spy.started() && honest.started(), { timeoutMs: 30_000 })
   const producer = await transport.openProducer()
   const append = (topic: string, text: string) =>
     producer.append([{ topic, partition: 0, records: [{ key: null, headers: {}, value: Buffer.from(text) }] }])

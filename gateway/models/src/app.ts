@@ -70,6 +70,9 @@ export const buildApp = async (parts: AppParts, loggerInstance: FastifyBaseLogge
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
   })
+  app.addHook('onResponse', async ({ method, routeOptions }, { statusCode, elapsedTime }) =>
+    metrics.requested(method, routeOptions.url, statusCode, elapsedTime),
+  )
   installGuard(app, { apiKeys })
 
   const calls = { service, redact, note: createNote(redact, parts.logPrompts) }

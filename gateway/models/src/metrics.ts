@@ -1,8 +1,9 @@
-import { Counter, createMetrics, Gauge, Histogram, type Registry } from '@omium/kit'
+import { Counter, createMetrics, Gauge, Histogram, measureRequests, type Registry } from '@omium/kit'
 import type { Dispatcher, Observed } from './calls/dispatcher.ts'
 
 export interface ModelMetrics {
   readonly registry: Registry
+  requested(method: string, route: string | undefined, status: number, durationMs: number): void
   tried(observed: Observed): void
   answered(outcome: { kind: string; provider: string; cache: string; code: string; ms: number }): void
   spent(provider: string, model: string, inputTokens: number, outputTokens: number, costMicroCredits: number): void
@@ -44,6 +45,7 @@ export const createModelMetrics = (): ModelMetrics => {
   })
   return {
     registry,
+    requested: measureRequests(registry, 'omium_models_request_seconds'),
     tried: ({ provider, code, ms }) => tries.observe({ provider, code }, ms / 1000),
     answered: ({ ms, ...labels }) => calls.observe(labels, ms / 1000),
     spent(provider, model, inputTokens, outputTokens, costMicroCredits) {

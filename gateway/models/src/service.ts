@@ -140,7 +140,7 @@ export const createModelService = (parts: ServiceParts): ModelService => {
           begin([target, options], (used, error) => {
             const counted = error === undefined || used > 0 ? used : tokens
             done(counted)
-            dispatcher.settle(target.provider, counted - tokens)
+            dispatcher.settle(target.provider, ask.tenant, counted - tokens)
             measure(target.provider.name, error === undefined ? 'ok' : codeOf(error))
           }),
       )

@@ -14,7 +14,7 @@ import { eventViewOf } from '../views.ts'
 export const eventRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { reads, executions, deltas, limits } = services
+    const { reads, executions, deltas, limits, streamSlots } = services
     const streams = new Set<EventStream>()
     app.addHook('preClose', async () => {
       for (const stream of streams) stream.close()
@@ -56,6 +56,7 @@ export const eventRoutes =
           const afterVersion = lastEventId(request.headers['last-event-id']) ?? after
           if (isTerminal(execution.status) && afterVersion >= execution.version)
             return reply.status(204).send(undefined)
+          const leave = streamSlots.take(tenant)
           reply.hijack()
           reply.raw.writeHead(200, {
             'content-type': 'text/event-stream; charset=utf-8',
@@ -81,6 +82,7 @@ export const eventRoutes =
           await stream.run()
           streams.delete(stream)
           stopDeltas?.()
+          leave()
           return reply
         }
         const events = await listEvents(reads, tenant, execution.id, {

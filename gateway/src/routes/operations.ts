@@ -1,4 +1,4 @@
-import { createMetrics, Gauge, Histogram } from '@omium/kit'
+import { createMetrics, Gauge, measureRequests } from '@omium/kit'
 import type { FastifyInstance } from 'fastify'
 import type { GatewayContext } from '../context.ts'
 import { drainSignal } from '../drain.ts'
@@ -9,7 +9,11 @@ const probeEveryMs = 1_000
 const probeTimeoutMs = 2_000
 
 /** For operators: /health (the process lives), /ready (it can serve), /metrics. Measures every route that is added later. */
-export const installOperations = (app: FastifyInstance, services: Services): void => {
+export const installOperations = (
+  app: FastifyInstance,
+  services: Services,
+  unread: ReadonlyMap<string, number>,
+): void => {
   const { reads, executions, recoveries, checkpoints, workflows, identity, nowMs } = services
   const contexts: Readonly<Record<string, GatewayContext>> = {
     execution: executions,
@@ -20,13 +24,7 @@ export const installOperations = (app: FastifyInstance, services: Services): voi
   }
   const registry = createMetrics()
   const registers = [registry]
-  const duration = new Histogram({
-    name: 'omium_gateway_request_seconds',
-    help: 'Duration of requests, by route',
-    labelNames: ['method', 'route', 'status'],
-    buckets: [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
-    registers,
-  })
+  const measure = measureRequests(registry, 'omium_gateway_request_seconds')
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
       name,
@@ -65,11 +63,18 @@ export const installOperations = (app: FastifyInstance, services: Services): voi
     },
   })
 
+  new Gauge({
+    name: 'omium_gateway_unread_requests',
+    help: 'Requests that were refused before they were one, since the start: what HTTP does not allow, and what came too slowly',
+    labelNames: ['code'],
+    registers,
+    collect() {
+      for (const [code, count] of unread) this.set({ code }, count)
+    },
+  })
+
   app.addHook('onResponse', async (request, reply) => {
-    duration.observe(
-      { method: request.method, route: request.routeOptions.url ?? 'unknown', status: reply.statusCode },
-      reply.elapsedTime / 1000,
-    )
+    measure(request.method, request.routeOptions.url, reply.statusCode, reply.elapsedTime)
   })
 
   const probe = { at: Number.NEGATIVE_INFINITY, problem: Promise.resolve<string | null>(null) }

@@ -9,7 +9,7 @@ import { SocketSession } from '../streams/socket-session.ts'
 export const streamRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { limits, corsOrigins } = services
+    const { limits, corsOrigins, streamSlots } = services
     const sessions = new Set<SocketSession>()
     app.addHook('preClose', async () => {
       for (const session of sessions) session.end()
@@ -31,9 +31,11 @@ export const streamRoutes =
       // browsers send cookies along from anywhere: only known places may open a stream
       preValidation: async (request) => {
         const { origin, host } = request.headers
-        if (origin === undefined || corsOrigins.includes(origin)) return
-        if (!URL.canParse(origin) || new URL(origin).host !== host)
+        const known = origin === undefined || corsOrigins.includes(origin)
+        if (!known && (!URL.canParse(origin) || new URL(origin).host !== host))
           throw new OmiumError('forbidden', `pages of ${origin.slice(0, 200)} may not open a stream`)
+        // the connection is the stream from now on, whatever becomes of the handshake
+        if (request.ws) request.raw.socket.once('close', streamSlots.take(callerOf(request).tenant))
       },
       handler: async () => {
         throw new OmiumError('upgrade_required', 'open this path as a WebSocket')

@@ -15,6 +15,8 @@ import { tenantSource } from './tenant-source.ts'
  * 2. Slowness is the connection's: the first subscription that the reader does not keep up with closes it (4008).
  * 3. Each heartbeat asks whether the key still opens what it opened; it closes the connection when not (4001).
  * 4. A peer that has answered nothing for some heartbeats is gone.
+ * 5. Whoever sends more than is done for them waits: nothing is read while so many of their messages are being answered. Whoever
+ *    does not take the answers is cut off; the library does so with answers to pings.
  */
 export interface SocketOptions {
   readonly services: Services
@@ -29,9 +31,15 @@ const mostSubscriptions = 200
 /** beyond, the sender waits until the reader has taken some of it */
 const highWaterBytes = 512 * 1024
 
+/** messages that are answered at a time */
+const mostAtOnce = 16
+/** answers that wait for who does not take them */
+const mostBytesUntaken = 1024 * 1024
+
 const mostUnanswered = 3
-/** how long a peer may take to say goodbye, ms */
+/** how long a peer may take to say goodbye, ms; one that was too slow for what it got may well be slow to hear why */
 const closingMs = 2_000
+const closingSlowlyMs = 10_000
 
 interface Subscription {
   close(): void
@@ -45,6 +53,7 @@ export class SocketSession {
   /** heartbeats since the peer was heard */
   #unanswered = 0
   #closing = false
+  #answering = 0
 
   constructor(socket: WebSocket, options: SocketOptions) {
     this.#socket = socket
@@ -55,8 +64,10 @@ export class SocketSession {
     })
     socket.on('message', (data, isBinary) => {
       this.#unanswered = 0
-      void this.#receive(isBinary ? '' : String(data))
+      if (!this.#closing && this.#takesAnswers()) void this.#answer(isBinary ? '' : String(data))
     })
+    // what breaks the protocol has been answered with its code already
+    socket.on('error', () => this.#leave(closingMs))
     socket.on('close', () => this.#stop())
   }
 
@@ -71,6 +82,19 @@ export class SocketSession {
     this.#send({ type: 'heartbeat' })
     const allowed = await this.#options.isStillAllowed().catch(() => true)
     if (!allowed) this.#close(streamCloseCodes.unauthenticated, 'unauthenticated')
+  }
+
+  #takesAnswers(): boolean {
+    if (this.#socket.bufferedAmount <= mostBytesUntaken) return true
+    this.#close(streamCloseCodes.slowReader, 'slow_reader')
+    this.#socket.pause()
+    return false
+  }
+
+  async #answer(text: string): Promise<void> {
+    if (++this.#answering >= mostAtOnce) this.#socket.pause()
+    await this.#receive(text)
+    if (--this.#answering < mostAtOnce && !this.#closing) this.#socket.resume()
   }
 
   async #receive(text: string): Promise<void> {
@@ -201,10 +225,15 @@ export class SocketSession {
   }
 
   #close(code: number, reason: string): void {
-    this.#stop()
+    if (this.#closing) return
     this.#socket.close(code, reason)
-    // a reader that takes nothing does not take this either
-    const timer = setTimeout(() => this.#socket.terminate(), closingMs)
+    this.#leave(code === streamCloseCodes.slowReader ? closingSlowlyMs : closingMs)
+  }
+
+  /** A peer that takes nothing does not take a goodbye either. */
+  #leave(withinMs: number): void {
+    this.#stop()
+    const timer = setTimeout(() => this.#socket.terminate(), withinMs)
     this.#socket.once('close', () => clearTimeout(timer))
   }
 

@@ -114,6 +114,24 @@ export const describeTransportContract = (name: string, open: () => Promise<Tran
         expect(await transport.startOffsets(topic)).toEqual(new Map([[0, 0]]))
       })
 
+      test('what is of a time or later begins at an offset, or will at the end', async () => {
+        const topic = await topicWith('since', 2)
+        await put(topic, 0, 'a', 'b')
+        const reader = await transport.openReader([{ topic, partition: 0, fromOffset: 0 }])
+        const [first] = await collect(reader, 1)
+        await reader.close()
+        const at = first?.timestamp ?? Number.NaN
+        const since = async (sinceMs: number) => [...(await transport.offsetsSince(topic, sinceMs)).entries()].sort()
+        expect(await since(at)).toEqual([
+          [0, 0],
+          [1, 0],
+        ])
+        expect(await since(at + 60_000)).toEqual([
+          [0, 2],
+          [1, 0],
+        ])
+      })
+
       test('one append carries many partitions and topics, with one receipt for each', async () => {
         const topic = await topicWith('many', 3)
         const other = await topicWith('other')

@@ -109,6 +109,8 @@ export interface LogTransport {
   /** of every partition, the first offset that the log still has: retention deletes from the front */
   startOffsets(topic: string): Promise<ReadonlyMap<number, number>>
   endOffsets(topic: string): Promise<ReadonlyMap<number, number>>
+  /** of every partition, the first offset whose record has this timestamp (ms) or a later one; its end when none has */
+  offsetsSince(topic: string, sinceMs: number): Promise<ReadonlyMap<number, number>>
   partitionCount(topic: string): Promise<number>
   /** creates what is missing; an existing topic with other partition counts is an error, never altered */
   ensureTopics(topics: readonly TopicSpec[]): Promise<void>

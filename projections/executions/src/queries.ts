@@ -43,6 +43,9 @@ export interface ExecutionFilter {
   readonly cursor?: string | undefined
 }
 
+/** rows that a page is asked for: few sizes, so that statements are few */
+const pageSizes = [21, 51, 201]
+
 /** Newest first, without inputs and outputs. @throws OmiumError `invalid_request` for a cursor that this list never gave */
 export const listExecutions = async (
   reads: Reads,
@@ -68,11 +71,19 @@ export const listExecutions = async (
     if (Number.isNaN(Date.parse(createdAt))) throw badCursor()
     conditions.push(`(created_at, id) < (${bind(createdAt)}::timestamptz, ${bind(id)})`)
   }
+  // planning costs more than reading a page: what is asked for all the time is planned once for each connection, which takes a
+  // limit that the planner knows
+  const size = pageSizes.find((rows) => rows > limit) ?? limit + 1
+  const isUsual = !(parent || forkedFrom || labels || withoutLabel || within)
+  const shape = [size, status && (status === 'completed' ? 'c' : 's'), agent && 'a', cursor && 'p'].filter(Boolean)
   const { rows } = await reads.query<ExecutionRecord>(
     { tenant },
-    `SELECT ${listColumns} FROM executions.executions WHERE ${conditions.join(' AND ')}
-     ORDER BY created_at DESC, id DESC LIMIT ${bind(limit + 1)}`,
-    values,
+    {
+      ...(isUsual && { name: `executions-${shape.join('-')}` }),
+      text: `SELECT ${listColumns} FROM executions.executions WHERE ${conditions.join(' AND ')}
+     ORDER BY created_at DESC, id DESC LIMIT ${size}`,
+      values,
+    },
   )
   return paged(rows, limit, ({ createdAt, id }) => [createdAt.toISOString(), id])
 }

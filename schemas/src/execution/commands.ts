@@ -6,6 +6,7 @@ import { payload } from '../json.ts'
 import { executionContextEvents } from './events.ts'
 import {
   agentDefinition,
+  effectRanges,
   executionOptions,
   executionOutcome,
   forkOrigin,
@@ -50,7 +51,15 @@ export const executionCommands = {
     }),
   ),
   /** from the recovery orchestrator, or a person, to a run in `recovering` */
-  RecoverExecution: v1(z.object({ incident: z.number().int().positive(), action: recoveryAction, reason })),
+  RecoverExecution: v1(
+    z.object({
+      incident: z.number().int().positive(),
+      action: recoveryAction,
+      reason,
+      /** effects that compensations have undone since the run last went back to before all of them */
+      effectsUndone: effectRanges.optional(),
+    }),
+  ),
   /** from a child's owner to the parent */
   DeliverChildOutcome: v1(
     z.object({ path: stepPath, childId: callerId, outcome: executionOutcome, spentMicroCredits }),

@@ -6,6 +6,7 @@ import { payload } from '../json.ts'
 import { partitionEvents } from '../log/partition-events.ts'
 import {
   agentDefinition,
+  effectRanges,
   executionOptions,
   executionOutcome,
   forkOrigin,
@@ -157,7 +158,14 @@ export const executionEvents = {
   ),
   /** with `hold` the run still waits; giving up is an ExecutionFailed instead */
   ExecutionRecovered: v1(
-    z.object({ incident, action: recoveryAction, by: z.string(), reason: z.string().max(2000).optional() }),
+    z.object({
+      incident,
+      action: recoveryAction,
+      by: z.string(),
+      reason: z.string().max(2000).optional(),
+      /** what compensations have undone stays undone, whatever becomes of the run */
+      effectsUndone: effectRanges.optional(),
+    }),
   ),
   /** what was recorded after `toPath`, in the order of settlement, is forgotten, and so is everything open */
   ExecutionRolledBack: v1(

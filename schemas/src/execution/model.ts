@@ -189,6 +189,12 @@ export const recoveryAction = z.discriminatedUnion('type', [
 ])
 export type RecoveryAction = z.infer<typeof recoveryAction>
 
+/** Effects of a run by their numbers, counted from 0 in the order in which they were made; `to` is exclusive. */
+export const effectRange = z.object({ from: z.number().int().nonnegative(), to: z.number().int().positive() })
+export type EffectRange = z.infer<typeof effectRange>
+/** ascending, disjoint */
+export const effectRanges = z.array(effectRange).max(1000)
+
 /** Where a forked run comes from. */
 export const forkOrigin = z.object({
   executionId: callerId,

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { failure } from '../errors.ts'
-import { recordedKind, recoveryAction, stepPath } from '../execution/model.ts'
+import { effectRanges, recordedKind, recoveryAction, stepPath } from '../execution/model.ts'
 import { callerId, name } from '../ids.ts'
 import { jsonValue, payload } from '../json.ts'
 
@@ -209,8 +209,10 @@ export const failureFacts = z.object({
   recoveries: z.number().int().nonnegative(),
   /** the latest of those that were not undone */
   effects: z.array(completedEffect).max(200),
-  /** how many there are in all */
+  /** how many of those there are in all */
   effectsMade: z.number().int().nonnegative(),
+  /** those that were undone although the run did not go back to before them */
+  effectsUndone: effectRanges.optional(),
 })
 export type FailureFacts = z.infer<typeof failureFacts>
 

@@ -8,7 +8,19 @@ import pytest
 from pydantic import BaseModel
 
 import omium
-from omium import Completed, Context, Effect, NonRetryableError, OmiumError, Retry, StepInfo, Tool, TryAgain
+from omium import (
+    Completed,
+    Context,
+    Effect,
+    NonRetryableError,
+    OmiumError,
+    Price,
+    PriceTable,
+    Retry,
+    StepInfo,
+    Tool,
+    TryAgain,
+)
 from omium.testing import run_agent, run_agent_async
 
 
@@ -219,6 +231,32 @@ def test_stops_a_model_call_that_could_exceed_the_budget() -> None:
     assert run.error is not None
     assert run.error.code == "budget_exceeded"
     assert asked == []
+
+
+def test_what_is_left_of_a_budget_is_shared_among_children_that_are_called_together() -> None:
+    # the worst case of one of its calls is 3 micro-credits
+    @omium.agent()
+    async def kid(calls: int, ctx: Context) -> Any:
+        for _ in range(calls):
+            await ctx.llm.chat(model="m", messages=[], max_tokens=3)
+        return calls
+
+    @omium.agent(budget_micro_credits=10)
+    async def parent(_: None, ctx: Context) -> Any:
+        await ctx.gather(ctx.call(kid, 1), ctx.call(kid, 1))
+        alone = await ctx.call(kid, 1)
+        try:
+            return [alone, await ctx.call(kid, 3)]
+        except OmiumError as error:
+            return [alone, error.code]
+
+    run = run_agent(
+        parent,
+        agents=[kid],
+        prices=PriceTable("spec", {"m": Price(0, 1)}),
+        llm=lambda _: {"message": {"role": "assistant", "content": "x"}, "outputTokens": 2},
+    )
+    assert run.output == [1, "child_failed"]
 
 
 def test_a_mismatch_names_the_step_both_requests_and_the_fix() -> None:

@@ -1,6 +1,7 @@
 """The client of OpenAI-compatible endpoints: what providers say, as coded errors and whole answers."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -37,6 +38,31 @@ def test_refusals_are_coded(status: int, error: dict[str, Any], code: str) -> No
     assert refused.code == code
     if refused.retryable:
         assert refused.data == {"retryAfterMs": 2000}
+
+
+# what the platform's own gateway, and the TypeScript SDK, make of them
+PROVIDERS = Path(__file__).parents[3] / "schemas" / "src" / "provider-refusals.json"
+
+
+@pytest.mark.parametrize("row", json.loads(PROVIDERS.read_text()), ids=lambda row: f"{row['provider']} {row['status']}")
+def test_providers_are_understood_in_their_own_words(row: dict[str, Any]) -> None:
+    refused = refusal(httpx.Response(row["status"]), row["body"])
+    assert (refused.code, refused.retryable) == (row["code"], row["retryable"])
+
+
+@pytest.mark.parametrize(
+    ("headers", "error", "ms"),
+    [
+        ({"retry-after": "3", "retry-after-ms": "2100"}, {}, 2100),
+        ({"retry-after": "Thu, 01 Jan 2015 00:00:10 GMT"}, {}, 0),
+        ({"retry-after": "604800"}, {}, 86_400_000),
+        ({}, {"message": "Rate limit reached. Please try again in 20ms."}, 20),
+        ({}, {"status": "RESOURCE_EXHAUSTED", "details": [{"retryDelay": "34s"}]}, 34_000),
+    ],
+)
+def test_providers_say_when_to_come_back(headers: dict[str, str], error: dict[str, Any], ms: int) -> None:
+    refused = refusal(httpx.Response(429, headers=headers), json.dumps({"error": error}))
+    assert refused.data == {"retryAfterMs": ms}
 
 
 def test_a_stream_is_put_together() -> None:

@@ -272,7 +272,7 @@ const cannotSettle = (state: ExecutionState, path: string): Refused | null => {
 
 export const recoverExecution = (
   state: ExecutionState | undefined,
-  { incident, action, reason }: CommandOf<'RecoverExecution'>,
+  { incident, action, reason, effectsUndone }: CommandOf<'RecoverExecution'>,
   by: string,
   nowMs: number,
 ): Decision => {
@@ -300,7 +300,7 @@ export const recoverExecution = (
   }
   const recovered: ExecutionEvent = {
     type: 'ExecutionRecovered',
-    data: { incident, action, by, ...(reason !== undefined && { reason }) },
+    data: { incident, action, by, ...(reason !== undefined && { reason }), ...(effectsUndone && { effectsUndone }) },
   }
   if (action.type !== 'roll_back') return decided(recovered)
   if (!isPoint(state, action.toPath)) return noPoint(state, action.toPath)

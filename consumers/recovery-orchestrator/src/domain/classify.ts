@@ -1,4 +1,11 @@
-import type { CauseLink, ErrorCode, Failure, FailureClass, FailureFacts } from '@omium/schemas'
+import {
+  type CauseLink,
+  codeInText,
+  type ErrorCode,
+  type Failure,
+  type FailureClass,
+  type FailureFacts,
+} from '@omium/schemas'
 
 /**
  * What kind of failure it is, read from a table: the first line that fits the root cause decides. A line fits when all of
@@ -17,6 +24,8 @@ interface Line {
   readonly names?: RegExp
   /** in the root cause's text */
   readonly text?: RegExp
+  /** what the root cause's text is in the words of model providers */
+  readonly said?: ErrorCode
   readonly kinds?: readonly string[]
   readonly because?: (facts: FailureFacts) => string | null
 }
@@ -52,13 +61,17 @@ const table: readonly Line[] = [
     class: 'platform',
     codes: [/^(log|object|snapshot|schema|record)_/, 'unavailable', 'internal', 'execution_parked'],
   },
-  // errors of user code, by their class and text; frameworks wrap providers' errors in their own
-  { class: 'rate_limit', names: /RateLimit|TooManyRequests|Throttl/i },
-  { class: 'rate_limit', text: /\b429\b|rate.?limit|too many requests|quota exceeded/i },
+  // errors of user code, by their class and text; frameworks wrap providers' errors in their own. What providers say comes
+  // first: clients call a quota that is used up a rate limit, and much else a bad request
+  { class: 'context_length', said: 'model_context_length' },
+  { class: 'credentials', said: 'model_auth' },
+  { class: 'policy', said: 'model_content_filter' },
+  { class: 'rate_limit', names: /RateLimit|TooManyRequests|Throttl|ResourceExhausted/i },
+  { class: 'rate_limit', text: /\b429\b|rate.?limit|too many requests|quota exceeded|resource_exhausted/i },
   { class: 'context_length', names: /ContextLength|ContextWindow|TokenLimit/i },
-  { class: 'context_length', text: /context.?(length|window)|maximum context|too many tokens|prompt is too long/i },
+  { class: 'context_length', text: /too many tokens/i },
   { class: 'credentials', names: /Authentication|Unauthorized|PermissionDenied|InvalidApiKey/i },
-  { class: 'credentials', text: /\b401\b|invalid api key|incorrect api key/i },
+  { class: 'credentials', text: /\b401\b/ },
   { class: 'policy', names: /ContentFilter|ContentPolicy|Moderation/i },
   { class: 'policy', text: /content.?(filter|policy)|flagged by moderation/i },
   { class: 'timeout', names: /Timeout|TimedOut|DeadlineExceeded/i },
@@ -66,11 +79,11 @@ const table: readonly Line[] = [
   {
     class: 'transient_provider',
     kinds: ['llm'],
-    text: /\b50[0234]\b|overloaded|ECONNRESET|ECONNREFUSED|socket hang up|fetch failed|connection (error|reset)/i,
+    text: /\b(50[0234]|529)\b|overloaded|server busy|ECONNRESET|ECONNREFUSED|socket hang up|fetch failed|connection (error|reset|refused)/i,
   },
   {
     class: 'transient_provider',
-    names: /^(APIConnectionError|InternalServerError|ServiceUnavailable\w*|Overloaded\w*)$/,
+    names: /^(APIConnectionError|InternalServerError|ServiceUnavailable\w*|Overloaded\w*|RemoteProtocolError)$/,
   },
   { class: 'bad_model_output', kinds: ['llm'], names: unreadable },
   { class: 'bad_model_output', names: /OutputPars/i },
@@ -115,6 +128,10 @@ const fits = (line: Line, root: CauseLink, facts: FailureFacts, kind: string | u
     const found = line.text.exec(withoutPlaces(root.detail))
     if (!found) return null
     reasons.push(`"${found[0]}" in its text`)
+  }
+  if (line.said) {
+    if (codeInText(withoutPlaces(root.detail)) !== line.said) return null
+    reasons.push(`a provider's words for ${line.said}`)
   }
   if (line.because) {
     const reason = line.because(facts)

@@ -265,7 +265,12 @@ describe('compensation', () => {
   })
 
   describe('of more effects than are told of at once', () => {
-    const many = { effects, effectsMade: 250 }
+    const latest = Array.from({ length: 100 }, (_, i) => ({
+      path: `pay#${i + 151}`,
+      name: 'pay',
+      idempotencyKey: `k${i}`,
+    }))
+    const many = { effects: latest, effectsMade: 250 }
     const ended = (page: number, at = now, status: 'completed' | 'failed' = 'completed') => ({
       type: 'ReportCompensation' as const,
       data: { executionId: compensationId(incident, 1, page), status, at },
@@ -282,10 +287,12 @@ describe('compensation', () => {
       ])
       expect(new Set(pages.map((page) => page.executionId)).size).toBe(3)
       const owed = [begun, twice, thrice].map((events) => owedBy(given(...events).state as never))
-      expect(owed[0]).toMatchObject({ command: { data: { input: { inline: { effects, page: 1, pages: 3 } } } } })
+      expect(owed[0]).toMatchObject({
+        command: { data: { input: { inline: { effects: latest, page: 1, pages: 3 } } } },
+      })
       expect(owed.slice(1)).toMatchObject([
-        { effects: { tenant, executionId: runId, version: 9, range: { from: 50, to: 150 } } },
-        { effects: { range: { from: 0, to: 50 } } },
+        { effects: { tenant, executionId: runId, version: 9, ranges: [{ from: 50, to: 150 }] } },
+        { effects: { ranges: [{ from: 0, to: 50 }] } },
       ])
       expect(new Set(owed.map((one) => one?.id)).size).toBe(3)
       const { state } = given(...thrice, ...eventsOf(given(...thrice).when(ended(3))))
@@ -306,6 +313,46 @@ describe('compensation', () => {
         why: expect.stringContaining('1 of 3 compensations are done'),
         action: { type: 'hold', untilMs: now + 86_000_000 + 86_400_000 },
       })
+    })
+    it('undoes nothing twice, whoever asks for it again, and tells the run what is undone', () => {
+      const failed = [...twice, ...eventsOf(given(...twice).when(ended(2, now, 'failed')))]
+      expect(owedBy(given(...failed).state as never)).toMatchObject({
+        command: { data: { action: { type: 'hold' }, effectsUndone: [{ from: 150, to: 250 }] } },
+      })
+      const action = {
+        type: 'compensate' as const,
+        agentId: 'undo',
+        afterwards: 'roll_back' as const,
+        timeoutMs: 5_000,
+      }
+      const decide = { type: 'DecideIncident' as const, data: { action } }
+      const story = [...failed, ...eventsOf(given(...failed).when(decide, { by: 'user:ann' }))]
+      const sizes: number[] = []
+      for (let page = 1; page <= 2; page++) {
+        const owed = owedBy(given(...story).state as never)
+        if (owed && 'effects' in owed) sizes.push(...owed.effects.ranges.flatMap(({ from, to }) => [from, to]))
+        const executionId = compensationId(incident, 3, page)
+        const done = {
+          type: 'ReportCompensation' as const,
+          data: { executionId, status: 'completed' as const, at: now },
+        }
+        story.push(...eventsOf(given(...story).when(done)))
+      }
+      expect(sizes).toEqual([50, 150, 0, 50])
+      const { state, when } = given(...story)
+      // what is undone has to be made again, and part of it lies out of sight
+      expect(owedBy(state as never)).toMatchObject({ command: { data: { action: { toPath: null, undone: true } } } })
+      expect(when(decide, { by: 'user:ann' })).toMatchObject({ code: 'incident_not_undecided' })
+    })
+    it('undoes nothing that was undone before the run failed again', () => {
+      const again = { ...many, effects: [], effectsMade: 10, effectsUndone: [{ from: 5, to: 245 }] }
+      const next = eventsOf(given().when(report(again), { knowledge: knowing(policyOf(undoing)) }))
+      expect(next.at(-1)).toMatchObject({ data: { effects: 10, page: 1, pages: 1 } })
+      const ranges = [
+        { from: 0, to: 5 },
+        { from: 245, to: 250 },
+      ]
+      expect(owedBy(given(...next).state as never)).toMatchObject({ effects: { ranges } })
     })
   })
 

@@ -7,7 +7,7 @@ import type {
   RecoveryStrategy,
 } from '@omium/schemas'
 import { classify } from './classify.ts'
-import { pagesOf, rangeOfPage } from './effects.ts'
+import { nextPage, pagesOf, sizeOf, without } from './effects.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { type IncidentState, isClosed } from './incident.ts'
 import { compensationId, interruptCommandId, recoverCommandId } from './outbox.ts'
@@ -135,26 +135,37 @@ const consequences = (
   if (action.type === 'hold') {
     return [{ type: 'EscalatedToPerson', data: { plan, question: why, untilMs: action.untilMs } }]
   }
-  return action.type === 'compensate' ? [compensationOf(id, plan, action.agentId, facts.effectsMade, 1)] : []
+  return action.type === 'compensate' ? [compensationOf(id, plan, action.agentId, facts, 1)] : []
 }
 
 /** One page of a run's effects is undone next. */
-const compensationOf = (id: string, plan: number, agentId: string, total: number, page: number): IncidentEvent => {
-  const { from, to } = rangeOfPage(total, page)
-  const executionId = compensationId(id, plan, page)
-  return {
-    type: 'CompensationStarted',
-    data: { plan, executionId, agentId, effects: to - from, page, pages: pagesOf(total) },
-  }
-}
+const compensationOf = (
+  id: string,
+  plan: number,
+  agentId: string,
+  facts: FailureFacts,
+  page: number,
+): IncidentEvent => ({
+  type: 'CompensationStarted',
+  data: {
+    plan,
+    executionId: compensationId(id, plan, page),
+    agentId,
+    effects: sizeOf(nextPage(facts)),
+    page,
+    pages: page - 1 + pagesOf(facts),
+  },
+})
 
 const reportFailure = (
   state: IncidentState | undefined,
-  facts: FailureFacts,
+  told: FailureFacts,
   to: Addressee,
   knowledge: Knowledge,
 ): Decision => {
-  if (state && (isClosed(state) || (state.facts !== null && facts.awaiting <= state.awaiting))) return nothing
+  if (state && (isClosed(state) || (state.facts !== null && told.awaiting <= state.awaiting))) return nothing
+  // whoever forestalled the incident did not tell the run what had been undone by then
+  const facts = without(told, state?.facts?.effectsUndone ?? [])
   const diagnosis = diagnose(facts)
   // an intervention is where the incident begins; its clock runs from the failure that it provoked
   const known = state?.facts ? state : undefined
@@ -327,11 +338,11 @@ const reportCompensation = (
     type: 'CompensationFinished',
     data: { executionId, status, ...(detail !== undefined && { detail }) },
   }
-  const pages = pagesOf(facts.effectsMade)
+  const pages = page - 1 + pagesOf(facts)
   const inTime = at + action.timeoutMs < state.waitsUntil
   if (status === 'completed' && page >= pages) return decided(finished)
   if (status === 'completed' && inTime) {
-    return decided(finished, compensationOf(id, plan.number, action.agentId, facts.effectsMade, page + 1))
+    return decided(finished, compensationOf(id, plan.number, action.agentId, without(facts, nextPage(facts)), page + 1))
   }
   // effects that could not be undone are a person's business
   const ended =
@@ -388,6 +399,9 @@ const decideByPerson = (
   }
   if (action.type === 'hold' && (action.untilMs <= nowMs || action.untilMs > nowMs + longestHoldMs)) {
     return refused('invalid_request', 'untilMs: choose a time between now and a year from now')
+  }
+  if (action.type === 'compensate' && facts.effectsMade === 0) {
+    return refused('invalid_request', 'the run has made no effect that still stands')
   }
   const number = plan.number + 1
   const why = `decided by ${by}${reason ? `: ${reason}` : ''}`

@@ -7,7 +7,8 @@ import type {
   PolicyRef,
   RecoveryStrategy,
 } from '@omium/schemas'
-import type { Tried } from './plan.ts'
+import { nextPage, without } from './effects.ts'
+import { pointBeforeEffects, type Tried } from './plan.ts'
 
 /**
  * One incident: a failure of a run, from its first sight until it is overcome or given up. The fold of its events.
@@ -15,6 +16,7 @@ import type { Tried } from './plan.ts'
  * 1. A run has at most one open incident; a failure that comes before the run got past the first one belongs to it.
  * 2. `plan` is set from the first plan on; its number counts up and makes the ids of the commands that carry it out.
  * 3. What the incident owes to the execution context follows from its status and its plan alone, see outbox.ts.
+ * 4. `facts` tell of the effects that still stand: what a compensation has undone leaves them at once, and is not undone again.
  */
 export interface IncidentState {
   readonly tenant: string
@@ -51,6 +53,8 @@ export interface PlannedStep {
   readonly applied: boolean
   /** of the effects, which is being undone, from 1; 0 when nothing is */
   readonly page: number
+  /** where the run goes back to when all effects that stood when this was planned are undone */
+  readonly beforeEffects: string | null
   /** how the undoing of effects ended */
   readonly compensated: 'completed' | 'failed' | 'cancelled' | null
 }
@@ -147,7 +151,9 @@ const apply = (
       return
     case 'RecoveryPlanned': {
       const { plan: number, strategy, action, why, policy, by } = event.data
-      state.plan = { number, strategy, action, why, policy, by, applied: false, page: 0, compensated: null }
+      const beforeEffects = state.facts && pointBeforeEffects(state.facts)
+      const fresh = { applied: false, page: 0, beforeEffects, compensated: null }
+      state.plan = { number, strategy, action, why, policy, by, ...fresh }
       state.status = 'planned'
       if (state.diagnosis) state.tried.push({ strategy, class: state.diagnosis.class })
       return
@@ -161,12 +167,18 @@ const apply = (
       return
     case 'CompensationFinished':
       if (state.plan) state.plan = { ...state.plan, compensated: event.data.status }
-      if (event.data.status === 'completed') state.status = 'planned'
+      if (event.data.status === 'completed') {
+        state.status = 'planned'
+        if (state.facts) state.facts = without(state.facts, nextPage(state.facts))
+      }
       return
     case 'RecoveryApplied':
       if (state.plan?.number === event.data.plan) state.plan = { ...state.plan, applied: true }
       if (event.data.action.type === 'hold') state.waitsUntil = event.data.action.untilMs
       else state.status = 'recovering'
+      // the run makes all of them again, and counts anew
+      if (event.data.action.type === 'roll_back' && event.data.action.undone && state.facts)
+        state.facts = { ...state.facts, effects: [], effectsMade: 0, effectsUndone: [] }
       return
     case 'RecoverySucceeded':
       state.status = 'succeeded'

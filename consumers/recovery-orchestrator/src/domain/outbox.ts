@@ -1,15 +1,15 @@
 import {
   aggregateKey,
   type CompletedEffect,
+  type EffectRange,
   type ExecutionCommand,
   executionOptions,
   hashJson,
   type RecoveryAction,
   requestHashOf,
 } from '@omium/schemas'
-import { type EffectRange, pagesOf, rangeOfPage } from './effects.ts'
+import { nextPage, pagesOf, sizeOf } from './effects.ts'
 import type { IncidentState } from './incident.ts'
-import { pointBeforeEffects } from './plan.ts'
 
 /**
  * What an incident owes to the execution context: derived from its state, never stored. Whoever takes the partition over
@@ -34,7 +34,7 @@ export interface EffectsOfRun {
   readonly executionId: string
   /** of the run: what it made later is not meant */
   readonly version: number
-  readonly range: EffectRange
+  readonly ranges: readonly EffectRange[]
 }
 
 /** the label by which a run that undoes effects is told from others */
@@ -52,13 +52,13 @@ export const compensationId = (incident: string, plan: number, page: number): st
 
 /** What the execution context is asked to do for the current plan; null while something else has to come first. */
 const actionNow = (state: IncidentState): RecoveryAction | null => {
-  const { plan, facts } = state
-  if (!plan || !facts || plan.applied) return null
+  const { plan } = state
+  if (!plan || plan.applied) return null
   if (plan.action.type !== 'compensate') return plan.action
   if (plan.compensated !== 'completed') return null
   return plan.action.afterwards === 'give_up'
     ? { type: 'give_up' }
-    : { type: 'roll_back', toPath: pointBeforeEffects(facts), delayMs: 0, undone: true }
+    : { type: 'roll_back', toPath: plan.beforeEffects, delayMs: 0, undone: true }
 }
 
 const compensation = (state: IncidentState): OwedCommand | OwedWithEffects | null => {
@@ -75,7 +75,7 @@ const compensation = (state: IncidentState): OwedCommand | OwedWithEffects | nul
       error: facts.error,
       effects,
       page,
-      pages: pagesOf(facts.effectsMade),
+      pages: page - 1 + pagesOf(facts),
     }
     return {
       type: 'StartExecution',
@@ -92,10 +92,10 @@ const compensation = (state: IncidentState): OwedCommand | OwedWithEffects | nul
     id: `cmd_compensate_${hashJson([tenant, id, plan.number, page]).slice(0, 32)}`,
     aggregate: aggregateKey('execution', tenant, executionId),
   }
+  const ranges = nextPage(facts)
   // the facts tell of the latest
-  if (page === 1) return { ...owed, command: command(facts.effects) }
-  const range = rangeOfPage(facts.effectsMade, page)
-  return { ...owed, effects: { tenant, executionId: state.executionId, version: facts.version, range }, command }
+  if (facts.effects.length === sizeOf(ranges)) return { ...owed, command: command(facts.effects) }
+  return { ...owed, effects: { tenant, executionId: state.executionId, version: facts.version, ranges }, command }
 }
 
 export const owedBy = (state: IncidentState): OwedCommand | OwedWithEffects | null => {
@@ -111,13 +111,19 @@ export const owedBy = (state: IncidentState): OwedCommand | OwedWithEffects | nu
   }
   if (state.status === 'compensating') return compensation(state)
   const action = state.status === 'planned' || state.status === 'escalated' ? actionNow(state) : null
+  const { effectsUndone = [] } = state.facts ?? {}
   if (!action || !state.plan) return null
   return {
     id: recoverCommandId(tenant, id, state.plan.number),
     aggregate,
     command: {
       type: 'RecoverExecution',
-      data: { incident: state.awaiting, action, reason: state.plan.why.slice(0, 2000) },
+      data: {
+        incident: state.awaiting,
+        action,
+        reason: state.plan.why.slice(0, 2000),
+        ...(effectsUndone.length > 0 && { effectsUndone }),
+      },
     },
   }
 }

@@ -138,10 +138,10 @@ export const rollBackPoint = ({ goodPaths, step }: FailureFacts, times: number):
 
 /**
  * The point to which the run goes back when all its effects are undone: whatever made one has to run again. One that is out
- * of sight may lie before everything that is in sight.
+ * of sight, as those are that were undone before, may lie before everything that is in sight.
  */
-export const pointBeforeEffects = ({ goodPaths, effects, effectsMade }: FailureFacts): string | null => {
-  if (effectsMade > effects.length) return null
+export const pointBeforeEffects = ({ goodPaths, effects, effectsMade, effectsUndone }: FailureFacts): string | null => {
+  if (effectsMade > effects.length || effectsUndone?.length) return null
   const made = new Set(effects.map(({ path }) => path))
   const inSight = goodPaths.filter((path) => made.has(path))
   if (inSight.length < made.size) return null

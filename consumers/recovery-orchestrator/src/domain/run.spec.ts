@@ -325,6 +325,43 @@ describe('a run', () => {
     expect(pointBeforeEffects(story.facts)).toBeNull()
   })
 
+  it('remembers what of its effects was undone, also when it goes on', () => {
+    const effect = (n: number): ExecutionEvent[] => [
+      {
+        type: 'StepStarted',
+        data: { ...head, path: `pay#${n}`, name: 'pay', intent: { idempotencyKey: `k${n}`, reservedMicroCredits: 0 } },
+      },
+      done(`pay#${n}`),
+    ]
+    const story = new Story().tell(started(), ...[1, 2, 3].flatMap(effect), broke('b#1'), awaited())
+    const undone = recovered(1, { type: 'retry', delayMs: 0, avoidWorker: false })
+    if (undone.type === 'ExecutionRecovered') undone.data.effectsUndone = [{ from: 1, to: 3 }]
+    story.tell(undone, started(2), ...effect(4), broke('b#1'), awaited(2))
+    expect(story.facts).toMatchObject({ effectsMade: 2, effectsUndone: [{ from: 1, to: 3 }] })
+    expect(story.facts.effects.map(({ path }) => path)).toEqual(['pay#1', 'pay#4'])
+  })
+
+  it('counts what its children have spent as its own', () => {
+    const asked: ExecutionEvent = {
+      type: 'ChildRequested',
+      data: {
+        attempt: 1,
+        path: 'c#1',
+        requestHash: 'h',
+        childId: 'kid',
+        agentId: 'x',
+        input: { inline: 1 },
+        options: { priority: 0 },
+      },
+    }
+    const over: ExecutionEvent = {
+      type: 'ChildFinished',
+      data: { path: 'c#1', childId: 'kid', outcome: { status: 'cancelled' }, spentMicroCredits: 70 },
+    }
+    const story = new Story().tell(started(), asked, over, broke('b#1'), awaited())
+    expect(story.facts.costMicroCredits).toBe(70)
+  })
+
   it('that undoes effects reports its end to the incident, and whether a worker ever took it up', () => {
     const undo = () => new Story({ labels: { [compensatesLabel]: 'x.1' } })
     const end: ExecutionEvent = { type: 'ExecutionFailed', data: { error } }

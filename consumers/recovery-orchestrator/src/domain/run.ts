@@ -7,7 +7,7 @@ import {
   isTerminal,
   type RecordedKind,
 } from '@omium/schemas'
-import { type Effects, noEffects, noteEffects } from './effects.ts'
+import { type Effects, noEffects, noteEffects, sizeOf } from './effects.ts'
 import { type CallWindow, findLoop, type LoopLimits, rememberCall } from './loops.ts'
 import { compensatesLabel, isOwn } from './outbox.ts'
 import { type ChildFailure, causalChain } from './root-cause.ts'
@@ -208,7 +208,8 @@ export const observe = (run: RunView, event: ExecutionEvent, context: RunEventCo
       return []
     }
     case 'ChildFinished': {
-      const { path, childId, outcome } = event.data
+      const { path, childId, outcome, spentMicroCredits = 0 } = event.data
+      run.costMicroCredits += spentMicroCredits
       const ok = outcome.status === 'completed'
       const child = run.children.get(path)
       // one that a roll back, or a value in its place, left behind: its end settles nothing
@@ -422,8 +423,9 @@ const failed = (run: RunView, data: DataOf<'RecoveryAwaited'>, { time, version }
     goodPaths: goodPaths(run, step ? [step.path] : loop),
     costMicroCredits: run.costMicroCredits,
     recoveries: run.recoveries,
-    effects: [...run.effects.made],
-    effectsMade: run.effects.total,
+    effects: run.effects.made.map(({ effect }) => effect),
+    effectsMade: run.effects.total - sizeOf(run.effects.undone),
+    ...(run.effects.undone.length > 0 && { effectsUndone: [...run.effects.undone] }),
   }
   return [{ incident: id, key: `failure ${data.incident}`, command: { type: 'ReportFailure', data: { facts } } }]
 }

@@ -4,7 +4,7 @@ import { mapEvent } from '../mapping.ts'
 import { owedByTrigger } from './owed.ts'
 import { decideTrigger, evolveTrigger, type TriggerState } from './trigger.ts'
 
-const identity = { tenant: 't', id: 'hook', correlationId: 'c' }
+const identity = { tenant: 't', id: 'hook', correlationId: 'c', time: 1000 }
 const put = (source: TriggerSource = { type: 'webhook', sealedSecret: 's' }): TriggerCommand => ({
   type: 'PutTrigger',
   data: {
@@ -104,7 +104,7 @@ describe('a trigger', () => {
     })
   })
 
-  it('goes on where its topic ends after a pause', () => {
+  it('goes on with what comes after a pause', () => {
     const topic: TriggerSource = { type: 'topic', topic: 't.x' }
     const { state } = given(put(topic))
     const folded = (
@@ -113,7 +113,7 @@ describe('a trigger', () => {
         { type: 'TriggerPaused', data: { by: 'k' } },
         { type: 'TriggerResumed', data: { by: 'k' } },
       ] as const
-    ).reduce((before, event) => evolveTrigger(before, event, identity), state)
-    expect([folded.status, folded.positions]).toEqual(['active', {}])
+    ).reduce((before, event, i) => evolveTrigger(before, event, { ...identity, time: 2000 + i }), state)
+    expect([folded.status, folded.positions, folded.sinceMs]).toEqual(['active', {}, 2002])
   })
 })

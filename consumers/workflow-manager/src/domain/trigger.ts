@@ -14,7 +14,8 @@ import type { Identity } from './workflow.ts'
  * A trigger as the fold of its events.
  *
  * 1. An event starts at most one run: the id of the run is made of the trigger and the event.
- * 2. Positions in a topic only go forward; after a pause they are where the topic ends.
+ * 2. Positions in a topic only go forward. Without any, what counts is of the time when the trigger was made, or resumed after a
+ *    pause, or later: also of a topic that comes into being only then.
  * 3. Ends of workflows that start workflows are chains, and no chain is endless.
  */
 export interface TriggerState {
@@ -28,6 +29,8 @@ export interface TriggerState {
   /** workflows that it was subscribed to and is not any more */
   unsubscribe: string[]
   positions: Record<string, number>
+  /** since when events of its topic count, ms since the epoch */
+  sinceMs: number
   readonly runs: Record<string, TriggeredRun>
   /** the latest events, oldest first */
   readonly seen: Record<string, true>
@@ -54,7 +57,7 @@ const triggeredRunId = (spec: TriggerSpec, triggerId: string, eventId: string): 
 export const evolveTrigger = (
   before: TriggerState | undefined,
   { type, data }: TriggerEvent,
-  { tenant, id, correlationId }: Identity,
+  { tenant, id, correlationId, time }: Identity & { readonly time: number },
 ): TriggerState => {
   if (type === 'TriggerPut') {
     if (!before)
@@ -67,6 +70,7 @@ export const evolveTrigger = (
         generation: 1,
         unsubscribe: [],
         positions: {},
+        sinceMs: time,
         runs: {},
         seen: {},
       }
@@ -74,7 +78,11 @@ export const evolveTrigger = (
     if (was.type === 'workflow' && !(is.type === 'workflow' && is.workflow === was.workflow))
       before.unsubscribe = [...new Set([...before.unsubscribe, was.workflow])]
     if (is.type === 'workflow') before.unsubscribe = before.unsubscribe.filter((other) => other !== is.workflow)
-    if (!(was.type === 'topic' && is.type === 'topic' && was.topic === is.topic)) before.positions = {}
+    const sameTopic = was.type === 'topic' && is.type === 'topic' && was.topic === is.topic
+    if (!sameTopic || before.status === 'deleted') {
+      before.positions = {}
+      before.sinceMs = time
+    }
     if (before.status === 'deleted') before.status = 'active'
     before.spec = data.spec
     before.generation++
@@ -90,6 +98,7 @@ export const evolveTrigger = (
       state.status = 'active'
       // what came meanwhile is ignored, whatever the source
       state.positions = {}
+      state.sinceMs = time
       break
     case 'TriggerDeleted':
       state.status = 'deleted'

@@ -15,7 +15,7 @@ import type { SendOptions } from './transport.ts'
  * 1. Targets are asked in their order; one is left for the next when it has failed as often as retries are allowed, or
  *    wants to be left alone for longer than it is worth to wait. What no other target could do better ends the call.
  * 2. Retries of a provider are a bounded share of its calls. Nothing is tried again once an answer has begun.
- * 3. A provider's rate and concurrency limits hold for each try. Tenants share its slots and its queue fairly.
+ * 3. A provider's rate and concurrency limits hold for each try. Tenants share its rate, its slots and its queue fairly.
  * 4. The whole time is bounded, waiting and answering included.
  */
 export interface CallContext {
@@ -40,7 +40,7 @@ export interface Dispatcher {
   /** @throws OmiumError `model_*`, `invalid_request`; CallerGone */
   call<T>(route: Route, context: CallContext, attempt: Attempt<T>): Promise<Answered<T>>
   /** what an answer really took, against what was reckoned */
-  settle(provider: Provider, tokens: number): void
+  settle(provider: Provider, tenant: string, tokens: number): void
   states(): { readonly provider: string; readonly model: string; readonly state: BreakerState }[]
   occupied(): { readonly provider: string; readonly taken: number; readonly waiting: number }[]
   close(): void
@@ -57,17 +57,16 @@ const targetKey = ({ provider, model }: Target): string => `${provider.name}/${m
 /** with another target at hand, a longer wait is not worth it */
 const worthWaitingMs = 1_000
 
-const spendingsOf = ({ name, settings: { limits } }: Provider, tokens: number): Spending[] => [
-  ...(limits?.requestsPerMinute
-    ? [{ key: `provider:${name}:requests`, perMinute: limits.requestsPerMinute, amount: 1 }]
-    : []),
-  ...tokenSpendings({ name, settings: { limits } }, tokens),
-]
-const tokenSpendings = (
-  { name, settings: { limits } }: { name: string; settings: Pick<Provider['settings'], 'limits'> },
-  amount: number,
-): Spending[] =>
-  limits?.tokensPerMinute ? [{ key: `provider:${name}:tokens`, perMinute: limits.tokensPerMinute, amount }] : []
+const spendingsOf = (provider: Provider, who: string, tokens: number): Spending[] => {
+  const { name, settings } = provider
+  const perMinute = settings.limits?.requestsPerMinute
+  return [
+    ...(perMinute ? [{ key: `provider:${name}:requests`, perMinute, amount: 1, who }] : []),
+    ...tokenSpendings(provider, who, tokens),
+  ]
+}
+const tokenSpendings = ({ name, settings: { limits } }: Provider, who: string, amount: number): Spending[] =>
+  limits?.tokensPerMinute ? [{ key: `provider:${name}:tokens`, perMinute: limits.tokensPerMinute, amount, who }] : []
 
 export const createDispatcher = (
   registry: Registry,
@@ -120,7 +119,7 @@ export const createDispatcher = (
     // our own limits stand before the guard: that they are reached says nothing about the provider
     const release = await slots.get(provider.name)?.take(tenant, options.signal)
     try {
-      const wait = await buckets.take(spendingsOf(provider, tokens))
+      const wait = await buckets.take(spendingsOf(provider, tenant, tokens))
       if (wait > 0)
         throw new OmiumError('model_rate_limited', `the rate that is allowed for ${provider.name} is used up`, {
           data: { retryAfterMs: wait },
@@ -139,7 +138,7 @@ export const createDispatcher = (
           return { value, settled: ended.finally(release) }
         })
       } catch (error) {
-        buckets.settle(tokenSpendings(provider, -tokens))
+        buckets.settle(tokenSpendings(provider, tenant, -tokens))
         throw error
       }
     } catch (error) {
@@ -218,7 +217,7 @@ export const createDispatcher = (
         data: { ...(wait !== undefined && { retryAfterMs: wait }), tried: tried.slice(0, 20) },
       })
     },
-    settle: (provider, tokens) => buckets.settle(tokenSpendings(provider, tokens)),
+    settle: (provider, tenant, tokens) => buckets.settle(tokenSpendings(provider, tenant, tokens)),
     states: () =>
       [...guards.values()].map(({ target, state }) => ({ provider: target.provider.name, model: target.model, state })),
     occupied: () => [...slots].map(([provider, { taken, waiting }]) => ({ provider, taken, waiting })),

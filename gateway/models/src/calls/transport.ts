@@ -1,8 +1,7 @@
-import { OmiumError } from '@omium/schemas'
+import { OmiumError, refusalOf } from '@omium/schemas'
 import { createParser } from 'eventsource-parser'
 import { Agent, type Dispatcher, request } from 'undici'
 import type { WireEvent, WireRequest } from '../dialects/dialect.ts'
-import { refusalOf } from '../dialects/refusals.ts'
 import type { Provider } from '../registry/registry.ts'
 import type { Timeouts } from '../registry/settings.ts'
 

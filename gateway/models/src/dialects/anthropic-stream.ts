@@ -1,6 +1,6 @@
+import { refusalIn } from '@omium/schemas'
 import { type ChatChunk, type ChunkDelta, type FinishReason, usageOf, type WireUsage } from '../wire/chat.ts'
 import { countIn, type Loose, looseOf, type Minting, malformed, type StreamReader, textIn } from './dialect.ts'
-import { refusalIn } from './refusals.ts'
 
 const finishReasons: Readonly<Record<string, FinishReason>> = {
   end_turn: 'stop',

@@ -5,6 +5,7 @@ import type {
   TextBlockParam,
   ToolChoice,
 } from '@anthropic-ai/sdk/resources/messages'
+import { refusalIn } from '@omium/schemas'
 import {
   type ChatCompletion,
   type ChatMessage,
@@ -27,7 +28,6 @@ import {
   stopsOf,
   textIn,
 } from './dialect.ts'
-import { refusalIn } from './refusals.ts'
 
 /**
  * Anthropic's Messages API. Its request type is the official SDK's, so that a change of the API shows when types are checked.

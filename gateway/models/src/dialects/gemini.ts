@@ -1,5 +1,5 @@
 import type { JsonValue } from '@omium/schemas'
-import { OmiumError } from '@omium/schemas'
+import { OmiumError, refusalIn } from '@omium/schemas'
 import {
   type ChatChunk,
   type ChatCompletion,
@@ -29,7 +29,6 @@ import {
   stopsOf,
   textIn,
 } from './dialect.ts'
-import { refusalIn } from './refusals.ts'
 
 /**
  * Gemini's generateContent. Thought signatures, which it wants to see again with a function call, ride in the call's

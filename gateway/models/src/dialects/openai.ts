@@ -1,6 +1,6 @@
+import { refusalIn } from '@omium/schemas'
 import { type ChatChunk, type ChatCompletion, type ChatRequest, type Embeddings, usageOf } from '../wire/chat.ts'
 import { countIn, type Dialect, type Loose, listOf, looseOf, malformed, type StreamReader, textIn } from './dialect.ts'
-import { refusalIn } from './refusals.ts'
 
 /**
  * OpenAI's own format, spoken by Ollama, vLLM, LiteLLM, OpenRouter and most others as well. Requests go on as they came, but

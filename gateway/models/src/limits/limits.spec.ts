@@ -10,6 +10,14 @@ const clock = () => {
 }
 const requests = (key: string, amount = 1, perMinute = 60) => ({ key, perMinute, amount })
 
+/** A stream of numbers in [0, 1), the same for one seed (mulberry32). */
+const seeded = (seed: number) => () => {
+  seed = (seed + 0x6d2b79f5) | 0
+  let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed)
+  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+  return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
+}
+
 describe('buckets', () => {
   it('hold a minute, and fill as time goes', async () => {
     const { state, buckets } = clock()
@@ -39,6 +47,57 @@ describe('buckets', () => {
     const { buckets } = clock()
     expect(await buckets.take([requests('a', 1000)])).toBe(0)
     expect(await buckets.take([requests('a')])).toBeGreaterThan(900_000)
+  })
+})
+
+describe('buckets that tenants share', () => {
+  /** Each tries as often as it says, again after what it is told to wait, for ten minutes. @returns what each got a minute */
+  const contend = async (asks: Readonly<Record<string, number>>, perMinute = 120, amount = 1) => {
+    const { state, buckets } = clock()
+    const random = seeded(7)
+    const got: Record<string, number> = {}
+    const refused: Record<string, number> = {}
+    const next = Object.keys(asks).map((who) => ({ who, at: state.now }))
+    const end = state.now + 600_000
+    for (;;) {
+      next.sort((a, b) => b.at - a.at)
+      const turn = next.pop() as (typeof next)[number]
+      if (turn.at > end) break
+      state.now = turn.at
+      const wait = await buckets.take([{ key: 'p', perMinute, amount, who: turn.who }])
+      const counts = wait > 0 ? refused : got
+      counts[turn.who] = (counts[turn.who] ?? 0) + 1
+      const pause = (random() * 2 * 60_000) / (asks[turn.who] as number)
+      next.push({ who: turn.who, at: state.now + Math.max(wait, pause) })
+    }
+    const perMinuteOf = (who: string) => ((got[who] ?? 0) * amount) / 10
+    return { perMinuteOf, refused: (who: string) => refused[who] ?? 0, got: (who: string) => got[who] ?? 0 }
+  }
+
+  it('serve one who asks now and then beside one who floods them, and what it leaves is not idle', async () => {
+    const { perMinuteOf, refused, got } = await contend({ flood: 3_000, calm: 12 })
+    expect(refused('calm')).toBe(0)
+    expect(got('calm')).toBeGreaterThan(90)
+    expect(perMinuteOf('flood') + perMinuteOf('calm')).toBeGreaterThan(115)
+  })
+
+  it('go in equal parts to those who all want more', async () => {
+    const { perMinuteOf } = await contend({ a: 6_000, b: 600, c: 300 })
+    const parts = ['a', 'b', 'c'].map(perMinuteOf)
+    expect(parts.reduce((sum, one) => sum + one, 0)).toBeGreaterThan(115)
+    for (const part of parts) expect(Math.abs(part - 44)).toBeLessThan(10)
+  })
+
+  it('are one’s own while nobody else asks', async () => {
+    const { perMinuteOf } = await contend({ alone: 6_000 })
+    expect(perMinuteOf('alone')).toBeGreaterThan(125)
+  })
+
+  it('hold for calls that are a large part of them', async () => {
+    const { perMinuteOf, refused, got } = await contend({ flood: 3_000, calm: 2 }, 100, 20)
+    expect(perMinuteOf('flood')).toBeGreaterThan(60)
+    // one call is kept ready: only the next one at its heels has to wait
+    expect(refused('calm')).toBeLessThan(got('calm') / 4)
   })
 })
 
@@ -80,13 +139,6 @@ describe('slots', () => {
   })
 })
 
-/** A stream of numbers in [0, 1), the same for one seed (mulberry32). */
-const seeded = (seed: number) => () => {
-  seed = (seed + 0x6d2b79f5) | 0
-  let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed)
-  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-  return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
-}
 /** what was promised has happened */
 const settled = () => new Promise(setImmediate)
 

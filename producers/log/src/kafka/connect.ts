@@ -5,7 +5,7 @@ import { createConnection, type Notice } from './connection.ts'
 import { joinKafkaGroup } from './group.ts'
 import { openKafkaProducer } from './producer.ts'
 import { openKafkaReader } from './reader.ts'
-import { ensureKafkaTopics, offsetsOf, partitionCountOf } from './topics.ts'
+import { ensureKafkaTopics, offsetsOf, offsetsSince, partitionCountOf } from './topics.ts'
 
 export interface KafkaOptions {
   /** `host:port` of brokers to ask first */
@@ -96,6 +96,10 @@ export const connectKafka = async (options: KafkaOptions): Promise<LogTransport>
     async endOffsets(topic) {
       refuseWhenClosed()
       return offsetsOf(admin, topic, 'end', connectWithinMs)
+    },
+    async offsetsSince(topic, sinceMs) {
+      refuseWhenClosed()
+      return offsetsSince(admin, topic, sinceMs, connectWithinMs)
     },
     async partitionCount(topic) {
       refuseWhenClosed()

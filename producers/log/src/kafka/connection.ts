@@ -125,8 +125,16 @@ export interface KafkaCluster {
   findControllerBroker(): Promise<KafkaBroker>
   findGroupCoordinator(group: { groupId: string }): Promise<KafkaBroker>
   findTopicPartitionMetadata(topic: string): { partitionId: number; leader: number }[]
+  /** what each metadata request asks for: one topic that does not exist fails them all */
+  readonly targetTopics: Set<string>
   fetchTopicsOffset(
-    topics: { topic: string; partitions: { partition: number }[]; fromBeginning: boolean }[],
+    topics: {
+      topic: string
+      partitions: { partition: number }[]
+      fromBeginning?: boolean
+      /** the first offset of this time or a later one, -1 when there is none */
+      fromTimestamp?: number
+    }[],
   ): Promise<{ topic: string; partitions: { partition: number; offset: string }[] }[]>
 }
 

@@ -4,13 +4,19 @@ import { delay, type KafkaConnection, unknownTopicMs } from './connection.ts'
 import { brokerMayAnswerLater, describe, isType } from './errors.ts'
 
 /** Questions about topics, tried again while leaders move, for at most `withinMs`. */
-const ask = async <T>(connection: KafkaConnection, withinMs: number, question: () => Promise<T>): Promise<T> => {
+const ask = async <T>(
+  connection: KafkaConnection,
+  withinMs: number,
+  question: () => Promise<T>,
+  topic?: string,
+): Promise<T> => {
   const started = Date.now()
   for (;;) {
     try {
       return await question()
     } catch (error) {
       if (error instanceof OmiumError || error instanceof RangeError) throw error
+      if (topic !== undefined) forgetUnknown(connection, topic, error)
       const patienceMs = isType(error, 'UNKNOWN_TOPIC_OR_PARTITION') ? Math.min(withinMs, unknownTopicMs) : withinMs
       if (!brokerMayAnswerLater(error) || Date.now() - started >= patienceMs || connection.destroyed) {
         throw new OmiumError('log_unreachable', `the brokers do not answer: ${describe(error)}`, { cause: error })
@@ -19,6 +25,14 @@ const ask = async <T>(connection: KafkaConnection, withinMs: number, question: (
       await connection.recover(error)
     }
   }
+}
+
+/**
+ * kafkajs gives a topic up whose metadata request fails. But requests are shared: one that was under way already succeeds without
+ * this topic, which is asked for from then on; and as long as it does not exist, no other one becomes known.
+ */
+const forgetUnknown = ({ cluster }: KafkaConnection, topic: string, error: unknown): void => {
+  if (isType(error, 'UNKNOWN_TOPIC_OR_PARTITION')) cluster.targetTopics.delete(topic)
 }
 
 /**
@@ -33,32 +47,54 @@ const partitionIds = (connection: KafkaConnection, topic: string): number[] => {
 
 /**
  * By partition, the first offset that is on the log, or the one after the last record that readers may see (the high
- * watermark).
+ * watermark), or the first one of this time (ms) or later: -1 where there is none.
  */
 export const offsetsOf = (
   connection: KafkaConnection,
   topic: string,
-  which: 'first' | 'end',
+  which: 'first' | 'end' | number,
   withinMs: number,
-): Promise<ReadonlyMap<number, number>> =>
-  ask(connection, withinMs, async () => {
+): Promise<ReadonlyMap<number, number>> => {
+  const question = async (): Promise<ReadonlyMap<number, number>> => {
     await connection.cluster.addMultipleTargetTopics([topic])
     const partitions = partitionIds(connection, topic).map((partition) => ({ partition }))
     const offsets = new Map<number, number>()
-    const question = { topic, partitions, fromBeginning: which === 'first' }
-    for (const found of await connection.cluster.fetchTopicsOffset([question])) {
+    const from = typeof which === 'number' ? { fromTimestamp: which } : { fromBeginning: which === 'first' }
+    for (const found of await connection.cluster.fetchTopicsOffset([{ topic, partitions, ...from }])) {
       for (const { partition, offset } of found.partitions) offsets.set(partition, Number(offset))
     }
     if (offsets.size !== partitions.length)
       throw new OmiumError('log_unreachable', `a partition of ${topic} has no leader`)
     return offsets
-  })
+  }
+  return ask(connection, withinMs, question, topic)
+}
 
-export const partitionCountOf = (connection: KafkaConnection, topic: string, withinMs: number): Promise<number> =>
-  ask(connection, withinMs, async () => {
+/** By partition, where what is of this time (ms) or later begins: at the end where nothing is. */
+export const offsetsSince = async (
+  connection: KafkaConnection,
+  topic: string,
+  sinceMs: number,
+  withinMs: number,
+): Promise<ReadonlyMap<number, number>> => {
+  // first the ends: what comes in between is of a later time
+  const ends = await offsetsOf(connection, topic, 'end', withinMs)
+  const found = await offsetsOf(connection, topic, sinceMs, withinMs)
+  return new Map(
+    [...ends].map(([partition, end]) => {
+      const offset = found.get(partition) ?? -1
+      return [partition, offset < 0 ? end : offset]
+    }),
+  )
+}
+
+export const partitionCountOf = (connection: KafkaConnection, topic: string, withinMs: number): Promise<number> => {
+  const question = async (): Promise<number> => {
     await connection.cluster.addMultipleTargetTopics([topic])
     return partitionIds(connection, topic).length
-  })
+  }
+  return ask(connection, withinMs, question, topic)
+}
 
 /** undefined when the topic does not exist */
 const existingPartitions = async (connection: KafkaConnection, topic: string): Promise<number | undefined> => {
@@ -66,6 +102,7 @@ const existingPartitions = async (connection: KafkaConnection, topic: string): P
     await connection.cluster.addMultipleTargetTopics([topic])
     return partitionIds(connection, topic).length
   } catch (error) {
+    forgetUnknown(connection, topic, error)
     if (isType(error, 'UNKNOWN_TOPIC_OR_PARTITION')) return undefined
     throw error
   }

@@ -186,6 +186,17 @@ export const simulatedTransport = (log: SimulatedLog, groups: SimulatedGroups, p
       answer(() => new Map(log.partitionsOf(topic).map(({ first }, p) => [p, first])), log.faults.readFails),
     endOffsets: (topic) =>
       answer(() => new Map(log.partitionsOf(topic).map(({ records }, p) => [p, records.length])), log.faults.readFails),
+    offsetsSince: (topic, sinceMs) =>
+      answer(
+        () =>
+          new Map(
+            log.partitionsOf(topic).map(({ records }, p) => {
+              const at = records.findIndex(({ timestamp }) => timestamp >= sinceMs)
+              return [p, at < 0 ? records.length : at]
+            }),
+          ),
+        log.faults.readFails,
+      ),
     partitionCount: (topic) => answer(() => log.partitionsOf(topic).length, 0),
     ensureTopics: (topics) => answer(() => log.ensureTopics(topics), 0),
     close: async () => undefined,

@@ -33,6 +33,20 @@ describe('the OpenAI-compatible client', () => {
     })
   })
 
+  it.each(['application/json', 'text/event-stream'])('ends an answer of %s that has no end', async (type) => {
+    const complete = await completeWith((_, response) => {
+      response.writeHead(200, { 'content-type': type })
+      const chunk = JSON.stringify({ choices: [{ delta: { content: 'x'.repeat(65_536) } }] })
+      const more = (): void => {
+        while (!response.destroyed && response.write(`data: ${chunk}\n\n`));
+      }
+      response.on('drain', more)
+      more()
+    })
+    const asked = complete(request, { signal: never, onDelta: () => {} })
+    await expect(asked).rejects.toMatchObject({ code: 'model_malformed', retryable: false })
+  })
+
   it('streams text and puts tool calls together', async () => {
     const complete = await completeWith((asked, response) => {
       expect(asked.body).toMatchObject({ stream: true, stream_options: { include_usage: true } })

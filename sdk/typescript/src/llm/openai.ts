@@ -1,4 +1,4 @@
-import { type ErrorCode, errorCatalogue, hashJson, OmiumError } from '@omium/schemas'
+import { type ErrorCode, errorCatalogue, hashJson, OmiumError, refusalIn, refusalOf } from '@omium/schemas'
 import { createParser } from 'eventsource-parser'
 import type { ChatRequest, Complete, Completion, ToolCall } from './model.ts'
 
@@ -49,39 +49,47 @@ const isOurs = (code: unknown): code is ErrorCode =>
   Object.hasOwn(errorCatalogue, code) &&
   (code.startsWith('model_') || (plainCodes as readonly string[]).includes(code))
 
-const retryAfterMs = (response: Response): number | undefined => {
-  const exact = Number(response.headers.get('retry-after-ms') ?? Number.NaN)
-  if (Number.isFinite(exact) && exact >= 0) return Math.ceil(exact)
-  const seconds = Number(response.headers.get('retry-after') ?? Number.NaN)
-  return Number.isFinite(seconds) && seconds >= 0 ? Math.ceil(seconds * 1000) : undefined
+/** of one answer, with all that a stream adds to it: more could not be recorded */
+const answerLimitMib = 10
+
+/** The bytes of an answer, as long as it is one that can be recorded. @throws OmiumError `model_malformed` */
+const bounded = async function* (body: ReadableStream<Uint8Array> | null): AsyncGenerator<Uint8Array> {
+  let size = 0
+  for await (const bytes of body ?? []) {
+    size += bytes.byteLength
+    if (size > answerLimitMib * 1024 * 1024) {
+      const detail = `the model provider sent more than ${answerLimitMib} MiB as one answer: set max_tokens, or give the model an end`
+      throw new OmiumError('model_malformed', detail, { retryable: false })
+    }
+    yield bytes
+  }
 }
 
-/** The provider's own words are passed on, its status decides the code. */
+const textOf = async ({ body }: Response): Promise<string> => {
+  const decoder = new TextDecoder()
+  let text = ''
+  for await (const bytes of bounded(body)) text += decoder.decode(bytes, { stream: true })
+  return text + decoder.decode()
+}
+
+/** What the gateway says is taken at its word; a provider's own words are read. */
 const refusal = async (response: Response): Promise<OmiumError> => {
-  const body = await response.text().catch(() => '')
-  let said = body.slice(0, 1000)
-  let code: string | null | undefined
-  let retryable: boolean | undefined
+  const { status } = response
+  const body = await textOf(response).catch(() => '')
+  const told = refusalOf({ status, headers: Object.fromEntries(response.headers), body }, Date.now())
+  let said: WireChunk['error']
   try {
-    const { error } = JSON.parse(body) as WireChunk
-    said = error?.message ?? said
-    code = error?.code ?? error?.type
-    retryable = error?.retryable
+    said = (JSON.parse(body) as WireChunk).error
   } catch {
-    // not JSON: the text itself is the message
+    // not JSON: no gateway's
   }
-  const detail = `the model provider answered ${response.status}: ${said || 'nothing'}`
-  const wait = retryAfterMs(response)
-  const options = wait === undefined ? {} : { data: { retryAfterMs: wait } }
-  if (isOurs(code)) return new OmiumError(code, said, { ...options, ...(retryable !== undefined && { retryable }) })
-  if (response.status === 401 || response.status === 403) return new OmiumError('model_auth', detail)
-  if (response.status === 429) return new OmiumError('model_rate_limited', detail, options)
-  if (response.status >= 500 || response.status === 408) return new OmiumError('model_overloaded', detail, options)
-  if (response.status === 413 || code === 'context_length_exceeded' || /context.length|maximum context/i.test(said))
-    return new OmiumError('model_context_length', detail)
-  if (code === 'content_filter' || code === 'content_policy_violation')
-    return new OmiumError('model_content_filter', detail)
-  return new OmiumError('invalid_request', detail)
+  const code = said?.code ?? said?.type
+  if (!isOurs(code)) return told
+  const { retryable, message = told.message } = said ?? {}
+  return new OmiumError(code, message, {
+    ...(told.data !== undefined && { data: told.data }),
+    ...(retryable !== undefined && { retryable }),
+  })
 }
 
 const completionOf = (chunk: WireChunk, request: ChatRequest): Completion => {
@@ -122,7 +130,7 @@ const readStream = async (
       const chunk = JSON.parse(data) as WireChunk
       if (chunk.error) {
         const { code, message } = chunk.error
-        throw new OmiumError(isOurs(code) ? code : 'model_overloaded', `the model provider broke off: ${message}`)
+        throw isOurs(code) ? new OmiumError(code, `the model provider broke off: ${message}`) : refusalIn(chunk.error)
       }
       if (chunk.model) whole.model = chunk.model
       if (chunk.usage) whole.usage = chunk.usage
@@ -144,7 +152,7 @@ const readStream = async (
     },
   })
   const decoder = new TextDecoder()
-  for await (const bytes of body) parser.feed(decoder.decode(bytes, { stream: true }))
+  for await (const bytes of bounded(body)) parser.feed(decoder.decode(bytes, { stream: true }))
   if (!done && !finishReason) throw new OmiumError('model_malformed', 'the stream of the model provider broke off')
   return completionOf(
     { ...whole, choices: [{ message: { content, tool_calls: toolCalls }, finish_reason: finishReason ?? null }] },
@@ -182,7 +190,7 @@ export const openAiCompatible = (settings: OpenAiSettings): Complete => {
     try {
       if (onDelta && response.body && /event-stream/.test(response.headers.get('content-type') ?? ''))
         return await readStream(response.body, request, onDelta)
-      const completion = completionOf((await response.json()) as WireChunk, request)
+      const completion = completionOf(JSON.parse(await textOf(response)) as WireChunk, request)
       if (onDelta && completion.message.content) onDelta(completion.message.content)
       return completion
     } catch (cause) {

@@ -15,6 +15,7 @@ from ..json import dumps
 from ..replay.step_call import current_step
 from ..sse import parse_events
 from .model import AssistantMessage, ChatRequest, Completion
+from .refusals import refusal_in, refusal_of
 
 ANSWER_LIMIT_BYTES = 10 * 1024 * 1024
 """Of one answer, with all that a stream adds to it: more could not be recorded."""
@@ -51,45 +52,18 @@ def idempotency_header() -> dict[str, str]:
     return {"idempotency-key": key if fits else hashlib.sha256(key.encode()).hexdigest()}
 
 
-def _retry_after(response: httpx.Response) -> dict[str, Any]:
-    try:
-        exact = float(response.headers.get("retry-after-ms", "nan"))
-        if exact >= 0:
-            return {"data": {"retryAfterMs": int(exact)}}
-        seconds = float(response.headers.get("retry-after", "nan"))
-    except ValueError:
-        return {}
-    return {"data": {"retryAfterMs": int(seconds * 1000)}} if seconds >= 0 else {}
-
-
 def refusal(response: httpx.Response, body: str) -> OmiumError:
-    """The provider's own words are passed on, its status decides the code."""
-    said = body[:1000]
-    code: object = None
-    retryable: bool | None = None
+    """What the gateway says is taken at its word; a provider's own words are read."""
+    told = refusal_of(response.status_code, response.headers, body)
     try:
         error = json.loads(body)["error"]
-        said = str(error.get("message", said))
-        code = error.get("code") or error.get("type")
-        retryable = error.get("retryable")
+        code: object = error.get("code") or error.get("type")
+        if _is_ours(code):
+            said = str(error.get("message", told.detail))
+            return OmiumError(str(code), said, retryable=error.get("retryable"), data=told.data)
     except (ValueError, KeyError, TypeError, AttributeError):
-        pass  # not in OpenAI's words: the text itself is the message
-    status = response.status_code
-    detail = f"the model provider answered {status}: {said or 'nothing'}"
-    if _is_ours(code):
-        return OmiumError(str(code), said, retryable=retryable, **_retry_after(response))
-    if status in (401, 403):
-        return OmiumError("model_auth", detail)
-    if status == 429:
-        return OmiumError("model_rate_limited", detail, **_retry_after(response))
-    if status >= 500 or status == 408:
-        return OmiumError("model_overloaded", detail, **_retry_after(response))
-    too_long = re.search(r"context.length|maximum context", said, re.IGNORECASE)
-    if status == 413 or code == "context_length_exceeded" or too_long:
-        return OmiumError("model_context_length", detail)
-    if code in ("content_filter", "content_policy_violation"):
-        return OmiumError("model_content_filter", detail)
-    return OmiumError("invalid_request", detail)
+        pass  # not in OpenAI's words: no gateway's
+    return told
 
 
 class BoundedAnswer:
@@ -171,9 +145,11 @@ class StreamedAnswer:
             return
         chunk = json.loads(data)
         if chunk.get("error"):
-            code = chunk["error"].get("code")
-            detail = f"the model provider broke off: {chunk['error'].get('message')}"
-            raise OmiumError(code if _is_ours(code) else "model_overloaded", detail)
+            error: Any = chunk["error"]
+            code = error.get("code") if isinstance(error, dict) else None
+            if _is_ours(code):
+                raise OmiumError(str(code), f"the model provider broke off: {error.get('message')}")
+            raise refusal_in(error)
         for key in ("model", "usage"):
             if chunk.get(key):
                 self._whole[key] = chunk[key]

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, cast
 
 from ..agent import AnyAgent
@@ -74,7 +73,7 @@ class TestEngine:
         """Runs one execution (and its children) until it ends or only someone outside could let it go on."""
         self.agents[agent.id] = agent
         execution = TestExecution(
-            self, execution_id, agent, given, signals, lambda _: None, self.options.extras, self.options.journal
+            self, execution_id, agent, given, signals, lambda *_: None, self.options.extras, self.options.journal
         )
         self._begin(execution)
         give_up_at = time.monotonic() + self.options.limit_s
@@ -110,7 +109,13 @@ class TestEngine:
         if run is not None:
             run.end("fenced")
 
-    def start_child(self, message: WorkerMessage, done: Callable[[Outcome], None]) -> None:
+    def budget_of(self, agent_id: str) -> int | None:
+        agent = self.agents.get(agent_id)
+        return None if agent is None else agent.budget_micro_credits
+
+    def start_child(
+        self, message: WorkerMessage, budget_micro_credits: int | None, done: Callable[[Outcome, int], None]
+    ) -> None:
         agent_id: str = message["agentId"]
         if agent_id in self.options.mocks:
             task = self.loop.create_task(self._mock_child(agent_id, message["input"], done))
@@ -121,9 +126,18 @@ class TestEngine:
         if agent is None:
             detail = f'no agent "{agent_id}" in this test: pass it in `agents`, or give `mocks` an answer of that name'
             error = OmiumError("agent_unknown", detail).to_failure()
-            self.post(lambda: done(Outcome("failed", error=error)))
+            self.post(lambda: done(Outcome("failed", error=error), 0))
         elif message["childId"] not in self._executions:
-            self._add(message["childId"], agent, message["input"], [], done)
+            child = TestExecution(
+                self,
+                message["childId"],
+                agent,
+                message["input"],
+                [],
+                done,
+                budget_micro_credits=budget_micro_credits,
+            )
+            self._begin(child)
 
     def approve(self, title: str, path: str, details: JsonValue) -> dict[str, JsonValue] | None:
         return self.options.approve(title, details)
@@ -133,7 +147,7 @@ class TestEngine:
 
     # ---- inside
 
-    async def _mock_child(self, agent_id: str, given: JsonValue, done: Callable[[Outcome], None]) -> None:
+    async def _mock_child(self, agent_id: str, given: JsonValue, done: Callable[[Outcome, int], None]) -> None:
         mock = self.options.mocks[agent_id]
         error: Failure
         try:
@@ -142,19 +156,9 @@ class TestEngine:
             output = plain_json(answer, f"the mock of {agent_id}")
         except Exception as cause:
             error = OmiumError("agent_threw", str(cause), cause=cause).to_failure()
-            self.post(lambda: done(Outcome("failed", error=error)))
+            self.post(lambda: done(Outcome("failed", error=error), 0))
         else:
-            self.post(lambda: done(Outcome("completed", output=output)))
-
-    def _add(
-        self,
-        execution_id: str,
-        agent: AnyAgent,
-        given: JsonValue,
-        signals: list[tuple[str, JsonValue]],
-        done: Callable[[Outcome], None],
-    ) -> None:
-        self._begin(TestExecution(self, execution_id, agent, given, signals, done))
+            self.post(lambda: done(Outcome("completed", output=output), 0))
 
     def _begin(self, execution: TestExecution) -> None:
         self._executions[execution.id] = execution
@@ -196,9 +200,18 @@ class _Port:
         self.llm = engine.options.llm
         self._engine = engine
         self._execution = execution
+        self._claims = 0
+        """of what was sent and not received yet: it comes at one time"""
 
     def send(self, message: WorkerMessage) -> None:
-        self._engine.post(partial(self._execution.receive, message))
+        claim = 1 if _draws_on_budget(message) else 0
+        self._claims += claim
+
+        def receive() -> None:
+            claims, self._claims = self._claims, self._claims - claim
+            self._execution.receive(message, claims)
+
+        self._engine.post(receive)
 
     def schedule(self, run: Run) -> None:
         self._engine.turns.schedule(run)
@@ -271,3 +284,9 @@ class _Port:
     def _draw(self) -> int:
         self._engine.draws += 1
         return self._engine.draws - 1
+
+
+def _draws_on_budget(message: WorkerMessage) -> bool:
+    if message["type"] == "step_started":
+        return message.get("intent", {}).get("reserveMicroCredits", 0) > 0
+    return message["type"] == "child_start"

@@ -46,7 +46,16 @@ class ExecutionHost(Protocol):
 
     def start_attempt(self, execution: TestExecution) -> None: ...
     def stop_attempt(self, execution: TestExecution) -> None: ...
-    def start_child(self, message: WorkerMessage, done: Callable[[Outcome], None]) -> None: ...
+    def start_child(
+        self, message: WorkerMessage, budget_micro_credits: int | None, done: Callable[[Outcome, int], None]
+    ) -> None:
+        """`done` takes what the child has spent, micro-credits, with its outcome."""
+        ...
+
+    def budget_of(self, agent_id: str) -> int | None:
+        """What the agent may spend in each run of it, micro-credits."""
+        ...
+
     def approve(self, title: str, path: str, details: JsonValue) -> dict[str, JsonValue] | None: ...
     def crashes_after(self, path: str) -> bool:
         """Whether the process dies now that this path is recorded."""
@@ -70,11 +79,13 @@ class TestExecution:
         agent: AnyAgent,
         given: JsonValue,
         signals: list[tuple[str, JsonValue]],
-        finished: Callable[[Outcome], None],
+        finished: Callable[[Outcome, int], None],
         extras: EngineMessage | None = None,
         journal: Sequence[JournalEntry] = (),
+        budget_micro_credits: int | None = None,
     ) -> None:
-        """`extras`: further members of each `assign`; `journal`: what is recorded before it begins."""
+        """`extras`: further members of each `assign`; `journal`: what is recorded before it begins; `budget_micro_credits`:
+        what it was granted, absent: what its agent may spend."""
         self.id = execution_id
         self.agent = agent
         self.attempts: list[AttemptReport] = []
@@ -90,7 +101,9 @@ class TestExecution:
         self._signals: dict[str, list[JsonValue]] = {}
         self._waits: list[tuple[str, str]] = []
         self._timers: dict[str, Callable[[], None]] = {}
+        self._budget = agent.budget_micro_credits if budget_micro_credits is None else budget_micro_credits
         self._spent = 0
+        self._granted = 0
         self._failed_attempts = 0
         self._extras = extras
         for entry in journal:
@@ -112,8 +125,8 @@ class TestExecution:
             "input": self._input,
             "journalEntries": len(self.journal),
         }
-        if self.agent.budget_micro_credits is not None:
-            message["budgetMicroCredits"] = self.agent.budget_micro_credits
+        if self._budget is not None:
+            message["budgetMicroCredits"] = self._budget
         return {**message, **self._extras} if self._extras else message
 
     @property
@@ -146,8 +159,8 @@ class TestExecution:
                 return
         self._signals.setdefault(name, []).append(value)
 
-    def receive(self, message: WorkerMessage) -> None:
-        """A message of the worker."""
+    def receive(self, message: WorkerMessage, claims: int = 1) -> None:
+        """A message of the worker. `claims`: how many that were sent together, from this one on, draw on the budget."""
         if self.outcome is not None or message["attempt"] != self.attempt:
             return
         match message["type"]:
@@ -170,8 +183,7 @@ class TestExecution:
                     refusal: JsonValue = {"approved": False, "by": "timeout", "timedOut": True}
                     self._opening(message, "approval", message.get("timeoutMs"), lambda: refusal)
             case "child_start":
-                self._opening(message, "child", None, lambda: None)
-                self._host.start_child(message, lambda outcome: self._child_ended(message, outcome))
+                self._child(message, claims)
             case "complete":
                 self._end("completed", Outcome("completed", output=message["output"]))
             case "fail":
@@ -205,17 +217,39 @@ class TestExecution:
         self.attempts[-1].ended = "waiting"
         self.outcome = Outcome("waiting", waiting_for=waiting_for)
         self._host.stop_attempt(self)
-        self._finished(self.outcome)
+        self._finished(self.outcome, self._spent)
 
     def _key_of(self, path: str) -> str:
         return f"{self.id}/{path}"
 
+    @property
+    def _left(self) -> int | None:
+        """Of the budget, micro-credits."""
+        if self._budget is None:
+            return None
+        return self._budget - self._spent - sum(self._intents.values()) - self._granted
+
+    def _child(self, message: WorkerMessage, claims: int) -> None:
+        left = None if self._left is None else max(0, self._left)
+        asked: int | None = message["options"].get("budgetMicroCredits", self._host.budget_of(message["agentId"]))
+        budget = asked
+        if left is not None:
+            budget = left // claims if asked is None else min(asked, left)
+        granted = budget if left is not None and budget is not None else 0
+        self._granted += granted
+        self._opening(message, "child", None, lambda: None)
+
+        def ended(outcome: Outcome, spent: int) -> None:
+            self._granted -= granted
+            self._spent += spent
+            self._child_ended(message, outcome)
+
+        self._host.start_child(message, budget, ended)
+
     def _intent(self, message: WorkerMessage, reserve: int) -> None:
         path = message["path"]
-        reserved = sum(self._intents.values())
-        budget = self.agent.budget_micro_credits
-        if budget is not None and self._spent + reserved + reserve > budget:
-            left = budget - self._spent - reserved
+        left = self._left
+        if left is not None and reserve > left:
             detail = f'"{path}" may cost {reserve} micro-credits; {left} of the budget are left'
             self._nack(message["seq"], OmiumError("budget_exceeded", detail).to_failure())
             return
@@ -370,7 +404,7 @@ class TestExecution:
         for cancel in self._timers.values():
             cancel()
         self._host.stop_attempt(self)
-        self._finished(outcome)
+        self._finished(outcome, self._spent)
 
     def _ack(self, seq: int, entry: JournalEntry | None = None, key: str | None = None) -> None:
         message: EngineMessage = {"type": "ack", "executionId": self.id, "attempt": self.attempt, "seq": seq}

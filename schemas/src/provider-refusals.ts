@@ -1,5 +1,4 @@
-import { type ErrorCode, OmiumError } from '@omium/schemas'
-import { countIn, listOf, looseOf, textIn } from './dialect.ts'
+import { type ErrorCode, OmiumError } from './errors.ts'
 
 /**
  * Providers' refusals as our codes. A provider's own words decide first, its status only what they leave open: a quota that
@@ -10,6 +9,12 @@ export interface Refusal {
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly body: string
 }
+
+type Loose = Readonly<Record<string, unknown>>
+const looseOf = (value: unknown): Loose =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Loose) : {}
+const listOf = (value: unknown): readonly Loose[] => (Array.isArray(value) ? value.map(looseOf) : [])
+const textIn = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
 
 interface Said {
   readonly message: string
@@ -55,18 +60,25 @@ const byWord: Readonly<Record<string, ErrorCode>> = {
   deadline_exceeded: 'model_overloaded',
 }
 
+/** What is said to people. In order: the first that fits decides. */
 const byText: readonly (readonly [RegExp, ErrorCode])[] = [
   [
-    /maximum context length|context.?(length|window)|prompt is too long|input token count.*exceeds|too many (input )?tokens in|exceeds? the (available )?context|input is too long/i,
+    /maximum context length|context.?(length|window)|prompt is too long|input token count.*exceeds|too many (input )?tokens in|exceeds? the (available )?context|input is too long|too long to fit into the model|exceeds the maximum number of tokens/i,
     'model_context_length',
   ],
   [
-    /credit balance is too low|exceeded your current quota, please check your plan|api key not valid|user location is not supported/i,
+    /credit balance is too low|insufficient_quota|exceeded your current quota(?![\s\S]*(retry in|resource_exhausted))|api.?key not valid|(incorrect|invalid) api.?key|user location is not supported/i,
     'model_auth',
   ],
-  [/content (management|filtering) policy|safety system|output blocked/i, 'model_content_filter'],
-  [/^overloaded|is (currently )?overloaded/i, 'model_overloaded'],
+  [
+    /content (management|filtering) policy|responsibleaipolicyviolation|safety system|output blocked|violating our usage policy/i,
+    'model_content_filter',
+  ],
+  [/^overloaded|overloaded_error|is (currently )?overloaded/i, 'model_overloaded'],
 ]
+
+/** The code of what a provider says in words, wherever they turn up; undefined when they are no known ones. */
+export const codeInText = (text: string): ErrorCode | undefined => byText.find(([pattern]) => pattern.test(text))?.[1]
 
 const byStatus = (status: number): ErrorCode => {
   if (status === 401 || status === 402 || status === 403) return 'model_auth'
@@ -138,11 +150,15 @@ const bounded = (ms: number): number => Math.min(86_400_000, Math.ceil(ms))
 const longestMessage = 1000
 
 const errorOf = (said: Said, status: number | undefined, retryAfterMs: number | undefined): OmiumError => {
-  const text = byText.find(([pattern]) => pattern.test(said.message))?.[1]
+  const text = codeInText(said.message)
   const word = said.words.map((one) => byWord[one]).find((found) => found !== undefined)
   const plain = status === undefined ? 'model_overloaded' : byStatus(status)
+  // Google says of every rate that the quota is used up
+  const limited = word === 'model_rate_limited' && text === 'model_auth'
   // a status that blames the request is right even where the words blame the server (Ollama's unknown models)
-  const code = text ?? (plain === 'invalid_request' && word === 'model_overloaded' ? plain : (word ?? plain))
+  const code = limited
+    ? word
+    : (text ?? (plain === 'invalid_request' && word === 'model_overloaded' ? plain : (word ?? plain)))
   const told = said.message.slice(0, longestMessage) || 'nothing'
   const detail =
     status === undefined ? `the model provider broke off: ${told}` : `the model provider answered ${status}: ${told}`
@@ -159,6 +175,6 @@ export const refusalOf = (refusal: Refusal, nowMs: number): OmiumError => {
 /** The error in the `error` member of a stream or of an answer that is 2xx. */
 export const refusalIn = (error: unknown): OmiumError => {
   const said = saidIn(error)
-  const status = countIn(looseOf(error)['code'])
-  return errorOf(said, status >= 400 && status < 600 ? status : undefined, undefined)
+  const { code: status } = looseOf(error)
+  return errorOf(said, typeof status === 'number' && status >= 400 && status < 600 ? status : undefined, undefined)
 }
