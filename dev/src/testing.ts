@@ -7,6 +7,7 @@ import { foundTenant } from './testing/found-tenant.ts'
 import { platformOn } from './testing/platform.ts'
 import type { RunningStack } from './up.ts'
 
+export { ensureChromium } from './chromium.ts'
 export { gatewayDatabaseUrl } from './gateway-database.ts'
 export { type CaughtMail, startMailCatcher } from './mail-catcher.ts'
 export { ensurePythonTool } from './python.ts'

@@ -27,4 +27,6 @@ export const followAccess = (
       const { userId } = event.data as { userId: string }
       forget(event, () => members.changed(event.envelope.tenant, userId))
     })
+  for (const type of ['FactorAdded', 'FactorRemoved'])
+    live.onType(type, (event) => forget(event, () => members.factorsChanged(idOf(event))))
 }

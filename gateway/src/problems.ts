@@ -1,3 +1,4 @@
+import { freshProofMs } from '@omium/access'
 import { asUnavailable } from '@omium/projection-kit'
 import { type ErrorCode, errorCatalogue, OmiumError, type Problem } from '@omium/schemas'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -67,12 +68,20 @@ const problemOf = (error: OmiumError, request: FastifyRequest, errors?: FieldErr
   instance: request.url.split('?')[0] ?? request.url,
   requestId: request.id,
   ...(errors && { errors }),
+  ...acceptedBy(error),
 })
+
+/** What proves enough, for whoever has to prove more. */
+const acceptedBy = ({ code, data }: OmiumError): Pick<Problem, 'accepts'> =>
+  code === 'step_up_required' ? { accepts: (data as { accepts: string[] }).accepts } : {}
 
 export const sendProblem = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
   const error = toOmiumError(thrown)
   if (error.status >= 500) request.log.error({ err: thrown, code: error.code }, 'request failed')
   if (error.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer realm="omium"')
+  // RFC 9470
+  if (error.code === 'step_up_required')
+    reply.header('www-authenticate', `Bearer error="insufficient_user_authentication", max_age=${freshProofMs / 1000}`)
   if (error.retryable && !reply.hasHeader('retry-after')) reply.header('retry-after', '1')
   return reply
     .status(error.status)

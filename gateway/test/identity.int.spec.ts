@@ -132,15 +132,23 @@ afterAll(async () => {
   await pool?.end()
 })
 
+/** What a person proved, and when; absent: they signed in just now. */
+interface Proofs {
+  readonly authenticatedAt?: number
+  readonly mfaAt?: number
+}
 /** Who asks: a key (`once`: with this idempotency key), or `<tenant>/<user>`. */
-type As = { readonly key: string; readonly once?: string } | { readonly person: string } | null
+type As =
+  | { readonly key: string; readonly once?: string }
+  | { readonly person: string; readonly proofs?: Proofs }
+  | null
 
 const call = async (as: As, method: string, path: string, body?: unknown, at = gateway) => {
   const response = await fetch(`${at.url}${path}`, {
     method,
     headers: {
       ...(as && 'key' in as && { authorization: `Bearer ${as.key}`, ...(as.once && { 'idempotency-key': as.once }) }),
-      ...(as && 'person' in as && { 'x-spec-session': as.person }),
+      ...(as && 'person' in as && { 'x-spec-session': as.person, 'x-spec-proofs': JSON.stringify(as.proofs ?? {}) }),
       ...(body !== undefined && { 'content-type': 'application/json' }),
     },
     ...(body !== undefined && { body: JSON.stringify(body) }),
@@ -168,7 +176,10 @@ const toUser = (userId: string, command: IdentityContextCommand) =>
 const sessions: SessionCallers = {
   callerOf: async (headers) => {
     const [tenant, userId] = String(headers['x-spec-session'] ?? '').split('/')
-    return tenant && userId ? { tenant, userId, sessionId: 'ses_spec', amr: [], authenticatedAt: 0 } : undefined
+    const proofs = JSON.parse(String(headers['x-spec-proofs'] ?? '{}')) as Proofs
+    return tenant && userId
+      ? { tenant, userId, sessionId: `ses_of_${userId}`, amr: [], authenticatedAt: Date.now(), ...proofs }
+      : undefined
   },
 }
 
@@ -258,6 +269,103 @@ it('another tenant is founded by a person, once, who owns it and may leave when 
   expect((await call(there, 'PATCH', `/v1/members/${other.userId}`, { role: 'owner' })).status).toBe(200)
   expect((await leave()).status).toBe(200)
   await eventually(async () => expect((await call(there, 'GET', '/v1/tenant')).status).toBe(403))
+})
+
+describe('what is sensitive', () => {
+  const longAgo = () => Date.now() - 11 * 60_000
+  const within = { timeoutMs: 5_000 }
+  /** Gives them an authenticator app, as the log has it. */
+  const enrol = async ({ userId, address, home }: Somebody) => {
+    const sealed = await personalData.seal(userId, 'app')
+    const sessionId = `ses_of_${userId}`
+    await toUser(userId, {
+      type: 'StartSession',
+      data: {
+        sessionId,
+        tenant: home,
+        login: { method: 'magic_link', issuer: 'omium', subject: address },
+        amr: ['email'],
+        authenticatedAt: Date.now(),
+        expiresAt: Date.now() + 3_600_000,
+        client: 'browser',
+      },
+    })
+    await toUser(userId, {
+      type: 'AddFactor',
+      data: {
+        factorId: 'fac_app',
+        kind: 'totp',
+        label: sealed,
+        material: sealed,
+        proof: { kind: 'totp', factorId: 'fac_app', step: 1 },
+        sessionId,
+        amr: ['otp'],
+        recoveryCodes: Array.from({ length: 10 }, (_, index) => String(index).repeat(64)),
+      },
+    })
+  }
+
+  it('asks people for a fresh proof, of a second factor where they have one, and keys for nothing', async () => {
+    const person = await somebody()
+    const as = (proofs: Proofs): As => ({ person: `${person.home}/${person.userId}`, proofs })
+    const create = (who: As) =>
+      call(who, 'POST', '/v1/keys', { name: 'x', scopes: { permissions: ['executions:read', 'keys:write'] } })
+    expect(await create(as({ authenticatedAt: longAgo() }))).toMatchObject({
+      status: 401,
+      body: { code: 'step_up_required', accepts: ['sign_in'] },
+    })
+    expect((await create(as({ authenticatedAt: 0 }))).body).toMatchObject({ code: 'step_up_required' })
+    const created = await create(as({}))
+    expect(created.status).toBe(201)
+    // what is not sensitive goes on
+    expect((await call(as({ authenticatedAt: 0 }), 'GET', '/v1/keys')).status).toBe(200)
+
+    await enrol(person)
+    await eventually(
+      async () =>
+        expect(await create(as({}))).toMatchObject({
+          status: 401,
+          body: { code: 'step_up_required', accepts: ['totp', 'recovery_code'] },
+        }),
+      { timeoutMs: 20_000 },
+    )
+    expect((await create(as({ mfaAt: longAgo() }))).status).toBe(401)
+    expect((await create(as({ authenticatedAt: 0, mfaAt: Date.now() }))).status).toBe(201)
+    expect((await create({ key: created.body.key })).status).toBe(201)
+  })
+
+  it('a tenant that demands a second factor is closed to members without one, within seconds; keys go on', async () => {
+    const [owner, guest] = [await somebody(), await somebody()]
+    const tenant = owner.home
+    const asOwner: As = { person: `${tenant}/${owner.userId}`, proofs: { mfaAt: Date.now() } }
+    await join(owner.at(tenant), tenant, guest, 'developer')
+    const key = await call(owner.at(tenant), 'POST', '/v1/keys', {
+      name: 'x',
+      scopes: { permissions: ['executions:read'] },
+    })
+    const inside = guest.at(tenant)
+    await eventually(async () => expect((await call(inside, 'GET', '/v1/executions')).status).toBe(200))
+    const demand = (by: As, mfaRequired: boolean) => call(by, 'PATCH', '/v1/tenant', { mfaRequired })
+    expect((await demand(inside, true)).status).toBe(403)
+    // nobody locks themselves out
+    expect((await demand(owner.at(tenant), true)).body).toMatchObject({ code: 'mfa_enrolment_required' })
+    await enrol(owner)
+    await eventually(async () => expect((await demand(asOwner, true)).status).toBe(200), { timeoutMs: 20_000 })
+    expect((await call(asOwner, 'GET', '/v1/tenant')).body).toMatchObject({ mfaRequired: true })
+    const refusedWith = (code: string) =>
+      eventually(async () => expect((await call(inside, 'GET', '/v1/executions')).body).toMatchObject({ code }), within)
+    await refusedWith('mfa_enrolment_required')
+    expect((await call(inside, 'GET', '/v1/me')).status).toBe(403)
+    // nowhere else
+    expect((await call(guest.at(guest.home), 'GET', '/v1/executions')).status).toBe(200)
+    expect((await call({ key: key.body.key }, 'GET', '/v1/executions')).status).toBe(200)
+    await enrol(guest)
+    await refusedWith('step_up_required')
+    const proved: As = { person: `${tenant}/${guest.userId}`, proofs: { mfaAt: longAgo() } }
+    expect((await call(proved, 'GET', '/v1/executions')).status).toBe(200)
+    expect((await demand(asOwner, false)).status).toBe(200)
+    await eventually(async () => expect((await call(inside, 'GET', '/v1/executions')).status).toBe(200), within)
+  })
 })
 
 describe('people', () => {
@@ -512,7 +620,9 @@ describe('every route', () => {
   /** whether the guard let it through; what the route made of it is of no interest here */
   const passes = async (as: As, method: string, url: string) => {
     const { status, body } = await call(as, method, urlOf(url), undefined, hasty)
-    return !(status === 401 || (status === 403 && /needs the permission/.test(body.detail)))
+    // who may do it is found out before they are asked for more proof
+    if (status === 401) return body.code === 'step_up_required'
+    return !(status === 403 && /needs the permission/.test(body.detail))
   }
   const expected = (needed: Permission | 'authenticated' | readonly Permission[], held: readonly Permission[]) =>
     needed === 'authenticated' || [needed].flat().some((one) => held.includes(one as Permission))
@@ -576,7 +686,9 @@ describe('every route', () => {
       await eventually(async () => expect((await call(as, 'GET', '/v1/me')).body.role).toBe(role), {
         timeoutMs: 20_000,
       })
-      await check(as, rolePermissions[role])
+      // with a proof that is too old for what is sensitive: nobody is erased here
+      const asOfOld: As = { person: `${owner.home}/${member.userId}`, proofs: { authenticatedAt: 0 } }
+      await check(asOfOld, rolePermissions[role])
     }
   })
 

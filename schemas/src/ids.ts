@@ -19,6 +19,7 @@ export const idPrefixes = {
   user: 'usr',
   invitation: 'inv',
   magicLink: 'lnk',
+  factor: 'fac',
   ssoConnection: 'sso',
   erasure: 'era',
   deviceGrant: 'dvc',

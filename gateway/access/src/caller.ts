@@ -14,6 +14,8 @@ export interface Caller {
   readonly session: SessionCaller | undefined
   /** of a person in this tenant; undefined for keys, and for who is no member any more */
   readonly role: Role | undefined
+  /** when a person last proved a second factor in this session, ms; undefined: never, and for keys */
+  readonly mfaAt?: number | undefined
 }
 
 export interface KeyLimits {
@@ -28,8 +30,10 @@ export interface SessionCaller {
   readonly tenant: string
   /** RFC 8176 */
   readonly amr: readonly string[]
-  /** ms since the epoch */
+  /** when they signed in, ms since the epoch; 0: nobody knows */
   readonly authenticatedAt: number
+  /** when they last proved a second factor, ms; undefined: never in this session */
+  readonly mfaAt?: number | undefined
   /** how the session began; `parseSsoIssuer` tells whether through a tenant's connection */
   readonly login?: { readonly method: SignInMethod; readonly issuer: string }
 }

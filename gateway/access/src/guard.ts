@@ -11,6 +11,8 @@ import type { Members } from './members.ts'
  *    One that says nothing cannot be added.
  * 2. Who asks is found out before anything else runs: an API key, or a session.
  * 3. A key that is limited to workflows or agents passes only to routes that hold it to its limits (`limitedKeys`).
+ * 4. What is sensitive (`stepUp`) asks a person for a fresh proof, after everything else is found to be in order. Keys have
+ *    nothing more to prove.
  */
 export type RoutePermission = Permission | 'authenticated'
 
@@ -27,6 +29,8 @@ declare module 'fastify' {
     limit?: 'none' | 'sensitive'
     /** the route holds keys that are limited to workflows or agents to their limits, or reaches no runs */
     limitedKeys?: true
+    /** people have to have proved lately who they are */
+    stepUp?: true
   }
 }
 
@@ -42,6 +46,7 @@ export interface RouteRule {
   readonly url: string
   readonly permission: RoutePermission | readonly Permission[] | undefined
   readonly limitedKeys: boolean
+  readonly stepUp: boolean
   readonly limit: 'none' | 'sensitive' | undefined
 }
 
@@ -58,18 +63,19 @@ export const installGuard = (app: FastifyInstance, parts: GuardParts): void => {
   rules.set(app, added)
   app.decorateRequest('caller', null)
   app.addHook('onRoute', ({ method, url, config }) => {
-    const { permission, public: open, limitedKeys = false, limit } = config ?? {}
+    const { permission, public: open, limitedKeys = false, stepUp = false, limit } = config ?? {}
     if ((permission === undefined) === (open === undefined))
       throw new RangeError(`${method} ${url} must say what it needs: a permission, or that it is public`)
-    for (const one of [method].flat()) added.push({ method: one, url, permission, limitedKeys, limit })
+    for (const one of [method].flat()) added.push({ method: one, url, permission, limitedKeys, stepUp, limit })
   })
   app.addHook('onRequest', async (request) => {
-    const { permission, limitedKeys } = request.routeOptions.config
+    const { permission, limitedKeys, stepUp } = request.routeOptions.config
     if (permission === undefined) return
     const caller = await identify(request, parts)
     if (caller.limits && !limitedKeys)
       throw new OmiumError('forbidden', 'this API key is limited to workflows or agents, and this reaches further')
     requirePermission(caller, permission)
+    if (stepUp && caller.session) await parts.people?.members.requireFreshProof(caller.session)
     request.caller = caller
   })
 }

@@ -19,3 +19,4 @@ export {
 export { createMembers, type MemberOptions, type Members } from './members.ts'
 export { inRanges } from './ranges.ts'
 export { type Remembered, type RememberOptions, remember } from './remembered.ts'
+export { freshProofMs, requireFreshProof } from './step-up.ts'

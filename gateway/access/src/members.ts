@@ -1,20 +1,28 @@
-import { type Membership, membershipIn, type SsoDemand, ssoDemandOn } from '@omium/projection-identity'
+import { factorKindsOf, type Membership, membershipIn, type SsoDemand, ssoDemandOn } from '@omium/projection-identity'
 import type { Reads } from '@omium/projection-kit'
-import { OmiumError, rolePermissions } from '@omium/schemas'
+import { type FactorKind, OmiumError, rolePermissions } from '@omium/schemas'
 import type { Caller, SessionCaller } from './caller.ts'
 import { inRanges } from './ranges.ts'
 import { remember } from './remembered.ts'
 import { requireOwnSignIn } from './sso-demand.ts'
+import { requireDemandedFactor, requireFreshProof } from './step-up.ts'
 
 /**
  * What a person may do in the tenant of their session: their role there, asked for and remembered for a few seconds. Who is
- * no member (any more) is known and may do nothing.
+ * no member (any more) is known and may do nothing. Whether what they proved is enough for it: step-up.ts.
  */
 export interface Members {
-  /** @throws OmiumError `forbidden` from an address that the tenant does not allow, `sso_required` */
+  /**
+   * @throws OmiumError `forbidden` from an address that the tenant does not allow; `sso_required` where it demands its own
+   *   sign-in; `mfa_enrolment_required` and `step_up_required` where it demands a second factor
+   */
   callerFor(session: SessionCaller, address: string): Promise<Caller>
+  /** For what is sensitive. @throws OmiumError `step_up_required` */
+  requireFreshProof(session: SessionCaller): Promise<void>
   /** A role changed or somebody was removed, as the log says. */
   changed(tenant: string, userId: string): void
+  /** A second factor was added or removed, as the log says. */
+  factorsChanged(userId: string): void
 }
 
 export interface MemberOptions {
@@ -47,6 +55,13 @@ export const createMembers = ({ reads, open, nowMs, cacheMs = 3_000 }: MemberOpt
     cacheMs,
     outageMs,
   })
+  const factors = remember<readonly FactorKind[]>({
+    ask: (userId) => factorKindsOf(reads, userId),
+    outlasts: () => true,
+    nowMs,
+    cacheMs,
+    outageMs,
+  })
   return {
     callerFor: async (session, address) => {
       const { tenant, userId } = session
@@ -55,6 +70,7 @@ export const createMembers = ({ reads, open, nowMs, cacheMs = 3_000 }: MemberOpt
       if (membership && !inRanges(membership.ranges, address))
         throw new OmiumError('forbidden', 'this tenant may not be used from this address')
       if (standing?.demand) requireOwnSignIn(standing.demand, session, standing.membership.role)
+      if (membership?.mfaRequired) requireDemandedFactor(session, await factors.get(userId))
       return {
         tenant,
         id: userId,
@@ -63,8 +79,11 @@ export const createMembers = ({ reads, open, nowMs, cacheMs = 3_000 }: MemberOpt
         limits: undefined,
         session,
         role: membership?.role,
+        mfaAt: session.mfaAt,
       }
     },
+    requireFreshProof: async (session) => requireFreshProof(session, await factors.get(session.userId), nowMs()),
     changed: (tenant, userId) => standings.forget(`${tenant}/${userId}`),
+    factorsChanged: (userId) => factors.forget(userId),
   }
 }

@@ -4,17 +4,17 @@ import type { SessionCaller } from './caller.ts'
 
 /**
  * "SSO only": a member whose address is in a domain of the tenant acts in it with a session that came through one of its active
- * connections. Owners have one way besides, for the day on which the identity provider is down: a session with a second factor.
+ * connections. Owners have one way besides, for the day on which the identity provider is down: a session in which a second factor of this platform was proved.
  * @throws OmiumError `sso_required`
  */
 export const requireOwnSignIn = (
   { connections }: SsoDemand,
-  { tenant, login, amr }: Pick<SessionCaller, 'tenant' | 'login' | 'amr'>,
+  { tenant, login, mfaAt }: Pick<SessionCaller, 'tenant' | 'login' | 'mfaAt'>,
   role: Role,
 ): void => {
   const through = parseSsoIssuer(login?.issuer ?? '')
   if (through?.tenant === tenant && connections.includes(through.connection)) return
-  if (role === 'owner' && amr.includes('mfa') && !through) return
+  if (role === 'owner' && mfaAt !== undefined) return
   const [connection] = connections
   throw new OmiumError(
     'sso_required',

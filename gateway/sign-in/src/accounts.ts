@@ -27,6 +27,8 @@ export interface Accounts {
    * @throws OmiumError `address_unverified`, `sign_in_refused`
    */
   identify(account: Account, correlationId: string, options: { founds: boolean }): Promise<Identified>
+  /** A user who needs no account: a passkey of theirs was proved. @throws OmiumError `sign_in_refused`, `tenant_none` */
+  enter(userId: string, login: Login, correlationId: string): Promise<SignedIn>
 }
 
 export interface Identified {
@@ -110,24 +112,28 @@ export const createAccounts = ({ identity, reads, personalData, ids }: AccountsO
     throw new OmiumError('tenant_none', 'you are a member of no tenant: ask somebody to invite you')
   }
 
-  const known = async (account: Account, correlationId: string, founds: boolean) => {
+  const known = async (account: Account, correlationId: string, founds: boolean): Promise<Identified> => {
     const { method, issuer, subject } = account
     const login = { method, issuer, subject: personalData.digest('login', `${issuer} ${subject}`) }
-    const userId = (await reads.userOfLogin(login)) ?? (await register(account, login, correlationId, founds))
+    return {
+      userId: (await reads.userOfLogin(login)) ?? (await register(account, login, correlationId, founds)),
+      login,
+    }
+  }
+
+  const enter = async (userId: string, login: Login, correlationId: string): Promise<SignedIn> => {
     const user = await reads.user(userId)
     if (!user || user.erasedAt) throw new OmiumError('sign_in_refused', 'this account was erased')
-    return { user, login }
+    return { userId, login, tenant: await tenantOf(user, correlationId) }
   }
 
   return {
+    enter,
     signIn: async (account, correlationId) => {
-      const { user, login } = await known(account, correlationId, true)
-      return { userId: user.id, login, tenant: await tenantOf(user, correlationId) }
+      const { userId, login } = await known(account, correlationId, true)
+      return enter(userId, login, correlationId)
     },
-    identify: async (account, correlationId, { founds }) => {
-      const { user, login } = await known(account, correlationId, founds)
-      return { userId: user.id, login }
-    },
+    identify: (account, correlationId, { founds }) => known(account, correlationId, founds),
   }
 }
 

@@ -6,6 +6,8 @@ export type Purpose =
   | 'provider-transaction'
   | 'magic-link'
   | 'magic-link-secret'
+  | 'factor-ceremony'
+  | 'pending-sign-in'
   | 'device-grant'
   | 'sso-transaction'
   | 'sso-test'

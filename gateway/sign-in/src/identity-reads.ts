@@ -1,9 +1,11 @@
 import {
   deviceGrantOfCode,
+  factorsOf,
   getDeviceGrant,
   getSession,
   getUser,
   membershipsOf,
+  recoveryCodesOf,
   sessionsOf,
   ssoConnectionById,
   ssoConnectionOfDomain,
@@ -23,6 +25,8 @@ export const createIdentityReads = (reads: Reads): IdentityReads => ({
   sessions: (userId) => sessionsOf(reads, userId),
   deviceGrant: (id) => getDeviceGrant(reads, id),
   deviceGrantOfCode: (code) => deviceGrantOfCode(reads, code),
+  factors: (userId) => factorsOf(reads, userId),
+  recoveryCodes: (userId) => recoveryCodesOf(reads, userId),
   ssoConnection: (id) => ssoConnectionById(reads, id),
   ssoConnectionOfDomain: (domain) => ssoConnectionOfDomain(reads, domain),
 })

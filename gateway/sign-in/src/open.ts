@@ -9,6 +9,9 @@ import { createLocalAttemptLimits, createRedisAttemptLimits } from './attempt-li
 import { createCookies } from './cookies.ts'
 import { derivedKey } from './derived-keys.ts'
 import { createDeviceGrants } from './device-grants.ts'
+import { createCeremonies, createPendingSignIns } from './factors/ceremonies.ts'
+import { createSecondFactors } from './factors/second-factors.ts'
+import { createWebAuthn } from './factors/webauthn.ts'
 import { createIdentityReads } from './identity-reads.ts'
 import { isLoopback } from './loopback.ts'
 import { createMagicLinks } from './magic-links.ts'
@@ -86,6 +89,8 @@ export const openSignIn = async (options: SignInOptions) => {
   const limits = options.redisUrl
     ? createRedisAttemptLimits(options.redisUrl, options.redisPrefix, onNotice)
     : createLocalAttemptLimits(nowMs)
+  const sessions = createSessions({ identity, reads, access, refresh, ids, nowMs, sessionMs })
+  const webAuthn = createWebAuthn(origin)
   const accounts = createAccounts({ identity, reads, personalData, ids })
   const { egress } = options
   const sso = openSso({ publicUrl: origin, tokenSecret, identity, reads, accounts, personalData, egress, ids, nowMs })
@@ -93,11 +98,15 @@ export const openSignIn = async (options: SignInOptions) => {
     publicUrl: origin,
     accounts,
     sso,
-    sessions: createSessions({ identity, reads, access, refresh, ids, nowMs, sessionMs }),
+    sessions,
     magicLinks: mailer && createMagicLinks({ identity, mailer, tokenSecret, publicUrl: origin, ids, nowMs, onNotice }),
     deviceGrants: createDeviceGrants({ identity, reads, tokenSecret, ids, nowMs }),
     providers,
     transactions: createSealedTokens(derivedKey(tokenSecret, 'provider-transaction'), transaction, nowMs),
+    factors: createSecondFactors({ reads, sessions, personalData, limits, webAuthn, nowMs }),
+    webAuthn,
+    ceremonies: createCeremonies(tokenSecret, nowMs),
+    pending: createPendingSignIns(tokenSecret, nowMs),
     callers,
     cookies,
     keys,
@@ -105,6 +114,7 @@ export const openSignIn = async (options: SignInOptions) => {
     personalData,
     reads,
     ids,
+    nowMs,
     returnTo: options.returnTo,
   })
   return {

@@ -1,5 +1,6 @@
 import type {
   DeviceGrantRecord,
+  FactorRecord,
   MembershipRecord,
   SessionRecord,
   SsoConnectionRecord,
@@ -39,6 +40,8 @@ export interface IdentityReads {
   deviceGrantOfCode(code: string): Promise<DeviceGrantRecord | undefined>
   ssoConnection(id: string): Promise<SsoConnectionRecord | undefined>
   ssoConnectionOfDomain(domain: string): Promise<string | undefined>
+  factors(userId: string): Promise<readonly FactorRecord[]>
+  recoveryCodes(userId: string): Promise<readonly string[]>
 }
 
 export interface Mail {

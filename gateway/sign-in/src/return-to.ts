@@ -27,7 +27,7 @@ const lies = (path: string, prefixes: readonly string[]): boolean => {
  */
 export const checkReturnTo = (path: string | undefined, prefixes: readonly string[]): string => {
   if (path === undefined || path === '') return defaultReturnTo
-  if (!lies(path, [...prefixes, defaultReturnTo, devicePage]))
+  if (!lies(path, [...prefixes, defaultReturnTo, devicePage, '/auth/factors']))
     throw new OmiumError('invalid_request', 'return_to: expected a path of this site that is open to sign-in')
   return path
 }

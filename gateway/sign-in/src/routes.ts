@@ -3,8 +3,10 @@ import { type FastifyPluginAsyncZod, hasZodFastifySchemaValidationErrors } from 
 import { errorPage } from './pages/pages.ts'
 import { sendPage, wantsHtml } from './routes/answers.ts'
 import { deviceRoutes } from './routes/device.ts'
+import { factorRoutes } from './routes/factors.ts'
 import { magicLinkRoutes } from './routes/magic-links.ts'
 import { providerRoutes } from './routes/providers.ts'
+import { secondFactorRoutes } from './routes/second-factor.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 import { ssoRoutes } from './routes/sso.ts'
 import type { SignInServices } from './services.ts'
@@ -39,6 +41,8 @@ export const signInRoutes =
         services.cookies.clear(reply, 'access', 'refresh')
       // thrown on: the gateway says it as problem details
       if (!known || !wantsHtml(request)) throw error
+      // the only pages that ask for more are those about factors
+      if (known.code === 'step_up_required') return reply.redirect(stepUpPath(known), 303)
       const { title } = errorCatalogue[known.code]
       return sendPage(reply.status(known.status), errorPage(title, known.message, known.code))
     })
@@ -50,6 +54,15 @@ export const signInRoutes =
     await app.register(magicLinkRoutes(services))
     await app.register(providerRoutes(services))
     await app.register(ssoRoutes(services))
+    await app.register(secondFactorRoutes(services))
+    await app.register(factorRoutes(services))
     await app.register(sessionRoutes(services))
     await app.register(deviceRoutes(services))
   }
+
+const stepUpPath = ({ data }: OmiumError): string => {
+  const { accepts } = data as { accepts: string[] }
+  return accepts.includes('sign_in')
+    ? '/auth/sign-in?fresh=true&return_to=/auth/factors'
+    : '/auth/mfa?return_to=/auth/factors'
+}

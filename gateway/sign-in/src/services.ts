@@ -4,6 +4,9 @@ import type { IdSource } from '@omium/schemas'
 import type { Accounts } from './accounts.ts'
 import type { Cookies } from './cookies.ts'
 import type { DeviceGrants } from './device-grants.ts'
+import type { Ceremony, PendingSignIn } from './factors/ceremonies.ts'
+import type { SecondFactors } from './factors/second-factors.ts'
+import type { WebAuthn } from './factors/webauthn.ts'
 import type { MagicLinks } from './magic-links.ts'
 import type { AttemptLimits, IdentityReads } from './ports.ts'
 import type { Provider, ProviderSecrets } from './providers/provider.ts'
@@ -29,6 +32,12 @@ export interface SignInServices {
   readonly providers: ReadonlyMap<string, Provider>
   readonly transactions: SealedTokens<Transaction>
   readonly sso: Sso
+  readonly factors: SecondFactors
+  /** undefined: browsers know no credentials for the installation's address */
+  readonly webAuthn: WebAuthn | undefined
+  readonly ceremonies: SealedTokens<Ceremony>
+  /** sign-ins that miss a second factor */
+  readonly pending: SealedTokens<PendingSignIn>
   readonly callers: SessionCallers
   readonly cookies: Cookies
   readonly keys: SigningKeys
@@ -36,6 +45,7 @@ export interface SignInServices {
   readonly personalData: PersonalData
   readonly reads: IdentityReads
   readonly ids: IdSource
+  readonly nowMs: () => number
   /** paths under which people may land after signing in */
   readonly returnTo: readonly string[]
 }

@@ -2,7 +2,7 @@ import type { SessionRecord } from '@omium/projection-identity'
 import { OmiumError } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { createCookies } from './cookies.ts'
-import { createSessionCallers, requireFreshProof } from './session-callers.ts'
+import { createSessionCallers } from './session-callers.ts'
 import type { AccessClaims } from './tokens/access-tokens.ts'
 
 const own = 'https://omium.example'
@@ -86,13 +86,4 @@ describe('who asks', () => {
     state.userId = 'usr_b'
     expect(await callers.callerOf({ cookie }, 'GET')).toBeUndefined()
   })
-})
-
-it('asks for a fresh proof when the last one is too old, or nobody knows when it was', () => {
-  const within = 10 * 60_000
-  expect(() => requireFreshProof({ authenticatedAt: 1_000 }, within, within)).not.toThrow()
-  for (const authenticatedAt of [0, 1_000])
-    expect(() => requireFreshProof({ authenticatedAt }, within, within + 1_001)).toThrow(
-      expect.objectContaining({ code: 'reauthentication_required' }),
-    )
 })

@@ -58,19 +58,3 @@ export const createSessionCallers = (options: SessionCallersOptions): SessionCal
     },
   }
 }
-
-/**
- * For sensitive acts: they proved who they are within so many ms.
- * @throws OmiumError `reauthentication_required`
- */
-export const requireFreshProof = (
-  { authenticatedAt }: Pick<AccessClaims, 'authenticatedAt'>,
-  withinMs: number,
-  nowMs: number,
-): void => {
-  if (nowMs - authenticatedAt > withinMs)
-    throw new OmiumError(
-      'reauthentication_required',
-      `prove who you are again, this needs a sign-in within the last ${Math.round(withinMs / 60_000)} min: /auth/sign-in?fresh=true`,
-    )
-}

@@ -1,5 +1,12 @@
 import type { MembershipRecord, SessionRecord } from '@omium/projection-identity'
-import { type IdentityContextCommand, type IdSource, OmiumError, platformTenant } from '@omium/schemas'
+import {
+  type FactorProof,
+  type IdSource,
+  OmiumError,
+  parseSsoIssuer,
+  platformTenant,
+  type UserCommand,
+} from '@omium/schemas'
 import { type SignedIn, userKey } from './accounts.ts'
 import { derivedId } from './identifiers.ts'
 import type { IdentityCommands, IdentityReads } from './ports.ts'
@@ -28,8 +35,8 @@ export interface Proof {
   readonly client: 'browser' | 'cli'
   /** the session of the same person in which they let this one in */
   readonly approvedBy?: string
-  /** of the session, ms; as long as any when absent */
-  readonly livesMs?: number
+  /** of a second factor */
+  readonly factor?: FactorProof
 }
 
 /** Whose a session is. */
@@ -39,13 +46,18 @@ export interface Owner {
 }
 
 export interface Sessions {
-  /** @param sessionId the same again is the same session. @throws OmiumError `session_ended` */
+  /**
+   * @param sessionId the same again is the same session
+   * @throws OmiumError `session_ended`; `mfa_required` for who has second factors and proved none; what `factor` is refused with
+   */
   start(signedIn: SignedIn, proof: Proof, sessionId: string, correlationId: string): Promise<Tokens>
   /** @throws OmiumError `session_ended`, `refresh_reused` */
   refresh(refreshToken: string, correlationId: string): Promise<Tokens>
   /** @throws OmiumError `not_found` for a tenant that they are no member of */
   switchTenant(caller: Owner, tenant: string, correlationId: string): Promise<Tokens>
   /** @throws OmiumError `not_found` for sessions of others */
+  /** Changes something about the session's user, within it. @returns tokens that say what is so afterwards */
+  change(caller: Owner, command: UserCommand, correlationId: string): Promise<Tokens>
   end(caller: Owner, sessionId: string, correlationId: string): Promise<void>
   endAll(caller: Owner, correlationId: string): Promise<void>
   /** whose session a refresh token is for, so that who was away for longer than an access token lives can sign out */
@@ -65,6 +77,9 @@ export interface SessionsOptions {
   readonly sessionMs: number
 }
 
+/** Nobody tells us when a company's identity provider drops somebody, so they have to come by once a day. */
+const ssoSessionMs = 86_400_000
+
 export const createSessions = (options: SessionsOptions): Sessions => {
   const { identity, reads, access, refresh, ids, nowMs, sessionMs } = options
 
@@ -72,7 +87,7 @@ export const createSessions = (options: SessionsOptions): Sessions => {
     userId: string,
     correlationId: string,
     commandId: string,
-    command: IdentityContextCommand,
+    command: UserCommand,
   ): Promise<void> => {
     const aggregate = userKey(userId)
     const asker = { tenant: platformTenant, actor: `user:${userId}`, correlationId }
@@ -85,8 +100,9 @@ export const createSessions = (options: SessionsOptions): Sessions => {
     if (!session || !isOpen(session, nowMs())) throw new OmiumError('session_ended', 'sign in again')
     const { tenant, amr, client, generation } = session
     const authenticatedAt = session.authenticatedAt.getTime()
+    const mfaAt = session.mfaAt?.getTime()
     return {
-      accessToken: await access.mint({ userId, sessionId, tenant, amr, authenticatedAt, client }),
+      accessToken: await access.mint({ userId, sessionId, tenant, amr, authenticatedAt, mfaAt, client }),
       refreshToken: refresh.mint({ userId, sessionId, generation }),
       accessLivesMs: accessTokenMs,
       refreshLivesMs: session.expiresAt.getTime() - nowMs(),
@@ -94,10 +110,16 @@ export const createSessions = (options: SessionsOptions): Sessions => {
   }
 
   return {
-    start: async ({ userId, tenant, login }, { amr, authenticatedAt, client, livesMs }, sessionId, correlationId) => {
-      const expiresAt = nowMs() + Math.min(sessionMs, livesMs ?? sessionMs)
-      const data = { sessionId, tenant, login, amr: [...amr], authenticatedAt, expiresAt, client }
-      await tell(userId, correlationId, derivedId('command', 'start', sessionId), { type: 'StartSession', data })
+    start: async ({ userId, tenant, login }, shown, sessionId, correlationId) => {
+      const { amr, authenticatedAt, client, factor, approvedBy } = shown
+      const expiresAt = nowMs() + (parseSsoIssuer(login.issuer) ? Math.min(sessionMs, ssoSessionMs) : sessionMs)
+      const approved = approvedBy !== undefined && { approvedBy }
+      const data = { sessionId, tenant, login, amr: [...amr], authenticatedAt, expiresAt, client, ...approved }
+      // a proof that is shown twice is not the same command: it has to be refused
+      const [id, proof] = factor
+        ? [ids('command'), { proof: factor }]
+        : [derivedId('command', 'start', sessionId), undefined]
+      await tell(userId, correlationId, id, { type: 'StartSession', data: { ...data, ...proof } })
       return tokensOf({ userId, sessionId })
     },
     refresh: async (refreshToken, correlationId) => {
@@ -110,6 +132,10 @@ export const createSessions = (options: SessionsOptions): Sessions => {
       if (!memberships.some((membership) => membership.tenant === tenant))
         throw new OmiumError('not_found', 'you are a member of no such tenant')
       await tell(userId, correlationId, ids('command'), { type: 'SwitchTenant', data: { sessionId, tenant } })
+      return tokensOf({ userId, sessionId })
+    },
+    change: async ({ userId, sessionId }, command, correlationId) => {
+      await tell(userId, correlationId, ids('command'), command)
       return tokensOf({ userId, sessionId })
     },
     end: async ({ userId }, sessionId, correlationId) => {

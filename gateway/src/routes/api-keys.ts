@@ -99,7 +99,7 @@ export const apiKeyRoutes =
     app.post(
       '/v1/keys',
       {
-        config: { permission: 'keys:write' },
+        config: { permission: 'keys:write', stepUp: true },
         schema: {
           tags,
           summary: 'Create an API key; it is shown this once',
@@ -132,7 +132,7 @@ export const apiKeyRoutes =
     app.post(
       '/v1/keys/:id/rotate',
       {
-        config: { permission: 'keys:write' },
+        config: { permission: 'keys:write', stepUp: true },
         schema: {
           tags,
           summary: 'Create a successor with the same scopes; the old key goes on for the overlap',
@@ -168,7 +168,7 @@ export const apiKeyRoutes =
     app.delete(
       '/v1/keys/:id',
       {
-        config: { permission: 'keys:write' },
+        config: { permission: 'keys:write', stepUp: true },
         schema: {
           tags,
           summary: 'Revoke an API key, for ever',

@@ -62,7 +62,7 @@ export const domainRoutes =
     app.post(
       '/v1/domains',
       {
-        config: { permission: 'sso:write' },
+        config: { permission: 'sso:write', stepUp: true },
         schema: {
           tags,
           summary: 'Claim a domain; the answer says which record proves that it is yours',
@@ -93,7 +93,7 @@ export const domainRoutes =
     app.post(
       '/v1/domains/:domain/verify',
       {
-        config: { permission: 'sso:write' },
+        config: { permission: 'sso:write', stepUp: true },
         schema: {
           tags,
           summary: "Look for the record in the domain's DNS; when it is there, the domain is yours",
@@ -122,7 +122,7 @@ export const domainRoutes =
     app.delete(
       '/v1/domains/:domain',
       {
-        config: { permission: 'sso:write' },
+        config: { permission: 'sso:write', stepUp: true },
         schema: {
           tags,
           summary: 'Give a domain back; its connections sign in nobody of it any more',

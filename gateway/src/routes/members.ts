@@ -109,7 +109,7 @@ export const memberRoutes =
     app.patch(
       '/v1/members/:userId',
       {
-        config: { permission: 'members:write' },
+        config: { permission: 'members:write', stepUp: true },
         schema: {
           tags,
           summary: "Change a member's role; owners only by owners",
@@ -129,7 +129,7 @@ export const memberRoutes =
       '/v1/members/:userId',
       {
         // members leave by themselves; for everybody else the tenant's own roles decide
-        config: { permission: 'authenticated' },
+        config: { permission: 'authenticated', stepUp: true },
         schema: {
           tags,
           summary: 'Leave, or remove a member; their sessions in this tenant end',
@@ -170,7 +170,7 @@ export const memberRoutes =
     app.post(
       '/v1/invitations',
       {
-        config: { permission: 'members:write' },
+        config: { permission: 'members:write', stepUp: true },
         schema: {
           tags,
           summary: 'Invite somebody by e-mail address; an open invitation to it is replaced',
@@ -197,7 +197,7 @@ export const memberRoutes =
     app.delete(
       '/v1/invitations/:id',
       {
-        config: { permission: 'members:write' },
+        config: { permission: 'members:write', stepUp: true },
         schema: {
           tags,
           summary: 'Take an invitation back',

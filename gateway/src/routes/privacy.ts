@@ -18,7 +18,6 @@ import {
   personalDataView,
   platformTenant,
 } from '@omium/schemas'
-import { requireFreshProof } from '@omium/sign-in'
 import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import type { z } from 'zod'
@@ -26,9 +25,6 @@ import { callerOf } from '../auth.ts'
 import { erasureViewOf } from '../erase-everywhere.ts'
 import { askerOf, commandIdOf, newIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
-
-/** whoever erases themself has proved who they are within so many ms */
-const freshProofMs = 15 * 60_000
 
 /** Personal data: what there is of a person, and its end. A tenant ends what it holds itself; a person everything. */
 export const privacyRoutes =
@@ -55,7 +51,7 @@ export const privacyRoutes =
     app.post(
       '/v1/privacy/erasures',
       {
-        config: { permission: 'privacy:write' },
+        config: { permission: 'privacy:write', stepUp: true },
         schema: {
           tags,
           summary: 'Erase what the tenant holds of a person: their membership and open invitations',
@@ -99,7 +95,7 @@ export const privacyRoutes =
     app.delete(
       '/v1/me',
       {
-        config: { permission: 'authenticated' },
+        config: { permission: 'authenticated', stepUp: true },
         schema: {
           tags,
           summary:
@@ -108,8 +104,7 @@ export const privacyRoutes =
         },
       },
       async (request, reply) => {
-        const { userId, authenticatedAt } = personOf(request)
-        requireFreshProof({ authenticatedAt }, freshProofMs, nowMs())
+        const { userId } = personOf(request)
         const asker = { ...askerOf(request), tenant: platformTenant }
         const aggregate = aggregateKey('user', platformTenant, userId)
         const decided = await identity.execute(asker, aggregate, ids('command'), { type: 'EraseUser', data: {} })
@@ -120,7 +115,7 @@ export const privacyRoutes =
     app.get(
       '/v1/me/data',
       {
-        config: { permission: 'authenticated' },
+        config: { permission: 'authenticated', stepUp: true },
         schema: {
           tags,
           summary: 'Get everything that the platform holds of the person who asks',

@@ -119,7 +119,7 @@ export const ssoRoutes =
     app.post(
       '/v1/sso/connections',
       {
-        config: { permission: 'sso:write' },
+        config: { permission: 'sso:write', stepUp: true },
         schema: {
           tags,
           summary: 'Connect an identity provider; a draft lets nobody in',
@@ -151,7 +151,7 @@ export const ssoRoutes =
     app.put(
       '/v1/sso/connections/:id',
       {
-        config: { permission: 'sso:write' },
+        config: { permission: 'sso:write', stepUp: true },
         schema: {
           tags,
           summary: 'Replace the settings of a connection; a secret that is not named stays',
@@ -176,7 +176,7 @@ export const ssoRoutes =
     app.delete(
       '/v1/sso/connections/:id',
       {
-        config: { permission: 'sso:write' },
+        config: { permission: 'sso:write', stepUp: true },
         schema: {
           tags,
           summary: 'Delete a connection and its secrets; people stay members',
@@ -197,7 +197,7 @@ export const ssoRoutes =
       app.post(
         `/v1/sso/connections/:id/${verb}`,
         {
-          config: { permission: 'sso:write' },
+          config: { permission: 'sso:write', stepUp: true },
           schema: { tags, summary, params: ssoConnectionParam, response: { 200: identityReceipt } },
         },
         async (request) => send(request, request.params.id, { type, data: {} }),
@@ -206,7 +206,7 @@ export const ssoRoutes =
     app.post(
       '/v1/sso/connections/:id/test',
       {
-        config: { permission: 'sso:write' },
+        config: { permission: 'sso:write', stepUp: true },
         schema: {
           tags,
           summary: 'Try a connection: open the address in a window; it reports what is received and signs nobody in',
@@ -238,7 +238,7 @@ export const ssoRoutes =
     app.put(
       '/v1/sso/policy',
       {
-        config: { permission: 'sso:write' },
+        config: { permission: 'sso:write', stepUp: true },
         schema: {
           tags,
           summary: 'Demand that members with addresses in your domains come through a connection',

@@ -90,23 +90,29 @@ export const tenantRoutes =
     app.patch(
       '/v1/tenant',
       {
-        config: { permission: 'tenant:write' },
+        config: { permission: 'tenant:write', stepUp: true },
         schema: {
           tags,
-          summary: 'Rename the tenant, or say from which addresses it may be used',
+          summary:
+            'Rename the tenant, or say from which addresses it may be used, or whether it demands a second factor',
           body: changeTenantBody,
           response: { 200: identityReceipt },
         },
       },
       async (request) => {
         const { tenant } = callerOf(request)
-        const { name, ranges } = request.body
+        const { name, ranges, mfaRequired } = request.body
         if (ranges && !inRanges(ranges, request.ip))
           throw new OmiumError('invalid_request', `ranges: your own address ${request.ip} is not among them`)
+        const { session, mfaAt } = callerOf(request)
+        if (mfaRequired && session && mfaAt === undefined)
+          throw new OmiumError('mfa_enrolment_required', 'you have no second factor yourself: add one at /auth/factors')
         const command: TenantCommand =
-          name === undefined
-            ? { type: 'AllowAddresses', data: { ranges: ranges ?? [] } }
-            : { type: 'RenameTenant', data: { name } }
+          mfaRequired !== undefined
+            ? { type: 'RequireMfa', data: { required: mfaRequired } }
+            : name !== undefined
+              ? { type: 'RenameTenant', data: { name } }
+              : { type: 'AllowAddresses', data: { ranges: ranges ?? [] } }
         const aggregate = aggregateKey('tenant', tenant, tenant)
         const id = commandIdOf(request, ids, tenant)
         return { id: tenant, ...(await identity.execute(askerOf(request), aggregate, id, command)) }
@@ -114,9 +120,10 @@ export const tenantRoutes =
     )
   }
 
-const viewOf = ({ tenant, name, ranges, foundedAt }: TenantRecord): TenantView => ({
+const viewOf = ({ tenant, name, ranges, mfaRequired, foundedAt }: TenantRecord): TenantView => ({
   id: tenant,
   name,
   ranges: [...ranges],
+  mfaRequired,
   foundedAt: foundedAt.toISOString(),
 })

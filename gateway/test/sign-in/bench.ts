@@ -41,7 +41,7 @@ const key = (id: string) => `${id}:${randomBytes(32).toString('base64')}`
  * Sign-in with everything around it for real: the log, the identity service in a process of its own, its read model, an OpenID
  * provider, a mail server. Two gateways over one database; the second serves no HTTP.
  */
-export const startBench = async () => {
+export const startBench = async ({ host = '127.0.0.1' }: { readonly host?: '127.0.0.1' | 'localhost' } = {}) => {
   const stack = testStack()
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
@@ -66,7 +66,7 @@ export const startBench = async () => {
   const mails: CaughtMail[] = []
   const catcher = await startMailCatcher(await freePort(), join(folder, 'mail'), (mail) => mails.push(mail))
   const port = await freePort()
-  const url = `http://127.0.0.1:${port}`
+  const url = `http://${host}:${port}`
   const client = { id: 'omium', secret: randomBytes(16).toString('hex') }
   const issuer = await startOpenIdIssuer({
     ...client,
@@ -114,7 +114,10 @@ export const startBench = async () => {
     onNotice: quiet,
   })
   await service.waitForLine(/"msg":"ready"/, 120_000)
-  const { nowMs, ids } = log.context
+  const { ids } = log.context
+  /** how far the gateways' clocks are ahead of the log's */
+  const clock = { aheadMs: 0 }
+  const nowMs = () => log.context.nowMs() + clock.aheadMs
   const kms = createLocalKms([{ id: 'm1', key: randomBytes(32) }])
   const personalData = createPersonalData({ kms, keys: createSubjectKeys(pool), digestKey: randomBytes(32), nowMs })
   /** what a spec puts between sign-in and the log */
@@ -161,6 +164,8 @@ export const startBench = async () => {
     github,
     mails,
     interference,
+    clock,
+    identity,
     gateways,
     /** the link of the n-th mail to an address, once it has come */
     linkTo: (email: string, nth = 1): Promise<string> =>

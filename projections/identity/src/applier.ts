@@ -82,7 +82,8 @@ const applyUser = async (place: Place, { type, data }: UserEvent): Promise<void>
       break
     case 'UserErased':
       await place.run('UPDATE @users SET erased_at = $2, email = NULL, name = NULL WHERE id = $1', place.id, place.at)
-      await place.run('DELETE FROM @logins WHERE user_id = $1', place.id)
+      for (const table of ['logins', 'factors', 'recovery_codes'])
+        await place.run(`DELETE FROM @${table} WHERE user_id = $1`, place.id)
       await place.run(
         `INSERT INTO @erasures (tenant, id, user_id, requested_by, requested_at, memberships, invitations)
          VALUES ($1, $2, $2, $3, $4, 0, 0)`,
@@ -112,8 +113,8 @@ const applyUser = async (place: Place, { type, data }: UserEvent): Promise<void>
       const { method, issuer, subject } = login
       await place.run(
         `INSERT INTO @sessions (id, user_id, tenant, method, issuer, subject, amr, client, authenticated_at, started_at,
-           refreshed_at, expires_at, generation)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, 0)`,
+           refreshed_at, expires_at, generation, mfa_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11, 0, $12)`,
         sessionId,
         place.id,
         tenant,
@@ -125,9 +126,19 @@ const applyUser = async (place: Place, { type, data }: UserEvent): Promise<void>
         time(authenticatedAt),
         place.at,
         time(expiresAt),
+        data.mfaAt === undefined ? null : time(data.mfaAt),
       )
       break
     }
+    case 'SessionSteppedUp':
+      await place.run(
+        'UPDATE @sessions SET mfa_at = $3, amr = $4 WHERE id = $1 AND user_id = $2',
+        data.sessionId,
+        place.id,
+        time(data.at),
+        data.amr,
+      )
+      break
     case 'SessionRefreshed':
       await place.run(
         'UPDATE @sessions SET generation = $3, refreshed_at = $4 WHERE id = $1 AND user_id = $2',
@@ -154,11 +165,46 @@ const applyUser = async (place: Place, { type, data }: UserEvent): Promise<void>
         data.why,
       )
       break
+    case 'FactorAdded':
+      await place.run(
+        `INSERT INTO @factors (user_id, id, kind, label, material, added_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+        place.id,
+        data.factorId,
+        data.kind,
+        data.label,
+        data.material,
+        place.at,
+      )
+      break
+    case 'FactorUsed':
+      await onFactor(place, 'UPDATE @factors SET used_at = $3', data.factorId, time(data.at))
+      break
+    case 'FactorSuspected':
+      await onFactor(place, 'UPDATE @factors SET suspected_at = $3', data.factorId, place.at)
+      break
+    case 'FactorRemoved':
+      await onFactor(place, 'DELETE FROM @factors', data.factorId)
+      // codes stand in for factors: without any there are none
+      await place.run(
+        'DELETE FROM @recovery_codes WHERE user_id = $1 AND NOT EXISTS (SELECT FROM @factors WHERE user_id = $1)',
+        place.id,
+      )
+      break
+    case 'RecoveryCodesIssued':
+      await place.run('DELETE FROM @recovery_codes WHERE user_id = $1', place.id)
+      await place.run('INSERT INTO @recovery_codes (user_id, code) SELECT $1, unnest($2::text[])', place.id, data.codes)
+      break
+    case 'RecoveryCodeUsed':
+      await place.run('DELETE FROM @recovery_codes WHERE user_id = $1 AND code = $2', place.id, data.code)
+      break
     case 'PersonalTenantRequested':
     case 'MembershipNoted':
       break
   }
 }
+
+const onFactor = (place: Place, change: string, factorId: string, ...values: readonly string[]) =>
+  place.run(`${change} WHERE user_id = $1 AND id = $2`, place.id, factorId, ...values)
 
 const addMember = (place: Place, userId: string, role: string) =>
   place.run(
@@ -177,7 +223,7 @@ const applyTenant = async (place: Place, { type, data }: TenantEvent): Promise<v
   switch (type) {
     case 'TenantFounded':
       await place.run(
-        `INSERT INTO @tenants (tenant, name, ranges, founded_at) VALUES ($1, $2, '{}', $3)`,
+        `INSERT INTO @tenants (tenant, name, ranges, mfa_required, founded_at) VALUES ($1, $2, '{}', false, $3)`,
         place.tenant,
         data.name,
         place.at,
@@ -192,6 +238,9 @@ const applyTenant = async (place: Place, { type, data }: TenantEvent): Promise<v
       break
     case 'SsoRequired':
       await place.run('UPDATE @tenants SET sso_required = $2 WHERE tenant = $1', place.tenant, data.required)
+      break
+    case 'MfaRequirementChanged':
+      await place.run('UPDATE @tenants SET mfa_required = $2 WHERE tenant = $1', place.tenant, data.required)
       break
     case 'MemberInvited':
       await place.run(

@@ -14,6 +14,8 @@ export const identityProjection: ProjectionDefinition = {
     { name: 'invitations', key: ['tenant', 'id'] },
     { name: 'api_keys', key: ['tenant', 'id'] },
     { name: 'sessions', key: ['id'] },
+    { name: 'factors', key: ['user_id', 'id'] },
+    { name: 'recovery_codes', key: ['user_id', 'code'] },
     { name: 'sso_connections', key: ['tenant', 'id'] },
     { name: 'domains', key: ['tenant', 'domain'] },
     { name: 'erasures', key: ['tenant', 'id'] },

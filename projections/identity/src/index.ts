@@ -9,6 +9,7 @@ export {
 export { identityProjection } from './definition.ts'
 export { type DeviceGrantRecord, deviceGrantOfCode, getDeviceGrant } from './device-grants.ts'
 export { type ErasureRecord, getErasure } from './erasures.ts'
+export { type FactorRecord, factorKindsOf, factorsOf, recoveryCodesOf } from './factors.ts'
 export {
   type DomainRecord,
   getDomain,

@@ -8,13 +8,16 @@ export interface TenantRecord {
   readonly tenant: string
   readonly name: string
   readonly ranges: readonly string[]
+  /** its people need a second factor */
+  readonly mfaRequired: boolean
   readonly foundedAt: Date
 }
 
 export const getTenant = async (reads: Reads, tenant: string): Promise<TenantRecord | undefined> => {
   const { rows } = await reads.query<TenantRecord>(
     { tenant },
-    'SELECT tenant, name, ranges, founded_at AS "foundedAt" FROM identity.tenants WHERE tenant = $1',
+    `SELECT tenant, name, ranges, mfa_required AS "mfaRequired", founded_at AS "foundedAt"
+     FROM identity.tenants WHERE tenant = $1`,
     [tenant],
   )
   return rows[0]
@@ -24,6 +27,8 @@ export interface Membership {
   readonly role: Role
   /** of the tenant */
   readonly ranges: readonly string[]
+  /** the tenant demands a second factor */
+  readonly mfaRequired: boolean
   /** members have to come through the tenant's own identity provider; see `ssoDemandOn` */
   readonly ssoRequired: boolean
 }
@@ -34,8 +39,8 @@ export const membershipIn = async (reads: Reads, tenant: string, userId: string)
     { tenant },
     {
       name: 'membership',
-      text: `SELECT m.role, t.ranges, t.sso_required AS "ssoRequired"
-           FROM identity.memberships m JOIN identity.tenants t USING (tenant)
+      text: `SELECT m.role, t.ranges, t.mfa_required AS "mfaRequired", t.sso_required AS "ssoRequired"
+             FROM identity.memberships m JOIN identity.tenants t USING (tenant)
            WHERE m.tenant = $1 AND m.user_id = $2`,
       values: [tenant, userId],
     },

@@ -66,13 +66,16 @@ export interface MembershipRecord {
   readonly tenant: string
   readonly name: string
   readonly role: Role
+  /** the tenant demands a second factor */
+  readonly mfaRequired: boolean
 }
 
 /** The tenants of a user, by name. */
 export const membershipsOf = async (reads: Reads, userId: string): Promise<readonly MembershipRecord[]> => {
   const { rows } = await reads.query<MembershipRecord>(
     { user: userId },
-    `SELECT m.tenant, t.name, m.role FROM identity.memberships m JOIN identity.tenants t USING (tenant)
+    `SELECT m.tenant, t.name, m.role, t.mfa_required AS "mfaRequired"
+     FROM identity.memberships m JOIN identity.tenants t USING (tenant)
      WHERE m.user_id = $1 ORDER BY t.name, m.tenant LIMIT 1000`,
     [userId],
   )
@@ -87,6 +90,7 @@ export interface SessionRecord {
   readonly amr: readonly string[]
   readonly client: 'browser' | 'cli'
   readonly authenticatedAt: Date
+  readonly mfaAt: Date | null
   readonly startedAt: Date
   readonly refreshedAt: Date
   readonly expiresAt: Date
@@ -96,6 +100,7 @@ export interface SessionRecord {
 }
 
 const sessionColumns = `id, user_id AS "userId", tenant, amr, client, authenticated_at AS "authenticatedAt",
+  mfa_at AS "mfaAt",
   json_build_object('method', method, 'issuer', issuer, 'subject', subject) AS login,
   started_at AS "startedAt", refreshed_at AS "refreshedAt", expires_at AS "expiresAt", generation,
   ended_at AS "endedAt", ended_why AS "endedWhy"`

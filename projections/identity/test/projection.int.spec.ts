@@ -127,7 +127,9 @@ it('keeps members and invitations, each for its tenant', async () => {
     expect(await open('ten_a')).toEqual(['inv_2'])
     expect(await open('ten_b')).toEqual(['inv_1'])
   })
-  expect(await membershipsOf(reads, 'usr_a')).toEqual([{ tenant: 'ten_a', name: 'A', role: 'owner' }])
+  expect(await membershipsOf(reads, 'usr_a')).toEqual([
+    { tenant: 'ten_a', name: 'A', role: 'owner', mfaRequired: false },
+  ])
   expect(await membershipIn(reads, 'ten_b', 'usr_a')).toBeUndefined()
   expect((await listMembers(reads, 'ten_b', { limit: 10 })).items).toEqual([])
   expect((await invitationsOf(reads, invited, new Date())).map(({ tenantName }) => tenantName).sort()).toEqual([

@@ -175,5 +175,7 @@ export const problem = z.object({
   instance: z.string().optional(),
   requestId: z.string().optional(),
   errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+  /** with `step_up_required`: what proves enough */
+  accepts: z.array(z.string()).optional(),
 })
 export type Problem = z.infer<typeof problem>

@@ -79,13 +79,15 @@ export const tenantView = z.object({
   name: z.string(),
   /** addresses that its people and keys may come from; empty: any */
   ranges: z.array(z.string()),
+  /** its people need a second factor to act in it */
+  mfaRequired: z.boolean(),
   foundedAt: time,
 })
 export type TenantView = z.infer<typeof tenantView>
 export const foundTenantBody = z.strictObject({ name: named })
 export const changeTenantBody = z
-  .strictObject({ name: named.optional(), ranges: cidrRanges.optional() })
-  .refine(({ name, ranges }) => (name === undefined) !== (ranges === undefined), 'change either the name or the ranges')
+  .strictObject({ name: named.optional(), ranges: cidrRanges.optional(), mfaRequired: z.boolean().optional() })
+  .refine((body) => Object.values(body).filter((one) => one !== undefined).length === 1, 'change one thing at a time')
 
 export const memberView = z.object({
   userId: z.string(),

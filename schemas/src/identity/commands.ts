@@ -3,6 +3,7 @@ import { type ContextDefinition, type RecordOf, v1 } from '../catalogue.ts'
 import { callerId } from '../ids.ts'
 import { deviceGrantCommands } from './device.ts'
 import { identityContextEvents } from './events.ts'
+import { factorCommands, factorProof, mfaPolicyCommands } from './factors.ts'
 import {
   cidrRanges,
   invitation,
@@ -37,11 +38,13 @@ export const addressCommands = {
 export type AddressCommand = RecordOf<typeof addressCommands>
 
 export const userCommands = {
+  ...factorCommands,
   /** known already: nothing happens but that the login is linked */
   RegisterUser: v1(registration),
   UnlinkLogin: v1(z.object({ login })),
   RenameUser: v1(z.object({ name: sealedText })),
-  StartSession: v1(sessionStart),
+  /** `proof`: of who has second factors, unless `approvedBy` is a session that has seen one */
+  StartSession: v1(sessionStart.extend({ proof: factorProof.optional(), approvedBy: sessionId.optional() })),
   /** with the generation of the token that was shown; its signature has been checked. Once accepted, the next one is current */
   RefreshSession: v1(z.object({ sessionId, generation: z.number().int().nonnegative() })),
   SwitchTenant: v1(z.object({ sessionId, tenant: tenantId })),
@@ -53,6 +56,7 @@ export const userCommands = {
 export type UserCommand = RecordOf<typeof userCommands>
 
 export const tenantCommands = {
+  ...mfaPolicyCommands,
   /** the same again is nothing new */
   FoundTenant: v1(z.object({ name: tenantName, owner: userId.optional() })),
   RenameTenant: v1(z.object({ name: tenantName })),

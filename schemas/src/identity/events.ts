@@ -3,6 +3,7 @@ import { type RecordOf, v1 } from '../catalogue.ts'
 import { callerId } from '../ids.ts'
 import { partitionEvents } from '../log/partition-events.ts'
 import { deviceGrantEvents } from './device.ts'
+import { factorEvents, mfaPolicyEvents } from './factors.ts'
 import {
   cidrRanges,
   invitation,
@@ -40,13 +41,15 @@ export type AddressEvent = RecordOf<typeof addressEvents>
  * generation. A token of an older generation, after the grace in which a lost answer may be asked for again, ends the session.
  */
 export const userEvents = {
+  ...factorEvents,
   UserRegistered: v1(registration),
   LoginLinked: v1(z.object({ login, by })),
   LoginUnlinked: v1(z.object({ login, by })),
   UserRenamed: v1(z.object({ name: sealedText })),
   /** the personal tenant's founding is on the log */
   PersonalTenantRequested: v1(z.object({})),
-  SessionStarted: v1(sessionStart),
+  /** `mfaAt`: a second factor was proved for it */
+  SessionStarted: v1(sessionStart.extend({ mfaAt: timeMs.optional() })),
   SessionRefreshed: v1(z.object({ sessionId, generation: z.number().int().positive(), at: timeMs })),
   SessionSwitched: v1(z.object({ sessionId, tenant: tenantId })),
   SessionEnded: v1(z.object({ sessionId, why: sessionEnd, by })),
@@ -56,6 +59,7 @@ export type UserEvent = RecordOf<typeof userEvents>
 
 /** `tenant:<tenant>/<tenant>`. */
 export const tenantEvents = {
+  ...mfaPolicyEvents,
   TenantFounded: v1(z.object({ name: tenantName, owner: userId.optional(), by })),
   TenantRenamed: v1(z.object({ name: tenantName, by })),
   MemberInvited: v1(invitation.extend({ by })),

@@ -116,7 +116,7 @@ export const keyHash = z.object({
 export type KeyHash = z.infer<typeof keyHash>
 
 /** How somebody proved who they are; `amr` values of RFC 8176 where it has one. */
-export const signInMethods = ['magic_link', 'oidc', 'github', 'saml', 'device'] as const
+export const signInMethods = ['magic_link', 'oidc', 'github', 'saml', 'device', 'passkey'] as const
 export const signInMethod = z.enum(signInMethods)
 export type SignInMethod = z.infer<typeof signInMethod>
 

@@ -101,6 +101,7 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
       break
     case 'AddressesAllowed':
     case 'SsoRequired':
+    case 'MfaRequirementChanged':
     case 'MemberErased':
       break
   }
@@ -137,6 +138,7 @@ export const decideTenant = (
 const neededFor: { readonly [T in TenantCommand['type']]?: Permission } = {
   RenameTenant: 'tenant:write',
   AllowAddresses: 'tenant:write',
+  RequireMfa: 'tenant:write',
   EraseMember: 'privacy:write',
   RequireSso: 'sso:write',
 }
@@ -167,6 +169,8 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
       return decided({ type: 'AddressesAllowed', data: { ...data, by } })
     case 'RequireSso':
       return decided({ type: 'SsoRequired', data: { ...data, by } })
+    case 'RequireMfa':
+      return decided({ type: 'MfaRequirementChanged', data: { ...data, by } })
     case 'InviteMember':
       return data.role === 'owner' && !right.overOwners ? ownersOnly() : invite(state, data, asked)
     case 'RevokeInvitation': {

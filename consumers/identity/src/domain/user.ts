@@ -1,5 +1,6 @@
 import type { Login, UserCommand, UserEvent } from '@omium/schemas'
 import { type Asked, type Decision, decided, refused } from './decision.ts'
+import { addFactor, decideProof, evolveFactors, type Factors, hasFactors, noFactors, removeFactor } from './factors.ts'
 
 /**
  * A user, the ways in, and the sessions.
@@ -11,6 +12,8 @@ import { type Asked, type Decision, decided, refused } from './decision.ts'
  * 3. A session that has ended, or whose time is over by the owner's clock, is never refreshed or switched.
  * 4. An erased user has no session, gets none, and is never registered again.
  * 5. `tenants` is what they are, or were, a member of. Each is told when they are erased, and each that they join later.
+ * 6. Whoever has second factors (factors.ts) gets a session with the proof of one only, or on the word of a session that has seen
+ *    one. Only a tenant's own identity provider gets them into that tenant without; such a session goes nowhere else.
  */
 export interface UserState {
   readonly userId: string
@@ -24,6 +27,7 @@ export interface UserState {
   /** the first tenant, until its founding is on the log */
   founding: { readonly id: string; readonly name: string } | undefined
   status: 'active' | 'erasing' | 'erased'
+  factors: Factors
   /** with the version at which it was noted */
   readonly tenants: Record<string, number>
 }
@@ -34,6 +38,8 @@ export interface SessionState {
   readonly expiresAt: number
   generation: number
   refreshedAt: number
+  /** when a second factor was last proved in it */
+  mfaAt: number | undefined
 }
 
 /** how long the token before the current one is taken for a lost answer */
@@ -64,6 +70,7 @@ export const evolveUser = (before: UserState | undefined, event: UserEvent, plac
       ended: [],
       founding: tenant,
       status: 'active',
+      factors: noFactors(),
       tenants: {},
     }
   }
@@ -83,10 +90,23 @@ export const evolveUser = (before: UserState | undefined, event: UserEvent, plac
       state.founding = undefined
       break
     case 'SessionStarted': {
-      const { sessionId, tenant, authenticatedAt, expiresAt } = data
-      state.sessions[sessionId] = { tenant, authenticatedAt, expiresAt, generation: 0, refreshedAt: authenticatedAt }
+      const { sessionId, tenant, authenticatedAt, expiresAt, mfaAt } = data
+      const begun = { generation: 0, refreshedAt: authenticatedAt, mfaAt }
+      state.sessions[sessionId] = { tenant, authenticatedAt, expiresAt, ...begun }
       break
     }
+    case 'SessionSteppedUp': {
+      const session = state.sessions[data.sessionId]
+      if (session) session.mfaAt = data.at
+      break
+    }
+    case 'FactorAdded':
+    case 'FactorUsed':
+    case 'FactorRemoved':
+    case 'RecoveryCodesIssued':
+    case 'RecoveryCodeUsed':
+      evolveFactors(state.factors, event)
+      break
     case 'SessionRefreshed': {
       const session = state.sessions[data.sessionId]
       if (session) Object.assign(session, { generation: data.generation, refreshedAt: data.at })
@@ -110,11 +130,13 @@ export const evolveUser = (before: UserState | undefined, event: UserEvent, plac
       break
     case 'UserErased':
       state.status = 'erasing'
+      state.factors = noFactors()
       break
     case 'ErasureCompleted':
       state.status = 'erased'
       break
     case 'UserRenamed':
+    case 'FactorSuspected':
       break
   }
   return state
@@ -160,6 +182,8 @@ export const decideUser = (
     case 'SwitchTenant': {
       const session = state.sessions[data.sessionId]
       if (!session || session.expiresAt <= asked.nowMs) return ended()
+      if (session.mfaAt === undefined && hasFactors(state.factors))
+        return refused('mfa_required', 'prove a second factor to go to another tenant: /auth/mfa')
       return session.tenant === data.tenant ? decided() : decided({ type: 'SessionSwitched', data })
     }
     case 'EndSession':
@@ -171,6 +195,17 @@ export const decideUser = (
       )
       return decided(...meant.map(([id]) => end(id, why, by)))
     }
+    case 'AddFactor':
+      return inSession(state, data, asked, addFactor(state.factors, data, { by, at: asked.nowMs }))
+    case 'StepUpSession': {
+      const { sessionId, proof } = data
+      return inSession(state, data, asked, decideProof(state.factors, proof, { sessionId, at: asked.nowMs }))
+    }
+    case 'RemoveFactor':
+      return removeFactor(state.factors, data, by)
+    case 'IssueRecoveryCodes':
+      if (!hasFactors(state.factors)) return refused('factor_unknown', 'recovery codes stand in for factors: add one')
+      return decided({ type: 'RecoveryCodesIssued', data: { ...data, by } })
     case 'EraseUser':
       return decided(...Object.keys(state.sessions).map((id) => end(id, 'erased', by)), {
         type: 'UserErased',
@@ -188,12 +223,32 @@ const end = (sessionId: string, why: Why, by: string): UserEvent => ({
 
 const ended = (...events: UserEvent[]) => refused<UserEvent>('session_ended', 'sign in again', ...events)
 
+/** A factor that was proved in a session raises that session. */
+const inSession = (
+  { sessions }: UserState,
+  { sessionId, amr }: { readonly sessionId: string; readonly amr: string[] },
+  { nowMs }: Asked,
+  proved: Decision<UserEvent>,
+): Decision<UserEvent> => {
+  const session = sessions[sessionId]
+  if (!session || session.expiresAt <= nowMs) return ended()
+  if (proved.status === 'refused') return proved
+  return decided(...proved.events, { type: 'SessionSteppedUp', data: { sessionId, amr, at: nowMs } })
+}
+
 type Start = Extract<UserCommand, { type: 'StartSession' }>['data']
 
-/** Expired sessions go when a new one comes, and so does the oldest of too many. */
-const start = (state: UserState, data: Start, { actor: by, nowMs }: Asked): Decision<UserEvent> => {
-  if (state.sessions[data.sessionId]) return decided()
-  if (state.ended.includes(data.sessionId)) return ended()
+/** Expired sessions go when a new one comes, and so does the oldest of too many. A proof is spent in any case. */
+const start = (state: UserState, command: Start, { actor: by, nowMs }: Asked): Decision<UserEvent> => {
+  const { proof, approvedBy, ...data } = command
+  const proved = proof && decideProof(state.factors, proof, { sessionId: data.sessionId, at: nowMs })
+  if (proved?.status === 'refused') return proved
+  const spent = proved?.events ?? []
+  if (state.sessions[data.sessionId]) return decided(...spent)
+  if (state.ended.includes(data.sessionId)) return ended(...spent)
+  const mfaAt = proved ? nowMs : approval(state, approvedBy, nowMs)
+  if (mfaAt === undefined && hasFactors(state.factors) && !isVouchedFor(data))
+    return refused('mfa_required', 'prove a second factor to sign in')
   if (data.expiresAt <= nowMs) return refused('invalid_request', 'expiresAt has passed already')
   const open = Object.entries(state.sessions)
   const expired = open.filter(([, { expiresAt }]) => expiresAt <= nowMs)
@@ -201,10 +256,21 @@ const start = (state: UserState, data: Start, { actor: by, nowMs }: Asked): Deci
     .filter(([, { expiresAt }]) => expiresAt > nowMs)
     .sort(([, a], [, b]) => a.refreshedAt - b.refreshedAt)
   const tooMany = live.slice(0, Math.max(0, live.length - mostSessions + 1))
-  return decided(...expired.map(([id]) => end(id, 'expired', by)), ...tooMany.map(([id]) => end(id, 'revoked', by)), {
-    type: 'SessionStarted',
-    data,
-  })
+  return decided(
+    ...expired.map(([id]) => end(id, 'expired', by)),
+    ...tooMany.map(([id]) => end(id, 'revoked', by)),
+    ...spent,
+    { type: 'SessionStarted', data: { ...data, ...(mfaAt !== undefined && { mfaAt }) } },
+  )
+}
+
+/** The tenant's own identity provider let them in, to this tenant: whether it asked for more than one factor is between the two. */
+const isVouchedFor = ({ login, tenant }: Start): boolean => login.issuer.startsWith(`omium:sso:${tenant}/`)
+
+/** when the session that approves of a new one saw a second factor */
+const approval = ({ sessions }: UserState, approvedBy: string | undefined, nowMs: number): number | undefined => {
+  const session = approvedBy === undefined ? undefined : sessions[approvedBy]
+  return session && session.expiresAt > nowMs ? session.mfaAt : undefined
 }
 
 type Refresh = Extract<UserCommand, { type: 'RefreshSession' }>['data']

@@ -3,7 +3,7 @@ import type { SsoConnectionRecord } from '@omium/projection-identity'
 import type { OmiumError } from '@omium/schemas'
 import type { Attributes } from '../sso/attributes.ts'
 import type { Verdict } from '../sso/verdict.ts'
-import { contentSecurityPolicy, escapeHtml, page } from './pages.ts'
+import { contentSecurityPolicy, escapeHtml, page } from './html.ts'
 
 /** Pages on the way to a tenant's identity provider and back. */
 
@@ -22,7 +22,10 @@ ${byMail === undefined ? '' : `<p><a href="${escapeHtml(byMail)}">Sign in by mai
 
 const submit = 'document.forms[0].submit()'
 
-export const bouncePolicy = `${contentSecurityPolicy}; script-src 'sha256-${createHash('sha256').update(submit).digest('base64')}'`
+export const bouncePolicy = contentSecurityPolicy.replace(
+  /script-src [^;]*/,
+  `script-src 'sha256-${createHash('sha256').update(submit).digest('base64')}'`,
+)
 
 /**
  * The identity provider's answer, sent once more by this site itself: what another site makes a browser post comes without our

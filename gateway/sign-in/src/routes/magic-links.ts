@@ -10,7 +10,7 @@ import { checkYourMailPage, signInPage } from '../pages/pages.ts'
 import { toConnectionPage } from '../pages/sso-pages.ts'
 import { checkReturnTo, returnToParam } from '../return-to.ts'
 import type { SignInServices } from '../services.ts'
-import { countAttempt, countSsoAttempt, sendPage, setTokens, wantsHtml } from './answers.ts'
+import { countAttempt, countSsoAttempt, finishSignIn, sendPage, wantsHtml } from './answers.ts'
 
 const perAddress = { attempts: 5, withinMs: 10 * 60_000 }
 const flag = z.stringbool().default(false)
@@ -21,8 +21,7 @@ type AddressBody = z.infer<typeof addressBody>
 export const magicLinkRoutes =
   (services: SignInServices): FastifyPluginAsyncZod =>
   async (app) => {
-    const { publicUrl, magicLinks, cookies, limits, personalData, accounts, sessions, providers, sso, returnTo } =
-      services
+    const { publicUrl, magicLinks, cookies, limits, personalData, accounts, providers, sso, returnTo } = services
     const publicHost = new URL(publicUrl).host
 
     app.get(
@@ -44,6 +43,7 @@ export const magicLinkRoutes =
           byMail: by === 'mail' ? 'only' : 'any',
           returnTo: checkReturnTo(return_to, returnTo),
           fresh,
+          passkeys: services.webAuthn !== undefined,
         })
         return sendPage(reply, html)
       },
@@ -106,12 +106,8 @@ export const magicLinkRoutes =
           returnTo: landing,
         } = await magicLinks.open(request.query.token, browser, request.id)
         const signedIn = await accounts.signIn(account, request.id)
-        setTokens(
-          cookies,
-          reply,
-          await sessions.start(signedIn, { ...account, client: 'browser' }, sessionId, request.id),
-        )
-        return reply.redirect(landing, 303)
+        const proof = { ...account, client: 'browser' as const }
+        return finishSignIn(services, request, reply, signedIn, proof, { sessionId, landing })
       },
     )
   }

@@ -4,7 +4,7 @@ import { z } from 'zod'
 import type { Provider } from '../providers/provider.ts'
 import { checkReturnTo, returnToParam } from '../return-to.ts'
 import type { SignInServices } from '../services.ts'
-import { countAttempt, setTokens } from './answers.ts'
+import { countAttempt, finishSignIn } from './answers.ts'
 
 /** how long a sign-in with a provider may take */
 const transactionMs = 10 * 60_000
@@ -14,7 +14,7 @@ const providerParam = z.object({ provider: z.string().max(50) })
 export const providerRoutes =
   (services: SignInServices): FastifyPluginAsyncZod =>
   async (app) => {
-    const { publicUrl, providers, transactions, cookies, accounts, sessions, ids, returnTo } = services
+    const { publicUrl, providers, transactions, cookies, accounts, ids, returnTo } = services
 
     const require = (id: string): Provider => {
       const provider = providers.get(id)
@@ -65,8 +65,8 @@ export const providerRoutes =
         const account = await provider.finish(answer, transaction)
         const signedIn = await accounts.signIn(account, request.id)
         const proof = { ...account, client: 'browser' as const }
-        setTokens(cookies, reply, await sessions.start(signedIn, proof, ids('session'), request.id))
-        return reply.redirect(transaction.returnTo, 303)
+        const landing = transaction.returnTo
+        return finishSignIn(services, request, reply, signedIn, proof, { sessionId: ids('session'), landing })
       },
     )
   }

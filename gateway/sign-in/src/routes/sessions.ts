@@ -1,4 +1,3 @@
-import type { SessionCaller } from '@omium/access'
 import { callerId, OmiumError } from '@omium/schemas'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
@@ -7,7 +6,7 @@ import { requireSameOrigin } from '../origin.ts'
 import { sessionPage } from '../pages/pages.ts'
 import type { SignInServices } from '../services.ts'
 import type { Tokens } from '../sessions.ts'
-import { sendPage, setTokens, wantsHtml } from './answers.ts'
+import { byCookie, sendPage, sessionOf, tokensFor, wantsHtml } from './answers.ts'
 
 const refreshBody = z.object({ refreshToken: z.string().max(1000).optional() }).nullish()
 
@@ -17,12 +16,7 @@ export const sessionRoutes =
   async (app) => {
     const { publicUrl, sessions, callers, cookies, reads, personalData } = services
 
-    const callerOf = async (request: FastifyRequest): Promise<SessionCaller> => {
-      const caller = await callers.callerOf(request.headers, request.method)
-      if (!caller) throw new OmiumError('unauthenticated', 'sign in at /auth/sign-in, or refresh the session')
-      return caller
-    }
-    const byCookie = ({ headers }: FastifyRequest): boolean => headers.authorization === undefined
+    const callerOf = (request: FastifyRequest) => sessionOf(services, request)
 
     const sendTokens = (
       request: FastifyRequest,
@@ -30,12 +24,8 @@ export const sessionRoutes =
       cookie: boolean,
       tokens: Tokens,
     ): FastifyReply => {
-      const { accessToken, refreshToken, accessLivesMs } = tokens
-      const expiresIn = Math.floor(accessLivesMs / 1000)
-      // what a browser holds in a cookie no script ever gets to see
-      if (!cookie) return reply.send({ accessToken, refreshToken, tokenType: 'Bearer', expiresIn })
-      setTokens(cookies, reply, tokens)
-      return wantsHtml(request) ? reply.redirect('/auth/session', 303) : reply.send({ expiresIn })
+      const answer = tokensFor(services, reply, cookie, tokens)
+      return cookie && wantsHtml(request) ? reply.redirect('/auth/session', 303) : reply.send(answer)
     }
 
     app.get('/auth/session', { config: { public: true }, schema: { hide: true } }, async (request, reply) => {
@@ -44,7 +34,7 @@ export const sessionRoutes =
         if (wantsHtml(request)) return reply.redirect('/auth/sign-in', 303)
         throw new OmiumError('unauthenticated', 'sign in at /auth/sign-in, or refresh the session')
       }
-      const { userId, sessionId, tenant, amr, authenticatedAt } = caller
+      const { userId, sessionId, tenant, amr, authenticatedAt, mfaAt } = caller
       const [user, memberships] = await Promise.all([reads.user(userId), sessions.memberships(userId)])
       const email = user?.email && (await personalData.open(user.email))
       const name = user?.name && (await personalData.open(user.name))
@@ -52,7 +42,7 @@ export const sessionRoutes =
         const acting = memberships.find((membership) => membership.tenant === tenant)
         return sendPage(reply, sessionPage({ email: email || userId, tenant: acting?.name ?? tenant }))
       }
-      return { userId, email, name, sessionId, tenant, amr, authenticatedAt, memberships }
+      return { userId, email, name, sessionId, tenant, amr, authenticatedAt, mfaAt, memberships }
     })
 
     app.get('/auth/sessions', { config: { public: true }, schema: { hide: true } }, async (request) => {

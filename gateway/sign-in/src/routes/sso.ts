@@ -9,12 +9,10 @@ import type { SignInServices } from '../services.ts'
 import { ssoRedirectUri } from '../sso/connections.ts'
 import type { SsoTransaction, TrialOf } from '../sso/sso.ts'
 import { judge, type SsoAnswer } from '../sso/verdict.ts'
-import { countSsoAttempt, sendPage, setTokens, wantsHtml } from './answers.ts'
+import { countSsoAttempt, finishSignIn, sendPage, wantsHtml } from './answers.ts'
 
 /** how long a sign-in may take */
 const transactionMs = 10 * 60_000
-/** Nobody is told of it when the identity provider drops somebody, so they have to come by once a day. */
-const sessionMs = 86_400_000
 const responseBytes = 512 * 1024
 
 const connectionParam = z.object({ connection: ssoConnectionId })
@@ -36,7 +34,7 @@ const samlAnswer = z.object({
 export const ssoRoutes =
   (services: SignInServices): FastifyPluginAsyncZod =>
   async (app) => {
-    const { publicUrl, sso, cookies, sessions, ids, returnTo } = services
+    const { publicUrl, sso, cookies, ids, returnTo } = services
     const { connections, admission, transactions, trials } = sso
 
     const begin = async (
@@ -105,9 +103,8 @@ export const ssoRoutes =
       answer: SsoAnswer,
     ) => {
       const signedIn = await admission.admit(connection, answer, request.id)
-      const proof = { ...answer.account, client: 'browser' as const, livesMs: sessionMs }
-      setTokens(cookies, reply, await sessions.start(signedIn, proof, ids('session'), request.id))
-      return reply.redirect(landing, 303)
+      const proof = { ...answer.account, client: 'browser' as const }
+      return finishSignIn(services, request, reply, signedIn, proof, { sessionId: ids('session'), landing })
     }
 
     const report = async (

@@ -20,6 +20,8 @@ export interface AccessClaims {
   readonly amr: readonly string[]
   /** when they last proved who they are, ms */
   readonly authenticatedAt: number
+  /** when they last proved a second factor, ms */
+  readonly mfaAt?: number | undefined
   readonly client: 'browser' | 'cli'
 }
 
@@ -35,6 +37,7 @@ const claimsSchema = z.object({
   tenant: callerId,
   amr: z.array(z.string()),
   auth_time: z.number().int(),
+  mfa_time: z.number().int().optional(),
   client_id: z.enum(['browser', 'cli']),
 })
 
@@ -45,7 +48,7 @@ export const createAccessTokens = (issuer: string, keys: SigningKeys, nowMs: () 
     return key
   }
   return {
-    mint: async ({ userId, sessionId, tenant, amr, authenticatedAt, client }) => {
+    mint: async ({ userId, sessionId, tenant, amr, authenticatedAt, mfaAt, client }) => {
       const { kid, privateKey } = await keys.signing()
       const now = nowMs()
       return new SignJWT({
@@ -53,6 +56,7 @@ export const createAccessTokens = (issuer: string, keys: SigningKeys, nowMs: () 
         tenant,
         amr: [...amr],
         auth_time: Math.floor(authenticatedAt / 1000),
+        ...(mfaAt !== undefined && { mfa_time: Math.floor(mfaAt / 1000) }),
         client_id: client,
       })
         .setProtectedHeader({ alg: algorithm, typ: type, kid })
@@ -76,8 +80,16 @@ export const createAccessTokens = (issuer: string, keys: SigningKeys, nowMs: () 
           clockTolerance: 30,
           currentDate: new Date(nowMs()),
         })
-        const { sub, sid, tenant, amr, auth_time, client_id } = claimsSchema.parse(payload)
-        return { userId: sub, sessionId: sid, tenant, amr, authenticatedAt: auth_time * 1000, client: client_id }
+        const { sub, sid, tenant, amr, auth_time, mfa_time, client_id } = claimsSchema.parse(payload)
+        return {
+          userId: sub,
+          sessionId: sid,
+          tenant,
+          amr,
+          authenticatedAt: auth_time * 1000,
+          ...(mfa_time !== undefined && { mfaAt: mfa_time * 1000 }),
+          client: client_id,
+        }
       } catch (cause) {
         throw new OmiumError(
           'unauthenticated',

@@ -199,7 +199,7 @@ export interface Operations {
     answer: never
   }
   'GET /v1/tenant': {
-    answer: { id: string; name: string; ranges: string[]; foundedAt: string }
+    answer: { id: string; name: string; ranges: string[]; mfaRequired: boolean; foundedAt: string }
   }
   'GET /v1/threads/{thread}/retention': {
     path: { thread: string }
@@ -239,7 +239,7 @@ export interface Operations {
     answer: { position: string; deduplicated: boolean; id: string }
   }
   'PATCH /v1/tenant': {
-    body: { name?: string | undefined; ranges?: readonly string[] | undefined }
+    body: { name?: string | undefined; ranges?: readonly string[] | undefined; mfaRequired?: boolean | undefined }
     answer: { position: string; deduplicated: boolean; id: string }
   }
   'POST /v1/checkpoints': {
