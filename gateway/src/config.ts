@@ -64,6 +64,7 @@ export const configOf = (settings: Settings<(typeof gatewaySettings)[number]>) =
   kms: settings as KmsSettings,
   digestKey: settings.OMIUM_DIGEST_KEY,
   newKeys: { environment: settings.OMIUM_KEY_ENVIRONMENT, peppers: peppersOf(settings.OMIUM_KEY_PEPPERS) },
+  egress: egressRules(settings),
   localApiKey: settings.OMIUM_LOCAL_API_KEY,
   signIn: {
     publicUrl: settings.OMIUM_URL,

@@ -23,6 +23,8 @@ export const idPrefixes = {
   ssoConnection: 'sso',
   erasure: 'era',
   deviceGrant: 'dvc',
+  webhook: 'whk',
+  webhookMessage: 'msg',
 } as const
 
 export type IdKind = keyof typeof idPrefixes

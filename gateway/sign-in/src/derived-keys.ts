@@ -6,9 +6,9 @@ export type Purpose =
   | 'provider-transaction'
   | 'magic-link'
   | 'magic-link-secret'
+  | 'device-grant'
   | 'factor-ceremony'
   | 'pending-sign-in'
-  | 'device-grant'
   | 'sso-transaction'
   | 'sso-test'
 

@@ -56,6 +56,7 @@ export const aggregateTypes = [
   'device_grant',
   'sso_connection',
   'domain',
+  'webhook_endpoint',
   'partition',
 ] as const
 export type AggregateType = (typeof aggregateTypes)[number]
