@@ -17,6 +17,7 @@ import { installRateLimits } from './rate-limits.ts'
 import { traceparentOf } from './requests.ts'
 import { apiKeyRoutes } from './routes/api-keys.ts'
 import { checkpointRoutes } from './routes/checkpoints.ts'
+import { domainRoutes } from './routes/domains.ts'
 import { eventRoutes } from './routes/events.ts'
 import { executionCommandRoutes } from './routes/execution-commands.ts'
 import { executionRoutes } from './routes/executions.ts'
@@ -30,6 +31,7 @@ import { replayRoutes } from './routes/replays.ts'
 import { rewindRoutes } from './routes/rewind.ts'
 import { scheduleRoutes } from './routes/schedules.ts'
 import { serviceTokenRoutes } from './routes/service-tokens.ts'
+import { ssoRoutes } from './routes/sso.ts'
 import { streamRoutes } from './routes/stream.ts'
 import { tenantRoutes } from './routes/tenants.ts'
 import { triggerRoutes, webhookRoutes } from './routes/triggers.ts'
@@ -151,6 +153,8 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(serviceTokenRoutes(services))
   await app.register(tenantRoutes(services))
   await app.register(memberRoutes(services))
+  await app.register(ssoRoutes(services))
+  await app.register(domainRoutes(services))
   await app.register(privacyRoutes(services))
   await app.register(services.signIn.routes)
   await showOpenApi(plain)

@@ -32,6 +32,7 @@ export const gatewaySettings = [
   'OMIUM_SIGN_IN_FILE',
   'OMIUM_SMTP_URL',
   'OMIUM_MAIL_FROM',
+  'OMIUM_DNS_SERVERS',
   ...egressSettings,
   'OMIUM_LOG_LEVEL',
 ] as const
@@ -72,7 +73,10 @@ export const configOf = (settings: Settings<(typeof gatewaySettings)[number]>) =
     mailFrom: settings.OMIUM_MAIL_FROM,
     /** where the dashboard is */
     returnTo: ['/app'],
+    /** where identity providers that tenants name may be */
+    egress: egressRules(settings),
   },
+  dnsServers: settings.OMIUM_DNS_SERVERS,
   /** how long a command may take to be decided, ms */
   commandTimeoutMs: 15_000,
   limits: defaultLimits,

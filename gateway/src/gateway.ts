@@ -7,6 +7,7 @@ import {
   type SessionCallers,
 } from '@omium/access'
 import { createDeltaSubscriber } from '@omium/deltas'
+import { createDomainProof } from '@omium/domain-proof'
 import {
   createCheckpointObjects,
   createPayloadStore,
@@ -95,10 +96,6 @@ export const startGateway = async (
     : undefined
   const { newKeys } = config
   const apiKeys = createApiKeys({ reads, ...newKeys, nowMs: context.nowMs })
-  const members = createMembers({ reads, nowMs: context.nowMs })
-  const ended = createEndedSessions()
-  followAccess(identity, { apiKeys, members, ended })
-  if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, reads, newKeys })
   const kms = kmsOf(config.kms)
   const personalData = createPersonalData({
     kms,
@@ -106,6 +103,10 @@ export const startGateway = async (
     digestKey: config.digestKey,
     nowMs: context.nowMs,
   })
+  const members = createMembers({ reads, open: personalData.open, nowMs: context.nowMs })
+  const ended = createEndedSessions()
+  followAccess(identity, { apiKeys, members, ended })
+  if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, reads, newKeys })
   const models = createKnownModels(config.modelsUrl, (error) => warn('which models there are cannot be checked', error))
   const signIn = await openSignIn({
     ...config.signIn,
@@ -172,6 +173,7 @@ export const startGateway = async (
       serviceTokens,
       people: { sessions: sessions ?? signIn.callers, members },
       signIn,
+      domainProof: createDomainProof({ servers: config.dnsServers, timeoutMs: 5_000 }),
       personalData,
       ids: context.ids,
       nowMs: context.nowMs,

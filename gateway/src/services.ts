@@ -1,5 +1,6 @@
 import { type ApiKeys, type GuardParts, identify, type ServiceTokens } from '@omium/access'
 import type { DeltaSubscriber } from '@omium/deltas'
+import type { DomainProof } from '@omium/domain-proof'
 import type { CheckpointObjects } from '@omium/payloads'
 import type { PersonalData } from '@omium/personal-data'
 import type { Reads } from '@omium/projection-kit'
@@ -33,7 +34,7 @@ export interface Services {
   readonly triggerSignatures: TriggerSignatures
   readonly webhooks: GatewayContext
   readonly webhookSecrets: WebhookSecrets
-  /** where webhooks may go */
+  /** which addresses customers may choose, of webhooks and of identity providers */
   readonly egress: EgressRules
   /** what steps put out while they run; absent without Redis */
   readonly deltas: DeltaSubscriber | undefined
@@ -54,6 +55,8 @@ export interface Services {
   readonly serviceTokens: ServiceTokens
   readonly people: NonNullable<GuardParts['people']>
   readonly signIn: SignIn
+  /** asks the DNS whether a tenant controls a domain */
+  readonly domainProof: DomainProof
   /** how new API keys are made */
   readonly newKeys: { readonly environment: KeyEnvironment; readonly peppers: readonly Pepper[] }
   readonly personalData: PersonalData

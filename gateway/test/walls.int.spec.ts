@@ -205,6 +205,10 @@ const everyRead: Record<string, (reads: Reads) => Promise<unknown>> = {
   recoveryCodesOf: (r) => identity.recoveryCodesOf(r, 'usr_a'),
   loginsOf: (r) => identity.loginsOf(r, 'usr_a'),
   getErasure: (r) => identity.getErasure(r, 'ten_a', 'x'),
+  getSsoConnection: (r) => identity.getSsoConnection(r, 'ten_a', 'x'),
+  listSsoConnections: (r) => identity.listSsoConnections(r, 'ten_a', page),
+  getDomain: (r) => identity.getDomain(r, 'ten_a', 'x'),
+  listDomains: (r) => identity.listDomains(r, 'ten_a', page),
 }
 
 /** Reads that show nobody's rows (what there is for everybody, or for whoever knows a name that cannot be guessed), and what is no read. */
@@ -216,6 +220,12 @@ const exempt = [
   'noteApiKeyUse',
   'getDeviceGrant',
   'deviceGrantOfCode',
+  'ssoConnectionOfDomain',
+  // by an id that is in the address of its identity provider; the row itself by its tenant
+  'ssoConnectionById',
+  // true or false, and what follows from it
+  'ssoIsRequired',
+  'ssoDemandOn',
   // true or false, and what a thread is kept for when nobody has said
   'buildsOnDamage',
   'getRetention',

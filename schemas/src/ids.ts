@@ -20,6 +20,7 @@ export const idPrefixes = {
   invitation: 'inv',
   magicLink: 'lnk',
   factor: 'fac',
+  ssoConnection: 'sso',
   erasure: 'era',
   deviceGrant: 'dvc',
   webhook: 'whk',

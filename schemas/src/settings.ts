@@ -165,6 +165,11 @@ export const settings = {
     .pipe(z.array(z.int().min(1).max(65535))),
   /** `true`: addresses that customers choose may be http */
   OMIUM_EGRESS_HTTP: z.stringbool().default(false),
+  /** DNS servers that are asked whether a tenant controls a domain, separated by commas; the system's when absent */
+  OMIUM_DNS_SERVERS: list(z.string().regex(/^[0-9a-fA-F.:[\]]+$/, 'expected address[:port]')),
+  /** how often domains that were verified are looked at again, and how long one goes on without its record, ms */
+  OMIUM_DOMAIN_CHECK_MS: z.coerce.number().int().min(100).max(86_400_000).default(21_600_000),
+  OMIUM_DOMAIN_GRACE_MS: z.coerce.number().int().min(0).default(604_800_000),
   OMIUM_RECOVERY_PORT: z.coerce.number().int().min(0).max(65535).default(8096),
   /** how often the recovery orchestrator looks for runs that stand still, ms */
   OMIUM_RECOVERY_SWEEP_MS: z.coerce.number().int().min(10).max(600_000).default(1000),

@@ -7,11 +7,16 @@ import {
   addressCommands,
   apiKeyCommands,
   type DeviceGrantCommand,
+  type DomainCommand,
   deviceGrantCommands,
+  domainCommands,
+  domainRecord,
   type MagicLinkCommand,
   magicLinkCommands,
   parseAggregateKey,
   platformTenant,
+  type SsoConnectionCommand,
+  ssoConnectionCommands,
   type TenantCommand,
   tenantCommands,
   type UserCommand,
@@ -21,7 +26,9 @@ import { decideApiKey } from './domain/api-key.ts'
 import type { Decision } from './domain/decision.ts'
 import { decideDeviceGrant, endsDeviceGrant } from './domain/device-grant.ts'
 import { decideMagicLink } from './domain/magic-link.ts'
-import { type Owed, owedByTenant, owedByUser } from './domain/owed.ts'
+import { decideDomain, watchDomain } from './domain/mail-domain.ts'
+import { type Owed, owedBySsoConnection, owedByTenant, owedByUser } from './domain/owed.ts'
+import { decideSsoConnection } from './domain/sso-connection.ts'
 import { decideTenant } from './domain/tenant.ts'
 import { decideUser } from './domain/user.ts'
 import { Expiry } from './expiry.ts'
@@ -87,8 +94,9 @@ export class Identity implements ContextHandler<PartitionState> {
     })
     const expiry = new Expiry(partition, clock)
     this.#hosted.set(log.partition, { partition, outbox, expiry })
-    for (const aggregate of [...log.state.users.keys(), ...log.state.tenants.keys()]) outbox.settle(aggregate)
-    for (const aggregate of [...log.state.magicLinks.keys(), ...log.state.deviceGrants.keys()]) expiry.watch(aggregate)
+    const { users, tenants, ssoConnections, magicLinks, deviceGrants } = log.state
+    for (const owing of [users, tenants, ssoConnections]) for (const aggregate of owing.keys()) outbox.settle(aggregate)
+    for (const ending of [magicLinks, deviceGrants]) for (const aggregate of ending.keys()) expiry.watch(aggregate)
   }
 
   lost(number: number): void {
@@ -119,6 +127,28 @@ export class Identity implements ContextHandler<PartitionState> {
     return partition.record(aggregate, decision.events, authorOf(command), closes)
   }
 
+  /**
+   * Looks again whether the domains that tenants have proved to be theirs still say so. What cannot be asked is left as it is.
+   * @param texts the TXT records of a domain. @throws when they cannot be asked for
+   */
+  async recheckDomains(texts: (domain: string) => Promise<readonly string[]>, graceMs: number): Promise<void> {
+    for (const { partition } of [...this.#hosted.values()])
+      for (const [aggregate, { owner }] of [...partition.state.domains]) {
+        const domain = parseAggregateKey(aggregate)?.id
+        if (!owner || domain === undefined) continue
+        const found = await texts(domain).catch((err: unknown) => {
+          this.#options.notices.warn({ err, domain }, 'the records of a domain cannot be asked for')
+          return undefined
+        })
+        const state = partition.state.domains.get(aggregate)
+        if (!found || !state || !partition.live) continue
+        const isThere = (token: string) => found.includes(domainRecord(token))
+        const events = watchDomain(state, isThere, this.#options.clock.nowMs(), graceMs)
+        const by = bySystem({ tenant: platformTenant, correlationId: state.correlationId })
+        if (events.length > 0) await partition.record(aggregate, events, by)
+      }
+  }
+
   #decide(state: PartitionState, { type, data, envelope }: Command, id: string): Decision {
     const { aggregate, actor } = envelope
     const asked = { actor, nowMs: this.#options.clock.nowMs() }
@@ -134,6 +164,10 @@ export class Identity implements ContextHandler<PartitionState> {
         return decideDeviceGrant(state.deviceGrants.get(aggregate), command as DeviceGrantCommand, asked)
       case 'magic_link':
         return decideMagicLink(state.magicLinks.get(aggregate), command as MagicLinkCommand, asked)
+      case 'sso_connection':
+        return decideSsoConnection(state.ssoConnections.get(aggregate), command as SsoConnectionCommand, id, asked)
+      case 'domain':
+        return decideDomain(state.domains.get(aggregate), command as DomainCommand, id, asked)
       default:
         return decideUser(state.users.get(aggregate), command as UserCommand, id, asked)
     }
@@ -141,8 +175,8 @@ export class Identity implements ContextHandler<PartitionState> {
 
   /** Sends one thing that an aggregate owes and records the receipt. @throws whatever may succeed later */
   async #send(partition: HostedPartition<PartitionState>, aggregate: string, owed: Owed): Promise<void> {
-    const { users, tenants } = partition.state
-    const state = users.get(aggregate) ?? tenants.get(aggregate)
+    const { users, tenants, ssoConnections } = partition.state
+    const state = users.get(aggregate) ?? tenants.get(aggregate) ?? ssoConnections.get(aggregate)
     if (!state) return
     if (owed.what === 'erasure') for (const subject of owed.subjects) await this.#options.erase(subject)
     else {
@@ -154,21 +188,28 @@ export class Identity implements ContextHandler<PartitionState> {
   }
 }
 
-const owedBy = ({ users, tenants }: PartitionState, aggregate: string): readonly Owed[] => {
+const owedBy = ({ users, tenants, ssoConnections }: PartitionState, aggregate: string): readonly Owed[] => {
   const user = users.get(aggregate)
   if (user) return owedByUser(user)
   const tenant = tenants.get(aggregate)
-  return tenant ? owedByTenant(tenant) : []
+  if (tenant) return owedByTenant(tenant)
+  const connection = ssoConnections.get(aggregate)
+  return connection ? owedBySsoConnection(connection) : []
 }
 
-type Kind = Extract<AggregateType, 'address' | 'user' | 'tenant' | 'api_key' | 'magic_link' | 'device_grant'>
+type Kind = Extract<
+  AggregateType,
+  'address' | 'user' | 'tenant' | 'api_key' | 'magic_link' | 'device_grant' | 'sso_connection' | 'domain'
+>
 
 const aggregateTypeOf = (commandType: string): Kind => {
   if (commandType in addressCommands) return 'address'
   if (commandType in tenantCommands) return 'tenant'
   if (commandType in apiKeyCommands) return 'api_key'
   if (commandType in deviceGrantCommands) return 'device_grant'
+  if (commandType in ssoConnectionCommands) return 'sso_connection'
+  if (commandType in domainCommands) return 'domain'
   return commandType in magicLinkCommands ? 'magic_link' : 'user'
 }
 
-const isTenants = (kind: Kind): boolean => kind === 'tenant' || kind === 'api_key'
+const isTenants = (kind: Kind): boolean => kind === 'tenant' || kind === 'api_key' || kind === 'sso_connection'

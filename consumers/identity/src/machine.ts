@@ -3,8 +3,10 @@ import {
   type AddressEvent,
   type ApiKeyEvent,
   type DeviceGrantEvent,
+  type DomainEvent,
   type MagicLinkEvent,
   parseAggregateKey,
+  type SsoConnectionEvent,
   type TenantEvent,
   type UserEvent,
 } from '@omium/schemas'
@@ -12,6 +14,8 @@ import { type AddressState, evolveAddress } from './domain/address.ts'
 import { type ApiKeyState, evolveApiKey } from './domain/api-key.ts'
 import { type DeviceGrantState, endsDeviceGrant, evolveDeviceGrant } from './domain/device-grant.ts'
 import { evolveMagicLink, type MagicLinkState } from './domain/magic-link.ts'
+import { type DomainState, evolveDomain } from './domain/mail-domain.ts'
+import { evolveSsoConnection, type SsoConnectionState } from './domain/sso-connection.ts'
 import { evolveTenant, type TenantState } from './domain/tenant.ts'
 import { evolveUser, type UserState } from './domain/user.ts'
 
@@ -22,25 +26,29 @@ export interface PartitionState {
   readonly tenants: Map<string, TenantState>
   readonly apiKeys: Map<string, ApiKeyState>
   readonly magicLinks: Map<string, MagicLinkState>
+  readonly ssoConnections: Map<string, SsoConnectionState>
+  readonly domains: Map<string, DomainState>
   readonly deviceGrants: Map<string, DeviceGrantState>
 }
 
 type Encoded = { readonly [K in keyof PartitionState]: [string, unknown][] }
 
 export const identityMachine: StateMachine<PartitionState> = {
-  version: 4,
+  version: 5,
   empty: () => ({
     addresses: new Map(),
     users: new Map(),
     tenants: new Map(),
     apiKeys: new Map(),
     magicLinks: new Map(),
+    ssoConnections: new Map(),
+    domains: new Map(),
     deviceGrants: new Map(),
   }),
 
   apply(state, { envelope, type, data }: AcceptedEvent) {
     const { aggregate, tenant, correlationId, version } = envelope
-    const { addresses, users, tenants, apiKeys, magicLinks, deviceGrants } = state
+    const { addresses, users, tenants, apiKeys, magicLinks, deviceGrants, ssoConnections, domains } = state
     const key = parseAggregateKey(aggregate)
     const event = { type, data }
     switch (key?.type) {
@@ -67,6 +75,15 @@ export const identityMachine: StateMachine<PartitionState> = {
         else magicLinks.delete(aggregate)
         break
       }
+      case 'sso_connection': {
+        const place = { id: key.id, correlationId }
+        const connection = evolveSsoConnection(ssoConnections.get(aggregate), event as SsoConnectionEvent, place)
+        ssoConnections.set(aggregate, connection)
+        break
+      }
+      case 'domain':
+        domains.set(aggregate, evolveDomain(domains.get(aggregate), event as DomainEvent, correlationId))
+        break
       case 'device_grant':
         if (endsDeviceGrant(type)) deviceGrants.delete(aggregate)
         else {
@@ -77,17 +94,20 @@ export const identityMachine: StateMachine<PartitionState> = {
     }
   },
 
-  encode: ({ addresses, users, tenants, apiKeys, magicLinks, deviceGrants }): Encoded => ({
+  encode: ({ addresses, users, tenants, apiKeys, magicLinks, deviceGrants, ssoConnections, domains }): Encoded => ({
     addresses: [...addresses],
     users: [...users],
     tenants: [...tenants],
     apiKeys: [...apiKeys],
     magicLinks: [...magicLinks],
     deviceGrants: [...deviceGrants],
+    ssoConnections: [...ssoConnections],
+    domains: [...domains],
   }),
 
   decode(encoded) {
-    const { addresses, users, tenants, apiKeys, magicLinks, deviceGrants } = encoded as Encoded
+    const state = encoded as Encoded
+    const { addresses, users, tenants, apiKeys, magicLinks, deviceGrants, ssoConnections, domains } = state
     return {
       addresses: new Map(addresses),
       users: new Map(users),
@@ -95,6 +115,8 @@ export const identityMachine: StateMachine<PartitionState> = {
       apiKeys: new Map(apiKeys),
       magicLinks: new Map(magicLinks),
       deviceGrants: new Map(deviceGrants),
+      ssoConnections: new Map(ssoConnections),
+      domains: new Map(domains),
     } as PartitionState
   },
 }

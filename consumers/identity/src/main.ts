@@ -1,3 +1,4 @@
+import { createDomainProof } from '@omium/domain-proof'
 import { runCapability, systemClock } from '@omium/kit'
 import { createSubjectKeys } from '@omium/personal-data'
 import { identityContext } from '@omium/schemas'
@@ -18,7 +19,7 @@ await runCapability({
   settings,
   listen: { host: '127.0.0.1', port: settings.OMIUM_IDENTITY_PORT },
   metrics: metrics.registry,
-  async build({ logger, life }) {
+  async build({ logger, life, repeat }) {
     const pool = new pg.Pool({
       connectionString: settings.OMIUM_DATABASE_URL,
       max: 2,
@@ -32,6 +33,10 @@ await runCapability({
       notices: logger,
       erase: (subject) => keys.destroy(subject),
     })
+    const domains = createDomainProof({ servers: settings.OMIUM_DNS_SERVERS, timeoutMs: 5_000 })
+    repeat('checking domains', settings.OMIUM_DOMAIN_CHECK_MS, () =>
+      identity.recheckDomains(domains.texts, settings.OMIUM_DOMAIN_GRACE_MS),
+    )
     return { machine: identityMachine, handler: identity, joined: () => metrics.observe(identity) }
   },
 })

@@ -1,6 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import type { Reads } from '@omium/projection-kit'
-import { apiKeyBytes, formatApiKey, hashApiKey, isKeyOf, type Permission, parseApiKey } from '@omium/schemas'
+import {
+  apiKeyBytes,
+  formatApiKey,
+  hashApiKey,
+  isKeyOf,
+  type OmiumError,
+  type Permission,
+  parseApiKey,
+  type Role,
+} from '@omium/schemas'
 import Fastify from 'fastify'
 import { describe, expect, it } from 'vitest'
 import { createApiKeys } from './api-keys.ts'
@@ -8,6 +17,7 @@ import { type Caller, reaches } from './caller.ts'
 import { callerOf, installGuard, routeRules } from './guard.ts'
 import { createMembers } from './members.ts'
 import { inRanges } from './ranges.ts'
+import { requireOwnSignIn } from './sso-demand.ts'
 
 const pepper = { version: 1, key: Buffer.alloc(32, 1) }
 const newer = { version: 2, key: Buffer.alloc(32, 2) }
@@ -215,8 +225,10 @@ describe('the guard', () => {
 
 it('a person may do what their role permits, and nothing as a member of yesterday', async () => {
   const state = { role: 'viewer' as string | undefined }
-  const query = async () => ({ rows: state.role ? [{ role: state.role, ranges: [], hours: [] }] : [] })
-  const members = createMembers({ reads: { query } as unknown as Reads, nowMs: () => 0 })
+  const query = async () => ({
+    rows: state.role ? [{ role: state.role, ranges: [], hours: [], ssoRequired: false }] : [],
+  })
+  const members = createMembers({ reads: { query } as unknown as Reads, open: async () => undefined, nowMs: () => 0 })
   const session = { userId: 'usr_a', sessionId: 'ses_1', tenant: 'ten_a', amr: [], authenticatedAt: 0 }
   const permissions = async () => (await members.callerFor(session, '127.0.0.1')).permissions
   expect((await permissions()).has('executions:read')).toBe(true)
@@ -225,4 +237,23 @@ it('a person may do what their role permits, and nothing as a member of yesterda
   expect((await permissions()).size).toBeGreaterThan(0)
   members.changed('ten_a', 'usr_a')
   expect((await permissions()).size).toBe(0)
+})
+
+it('a tenant that demands its own sign-in takes no other session, but for owners with a second factor', () => {
+  const allowed = (issuer: string, role: Role, mfaAt?: number, connections = ['sso_a']) => {
+    try {
+      requireOwnSignIn({ connections }, { tenant: 'ten_a', login: { method: 'oidc', issuer }, mfaAt }, role)
+      return true
+    } catch (error) {
+      return (error as OmiumError).code
+    }
+  }
+  expect(allowed('omium:sso:ten_a/sso_a', 'viewer')).toBe(true)
+  // another connection, one of another tenant, one that is switched off
+  expect(allowed('omium:sso:ten_a/sso_b', 'viewer')).toBe('sso_required')
+  expect(allowed('omium:sso:ten_b/sso_a', 'viewer')).toBe('sso_required')
+  expect(allowed('omium:sso:ten_a/sso_a', 'viewer', undefined, [])).toBe('sso_required')
+  expect(allowed('https://idp.example', 'admin', 1)).toBe('sso_required')
+  expect(allowed('https://idp.example', 'owner')).toBe('sso_required')
+  expect(allowed('https://idp.example', 'owner', 1)).toBe(true)
 })

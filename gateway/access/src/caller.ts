@@ -1,4 +1,4 @@
-import type { Permission, Role } from '@omium/schemas'
+import type { Permission, Role, SignInMethod } from '@omium/schemas'
 
 /** Who asks, and what they may do. */
 export interface Caller {
@@ -34,6 +34,8 @@ export interface SessionCaller {
   readonly authenticatedAt: number
   /** when they last proved a second factor, ms; undefined: never in this session */
   readonly mfaAt?: number | undefined
+  /** how the session began; `parseSsoIssuer` tells whether through a tenant's connection */
+  readonly login?: { readonly method: SignInMethod; readonly issuer: string }
 }
 
 /** Sessions that have ended, as the log says: known sooner than the database says it, and while it is away. */

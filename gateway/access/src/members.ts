@@ -1,10 +1,11 @@
-import { factorKindsOf, type Membership, membershipIn } from '@omium/projection-identity'
+import { factorKindsOf, type Membership, membershipIn, type SsoDemand, ssoDemandOn } from '@omium/projection-identity'
 import type { Reads } from '@omium/projection-kit'
 import { type FactorKind, OmiumError, rolePermissions } from '@omium/schemas'
 import type { Caller, SessionCaller } from './caller.ts'
 import { inHours } from './hours.ts'
 import { inRanges } from './ranges.ts'
 import { remember } from './remembered.ts'
+import { requireOwnSignIn } from './sso-demand.ts'
 import { requireDemandedFactor, requireFreshProof } from './step-up.ts'
 
 /**
@@ -13,8 +14,8 @@ import { requireDemandedFactor, requireFreshProof } from './step-up.ts'
  */
 export interface Members {
   /**
-   * @throws OmiumError `forbidden` from an address that the tenant does not allow, `outside_hours`; `mfa_enrolment_required` and
-   *   `step_up_required` where it demands a second factor
+   * @throws OmiumError `forbidden` from an address that the tenant does not allow, `outside_hours`; `sso_required` where it demands
+   *   its own sign-in; `mfa_enrolment_required` and `step_up_required` where it demands a second factor
    */
   callerFor(session: SessionCaller, address: string): Promise<Caller>
   /** For what is sensitive. @throws OmiumError `step_up_required` */
@@ -29,19 +30,30 @@ export interface Members {
 
 export interface MemberOptions {
   readonly reads: Reads
+  /** unseals an address; undefined once its owner is erased */
+  readonly open: (sealed: string) => Promise<string | undefined>
   readonly nowMs: () => number
   readonly cacheMs?: number
 }
 
 const outageMs = 5 * 60_000
 
-export const createMembers = ({ reads, nowMs, cacheMs = 3_000 }: MemberOptions): Members => {
-  const memberships = remember<Membership | undefined>({
-    ask: (name) => {
+interface Standing {
+  readonly membership: Membership
+  readonly demand: SsoDemand | undefined
+}
+
+export const createMembers = ({ reads, open, nowMs, cacheMs = 3_000 }: MemberOptions): Members => {
+  const standings = remember<Standing | undefined>({
+    ask: async (name) => {
       const slash = name.indexOf('/')
-      return membershipIn(reads, name.slice(0, slash), name.slice(slash + 1))
+      const [tenant, userId] = [name.slice(0, slash), name.slice(slash + 1)]
+      const membership = await membershipIn(reads, tenant, userId)
+      if (!membership) return undefined
+      const demand = membership.ssoRequired ? await ssoDemandOn(reads, tenant, userId, open) : undefined
+      return { membership, demand }
     },
-    outlasts: (membership) => membership !== undefined,
+    outlasts: (standing) => standing !== undefined,
     nowMs,
     cacheMs,
     outageMs,
@@ -56,11 +68,13 @@ export const createMembers = ({ reads, nowMs, cacheMs = 3_000 }: MemberOptions):
   return {
     callerFor: async (session, address) => {
       const { tenant, userId } = session
-      const membership = await memberships.get(`${tenant}/${userId}`)
+      const standing = await standings.get(`${tenant}/${userId}`)
+      const membership = standing?.membership
       if (membership && !inRanges(membership.ranges, address))
         throw new OmiumError('forbidden', 'this tenant may not be used from this address')
       if (membership && !inHours(membership.hours, nowMs()))
         throw new OmiumError('outside_hours', 'this tenant may not be used at this time')
+      if (standing?.demand) requireOwnSignIn(standing.demand, session, standing.membership.role)
       if (membership?.mfaRequired) requireDemandedFactor(session, await factors.get(userId))
       return {
         tenant,
@@ -74,8 +88,8 @@ export const createMembers = ({ reads, nowMs, cacheMs = 3_000 }: MemberOptions):
       }
     },
     requireFreshProof: async (session) => requireFreshProof(session, await factors.get(session.userId), nowMs()),
-    changed: (tenant, userId) => memberships.forget(`${tenant}/${userId}`),
-    tenantChanged: (tenant) => memberships.forgetWhere((name) => name.startsWith(`${tenant}/`)),
+    changed: (tenant, userId) => standings.forget(`${tenant}/${userId}`),
+    tenantChanged: (tenant) => standings.forgetWhere((name) => name.startsWith(`${tenant}/`)),
     factorsChanged: (userId) => factors.forget(userId),
   }
 }

@@ -21,14 +21,23 @@ export interface Accounts {
    * @throws OmiumError `address_unverified`, `tenant_none`, or whatever the log refuses
    */
   signIn(account: Account, correlationId: string): Promise<SignedIn>
+  /**
+   * Whose the account is; linked or registered at the first time.
+   * @param founds whether who is new gets a tenant of their own
+   * @throws OmiumError `address_unverified`, `sign_in_refused`
+   */
+  identify(account: Account, correlationId: string, options: { founds: boolean }): Promise<Identified>
   /** A user who needs no account: a passkey of theirs was proved. @throws OmiumError `sign_in_refused`, `tenant_none` */
   enter(userId: string, login: Login, correlationId: string): Promise<SignedIn>
 }
 
-export interface SignedIn {
+export interface Identified {
   readonly userId: string
-  readonly tenant: string
   readonly login: Login
+}
+
+export interface SignedIn extends Identified {
+  readonly tenant: string
 }
 
 export interface AccountsOptions {
@@ -54,7 +63,7 @@ export const createAccounts = ({ identity, reads, personalData, ids }: AccountsO
     return winner
   }
 
-  const register = async (account: Account, login: Login, correlationId: string): Promise<string> => {
+  const register = async (account: Account, login: Login, correlationId: string, founds: boolean): Promise<string> => {
     if (account.email === undefined)
       throw new OmiumError(
         'address_unverified',
@@ -75,7 +84,10 @@ export const createAccounts = ({ identity, reads, personalData, ids }: AccountsO
       { tenant: platformTenant, actor: `user:${userId}`, correlationId },
       aggregate,
       ids('command'),
-      { type: 'RegisterUser', data: { address, email: sealedEmail, ...(name && { name }), login, tenant } },
+      {
+        type: 'RegisterUser',
+        data: { address, email: sealedEmail, ...(name && { name }), login, ...(founds && { tenant }) },
+      },
     )
     await identity.untilCurrent(aggregate)
     return userId
@@ -100,6 +112,15 @@ export const createAccounts = ({ identity, reads, personalData, ids }: AccountsO
     throw new OmiumError('tenant_none', 'you are a member of no tenant: ask somebody to invite you')
   }
 
+  const known = async (account: Account, correlationId: string, founds: boolean): Promise<Identified> => {
+    const { method, issuer, subject } = account
+    const login = { method, issuer, subject: personalData.digest('login', `${issuer} ${subject}`) }
+    return {
+      userId: (await reads.userOfLogin(login)) ?? (await register(account, login, correlationId, founds)),
+      login,
+    }
+  }
+
   const enter = async (userId: string, login: Login, correlationId: string): Promise<SignedIn> => {
     const user = await reads.user(userId)
     if (!user || user.erasedAt) throw new OmiumError('sign_in_refused', 'this account was erased')
@@ -109,11 +130,10 @@ export const createAccounts = ({ identity, reads, personalData, ids }: AccountsO
   return {
     enter,
     signIn: async (account, correlationId) => {
-      const { method, issuer, subject } = account
-      const login = { method, issuer, subject: personalData.digest('login', `${issuer} ${subject}`) }
-      const userId = (await reads.userOfLogin(login)) ?? (await register(account, login, correlationId))
+      const { userId, login } = await known(account, correlationId, true)
       return enter(userId, login, correlationId)
     },
+    identify: (account, correlationId, { founds }) => known(account, correlationId, founds),
   }
 }
 

@@ -1,7 +1,7 @@
 import { parseCookie, stringifySetCookie } from 'cookie'
 import type { FastifyReply } from 'fastify'
 
-type CookieName = 'access' | 'refresh' | 'browser' | 'provider' | 'pending' | 'ceremony'
+type CookieName = 'access' | 'refresh' | 'browser' | 'provider' | 'pending' | 'ceremony' | 'sso'
 
 /**
  * The cookies of sign-in: host-only, out of scripts' reach. Over https they carry the prefix `__Host-`, so that no sibling

@@ -9,6 +9,8 @@ export type Purpose =
   | 'device-grant'
   | 'factor-ceremony'
   | 'pending-sign-in'
+  | 'sso-transaction'
+  | 'sso-test'
 
 /** 32 bytes, the same in every gateway of the installation (HKDF-SHA-256, RFC 5869). */
 export const derivedKey = (tokenSecret: string, purpose: Purpose): Buffer =>

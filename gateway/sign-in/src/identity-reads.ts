@@ -7,6 +7,8 @@ import {
   membershipsOf,
   recoveryCodesOf,
   sessionsOf,
+  ssoConnectionById,
+  ssoConnectionOfDomain,
   userOfAddress,
   userOfLogin,
 } from '@omium/projection-identity'
@@ -25,4 +27,6 @@ export const createIdentityReads = (reads: Reads): IdentityReads => ({
   deviceGrantOfCode: (code) => deviceGrantOfCode(reads, code),
   factors: (userId) => factorsOf(reads, userId),
   recoveryCodes: (userId) => recoveryCodesOf(reads, userId),
+  ssoConnection: (id) => ssoConnectionById(reads, id),
+  ssoConnectionOfDomain: (domain) => ssoConnectionOfDomain(reads, domain),
 })

@@ -1,2 +1,5 @@
 export { openSignIn, type SignIn, type SignInOptions } from './open.ts'
 export type { IdentityCommands } from './ports.ts'
+export { ssoRedirectUri } from './sso/connections.ts'
+export { createSamlKeyPair, pemOf, type SamlKeyPair } from './sso/saml/self-signed.ts'
+export { samlAddresses } from './sso/saml/service-provider.ts'

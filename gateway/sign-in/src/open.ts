@@ -1,6 +1,7 @@
 import type { EndedSessions } from '@omium/access'
 import type { Kms, PersonalData } from '@omium/personal-data'
 import type { Reads } from '@omium/projection-kit'
+import type { EgressRules } from '@omium/safe-fetch'
 import { type IdSource, OmiumError } from '@omium/schemas'
 import type { Pool } from 'pg'
 import { z } from 'zod'
@@ -24,6 +25,7 @@ import { signInRoutes } from './routes.ts'
 import { createSealedTokens } from './sealed-token.ts'
 import { createSessionCallers } from './session-callers.ts'
 import { createSessions } from './sessions.ts'
+import { openSso } from './sso/sso.ts'
 import { createAccessTokens } from './tokens/access-tokens.ts'
 import { createRefreshTokens } from './tokens/refresh-tokens.ts'
 import { openSigningKeys } from './tokens/signing-keys.ts'
@@ -37,6 +39,8 @@ export interface SignInOptions {
   readonly smtpUrl: string | undefined
   readonly mailFrom: string
   readonly returnTo: readonly string[]
+  /** where identity providers that tenants name may be */
+  readonly egress: EgressRules
   /** where their secrets are, when the file says `env:` */
   readonly env: Readonly<Record<string, string | undefined>>
   /** for what is the installation's: the keys that sign */
@@ -97,9 +101,13 @@ export const openSignIn = async (options: SignInOptions) => {
     : createLocalAttemptLimits(nowMs)
   const sessions = createSessions({ identity, reads, access, refresh, ids, nowMs, sessionMs })
   const webAuthn = createWebAuthn(origin)
+  const accounts = createAccounts({ identity, reads, personalData, ids })
+  const { egress } = options
+  const sso = openSso({ publicUrl: origin, tokenSecret, identity, reads, accounts, personalData, egress, ids, nowMs })
   const routes = signInRoutes({
     publicUrl: origin,
-    accounts: createAccounts({ identity, reads, personalData, ids }),
+    accounts,
+    sso,
     sessions,
     magicLinks: mailer && createMagicLinks({ identity, mailer, tokenSecret, publicUrl: origin, ids, nowMs, onNotice }),
     deviceGrants: createDeviceGrants({ identity, reads, tokenSecret, ids, nowMs }),
@@ -124,9 +132,13 @@ export const openSignIn = async (options: SignInOptions) => {
     callers,
     /** of whatever else the installation signs */
     signatures: { issuer: origin, keys },
+    /** @returns where a trial of a connection begins, for whoever asked for it; a path and its query */
+    testOf: sso.testOf,
+    publicUrl: origin,
     close: () => {
       keys.close()
       limits.close()
+      sso.close()
       mailer?.close()
       for (const provider of providers.values()) provider.close()
     },

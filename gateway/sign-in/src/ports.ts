@@ -3,6 +3,7 @@ import type {
   FactorRecord,
   MembershipRecord,
   SessionRecord,
+  SsoConnectionRecord,
   UserRecord,
 } from '@omium/projection-identity'
 import type { IdentityContextCommand, Login } from '@omium/schemas'
@@ -37,6 +38,8 @@ export interface IdentityReads {
   deviceGrant(id: string): Promise<DeviceGrantRecord | undefined>
   /** one that nobody has decided about, by the digest of its code */
   deviceGrantOfCode(code: string): Promise<DeviceGrantRecord | undefined>
+  ssoConnection(id: string): Promise<SsoConnectionRecord | undefined>
+  ssoConnectionOfDomain(domain: string): Promise<string | undefined>
   factors(userId: string): Promise<readonly FactorRecord[]>
   recoveryCodes(userId: string): Promise<readonly string[]>
 }

@@ -9,6 +9,7 @@ import { magicLinkRoutes } from './routes/magic-links.ts'
 import { providerRoutes } from './routes/providers.ts'
 import { secondFactorRoutes } from './routes/second-factor.ts'
 import { sessionRoutes } from './routes/sessions.ts'
+import { ssoRoutes } from './routes/sso.ts'
 import type { SignInServices } from './services.ts'
 
 /** Forms are small. */
@@ -56,6 +57,7 @@ export const signInRoutes =
     })
     await app.register(magicLinkRoutes(services))
     await app.register(providerRoutes(services))
+    await app.register(ssoRoutes(services))
     await app.register(secondFactorRoutes(services))
     await app.register(factorRoutes(services))
     await app.register(sessionRoutes(services))

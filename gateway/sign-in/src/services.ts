@@ -12,6 +12,7 @@ import type { AttemptLimits, IdentityReads } from './ports.ts'
 import type { Provider, ProviderSecrets } from './providers/provider.ts'
 import type { SealedTokens } from './sealed-token.ts'
 import type { Sessions } from './sessions.ts'
+import type { Sso } from './sso/sso.ts'
 import type { SigningKeys } from './tokens/signing-keys.ts'
 
 /** A sign-in with a provider that is under way, kept in a cookie of the browser that began it. */
@@ -30,6 +31,7 @@ export interface SignInServices {
   readonly deviceGrants: DeviceGrants
   readonly providers: ReadonlyMap<string, Provider>
   readonly transactions: SealedTokens<Transaction>
+  readonly sso: Sso
   readonly factors: SecondFactors
   /** undefined: browsers know no credentials for the installation's address */
   readonly webAuthn: WebAuthn | undefined

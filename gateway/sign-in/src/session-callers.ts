@@ -55,7 +55,8 @@ export const createSessionCallers = (options: SessionCallersOptions): SessionCal
       const claims = await verified(token)
       if (claims && ended.has(claims.sessionId)) return undefined
       const state = claims && (await states.get(`${claims.userId}/${claims.sessionId}`))
-      return state?.userId === claims?.userId && state && isOpen(state, nowMs()) ? claims : undefined
+      const good = claims !== undefined && state?.userId === claims.userId && isOpen(state, nowMs())
+      return good ? { ...claims, login: state.login } : undefined
     },
   }
 }

@@ -1,5 +1,12 @@
 import type { MembershipRecord, SessionRecord } from '@omium/projection-identity'
-import { type FactorProof, type IdSource, OmiumError, platformTenant, type UserCommand } from '@omium/schemas'
+import {
+  type FactorProof,
+  type IdSource,
+  OmiumError,
+  parseSsoIssuer,
+  platformTenant,
+  type UserCommand,
+} from '@omium/schemas'
 import { type SignedIn, userKey } from './accounts.ts'
 import { derivedId } from './identifiers.ts'
 import type { IdentityCommands, IdentityReads } from './ports.ts'
@@ -70,6 +77,9 @@ export interface SessionsOptions {
   readonly sessionMs: number
 }
 
+/** Nobody tells us when a company's identity provider drops somebody, so they have to come by once a day. */
+const ssoSessionMs = 86_400_000
+
 export const createSessions = (options: SessionsOptions): Sessions => {
   const { identity, reads, access, refresh, ids, nowMs, sessionMs } = options
 
@@ -102,7 +112,7 @@ export const createSessions = (options: SessionsOptions): Sessions => {
   return {
     start: async ({ userId, tenant, login }, shown, sessionId, correlationId) => {
       const { amr, authenticatedAt, client, factor, approvedBy } = shown
-      const expiresAt = nowMs() + sessionMs
+      const expiresAt = nowMs() + (parseSsoIssuer(login.issuer) ? Math.min(sessionMs, ssoSessionMs) : sessionMs)
       const approved = approvedBy !== undefined && { approvedBy }
       const data = { sessionId, tenant, login, amr: [...amr], authenticatedAt, expiresAt, client, ...approved }
       // a proof that is shown twice is not the same command: it has to be refused

@@ -138,6 +138,7 @@ export const startBench = async ({ host = '127.0.0.1' }: { readonly host?: '127.
     smtpUrl: catcher.url,
     mailFrom: 'Omium <no-reply@omium.example>',
     returnTo: ['/app'],
+    egress: { allow: ['127.0.0.0/8'], ports: [443], http: true },
     env: { CLIENT_SECRET: client.secret },
     pool,
     reads: createReads(pool),

@@ -13,6 +13,8 @@ interface Visit {
   readonly json?: unknown
   readonly method?: string
   readonly headers?: Record<string, string>
+  /** as another site makes a browser post: without the cookies of this one */
+  readonly crossSite?: boolean
   /** follow redirects; default yes */
   readonly follow?: boolean
 }
@@ -40,18 +42,18 @@ export class Browser {
   }
 
   async visit(at: string | URL, visit: Visit = {}): Promise<Page> {
-    const { form, json, follow = true } = visit
+    const { form, json, follow = true, crossSite = false } = visit
     let url = new URL(at)
     let method = visit.method ?? (form || json !== undefined ? 'POST' : 'GET')
     let body = form ? new URLSearchParams(form).toString() : json === undefined ? undefined : JSON.stringify(json)
     for (let hops = 0; hops < 12; hops++) {
-      const jar = this.cookies.get(url.host)
+      const jar = crossSite ? undefined : this.cookies.get(url.host)
       const response = await fetch(url, {
         method,
         redirect: 'manual',
         headers: {
           accept: json === undefined ? 'text/html,application/xhtml+xml' : 'application/json',
-          'sec-fetch-site': 'same-origin',
+          'sec-fetch-site': crossSite ? 'cross-site' : 'same-origin',
           'x-forwarded-for': this.#ip,
           ...(body !== undefined && {
             'content-type': form ? 'application/x-www-form-urlencoded' : 'application/json',

@@ -5,7 +5,12 @@ import {
   addressEvents,
   apiKeyEvents,
   type DeviceGrantEvent,
+  type DomainEvent,
   deviceGrantEvents,
+  domainEvents,
+  type SsoConnection,
+  type SsoConnectionEvent,
+  ssoConnectionEvents,
   type TenantEvent,
   tenantEvents,
   type UserEvent,
@@ -19,6 +24,8 @@ export const createApplier = (): Applier =>
     else if (type in apiKeyEvents) await applyApiKey(place, { type, data } as ApiKeyEvent)
     else if (type in userEvents) await applyUser(place, { type, data } as UserEvent)
     else if (type in deviceGrantEvents) await applyDeviceGrant(place, { type, data } as DeviceGrantEvent)
+    else if (type in ssoConnectionEvents) await applySsoConnection(place, { type, data } as SsoConnectionEvent)
+    else if (type in domainEvents) await applyDomain(place, { type, data } as DomainEvent)
     else if (type in addressEvents) await applyAddress(place, { type, data } as AddressEvent)
   })
 
@@ -230,6 +237,9 @@ const applyTenant = async (place: Place, { type, data }: TenantEvent): Promise<v
     case 'HoursAllowed':
       await place.run('UPDATE @tenants SET hours = $2 WHERE tenant = $1', place.tenant, JSON.stringify(data.hours))
       break
+    case 'SsoRequired':
+      await place.run('UPDATE @tenants SET sso_required = $2 WHERE tenant = $1', place.tenant, data.required)
+      break
     case 'MfaRequirementChanged':
       await place.run('UPDATE @tenants SET mfa_required = $2 WHERE tenant = $1', place.tenant, data.required)
       break
@@ -325,6 +335,100 @@ const applyApiKey = async (place: Place, { type, data }: ApiKeyEvent): Promise<v
         place.at,
         data.by,
       )
+      break
+  }
+}
+
+const putSsoConnection = (place: Place, { name, domains, settings, rules, defaultRole }: SsoConnection) =>
+  place.run(
+    `INSERT INTO @sso_connections (tenant, id, name, status, domains, settings, rules, default_role, created_at, changed_at)
+     VALUES ($1, $2, $3, 'draft', $4, $5, $6, $7, $8, $8)
+     ON CONFLICT (tenant, id) DO UPDATE SET name = $3, domains = $4, settings = $5, rules = $6, default_role = $7,
+       changed_at = $8`,
+    place.tenant,
+    place.id,
+    name,
+    domains,
+    JSON.stringify(settings),
+    JSON.stringify(rules),
+    defaultRole ?? null,
+    place.at,
+  )
+
+const setStatus = (place: Place, status: 'active' | 'disabled') =>
+  place.run('UPDATE @sso_connections SET status = $3 WHERE tenant = $1 AND id = $2', place.tenant, place.id, status)
+
+const applySsoConnection = async (place: Place, { type, data }: SsoConnectionEvent): Promise<void> => {
+  switch (type) {
+    case 'SsoConnectionCreated':
+    case 'SsoConnectionChanged':
+      await putSsoConnection(place, data)
+      break
+    case 'SsoConnectionActivated':
+      await setStatus(place, 'active')
+      break
+    case 'SsoConnectionDisabled':
+      await setStatus(place, 'disabled')
+      break
+    case 'SsoConnectionDeleted':
+      await place.run('DELETE FROM @sso_connections WHERE tenant = $1 AND id = $2', place.tenant, place.id)
+      break
+    case 'SsoConnectionTested':
+      await place.run(
+        'UPDATE @sso_connections SET tested_at = $3, test_outcome = $4 WHERE tenant = $1 AND id = $2',
+        place.tenant,
+        place.id,
+        time(data.at),
+        data.outcome,
+      )
+      break
+    case 'AssertionTaken':
+    case 'SsoSecretsDestroyed':
+      break
+  }
+}
+
+/** A domain is an aggregate of the platform; the events say which tenant they are about. */
+const applyDomain = async (place: Place, { type, data }: DomainEvent): Promise<void> => {
+  const { tenant } = data
+  switch (type) {
+    case 'DomainClaimed':
+      await place.run(
+        `INSERT INTO @domains (tenant, domain, token, status, claimed_at) VALUES ($1, $2, $3, 'pending', $4)`,
+        tenant,
+        place.id,
+        data.token,
+        place.at,
+      )
+      break
+    case 'DomainVerified':
+      await place.run(
+        `UPDATE @domains SET status = 'verified', verified_at = $3, missing_since = NULL WHERE tenant = $1 AND domain = $2`,
+        tenant,
+        place.id,
+        place.at,
+      )
+      break
+    case 'DomainRecordMissed':
+      await place.run(
+        `UPDATE @domains SET status = 'missing', missing_since = $3 WHERE tenant = $1 AND domain = $2`,
+        tenant,
+        place.id,
+        time(data.at),
+      )
+      break
+    case 'DomainRecordFound':
+      await place.run(
+        `UPDATE @domains SET status = 'verified', missing_since = NULL WHERE tenant = $1 AND domain = $2`,
+        tenant,
+        place.id,
+      )
+      break
+    case 'DomainLapsed':
+      await place.run(`UPDATE @domains SET status = 'lapsed' WHERE tenant = $1 AND domain = $2`, tenant, place.id)
+      break
+    case 'DomainReleased':
+      await place.run('DELETE FROM @domains WHERE tenant = $1 AND domain = $2', tenant, place.id)
       break
   }
 }

@@ -16,6 +16,8 @@ export const identityProjection: ProjectionDefinition = {
     { name: 'sessions', key: ['id'] },
     { name: 'factors', key: ['user_id', 'id'] },
     { name: 'recovery_codes', key: ['user_id', 'code'] },
+    { name: 'sso_connections', key: ['tenant', 'id'] },
+    { name: 'domains', key: ['tenant', 'domain'] },
     { name: 'erasures', key: ['tenant', 'id'] },
     { name: 'device_grants', key: ['id'] },
   ],

@@ -11,6 +11,19 @@ export { type DeviceGrantRecord, deviceGrantOfCode, getDeviceGrant } from './dev
 export { type ErasureRecord, getErasure } from './erasures.ts'
 export { type FactorRecord, factorKindsOf, factorsOf, recoveryCodesOf } from './factors.ts'
 export {
+  type DomainRecord,
+  getDomain,
+  getSsoConnection,
+  listDomains,
+  listSsoConnections,
+  type SsoConnectionRecord,
+  type SsoDemand,
+  ssoConnectionById,
+  ssoConnectionOfDomain,
+  ssoDemandOn,
+  ssoIsRequired,
+} from './sso.ts'
+export {
   getMember,
   getTenant,
   type InvitationRecord,

@@ -6,6 +6,11 @@ export interface Page<T> {
   readonly nextCursor?: string
 }
 
+export interface Paging {
+  readonly limit: number
+  readonly cursor?: string | undefined
+}
+
 /** A page out of one row more than it has, with a cursor made of the last row's time and id. */
 export const pageOf = <T>(rows: readonly T[], limit: number, key: (row: T) => readonly [Date, string]): Page<T> => {
   const items = rows.slice(0, limit)

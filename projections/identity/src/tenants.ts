@@ -1,6 +1,6 @@
 import type { Reads } from '@omium/projection-kit'
 import type { AccessHours, Role } from '@omium/schemas'
-import { type Page, pageOf, positionOf } from './pages.ts'
+import { type Page, type Paging, pageOf, positionOf } from './pages.ts'
 
 /** What belongs to a tenant. Every function takes the tenant, and every statement has it in its WHERE clause. */
 
@@ -31,6 +31,8 @@ export interface Membership {
   readonly hours: AccessHours
   /** the tenant demands a second factor */
   readonly mfaRequired: boolean
+  /** members have to come through the tenant's own identity provider; see `ssoDemandOn` */
+  readonly ssoRequired: boolean
 }
 
 /** What a user is in a tenant; undefined: no member. */
@@ -39,7 +41,7 @@ export const membershipIn = async (reads: Reads, tenant: string, userId: string)
     { tenant },
     {
       name: 'membership',
-      text: `SELECT m.role, t.ranges, t.hours, t.mfa_required AS "mfaRequired"
+      text: `SELECT m.role, t.ranges, t.hours, t.mfa_required AS "mfaRequired", t.sso_required AS "ssoRequired"
              FROM identity.memberships m JOIN identity.tenants t USING (tenant)
            WHERE m.tenant = $1 AND m.user_id = $2`,
       values: [tenant, userId],
@@ -56,11 +58,6 @@ export interface MemberRecord {
   readonly email: string | null
   /** sealed */
   readonly name: string | null
-}
-
-interface Paging {
-  readonly limit: number
-  readonly cursor?: string | undefined
 }
 
 /** The longest there first. @throws OmiumError `invalid_request` for a cursor that this list never gave */

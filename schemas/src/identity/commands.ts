@@ -26,6 +26,7 @@ import {
   userId,
 } from './model.ts'
 import { tenantPrivacyCommands, userPrivacyCommands } from './privacy.ts'
+import { domainCommands, ssoConnectionCommands, ssoTenantCommands } from './sso.ts'
 
 /**
  * Commands to the identity context. Time that decides something (expiry, grace) is the owner's clock, never the caller's.
@@ -69,6 +70,7 @@ export const tenantCommands = {
   RemoveMember: v1(z.object({ userId, why: memberRemoval })),
   AllowAddresses: v1(z.object({ ranges: cidrRanges })),
   ...hoursCommands,
+  ...ssoTenantCommands,
   ...tenantPrivacyCommands,
 } as const
 export type TenantCommand = RecordOf<typeof tenantCommands>
@@ -94,6 +96,8 @@ export const identityContextCommands = {
   ...apiKeyCommands,
   ...magicLinkCommands,
   ...deviceGrantCommands,
+  ...ssoConnectionCommands,
+  ...domainCommands,
 } as const
 export type IdentityContextCommand = RecordOf<typeof identityContextCommands>
 

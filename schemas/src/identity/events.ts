@@ -25,6 +25,7 @@ import {
   userId,
 } from './model.ts'
 import { magicLinkExpiry, tenantPrivacyEvents, userPrivacyEvents } from './privacy.ts'
+import { domainEvents, ssoConnectionEvents, ssoTenantEvents } from './sso.ts'
 
 const by = z.string().max(300)
 
@@ -73,6 +74,7 @@ export const tenantEvents = {
   /** CIDR ranges that people and keys of the tenant may come from; empty: anywhere */
   AddressesAllowed: v1(z.object({ ranges: cidrRanges, by })),
   ...hoursEvents,
+  ...ssoTenantEvents,
   ...tenantPrivacyEvents,
 } as const
 export type TenantEvent = RecordOf<typeof tenantEvents>
@@ -102,5 +104,7 @@ export const identityContextEvents = {
   ...apiKeyEvents,
   ...magicLinkEvents,
   ...deviceGrantEvents,
+  ...ssoConnectionEvents,
+  ...domainEvents,
 } as const
 export type IdentityContextEvent = RecordOf<typeof identityContextEvents>

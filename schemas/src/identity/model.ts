@@ -54,6 +54,8 @@ export const permissions = [
   'audit:read',
   'tokens:write',
   'privacy:write',
+  'sso:read',
+  'sso:write',
 ] as const
 export const permission = z.enum(permissions)
 export type Permission = z.infer<typeof permission>
@@ -83,10 +85,13 @@ const developing: readonly Permission[] = [
   'tokens:write',
 ]
 
-/** What each role permits. Only owners may change the tenant itself, its money and other owners. */
+/**
+ * What each role permits. Only owners may change the tenant itself, its money and other owners, and so what makes owners: the
+ * roles that identity providers give.
+ */
 export const rolePermissions: Readonly<Record<Role, readonly Permission[]>> = {
   owner: permissions,
-  admin: permissions.filter((one) => one !== 'billing:write' && one !== 'privacy:write'),
+  admin: permissions.filter((one) => one !== 'billing:write' && one !== 'privacy:write' && one !== 'sso:write'),
   developer: developing,
   operator: operating,
   viewer: reading,

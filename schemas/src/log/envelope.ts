@@ -54,6 +54,8 @@ export const aggregateTypes = [
   'api_key',
   'magic_link',
   'device_grant',
+  'sso_connection',
+  'domain',
   'webhook_endpoint',
   'partition',
 ] as const

@@ -19,6 +19,7 @@ import { addReplaysCommand } from './commands/replays.ts'
 import { addDiffCommand } from './commands/rewind.ts'
 import { addRunCommand } from './commands/run.ts'
 import { addSchedulesCommand } from './commands/schedules.ts'
+import { addSsoCommand } from './commands/sso.ts'
 import { addTenantsCommand } from './commands/tenants.ts'
 import { addTriggersCommand } from './commands/triggers.ts'
 import { addWebhooksCommand } from './commands/webhooks.ts'
@@ -75,6 +76,7 @@ const programOf = (outside: Io): Command => {
   addKeysCommand(program, io)
   addMembersCommands(program, io)
   addTenantsCommand(program, io)
+  addSsoCommand(program, io)
   addProjectionsCommand(program, io)
   addReplayCommand(program, io)
   addReplaysCommand(program, io)

@@ -1,4 +1,5 @@
 import { aggregateKey, hashJson, heldSubject, type IdentityContextCommand, platformTenant } from '@omium/schemas'
+import type { SsoConnectionState } from './sso-connection.ts'
 import type { TenantState } from './tenant.ts'
 import type { UserState } from './user.ts'
 
@@ -19,13 +20,13 @@ export interface OwedCommand {
     | { readonly type: 'MembershipWithdrawn'; readonly data: { readonly tenant: string } }
     | null
 }
-/** the keys of personal data are to be destroyed */
+/** the keys of what was sealed are to be destroyed */
 export interface OwedErasure {
   readonly what: 'erasure'
   readonly id: string
   readonly subjects: readonly string[]
   readonly receipt:
-    | { readonly type: 'ErasureCompleted'; readonly data: Record<string, never> }
+    | { readonly type: 'ErasureCompleted' | 'SsoSecretsDestroyed'; readonly data: Record<string, never> }
     | { readonly type: 'MemberErasureCompleted'; readonly data: { readonly erasureId: string } }
 }
 export type Owed = OwedCommand | OwedErasure
@@ -109,3 +110,16 @@ export const owedByTenant = ({ tenant, additions, removals, erasures }: TenantSt
     ),
   ]
 }
+
+/** Its secrets are sealed under its id. */
+export const owedBySsoConnection = ({ id, status }: SsoConnectionState): Owed[] =>
+  status === 'deleting'
+    ? [
+        {
+          what: 'erasure',
+          id: idOf('secrets', id),
+          subjects: [id],
+          receipt: { type: 'SsoSecretsDestroyed', data: {} },
+        },
+      ]
+    : []

@@ -287,3 +287,37 @@ it('whatever is asked by whomever, an owner stays, and only owners make owners',
     }),
   )
 })
+
+describe('somebody for whom a connection vouches', () => {
+  const admit = (role: Role, decides = true, userId = 'usr_n'): TenantCommand => ({
+    type: 'AdmitMember',
+    data: { userId, role, connection: 'sso_a', decides },
+  })
+  it('becomes a member by signing in, and by nothing else', () => {
+    expect(given(founded).when('sign-in', admit('developer'))).toMatchObject({
+      events: [{ type: 'MemberAdded', data: { userId: 'usr_n', role: 'developer', by: 'sso:sso_a' } }],
+    })
+    for (const actor of ['user:usr_o', 'key:key_a', 'user:usr_n'])
+      expect(given(founded).when(actor, admit('owner'))).toMatchObject({ code: 'forbidden' })
+  })
+  it('gets another role when a rule says so, not because of the default', () => {
+    expect(given(founded, added('usr_n', 'viewer')).when('sign-in', admit('admin'))).toMatchObject({
+      events: [{ type: 'MemberRoleChanged', data: { role: 'admin', was: 'viewer' } }],
+    })
+    expect(given(founded, added('usr_n', 'admin')).when('sign-in', admit('viewer', false))).toMatchObject({
+      events: [],
+    })
+    expect(given(founded, added('usr_n', 'viewer')).when('sign-in', admit('viewer'))).toMatchObject({ events: [] })
+  })
+  it('stays owner as the last one', () => {
+    expect(given(founded).when('sign-in', admit('viewer', true, 'usr_o'))).toMatchObject({ events: [] })
+    expect(given(founded, added('usr_2', 'owner')).when('sign-in', admit('viewer', true, 'usr_o'))).toMatchObject({
+      events: [{ type: 'MemberRoleChanged', data: { was: 'owner', role: 'viewer' } }],
+    })
+  })
+  it('has to come through it only if an owner says so', () => {
+    const require: TenantCommand = { type: 'RequireSso', data: { required: true } }
+    expect(given(founded).when('user:usr_o', require)).toMatchObject({ events: [{ type: 'SsoRequired' }] })
+    expect(given(founded, added('usr_2', 'admin')).when('user:usr_2', require)).toMatchObject({ code: 'forbidden' })
+  })
+})

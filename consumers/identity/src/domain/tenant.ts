@@ -13,6 +13,8 @@ import { type Asked, type Decision, decided, refused } from './decision.ts'
  * 4. An invitation is for its address, until its time, once.
  * 5. Whoever is removed loses the sessions that act in the tenant: `removals` is what is still to be told to their users.
  * 6. Every user knows what they are a member of, so that their erasure ends it: `additions` is what is still to be told.
+ * 7. Whom a connection to an identity provider vouches for becomes a member by signing in. Owners alone set up connections and
+ *    what role they give, so by them owners are made and changed as well; the last owner stays one all the same.
  */
 export interface TenantState {
   readonly tenant: string
@@ -36,6 +38,9 @@ interface Invitation {
   readonly role: Role
   readonly expiresAt: number
 }
+
+/** who speaks for sign-in, before anybody is signed in */
+const signInActor = 'sign-in'
 
 export const mostMembers = 10_000
 export const mostInvitations = 1_000
@@ -105,6 +110,7 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
       break
     case 'AddressesAllowed':
     case 'HoursAllowed':
+    case 'SsoRequired':
     case 'MfaRequirementChanged':
       break
   }
@@ -126,8 +132,9 @@ export const decideTenant = (
     return refused('identity_conflict', `the tenant ${tenant} belongs to somebody else`)
   }
   if (!state) return refused('tenant_unknown', `there is no tenant ${tenant}`)
-  // whoever accepts is no member yet; whoever leaves needs nobody's leave
+  // whoever comes in is no member yet; whoever leaves needs nobody's leave
   if (type === 'AcceptInvitation') return accept(state, data, asked)
+  if (type === 'AdmitMember') return admit(state, data, asked)
   const own = `user:${'userId' in data ? data.userId : ''}` === asked.actor
   const leaves = type === 'RemoveMember' && own && data.why === 'left'
   const right = rightOf(state, asked.actor)
@@ -143,6 +150,7 @@ const neededFor: { readonly [T in TenantCommand['type']]?: Permission } = {
   AllowHours: 'tenant:write',
   RequireMfa: 'tenant:write',
   EraseMember: 'privacy:write',
+  RequireSso: 'sso:write',
 }
 
 interface Right {
@@ -160,7 +168,7 @@ const rightOf = (state: TenantState, actor: string): Right => {
   return { permits: (permission) => held.includes(permission), overOwners: role === 'owner' }
 }
 
-type Change = Exclude<TenantCommand, { type: 'FoundTenant' | 'AcceptInvitation' }>
+type Change = Exclude<TenantCommand, { type: 'FoundTenant' | 'AcceptInvitation' | 'AdmitMember' }>
 
 const change = (state: TenantState, { type, data }: Change, right: Right, asked: Asked): Decision<TenantEvent> => {
   const by = asked.actor
@@ -171,6 +179,8 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
       return decided({ type: 'AddressesAllowed', data: { ...data, by } })
     case 'AllowHours':
       return decided({ type: 'HoursAllowed', data: { ...data, by } })
+    case 'RequireSso':
+      return decided({ type: 'SsoRequired', data: { ...data, by } })
     case 'RequireMfa':
       return decided({ type: 'MfaRequirementChanged', data: { ...data, by } })
     case 'InviteMember':
@@ -261,4 +271,21 @@ const accept = (state: TenantState, data: Accept, { actor, nowMs }: Asked): Deci
     type: 'MemberAdded',
     data: { userId, role, by: `invitation:${invitationId}` },
   })
+}
+
+type Admit = Extract<TenantCommand, { type: 'AdmitMember' }>['data']
+
+/** Only sign-in itself says whom a connection vouches for. */
+const admit = (state: TenantState, data: Admit, { actor }: Asked): Decision<TenantEvent> => {
+  const { userId, role, connection, decides } = data
+  if (actor !== signInActor) return refused('forbidden', 'members are admitted by signing in')
+  const by = `sso:${connection}`
+  const was = state.members[userId]
+  if (was === undefined) {
+    if (Object.keys(state.members).length >= mostMembers)
+      return refused('identity_conflict', `a tenant has at most ${mostMembers} members`)
+    return decided({ type: 'MemberAdded', data: { userId, role, by } })
+  }
+  const stays = was === role || !decides || (was === 'owner' && ownersOf(state) === 1)
+  return stays ? decided() : decided({ type: 'MemberRoleChanged', data: { userId, role, was, by } })
 }

@@ -34,10 +34,11 @@ const escapes: Readonly<Record<string, string>> = {
 }
 export const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => escapes[character] ?? '')
 
-export const page = (title: string, body: string): string =>
+/** @param head more for the head, already escaped */
+export const page = (title: string, body: string, head = ''): string =>
   `<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeHtml(title)} - Omium</title><style>${style}</style></head>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${escapeHtml(title)} - Omium</title><style>${style}</style>${head}</head>
 <body><main>
 <h1>${escapeHtml(title)}</h1>
 ${body}

@@ -4,7 +4,8 @@ import { escapeHtml, page } from './html.ts'
 /** The pages of sign-in: plain HTML that works without script, in any browser and with any screen reader. */
 export interface SignInPage {
   readonly providers: readonly { readonly id: string; readonly label: string }[]
-  readonly byMail: boolean
+  /** whether an address can be given: for a company's own way in or a link by mail, or for a link only */
+  readonly byMail: 'any' | 'only'
   readonly returnTo: string
   readonly fresh: boolean
   /** browsers know passkeys for this installation */
@@ -17,17 +18,13 @@ export const signInPage = ({ providers, byMail, returnTo, fresh, passkeys }: Sig
     ({ id, label }) =>
       `<a class="button" href="/auth/providers/${id}/start?${escapeHtml(query.toString())}">Continue with ${escapeHtml(label)}</a>`,
   )
-  const form = `<form method="post" action="/auth/magic-links">
+  const form = `<form method="post" action="${byMail === 'only' ? '/auth/magic-links' : '/auth/sign-in'}">
 <input type="hidden" name="return_to" value="${escapeHtml(returnTo)}">
 <label for="email">E-mail address</label>
 <input id="email" name="email" type="email" autocomplete="email" maxlength="254" required>
-<button type="submit">Send me a link</button>
+<button type="submit">${byMail === 'only' ? 'Send me a link' : 'Continue with e-mail'}</button>
 </form>`
-  const ways = [...links, ...(byMail ? [form] : []), ...(passkeys ? [passkeyForm(returnTo)] : [])]
-  return page(
-    'Sign in',
-    ways.join('\n') || '<p>No way to sign in is set up here. The operator sets one up in the settings.</p>',
-  )
+  return page('Sign in', [...links, form, ...(passkeys ? [passkeyForm(returnTo)] : [])].join('\n'))
 }
 
 export const checkYourMailPage = (): string =>

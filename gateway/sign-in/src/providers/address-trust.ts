@@ -9,7 +9,11 @@ export interface AddressClaims {
   readonly hd?: unknown
 }
 
-export type AddressTrust = OidcSettings['trustedAddresses'] | 'google'
+/**
+ * `own_domains`: of a tenant's provider, about the domains that the tenant has proved to be its own, which is checked for every
+ * answer of it (`sso/verdict.ts`). Such providers seldom mark addresses as verified.
+ */
+export type AddressTrust = OidcSettings['trustedAddresses'] | 'google' | 'own_domains'
 
 const domainOf = (email: string): string => email.slice(email.lastIndexOf('@') + 1).toLowerCase()
 
@@ -19,7 +23,9 @@ const domainOf = (email: string): string => email.slice(email.lastIndexOf('@') +
  */
 export const trustedAddress = (claims: AddressClaims, trust: AddressTrust): string | undefined => {
   const { email, email_verified: verified, hd } = claims
-  if (typeof email !== 'string' || verified !== true) return undefined
+  if (typeof email !== 'string') return undefined
+  if (trust === 'own_domains') return verified === false || verified === 'false' ? undefined : email
+  if (verified !== true) return undefined
   if (!email.includes('@')) return undefined
   const domain = domainOf(email)
   const trusted =

@@ -29,6 +29,8 @@ export interface OidcOptions {
   readonly scopes: readonly string[]
   readonly trust: AddressTrust
   readonly calls: ProviderFetch
+  /** whether an issuer that is not on this machine may be spoken to without TLS */
+  readonly plainHttp?: boolean
   readonly nowMs: () => number
 }
 
@@ -42,14 +44,14 @@ const freshSeconds = 300
  * although it comes over TLS. Plain http is spoken with loopback only.
  */
 export const createOidcProvider = (options: OidcOptions): Provider => {
-  const { id, label, issuer, clientId, clientSecret, scopes, trust, calls, nowMs } = options
+  const { id, label, issuer, clientId, clientSecret, scopes, trust, calls, plainHttp = false, nowMs } = options
   let discovered: { readonly at: number; readonly configuration: Promise<Configuration> } | undefined
 
   const configuration = (): Promise<Configuration> => {
     if (discovered && nowMs() - discovered.at < rediscoverMs) return discovered.configuration
     const found = discovery(new URL(issuer), clientId, clientSecret, clientSecret === undefined ? None() : undefined, {
       [customFetch]: calls.fetch,
-      execute: [enableNonRepudiationChecks, ...(isLoopback(issuer) ? [allowInsecureRequests] : [])],
+      execute: [enableNonRepudiationChecks, ...(plainHttp || isLoopback(issuer) ? [allowInsecureRequests] : [])],
     })
     const entry = { at: nowMs(), configuration: found }
     discovered = entry
@@ -87,6 +89,7 @@ export const createOidcProvider = (options: OidcOptions): Provider => {
         ? amr.filter((one): one is string => typeof one === 'string' && one.length <= 40).slice(0, 10)
         : [],
       authenticatedAt: typeof authTime === 'number' ? Math.min(authTime * 1000, nowMs()) : 0,
+      claims: { ...claims, ...address },
     }
   }
 

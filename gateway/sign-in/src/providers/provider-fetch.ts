@@ -12,9 +12,16 @@ export interface ProviderFetchOptions {
   readonly name: string
   readonly timeoutMs: number
   readonly resetMs: number
+  /** how a call is made, when not by `fetch` */
+  readonly send?: CustomFetch
 }
 
-export const createProviderFetch = ({ name, timeoutMs, resetMs }: ProviderFetchOptions): ProviderFetch => {
+export const createProviderFetch = ({
+  name,
+  timeoutMs,
+  resetMs,
+  send = fetch as CustomFetch,
+}: ProviderFetchOptions): ProviderFetch => {
   const calls = createOutsideCalls({
     // one name for all: tenants bring providers of their own
     target: 'identity provider',
@@ -27,7 +34,7 @@ export const createProviderFetch = ({ name, timeoutMs, resetMs }: ProviderFetchO
       try {
         return await calls.call(async (limit) => {
           const signal = options.signal ? AbortSignal.any([limit, options.signal]) : limit
-          const response = await fetch(url, { ...options, body: options.body ?? null, signal })
+          const response = await send(url, { ...options, body: options.body ?? null, signal })
           if (response.status >= 500) throw new RangeError(`status ${response.status}`)
           return response
         })

@@ -14,6 +14,8 @@ export interface Account {
   readonly amr: readonly string[]
   /** when they proved who they are, ms; 0 when the provider does not tell */
   readonly authenticatedAt: number
+  /** all that an OpenID provider said, for rules about roles */
+  readonly claims?: Readonly<Record<string, unknown>>
 }
 
 /** What has to be remembered, in the browser that began, until the provider answers. */

@@ -22,6 +22,13 @@ export const setTokens = (cookies: Cookies, reply: FastifyReply, tokens: Tokens)
 
 const perNetwork: AttemptLimit = { attempts: 100, withinMs: 10 * 60_000 }
 
+/** a whole company may come from one address on a Monday morning, and nothing can be guessed there */
+const perCompany: AttemptLimit = { attempts: 3_000, withinMs: 10 * 60_000 }
+
+/** For what leads to a tenant's own identity provider. @throws OmiumError `rate_limited` */
+export const countSsoAttempt = ({ limits }: SignInServices, { ip }: FastifyRequest): Promise<void> =>
+  limits.take(`sso:${networkOf(ip)}`, perCompany)
+
 /** @throws OmiumError `rate_limited` when too many sign-ins were tried from where the request comes from */
 export const countAttempt = ({ limits }: SignInServices, { ip }: FastifyRequest): Promise<void> =>
   limits.take(`network:${networkOf(ip)}`, perNetwork)

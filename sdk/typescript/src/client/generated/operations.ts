@@ -3,6 +3,10 @@ import type { ErrorCode, JsonValue } from '@omium/schemas'
 
 /** What the operations of the API take and answer. */
 export interface Operations {
+  'DELETE /v1/domains/{domain}': {
+    path: { domain: string }
+    answer: { position: string; deduplicated: boolean; id: string }
+  }
   'DELETE /v1/invitations/{id}': {
     path: { id: string }
     answer: { position: string; deduplicated: boolean; id: string }
@@ -26,6 +30,10 @@ export interface Operations {
   'DELETE /v1/schedules/{id}': {
     path: { id: string }
     answer: { id: string; position: string; deduplicated: boolean }
+  }
+  'DELETE /v1/sso/connections/{id}': {
+    path: { id: string }
+    answer: { position: string; deduplicated: boolean; id: string }
   }
   'DELETE /v1/threads/{thread}': {
     path: { thread: string }
@@ -55,6 +63,14 @@ export interface Operations {
     path: { thread: string; id: string }
     query: { namespace?: string | undefined; min_position?: string | undefined; order?: 'created' | 'id' | undefined }
     answer: { thread: string; id: string; namespace: string; parent?: string; needsParent: boolean; kind: 'state' | 'run'; status: 'intact' | 'corrupted' | 'superseded'; format: string; bytes: number; sha256: string; label?: string; metadata: Record<string, string | number | boolean | null>; point?: { executionId: string; version: number; path?: string }; pins: string[]; createdAt: string; version: number; position: string; state: { json: JsonValue } | { format: string; base64: string }; writes: ({ taskId: string; taskPath: string; writes: { index: number; channel: string }[]; state: { json: JsonValue } | { format: string; base64: string } })[]; insteadOf?: string }
+  }
+  'GET /v1/domains': {
+    query: { limit?: number | undefined; cursor?: string | undefined }
+    answer: { items: ({ domain: string; status: 'pending' | 'verified' | 'missing' | 'lapsed'; record: { type: 'TXT'; name: string; value: string }; claimedAt: string; verifiedAt?: string; missingSince?: string })[]; nextCursor?: string }
+  }
+  'GET /v1/domains/{domain}': {
+    path: { domain: string }
+    answer: { domain: string; status: 'pending' | 'verified' | 'missing' | 'lapsed'; record: { type: 'TXT'; name: string; value: string }; claimedAt: string; verifiedAt?: string; missingSince?: string }
   }
   'GET /v1/executions': {
     query: { status?: 'awaiting_permit' | 'queued' | 'running' | 'suspended' | 'paused' | 'recovering' | 'completed' | 'failed' | 'cancelled' | undefined; agent?: string | undefined; parent?: string | undefined; forked_from?: string | undefined; label?: string | readonly string[] | undefined; limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined }
@@ -104,14 +120,14 @@ export interface Operations {
   }
   'GET /v1/keys': {
     query: { limit?: number | undefined; cursor?: string | undefined }
-    answer: { items: ({ id: string; name: string; environment: 'live' | 'test'; prefix: string; status: 'live' | 'expired' | 'revoked'; scopes: { permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write')[]; workflows?: string[]; agents?: string[] }; ranges: string[]; hours: ({ days: ('mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun')[]; from: string; to: string; timeZone: string })[]; createdBy: string; createdAt: string; expiresAt?: string; lastUsedAt?: string; replaces?: string; successor?: string })[]; nextCursor?: string }
+    answer: { items: ({ id: string; name: string; environment: 'live' | 'test'; prefix: string; status: 'live' | 'expired' | 'revoked'; scopes: { permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write' | 'sso:read' | 'sso:write')[]; workflows?: string[]; agents?: string[] }; ranges: string[]; hours: ({ days: ('mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun')[]; from: string; to: string; timeZone: string })[]; createdBy: string; createdAt: string; expiresAt?: string; lastUsedAt?: string; replaces?: string; successor?: string })[]; nextCursor?: string }
   }
   'GET /v1/keys/{id}': {
     path: { id: string }
-    answer: { id: string; name: string; environment: 'live' | 'test'; prefix: string; status: 'live' | 'expired' | 'revoked'; scopes: { permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write')[]; workflows?: string[]; agents?: string[] }; ranges: string[]; hours: ({ days: ('mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun')[]; from: string; to: string; timeZone: string })[]; createdBy: string; createdAt: string; expiresAt?: string; lastUsedAt?: string; replaces?: string; successor?: string }
+    answer: { id: string; name: string; environment: 'live' | 'test'; prefix: string; status: 'live' | 'expired' | 'revoked'; scopes: { permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write' | 'sso:read' | 'sso:write')[]; workflows?: string[]; agents?: string[] }; ranges: string[]; hours: ({ days: ('mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun')[]; from: string; to: string; timeZone: string })[]; createdBy: string; createdAt: string; expiresAt?: string; lastUsedAt?: string; replaces?: string; successor?: string }
   }
   'GET /v1/me': {
-    answer: { tenant: string; actor: string; role?: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write')[]; limits?: { workflows: string[]; agents: string[] } }
+    answer: { tenant: string; actor: string; role?: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write' | 'sso:read' | 'sso:write')[]; limits?: { workflows: string[]; agents: string[] } }
   }
   'GET /v1/me/data': {
     answer: { userId: string; email?: string; name?: string; registeredAt: string; logins: { method: string; issuer: string; linkedAt: string }[]; memberships: ({ tenant: string; name: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing' })[]; invitations: ({ id: string; tenant: string; tenantName: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; expiresAt: string })[]; sessions: ({ sessionId: string; tenant: string; client: 'browser' | 'cli'; method: string; startedAt: string; refreshedAt: string; expiresAt: string })[] }
@@ -171,6 +187,17 @@ export interface Operations {
     path: { id: string }
     query: { limit?: number | undefined; cursor?: string | undefined }
     answer: { items: ({ nominalAt: string; outcome: 'fired' | 'queued' | 'skipped'; reason?: string; count: number; runId?: string; end?: { status: 'completed' | 'failed' | 'cancelled' | 'refused'; code?: string; detail?: string } })[]; nextCursor?: string }
+  }
+  'GET /v1/sso/connections': {
+    query: { limit?: number | undefined; cursor?: string | undefined }
+    answer: { items: ({ id: string; name: string; status: 'draft' | 'active' | 'disabled'; domains: { domain: string; verified: boolean }[]; settings: { kind: 'oidc'; issuer: string; clientId: string; hasSecret: boolean; scopes: string[]; redirectUri: string } | { kind: 'saml'; entityId: string; ssoUrl: string; certificates: { pem: string; subject: string; expiresAt: string }[]; emailAttribute?: string; nameAttribute?: string; idpInitiated: boolean; serviceProvider: { entityId: string; acsUrl: string; metadataUrl: string; certificate: string } }; rules: ({ attribute: string; value: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing' })[]; defaultRole?: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; createdAt: string; changedAt: string; lastTest?: { at: string; outcome: string } })[]; nextCursor?: string }
+  }
+  'GET /v1/sso/connections/{id}': {
+    path: { id: string }
+    answer: { id: string; name: string; status: 'draft' | 'active' | 'disabled'; domains: { domain: string; verified: boolean }[]; settings: { kind: 'oidc'; issuer: string; clientId: string; hasSecret: boolean; scopes: string[]; redirectUri: string } | { kind: 'saml'; entityId: string; ssoUrl: string; certificates: { pem: string; subject: string; expiresAt: string }[]; emailAttribute?: string; nameAttribute?: string; idpInitiated: boolean; serviceProvider: { entityId: string; acsUrl: string; metadataUrl: string; certificate: string } }; rules: ({ attribute: string; value: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing' })[]; defaultRole?: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; createdAt: string; changedAt: string; lastTest?: { at: string; outcome: string } }
+  }
+  'GET /v1/sso/policy': {
+    answer: { required: boolean }
   }
   'GET /v1/stream': {
     answer: never
@@ -279,6 +306,14 @@ export interface Operations {
     body: { taskId: string; taskPath?: string | undefined; writes: readonly { index: number; channel: string }[]; state: { json: unknown } | { format: string; base64: string } }
     answer: { thread: string; checkpoint: string; position: string; deduplicated: boolean }
   }
+  'POST /v1/domains': {
+    body: { domain: string }
+    answer: { position: string; deduplicated: boolean; id: string; record: { type: 'TXT'; name: string; value: string } }
+  }
+  'POST /v1/domains/{domain}/verify': {
+    path: { domain: string }
+    answer: { position: string; deduplicated: boolean; id: string }
+  }
   'POST /v1/executions': {
     body: { agent: string; input?: unknown | undefined; id?: string | undefined; options?: { priority?: number | undefined; timeoutMs?: number | undefined; retry?: { maxAttempts: number; initialDelayMs: number; backoff: number; maxDelayMs: number; jitter: number; nonRetryable: readonly string[] } | undefined; concurrency?: { key: string; limit: number } | undefined; budgetMicroCredits?: number | undefined; labels?: Record<string, string> | undefined; recovery?: { policy: string } | undefined; simulate?: boolean | undefined; checkpoints?: { every?: 'step' | 'task' | 'never' | undefined; everyMs?: number | undefined; beforeEffects?: boolean | undefined } | undefined } | undefined }
     answer: { executionId: string; position: string; deduplicated: boolean }
@@ -341,12 +376,12 @@ export interface Operations {
     answer: { position: string; deduplicated: boolean; id: string }
   }
   'POST /v1/keys': {
-    body: { name: string; scopes: { permissions: readonly ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write')[]; workflows?: readonly string[] | undefined; agents?: readonly string[] | undefined }; expiresAt?: string | undefined; ranges?: readonly string[] | undefined; hours?: readonly ({ days: readonly ('mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun')[]; from: string; to: string; timeZone: string })[] | undefined }
+    body: { name: string; scopes: { permissions: readonly ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write' | 'sso:read' | 'sso:write')[]; workflows?: readonly string[] | undefined; agents?: readonly string[] | undefined }; expiresAt?: string | undefined; ranges?: readonly string[] | undefined; hours?: readonly ({ days: readonly ('mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun')[]; from: string; to: string; timeZone: string })[] | undefined }
     answer: { position: string; deduplicated: boolean; id: string; prefix: string; key: string }
   }
   'POST /v1/keys/verify': {
     body: { key: string }
-    answer: { valid: boolean; id?: string; scopes?: { permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write')[]; workflows?: string[]; agents?: string[] } }
+    answer: { valid: boolean; id?: string; scopes?: { permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write' | 'sso:read' | 'sso:write')[]; workflows?: string[]; agents?: string[] } }
   }
   'POST /v1/keys/{id}/rotate': {
     path: { id: string }
@@ -383,8 +418,24 @@ export interface Operations {
     answer: { id: string; position: string; deduplicated: boolean }
   }
   'POST /v1/service-tokens': {
-    body: { audience: 'gateway' | 'models' | 'engine'; permissions: readonly ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write')[] }
-    answer: { token: string; audience: 'gateway' | 'models' | 'engine'; permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write')[]; expiresAt: string }
+    body: { audience: 'gateway' | 'models' | 'engine'; permissions: readonly ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write' | 'sso:read' | 'sso:write')[] }
+    answer: { token: string; audience: 'gateway' | 'models' | 'engine'; permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write' | 'sso:read' | 'sso:write')[]; expiresAt: string }
+  }
+  'POST /v1/sso/connections': {
+    body: { name: string; domains?: readonly string[] | undefined; settings: { kind: 'oidc'; issuer: string; clientId: string; clientSecret?: string | undefined; scopes?: readonly string[] | undefined } | { kind: 'saml'; entityId: string; ssoUrl: string; certificates: readonly string[]; emailAttribute?: string | undefined; nameAttribute?: string | undefined; idpInitiated?: boolean | undefined }; rules?: readonly ({ attribute: string; value: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing' })[] | undefined; defaultRole?: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing' | undefined }
+    answer: { position: string; deduplicated: boolean; id: string }
+  }
+  'POST /v1/sso/connections/{id}/activate': {
+    path: { id: string }
+    answer: { position: string; deduplicated: boolean; id: string }
+  }
+  'POST /v1/sso/connections/{id}/disable': {
+    path: { id: string }
+    answer: { position: string; deduplicated: boolean; id: string }
+  }
+  'POST /v1/sso/connections/{id}/test': {
+    path: { id: string }
+    answer: { url: string; expiresAt: string }
   }
   'POST /v1/tenants': {
     body: { name: string }
@@ -468,6 +519,15 @@ export interface Operations {
     path: { id: string }
     body: { workflow: string; version?: number | undefined; cron: string; timezone?: string | undefined; parameters?: unknown | undefined; overlap?: 'skip' | 'queue' | 'cancel_previous' | 'allow' | undefined; catchUp?: { policy?: 'none' | 'last' | 'all' | undefined; limit?: number | undefined; graceMs?: number | undefined } | undefined; startAt?: string | undefined; endAt?: string | undefined; options?: { priority?: number | undefined; timeoutMs?: number | undefined; budgetMicroCredits?: number | undefined } | undefined }
     answer: { id: string; position: string; deduplicated: boolean }
+  }
+  'PUT /v1/sso/connections/{id}': {
+    path: { id: string }
+    body: { name: string; domains?: readonly string[] | undefined; settings: { kind: 'oidc'; issuer: string; clientId: string; clientSecret?: string | undefined; scopes?: readonly string[] | undefined } | { kind: 'saml'; entityId: string; ssoUrl: string; certificates: readonly string[]; emailAttribute?: string | undefined; nameAttribute?: string | undefined; idpInitiated?: boolean | undefined }; rules?: readonly ({ attribute: string; value: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing' })[] | undefined; defaultRole?: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing' | undefined }
+    answer: { position: string; deduplicated: boolean; id: string }
+  }
+  'PUT /v1/sso/policy': {
+    body: { required: boolean }
+    answer: { position: string; deduplicated: boolean; id: string }
   }
   'PUT /v1/threads/{thread}/retention': {
     path: { thread: string }

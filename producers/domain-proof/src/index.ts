@@ -1,0 +1,1 @@
+export { createDomainProof, type DomainProof } from './domain-proof.ts'
