@@ -80,6 +80,10 @@ const passedOn = [
   'OMIUM_SMTP_URL',
   'OMIUM_MAIL_FROM',
   'OMIUM_SIGN_IN_FILE',
+  'OMIUM_EGRESS_ALLOW',
+  'OMIUM_EGRESS_PORTS',
+  'OMIUM_EGRESS_HTTP',
+  'OMIUM_WEBHOOK_RETRIES_MS',
 ]
 
 /** The agents that the built-in pool runs: those that are named, and in any case the one that runs workflow definitions. */
@@ -130,6 +134,7 @@ const serviceEnvironment = (
   OMIUM_WORKFLOW_MANAGER_PORT: String(ports.workflows),
   OMIUM_IDENTITY_PORT: String(ports.identity),
   OMIUM_RECOVERY_PORT: String(ports.recovery),
+  OMIUM_WEBHOOKS_PORT: String(ports.webhooks),
   OMIUM_CHECKPOINTS_PORT: String(ports.checkpoints),
   OMIUM_URL: `http://127.0.0.1:${ports.gateway}`,
   ...modelEnvironment(ports, env['OMIUM_API_KEY'] || credentials.apiKey, env, servesModels),

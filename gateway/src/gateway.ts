@@ -17,6 +17,7 @@ import { createPersonalData, createSubjectKeys, kmsOf } from '@omium/personal-da
 import { createPool, createReads, type ProjectionLog, requireWalls } from '@omium/projection-kit'
 import { connectRedis } from '@omium/resilience'
 import { openSignIn } from '@omium/sign-in'
+import { createWebhookSecrets } from '@omium/webhook-secrets'
 import { mintServiceToken, mintWorkerToken, verifyServiceToken } from '@omium/worker-tokens'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
@@ -30,7 +31,7 @@ import { createKnownModels } from './known-models.ts'
 import { ensureLocalKey } from './local-key.ts'
 import { createHistories } from './rewind/histories.ts'
 import { createStreamSlots } from './streams/stream-slots.ts'
-import { createWebhookSecrets } from './webhook-secrets.ts'
+import { createTriggerSignatures } from './trigger-signatures.ts'
 
 /** One for each context that the gateway takes part in. */
 export interface GatewayLogs {
@@ -39,6 +40,7 @@ export interface GatewayLogs {
   readonly checkpoint: ProjectionLog
   readonly workflow: ProjectionLog
   readonly identity: ProjectionLog
+  readonly webhook: ProjectionLog
 }
 
 /** how long requests in flight may take when the process ends, ms */
@@ -71,12 +73,13 @@ export const startGateway = async (
       readWaitMs: limits.readWaitMs,
       onNotice: warn,
     })
-  const [executions, recoveries, workflows, checkpoints, identity] = await Promise.all([
+  const [executions, recoveries, workflows, checkpoints, identity, webhooks] = await Promise.all([
     open(logs.execution, 'executions'),
     open(logs.recovery, 'recoveries'),
     open(logs.workflow, 'workflows'),
     open(logs.checkpoint, 'checkpoints'),
     open(logs.identity, 'identity'),
+    open(logs.webhook, 'webhooks'),
   ])
   const objects = await createS3ObjectStore(config.s3)
   const payloads = createPayloadStore(objects)
@@ -135,6 +138,10 @@ export const startGateway = async (
     ended,
     nowMs,
   })
+  const webhookSecrets = createWebhookSecrets({
+    kms,
+    query: (tenant, text, values) => reads.query({ tenant }, text, values),
+  })
   const app = await buildApp(
     {
       reads,
@@ -149,7 +156,10 @@ export const startGateway = async (
       checkpoints,
       workflows,
       checkpointObjects: createCheckpointObjects(withEnvelopeEncryption(objects, config.encryptionKeys), context.nowMs),
-      webhookSecrets: createWebhookSecrets(tokenSecret),
+      triggerSignatures: createTriggerSignatures(webhookSecrets, tokenSecret),
+      webhooks,
+      webhookSecrets,
+      egress: config.egress,
       deltas,
       agents: createAgents(reads, executions.live),
       payloads,
@@ -186,7 +196,7 @@ export const startGateway = async (
       models.close()
       deltas?.close()
       redis?.disconnect()
-      await Promise.all([executions, recoveries, checkpoints, workflows, identity].map((one) => one.close()))
+      await Promise.all([executions, recoveries, checkpoints, workflows, identity, webhooks].map((one) => one.close()))
       await objects.close()
       kms.close()
       await pool.end()

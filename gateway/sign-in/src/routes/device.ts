@@ -46,7 +46,7 @@ const refuse = (reply: FastifyReply, error: OAuthError, description: string): Fa
 export const deviceRoutes =
   (services: SignInServices): FastifyPluginAsyncZod =>
   async (app) => {
-    const { publicUrl, deviceGrants, sessions, callers, limits, reads, personalData, ids } = services
+    const { publicUrl, deviceGrants, sessions, factors, callers, limits, reads, personalData, ids } = services
 
     app.post(
       '/auth/device',
@@ -130,9 +130,11 @@ export const deviceRoutes =
 
     app.get(devicePage, { config: { public: true }, schema: { hide: true } }, async (request, reply) => {
       const person = await callers.callerOf(request.headers, request.method)
-      return person
-        ? sendPage(reply, deviceCodePage())
-        : reply.redirect(`/auth/sign-in?return_to=${encodeURIComponent(devicePage)}`, 303)
+      const landing = `return_to=${encodeURIComponent(devicePage)}`
+      if (!person) return reply.redirect(`/auth/sign-in?${landing}`, 303)
+      // a session without a second factor lets in nobody who has one
+      const misses = person.mfaAt === undefined && (await factors.kinds(person.userId)).length > 0
+      return misses ? reply.redirect(`/auth/mfa?${landing}`, 303) : sendPage(reply, deviceCodePage())
     })
 
     app.post(

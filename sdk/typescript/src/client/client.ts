@@ -31,6 +31,7 @@ import { type ModelView, readModels } from './models.ts'
 import { pages } from './pages.ts'
 import { type Recoveries, type RecoveryPolicies, recoveriesOf, recoveryPoliciesOf } from './recoveries.ts'
 import { forkBodyOf, type Replays, type Rewinding, replaysOf, rewindReads } from './rewind.ts'
+import { type Webhooks, webhooksOf } from './webhooks.ts'
 import { type Schedules, schedulesOf, type Triggers, triggersOf, type Workflows, workflowsOf } from './workflows.ts'
 
 const newId = createIdSource(Date.now, randomBytes)
@@ -118,6 +119,7 @@ export interface Client {
   readonly workflows: Workflows
   readonly schedules: Schedules
   readonly triggers: Triggers
+  readonly webhooks: Webhooks
   readonly keys: Keys
   /**
    * An operation of the API that has no call here: JSON in, JSON out, null for no content. Sent again when it has to be,
@@ -240,6 +242,7 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     ),
     schedules: schedulesOf(http),
     triggers: triggersOf(http),
+    webhooks: webhooksOf(http),
     agents: () => collect(pages(http, '/v1/agents', agentsPage, { limit: 200 })),
     failures: ({ execution, pageSize } = {}) =>
       pages(http, '/v1/failures', failuresPage, { execution, limit: pageSize }),

@@ -35,6 +35,10 @@ export interface Operations {
     path: { id: string }
     answer: { id: string; position: string; deduplicated: boolean }
   }
+  'DELETE /v1/webhooks/{id}': {
+    path: { id: string }
+    answer: { id: string; position: string; deduplicated: boolean }
+  }
   'DELETE /v1/workflows/{id}': {
     path: { id: string }
     answer: { id: string; position: string; deduplicated: boolean }
@@ -186,6 +190,28 @@ export interface Operations {
     path: { id: string }
     answer: { id: string; workflow: string; version?: number; source: { type: string; topic?: string; workflow?: string }; filter?: string; status: 'active' | 'paused'; fired: number; ignored: number; lastFiredAt?: string; position: string }
   }
+  'GET /v1/webhooks': {
+    query: { limit?: number | undefined; cursor?: string | undefined }
+    answer: { items: ({ id: string; url: string; types: ('execution.completed' | 'execution.failed' | 'execution.cancelled' | 'execution.waiting' | 'recovery.person_asked' | 'recovery.gave_up' | 'budget.exceeded')[]; filter?: { workflows?: string[]; agents?: string[] }; description?: string; status: 'enabled' | 'disabled'; disabled?: { reason: 'requested' | 'gone' | 'failing'; detail?: string }; failingSince?: string; previousSecretUntil?: string; createdBy: string; createdAt: string; updatedAt: string; position: string })[]; nextCursor?: string }
+  }
+  'GET /v1/webhooks/{id}': {
+    path: { id: string }
+    answer: { id: string; url: string; types: ('execution.completed' | 'execution.failed' | 'execution.cancelled' | 'execution.waiting' | 'recovery.person_asked' | 'recovery.gave_up' | 'budget.exceeded')[]; filter?: { workflows?: string[]; agents?: string[] }; description?: string; status: 'enabled' | 'disabled'; disabled?: { reason: 'requested' | 'gone' | 'failing'; detail?: string }; failingSince?: string; previousSecretUntil?: string; createdBy: string; createdAt: string; updatedAt: string; position: string }
+  }
+  'GET /v1/webhooks/{id}/deliveries': {
+    path: { id: string }
+    query: { limit?: number | undefined; cursor?: string | undefined; status?: 'pending' | 'delivered' | 'dead' | undefined }
+    answer: { items: ({ id: string; type: 'execution.completed' | 'execution.failed' | 'execution.cancelled' | 'execution.waiting' | 'recovery.person_asked' | 'recovery.gave_up' | 'budget.exceeded' | 'webhook.test'; origin: 'event' | 'replay' | 'redelivery' | 'test'; status: 'pending' | 'delivered' | 'dead'; attempts: number; occurredAt: string; requestedAt: string; nextAt?: string; settledAt?: string; lastStatus?: number; why?: string })[]; nextCursor?: string }
+  }
+  'GET /v1/webhooks/{id}/deliveries/{delivery}': {
+    path: { id: string; delivery: string }
+    answer: { id: string; type: 'execution.completed' | 'execution.failed' | 'execution.cancelled' | 'execution.waiting' | 'recovery.person_asked' | 'recovery.gave_up' | 'budget.exceeded' | 'webhook.test'; origin: 'event' | 'replay' | 'redelivery' | 'test'; status: 'pending' | 'delivered' | 'dead'; attempts: number; occurredAt: string; requestedAt: string; nextAt?: string; settledAt?: string; lastStatus?: number; why?: string; body: string; history: ({ at: string; tookMs: number; status?: number; answer?: string; error?: string; result: 'delivered' | 'retrying' | 'dead' })[] }
+  }
+  'GET /v1/webhooks/{id}/replays': {
+    path: { id: string }
+    query: { limit?: number | undefined; cursor?: string | undefined }
+    answer: { items: ({ id: string; from: string; to: string; types?: ('execution.completed' | 'execution.failed' | 'execution.cancelled' | 'execution.waiting' | 'recovery.person_asked' | 'recovery.gave_up' | 'budget.exceeded')[]; status: 'running' | 'finished' | 'stopped'; found?: number; requestedBy: string; requestedAt: string; finishedAt?: string })[]; nextCursor?: string }
+  }
   'GET /v1/workflow-templates': {
     answer: { items: { id: string; name: string; description: string; agents: string[]; definition: unknown; example: unknown }[]; nextCursor?: string }
   }
@@ -214,6 +240,11 @@ export interface Operations {
   'PATCH /v1/tenant': {
     body: { name?: string | undefined; ranges?: readonly string[] | undefined; hours?: readonly ({ days: readonly ('mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun')[]; from: string; to: string; timeZone: string })[] | undefined; mfaRequired?: boolean | undefined }
     answer: { position: string; deduplicated: boolean; id: string }
+  }
+  'PATCH /v1/webhooks/{id}': {
+    path: { id: string }
+    body: { url?: string | undefined; types?: readonly ('execution.completed' | 'execution.failed' | 'execution.cancelled' | 'execution.waiting' | 'recovery.person_asked' | 'recovery.gave_up' | 'budget.exceeded')[] | undefined; filter?: { workflows?: readonly string[] | undefined; agents?: readonly string[] | undefined } | null | undefined; description?: string | null | undefined }
+    answer: { id: string; position: string; deduplicated: boolean }
   }
   'POST /v1/checkpoints': {
     body: { thread: string; id?: string | undefined; namespace?: string | undefined; parent?: string | undefined; needsParent?: boolean | undefined; label?: string | undefined; metadata?: Record<string, string | number | boolean | null> | undefined; state: { json: unknown } | { format: string; base64: string } }
@@ -371,6 +402,36 @@ export interface Operations {
   'POST /v1/triggers/{id}/resume': {
     path: { id: string }
     answer: { id: string; position: string; deduplicated: boolean }
+  }
+  'POST /v1/webhooks': {
+    body: { url: string; types: readonly ('execution.completed' | 'execution.failed' | 'execution.cancelled' | 'execution.waiting' | 'recovery.person_asked' | 'recovery.gave_up' | 'budget.exceeded')[]; filter?: { workflows?: readonly string[] | undefined; agents?: readonly string[] | undefined } | undefined; description?: string | undefined }
+    answer: { id: string; position: string; deduplicated: boolean; secret: string }
+  }
+  'POST /v1/webhooks/{id}/deliveries/{delivery}/redeliver': {
+    path: { id: string; delivery: string }
+    answer: { id: string; position: string; deduplicated: boolean; delivery: string }
+  }
+  'POST /v1/webhooks/{id}/disable': {
+    path: { id: string }
+    answer: { id: string; position: string; deduplicated: boolean }
+  }
+  'POST /v1/webhooks/{id}/enable': {
+    path: { id: string }
+    answer: { id: string; position: string; deduplicated: boolean }
+  }
+  'POST /v1/webhooks/{id}/replay': {
+    path: { id: string }
+    body: { from: string; to?: string | undefined; types?: readonly ('execution.completed' | 'execution.failed' | 'execution.cancelled' | 'execution.waiting' | 'recovery.person_asked' | 'recovery.gave_up' | 'budget.exceeded')[] | undefined }
+    answer: { id: string; position: string; deduplicated: boolean; replay: string }
+  }
+  'POST /v1/webhooks/{id}/rotate': {
+    path: { id: string }
+    body?: { overlapMs?: number | undefined } | null
+    answer: { id: string; position: string; deduplicated: boolean; secret: string }
+  }
+  'POST /v1/webhooks/{id}/test': {
+    path: { id: string }
+    answer: { id: string; position: string; deduplicated: boolean; delivery: string }
   }
   'POST /v1/workers/connect': {
     answer: { token: string; expiresAt: string; endpoints: string[] }
