@@ -123,6 +123,10 @@ export const startGateway = async (
     nowMs: context.nowMs,
     onNotice: warn,
   })
+  const webhookSecrets = createWebhookSecrets({
+    kms,
+    query: (tenant, text, values) => reads.query({ tenant }, text, values),
+  })
   const { issuer, keys } = signIn.signatures
   const keyOf = async ({ kid = '' }: { kid?: string }) => {
     const key = await keys.verifying(kid)
@@ -137,10 +141,6 @@ export const startGateway = async (
     reads,
     ended,
     nowMs,
-  })
-  const webhookSecrets = createWebhookSecrets({
-    kms,
-    query: (tenant, text, values) => reads.query({ tenant }, text, values),
   })
   const app = await buildApp(
     {

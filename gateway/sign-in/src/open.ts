@@ -105,7 +105,7 @@ export const openSignIn = async (options: SignInOptions) => {
     deviceGrants: createDeviceGrants({ identity, reads, tokenSecret, ids, nowMs }),
     providers,
     transactions: createSealedTokens(derivedKey(tokenSecret, 'provider-transaction'), transaction, nowMs),
-    factors: createSecondFactors({ reads, sessions, personalData, limits, webAuthn, nowMs }),
+    factors: createSecondFactors({ identity, reads, sessions, personalData, limits, webAuthn, nowMs }),
     webAuthn,
     ceremonies: createCeremonies(tokenSecret, nowMs),
     pending: createPendingSignIns(tokenSecret, nowMs),
