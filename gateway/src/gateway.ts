@@ -102,6 +102,7 @@ export const startGateway = async (
   const models = createKnownModels(config.modelsUrl, (error) => warn('which models there are cannot be checked', error))
   const signIn = await openSignIn({
     ...config.signIn,
+    egress: config.egress,
     env: process.env,
     tokenSecret,
     pool,
@@ -149,7 +150,6 @@ export const startGateway = async (
       people: { sessions: sessions ?? signIn.callers, members },
       signIn,
       domainProof: createDomainProof({ servers: config.dnsServers, timeoutMs: 5_000 }),
-      egress: config.signIn.egress,
       personalData,
       ids: context.ids,
       nowMs: context.nowMs,

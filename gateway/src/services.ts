@@ -55,8 +55,6 @@ export interface Services {
   readonly signIn: SignIn
   /** asks the DNS whether a tenant controls a domain */
   readonly domainProof: DomainProof
-  /** which addresses of identity providers are taken */
-  readonly egress: EgressRules
   /** how new API keys are made */
   readonly newKeys: { readonly environment: KeyEnvironment; readonly peppers: readonly Pepper[] }
   readonly personalData: PersonalData

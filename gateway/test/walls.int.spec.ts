@@ -218,6 +218,8 @@ const exempt = [
   'userOfLogin',
   'invitationsOf',
   'noteApiKeyUse',
+  'getDeviceGrant',
+  'deviceGrantOfCode',
   'ssoConnectionOfDomain',
   // by an id that is in the address of its identity provider; the row itself by its tenant
   'ssoConnectionById',

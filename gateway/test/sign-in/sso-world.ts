@@ -17,7 +17,14 @@ import {
 import { migrate } from '@omium/migrations'
 import { identityProjection } from '@omium/projection-identity'
 import { createPool, openLog, runProjection } from '@omium/projection-kit'
-import { checkpointContext, executionContext, identityContext, recoveryContext, workflowContext } from '@omium/schemas'
+import {
+  checkpointContext,
+  executionContext,
+  identityContext,
+  recoveryContext,
+  webhookContext,
+  workflowContext,
+} from '@omium/schemas'
 import { createSamlIdp } from '@omium/sign-in/testing'
 import { pino } from 'pino'
 import { readConfig } from '../../src/config.ts'
@@ -82,6 +89,7 @@ export const startSsoWorld = async () => {
     checkpoint: checkpointContext,
     recovery: recoveryContext,
     workflow: workflowContext,
+    webhook: webhookContext,
   }
   const open = (name: keyof typeof definitions) => openLog(env, definitions[name], 'sso-spec', quiet)
   const logs = {
@@ -90,6 +98,7 @@ export const startSsoWorld = async () => {
     checkpoint: await open('checkpoint'),
     recovery: await open('recovery'),
     workflow: await open('workflow'),
+    webhook: await open('webhook'),
   }
   const pool = createPool(databaseUrl)
   const projection = await runProjection({

@@ -51,6 +51,9 @@ const linkLogin = (place: Place, { method, issuer, subject }: { method: string; 
     place.at,
   )
 
+const completeErasure = (place: Place, id: string) =>
+  place.run('UPDATE @erasures SET completed_at = $3 WHERE tenant = $1 AND id = $2', place.tenant, id, place.at)
+
 const applyUser = async (place: Place, { type, data }: UserEvent): Promise<void> => {
   switch (type) {
     case 'UserRegistered':
@@ -101,12 +104,7 @@ const applyUser = async (place: Place, { type, data }: UserEvent): Promise<void>
       )
       break
     case 'ErasureCompleted':
-      await place.run(
-        'UPDATE @erasures SET completed_at = $3 WHERE tenant = $1 AND id = $2',
-        place.tenant,
-        place.id,
-        place.at,
-      )
+      await completeErasure(place, place.id)
       break
     case 'SessionStarted': {
       const { sessionId, tenant, login, amr, client, authenticatedAt, expiresAt } = data
@@ -272,15 +270,19 @@ const applyTenant = async (place: Place, { type, data }: TenantEvent): Promise<v
     case 'MemberErased':
       await place.run(
         `INSERT INTO @erasures (tenant, id, user_id, requested_by, requested_at, completed_at, memberships, invitations)
-         VALUES ($1, $2, $3, $4, $5, $5, $6, $7) ON CONFLICT DO NOTHING`,
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
         place.tenant,
         data.erasureId,
         data.userId ?? null,
         data.by,
         place.at,
+        data.address === undefined ? place.at : null,
         data.memberships,
         data.invitations,
       )
+      break
+    case 'MemberErasureCompleted':
+      await completeErasure(place, data.erasureId)
       break
     case 'MemberAdditionReported':
     case 'MemberRemovalReported':

@@ -29,6 +29,8 @@ export interface TenantState {
   readonly additions: Record<string, number>
   /** removed members whose sessions are to end, with the version of the removal */
   readonly removals: Record<string, number>
+  /** addresses whose key in this tenant is to be destroyed, by erasure */
+  readonly erasures: Record<string, string>
 }
 
 interface Invitation {
@@ -64,6 +66,7 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
       invitations: {},
       additions: data.owner === undefined ? {} : { [data.owner]: place.version },
       removals: {},
+      erasures: {},
     }
   }
   const state = before
@@ -99,10 +102,15 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
     case 'MemberRemovalReported':
       delete state.removals[data.userId]
       break
+    case 'MemberErased':
+      if (data.address !== undefined) state.erasures[data.erasureId] = data.address
+      break
+    case 'MemberErasureCompleted':
+      delete state.erasures[data.erasureId]
+      break
     case 'AddressesAllowed':
     case 'SsoRequired':
     case 'MfaRequirementChanged':
-    case 'MemberErased':
       break
   }
   return state
@@ -208,8 +216,7 @@ type Erase = Extract<TenantCommand, { type: 'EraseMember' }>['data']
 
 /** Ends what this tenant holds of somebody; what it never held is erased all the same, so that asking reveals nothing. */
 const erase = (state: TenantState, data: Erase, right: Right, by: string): Decision<TenantEvent> => {
-  const { address, ...whom } = data
-  const { userId } = whom
+  const { userId, address } = data
   const held = userId === undefined ? undefined : state.members[userId]
   if (held === 'owner' && !right.overOwners) return ownersOnly()
   if (held === 'owner' && ownersOf(state) === 1) return lastOwner()
@@ -220,7 +227,7 @@ const erase = (state: TenantState, data: Erase, right: Right, by: string): Decis
     .map(([invitationId]): TenantEvent => ({ type: 'InvitationRevoked', data: { invitationId, by } }))
   return decided<TenantEvent>(...removed, ...revoked, {
     type: 'MemberErased',
-    data: { ...whom, memberships: removed.length, invitations: revoked.length, by },
+    data: { ...data, memberships: removed.length, invitations: revoked.length, by },
   })
 }
 
