@@ -34,7 +34,7 @@ export interface PartitionState {
 type Encoded = { readonly [K in keyof PartitionState]: [string, unknown][] }
 
 export const identityMachine: StateMachine<PartitionState> = {
-  version: 4,
+  version: 5,
   empty: () => ({
     addresses: new Map(),
     users: new Map(),
