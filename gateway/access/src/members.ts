@@ -2,6 +2,7 @@ import { factorKindsOf, type Membership, membershipIn, type SsoDemand, ssoDemand
 import type { Reads } from '@omium/projection-kit'
 import { type FactorKind, OmiumError, rolePermissions } from '@omium/schemas'
 import type { Caller, SessionCaller } from './caller.ts'
+import { inHours } from './hours.ts'
 import { inRanges } from './ranges.ts'
 import { remember } from './remembered.ts'
 import { requireOwnSignIn } from './sso-demand.ts'
@@ -13,14 +14,16 @@ import { requireDemandedFactor, requireFreshProof } from './step-up.ts'
  */
 export interface Members {
   /**
-   * @throws OmiumError `forbidden` from an address that the tenant does not allow; `sso_required` where it demands its own
-   *   sign-in; `mfa_enrolment_required` and `step_up_required` where it demands a second factor
+   * @throws OmiumError `forbidden` from an address that the tenant does not allow, `outside_hours`; `sso_required` where it
+   *   demands its own sign-in; `mfa_enrolment_required` and `step_up_required` where it demands a second factor
    */
   callerFor(session: SessionCaller, address: string): Promise<Caller>
   /** For what is sensitive. @throws OmiumError `step_up_required` */
   requireFreshProof(session: SessionCaller): Promise<void>
   /** A role changed or somebody was removed, as the log says. */
   changed(tenant: string, userId: string): void
+  /** What holds for all members of a tenant changed, as the log says. */
+  tenantChanged(tenant: string): void
   /** A second factor was added or removed, as the log says. */
   factorsChanged(userId: string): void
 }
@@ -69,6 +72,8 @@ export const createMembers = ({ reads, open, nowMs, cacheMs = 3_000 }: MemberOpt
       const membership = standing?.membership
       if (membership && !inRanges(membership.ranges, address))
         throw new OmiumError('forbidden', 'this tenant may not be used from this address')
+      if (membership && !inHours(membership.hours, nowMs()))
+        throw new OmiumError('outside_hours', 'this tenant may not be used at this time')
       if (standing?.demand) requireOwnSignIn(standing.demand, session, standing.membership.role)
       if (membership?.mfaRequired) requireDemandedFactor(session, await factors.get(userId))
       return {
@@ -84,6 +89,7 @@ export const createMembers = ({ reads, open, nowMs, cacheMs = 3_000 }: MemberOpt
     },
     requireFreshProof: async (session) => requireFreshProof(session, await factors.get(session.userId), nowMs()),
     changed: (tenant, userId) => standings.forget(`${tenant}/${userId}`),
+    tenantChanged: (tenant) => standings.forgetWhere((name) => name.startsWith(`${tenant}/`)),
     factorsChanged: (userId) => factors.forget(userId),
   }
 }

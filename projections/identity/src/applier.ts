@@ -237,6 +237,9 @@ const applyTenant = async (place: Place, { type, data }: TenantEvent): Promise<v
     case 'SsoRequired':
       await place.run('UPDATE @tenants SET sso_required = $2 WHERE tenant = $1', place.tenant, data.required)
       break
+    case 'HoursAllowed':
+      await place.run('UPDATE @tenants SET hours = $2 WHERE tenant = $1', place.tenant, JSON.stringify(data.hours))
+      break
     case 'MfaRequirementChanged':
       await place.run('UPDATE @tenants SET mfa_required = $2 WHERE tenant = $1', place.tenant, data.required)
       break
@@ -295,8 +298,8 @@ const applyApiKey = async (place: Place, { type, data }: ApiKeyEvent): Promise<v
     case 'ApiKeyIssued':
       await place.run(
         `INSERT INTO @api_keys (tenant, id, name, environment, prefix, digest, pepper, permissions, workflows, agents,
-           ranges, created_by, created_at, expires_at, replaces)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+           ranges, created_by, created_at, expires_at, replaces, hours)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
         place.tenant,
         place.id,
         data.name,
@@ -312,6 +315,7 @@ const applyApiKey = async (place: Place, { type, data }: ApiKeyEvent): Promise<v
         place.at,
         data.expiresAt === undefined ? null : time(data.expiresAt),
         data.replaces ?? null,
+        JSON.stringify(data.hours ?? []),
       )
       break
     case 'ApiKeyReplaced':

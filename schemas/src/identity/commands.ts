@@ -4,6 +4,7 @@ import { callerId } from '../ids.ts'
 import { deviceGrantCommands } from './device.ts'
 import { identityContextEvents } from './events.ts'
 import { factorCommands, factorProof, mfaPolicyCommands } from './factors.ts'
+import { hoursCommands } from './hours.ts'
 import {
   cidrRanges,
   invitation,
@@ -69,6 +70,7 @@ export const tenantCommands = {
   RemoveMember: v1(z.object({ userId, why: memberRemoval })),
   AllowAddresses: v1(z.object({ ranges: cidrRanges })),
   ...ssoTenantCommands,
+  ...hoursCommands,
   ...tenantPrivacyCommands,
 } as const
 export type TenantCommand = RecordOf<typeof tenantCommands>

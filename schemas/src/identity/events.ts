@@ -4,6 +4,7 @@ import { callerId } from '../ids.ts'
 import { partitionEvents } from '../log/partition-events.ts'
 import { deviceGrantEvents } from './device.ts'
 import { factorEvents, mfaPolicyEvents } from './factors.ts'
+import { hoursEvents } from './hours.ts'
 import {
   cidrRanges,
   invitation,
@@ -73,6 +74,7 @@ export const tenantEvents = {
   /** CIDR ranges that people and keys of the tenant may come from; empty: anywhere */
   AddressesAllowed: v1(z.object({ ranges: cidrRanges, by })),
   ...ssoTenantEvents,
+  ...hoursEvents,
   ...tenantPrivacyEvents,
 } as const
 export type TenantEvent = RecordOf<typeof tenantEvents>

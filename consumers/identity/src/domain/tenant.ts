@@ -110,6 +110,7 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
       break
     case 'AddressesAllowed':
     case 'SsoRequired':
+    case 'HoursAllowed':
     case 'MfaRequirementChanged':
       break
   }
@@ -146,6 +147,7 @@ export const decideTenant = (
 const neededFor: { readonly [T in TenantCommand['type']]?: Permission } = {
   RenameTenant: 'tenant:write',
   AllowAddresses: 'tenant:write',
+  AllowHours: 'tenant:write',
   RequireMfa: 'tenant:write',
   EraseMember: 'privacy:write',
   RequireSso: 'sso:write',
@@ -177,6 +179,8 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
       return decided({ type: 'AddressesAllowed', data: { ...data, by } })
     case 'RequireSso':
       return decided({ type: 'SsoRequired', data: { ...data, by } })
+    case 'AllowHours':
+      return decided({ type: 'HoursAllowed', data: { ...data, by } })
     case 'RequireMfa':
       return decided({ type: 'MfaRequirementChanged', data: { ...data, by } })
     case 'InviteMember':

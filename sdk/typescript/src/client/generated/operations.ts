@@ -120,14 +120,14 @@ export interface Operations {
   }
   'GET /v1/keys': {
     query: { limit?: number | undefined; cursor?: string | undefined }
-    answer: { items: ({ id: string; name: string; environment: 'live' | 'test'; prefix: string; status: 'live' | 'expired' | 'revoked'; scopes: { permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'privacy:write' | 'sso:read' | 'sso:write')[]; workflows?: string[]; agents?: string[] }; ranges: string[]; createdBy: string; createdAt: string; expiresAt?: string; lastUsedAt?: string; replaces?: string; successor?: string })[]; nextCursor?: string }
+    answer: { items: ({ id: string; name: string; environment: 'live' | 'test'; prefix: string; status: 'live' | 'expired' | 'revoked'; scopes: { permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write' | 'sso:read' | 'sso:write')[]; workflows?: string[]; agents?: string[] }; ranges: string[]; hours: ({ days: ('mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun')[]; from: string; to: string; timeZone: string })[]; createdBy: string; createdAt: string; expiresAt?: string; lastUsedAt?: string; replaces?: string; successor?: string })[]; nextCursor?: string }
   }
   'GET /v1/keys/{id}': {
     path: { id: string }
-    answer: { id: string; name: string; environment: 'live' | 'test'; prefix: string; status: 'live' | 'expired' | 'revoked'; scopes: { permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'privacy:write' | 'sso:read' | 'sso:write')[]; workflows?: string[]; agents?: string[] }; ranges: string[]; createdBy: string; createdAt: string; expiresAt?: string; lastUsedAt?: string; replaces?: string; successor?: string }
+    answer: { id: string; name: string; environment: 'live' | 'test'; prefix: string; status: 'live' | 'expired' | 'revoked'; scopes: { permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write' | 'sso:read' | 'sso:write')[]; workflows?: string[]; agents?: string[] }; ranges: string[]; hours: ({ days: ('mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun')[]; from: string; to: string; timeZone: string })[]; createdBy: string; createdAt: string; expiresAt?: string; lastUsedAt?: string; replaces?: string; successor?: string }
   }
   'GET /v1/me': {
-    answer: { tenant: string; actor: string; role?: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'privacy:write' | 'sso:read' | 'sso:write')[]; limits?: { workflows: string[]; agents: string[] } }
+    answer: { tenant: string; actor: string; role?: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write' | 'sso:read' | 'sso:write')[]; limits?: { workflows: string[]; agents: string[] } }
   }
   'GET /v1/me/data': {
     answer: { userId: string; email?: string; name?: string; registeredAt: string; logins: { method: string; issuer: string; linkedAt: string }[]; memberships: ({ tenant: string; name: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing' })[]; invitations: ({ id: string; tenant: string; tenantName: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; expiresAt: string })[]; sessions: ({ sessionId: string; tenant: string; client: 'browser' | 'cli'; method: string; startedAt: string; refreshedAt: string; expiresAt: string })[] }
@@ -203,7 +203,7 @@ export interface Operations {
     answer: never
   }
   'GET /v1/tenant': {
-    answer: { id: string; name: string; ranges: string[]; mfaRequired: boolean; foundedAt: string }
+    answer: { id: string; name: string; ranges: string[]; hours: ({ days: ('mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun')[]; from: string; to: string; timeZone: string })[]; mfaRequired: boolean; foundedAt: string }
   }
   'GET /v1/threads/{thread}/retention': {
     path: { thread: string }
@@ -265,7 +265,7 @@ export interface Operations {
     answer: { position: string; deduplicated: boolean; id: string }
   }
   'PATCH /v1/tenant': {
-    body: { name?: string | undefined; ranges?: readonly string[] | undefined; mfaRequired?: boolean | undefined }
+    body: { name?: string | undefined; ranges?: readonly string[] | undefined; hours?: readonly ({ days: readonly ('mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun')[]; from: string; to: string; timeZone: string })[] | undefined; mfaRequired?: boolean | undefined }
     answer: { position: string; deduplicated: boolean; id: string }
   }
   'PATCH /v1/webhooks/{id}': {
@@ -376,12 +376,12 @@ export interface Operations {
     answer: { position: string; deduplicated: boolean; id: string }
   }
   'POST /v1/keys': {
-    body: { name: string; scopes: { permissions: readonly ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'privacy:write' | 'sso:read' | 'sso:write')[]; workflows?: readonly string[] | undefined; agents?: readonly string[] | undefined }; expiresAt?: string | undefined; ranges?: readonly string[] | undefined }
+    body: { name: string; scopes: { permissions: readonly ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write' | 'sso:read' | 'sso:write')[]; workflows?: readonly string[] | undefined; agents?: readonly string[] | undefined }; expiresAt?: string | undefined; ranges?: readonly string[] | undefined; hours?: readonly ({ days: readonly ('mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun')[]; from: string; to: string; timeZone: string })[] | undefined }
     answer: { position: string; deduplicated: boolean; id: string; prefix: string; key: string }
   }
   'POST /v1/keys/verify': {
     body: { key: string }
-    answer: { valid: boolean; id?: string; scopes?: { permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'privacy:write' | 'sso:read' | 'sso:write')[]; workflows?: string[]; agents?: string[] } }
+    answer: { valid: boolean; id?: string; scopes?: { permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write' | 'sso:read' | 'sso:write')[]; workflows?: string[]; agents?: string[] } }
   }
   'POST /v1/keys/{id}/rotate': {
     path: { id: string }
@@ -416,6 +416,10 @@ export interface Operations {
   'POST /v1/schedules/{id}/resume': {
     path: { id: string }
     answer: { id: string; position: string; deduplicated: boolean }
+  }
+  'POST /v1/service-tokens': {
+    body: { audience: 'gateway' | 'models' | 'engine'; permissions: readonly ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write' | 'sso:read' | 'sso:write')[] }
+    answer: { token: string; audience: 'gateway' | 'models' | 'engine'; permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write' | 'sso:read' | 'sso:write')[]; expiresAt: string }
   }
   'POST /v1/sso/connections': {
     body: { name: string; domains?: readonly string[] | undefined; settings: { kind: 'oidc'; issuer: string; clientId: string; clientSecret?: string | undefined; scopes?: readonly string[] | undefined } | { kind: 'saml'; entityId: string; ssoUrl: string; certificates: readonly string[]; emailAttribute?: string | undefined; nameAttribute?: string | undefined; idpInitiated?: boolean | undefined }; rules?: readonly ({ attribute: string; value: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing' })[] | undefined; defaultRole?: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing' | undefined }
