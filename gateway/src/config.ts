@@ -73,8 +73,6 @@ export const configOf = (settings: Settings<(typeof gatewaySettings)[number]>) =
     mailFrom: settings.OMIUM_MAIL_FROM,
     /** where the dashboard is */
     returnTo: ['/app'],
-    /** where identity providers that tenants name may be */
-    egress: egressRules(settings),
   },
   dnsServers: settings.OMIUM_DNS_SERVERS,
   /** how long a command may take to be decided, ms */

@@ -35,6 +35,7 @@ export const followAccess = (
         members.tenantChanged(event.envelope.tenant)
       }),
     )
+  live.onType('SsoRequired', (event) => forget(event, () => members.tenantChanged(event.envelope.tenant)))
   live.onType('SessionEnded', ({ data }) => ended.add((data as { sessionId: string }).sessionId))
   for (const type of ['FactorAdded', 'FactorRemoved'])
     live.onType(type, (event) => forget(event, () => members.factorsChanged(idOf(event))))

@@ -110,6 +110,7 @@ export const startGateway = async (
   const models = createKnownModels(config.modelsUrl, (error) => warn('which models there are cannot be checked', error))
   const signIn = await openSignIn({
     ...config.signIn,
+    egress: config.egress,
     env: process.env,
     tokenSecret,
     pool,

@@ -30,8 +30,11 @@ export interface Members {
 
 export interface MemberOptions {
   readonly reads: Reads
-  /** unseals an address; undefined once its owner is erased */
-  readonly open: (sealed: string) => Promise<string | undefined>
+  /**
+   * Unseals an address; undefined once its owner is erased. A process that cannot open addresses holds every member to "SSO
+   * only", whatever their domain.
+   */
+  readonly open?: (sealed: string) => Promise<string | undefined>
   readonly nowMs: () => number
   readonly cacheMs?: number
 }

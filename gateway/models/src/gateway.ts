@@ -71,8 +71,7 @@ export const startModelGateway = async (
   const serviceTokens = createServiceTokens({
     verify: (token) => verifyServiceToken({ issuer, audience: 'models', keyOf, nowMs }, token),
     apiKeys,
-    // no keys of personal data here: the tenant's own sign-in was demanded where the token was given out, minutes ago
-    members: createMembers({ reads, open: async () => undefined, nowMs }),
+    members: createMembers({ reads, nowMs }),
     reads,
     nowMs,
   })
