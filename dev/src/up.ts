@@ -84,6 +84,13 @@ const passedOn = [
   'OMIUM_EGRESS_PORTS',
   'OMIUM_EGRESS_HTTP',
   'OMIUM_WEBHOOK_RETRIES_MS',
+  'OMIUM_KMS',
+  'OMIUM_KMS_KEY_ID',
+  'OMIUM_KMS_REGION',
+  'OMIUM_KMS_ENDPOINT',
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
 ]
 
 /** The agents that the built-in pool runs: those that are named, and in any case the one that runs workflow definitions. */

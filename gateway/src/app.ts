@@ -29,6 +29,7 @@ import { recoveryPolicyRoutes } from './routes/recovery-policies.ts'
 import { replayRoutes } from './routes/replays.ts'
 import { rewindRoutes } from './routes/rewind.ts'
 import { scheduleRoutes } from './routes/schedules.ts'
+import { serviceTokenRoutes } from './routes/service-tokens.ts'
 import { streamRoutes } from './routes/stream.ts'
 import { tenantRoutes } from './routes/tenants.ts'
 import { triggerRoutes, webhookRoutes } from './routes/triggers.ts'
@@ -147,6 +148,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(webhookRoutes(services))
   await app.register(outgoingWebhookRoutes(services))
   await app.register(apiKeyRoutes(services))
+  await app.register(serviceTokenRoutes(services))
   await app.register(tenantRoutes(services))
   await app.register(memberRoutes(services))
   await app.register(privacyRoutes(services))

@@ -1,4 +1,11 @@
-import { createApiKeys, createMembers, routeRules, type SessionCallers } from '@omium/access'
+import {
+  createApiKeys,
+  createEndedSessions,
+  createMembers,
+  createServiceTokens,
+  routeRules,
+  type SessionCallers,
+} from '@omium/access'
 import { createDeltaSubscriber } from '@omium/deltas'
 import {
   createCheckpointObjects,
@@ -11,7 +18,7 @@ import { createPool, createReads, type ProjectionLog, requireWalls } from '@omiu
 import { connectRedis } from '@omium/resilience'
 import { openSignIn } from '@omium/sign-in'
 import { createWebhookSecrets } from '@omium/webhook-secrets'
-import { mintWorkerToken } from '@omium/worker-tokens'
+import { mintServiceToken, mintWorkerToken, verifyServiceToken } from '@omium/worker-tokens'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
 import { createAgents } from './agents.ts'
@@ -89,7 +96,8 @@ export const startGateway = async (
   const { newKeys } = config
   const apiKeys = createApiKeys({ reads, ...newKeys, nowMs: context.nowMs })
   const members = createMembers({ reads, nowMs: context.nowMs })
-  followAccess(identity, { apiKeys, members })
+  const ended = createEndedSessions()
+  followAccess(identity, { apiKeys, members, ended })
   if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, reads, newKeys })
   const kms = kmsOf(config.kms)
   const personalData = createPersonalData({
@@ -105,6 +113,7 @@ export const startGateway = async (
     tokenSecret,
     pool,
     reads,
+    ended,
     kms,
     identity,
     personalData,
@@ -117,6 +126,21 @@ export const startGateway = async (
   const webhookSecrets = createWebhookSecrets({
     kms,
     query: (tenant, text, values) => reads.query({ tenant }, text, values),
+  })
+  const { issuer, keys } = signIn.signatures
+  const keyOf = async ({ kid = '' }: { kid?: string }) => {
+    const key = await keys.verifying(kid)
+    if (!key) throw new RangeError('no such key')
+    return key
+  }
+  const { nowMs } = context
+  const serviceTokens = createServiceTokens({
+    verify: (token) => verifyServiceToken({ issuer, audience: 'gateway', keyOf, nowMs }, token),
+    apiKeys,
+    members,
+    reads,
+    ended,
+    nowMs,
   })
   const app = await buildApp(
     {
@@ -145,12 +169,15 @@ export const startGateway = async (
       identity,
       apiKeys,
       newKeys,
+      serviceTokens,
       people: { sessions: sessions ?? signIn.callers, members },
       signIn,
       personalData,
       ids: context.ids,
       nowMs: context.nowMs,
       mintWorkerToken: (claims) => mintWorkerToken(tokenSecret, claims),
+      mintServiceToken: (audience, claims) =>
+        mintServiceToken({ issuer, signing: keys.signing, nowMs }, audience, claims),
       limits,
     },
     logger,

@@ -1,4 +1,4 @@
-import type { ApiKeys, GuardParts } from '@omium/access'
+import { type ApiKeys, type GuardParts, identify, type ServiceTokens } from '@omium/access'
 import type { DeltaSubscriber } from '@omium/deltas'
 import type { CheckpointObjects } from '@omium/payloads'
 import type { PersonalData } from '@omium/personal-data'
@@ -7,6 +7,7 @@ import type { EgressRules } from '@omium/safe-fetch'
 import { type IdSource, type KeyEnvironment, OmiumError, type Pepper } from '@omium/schemas'
 import type { SignIn } from '@omium/sign-in'
 import type { WebhookSecrets } from '@omium/webhook-secrets'
+import type { ServiceAudience, ServiceClaims, WorkerClaims } from '@omium/worker-tokens'
 import type { FastifyRequest } from 'fastify'
 import type { Redis } from 'ioredis'
 import type { Agents } from './agents.ts'
@@ -50,6 +51,7 @@ export interface Services {
   readonly histories: Histories
   readonly identity: GatewayContext
   readonly apiKeys: ApiKeys
+  readonly serviceTokens: ServiceTokens
   readonly people: NonNullable<GuardParts['people']>
   readonly signIn: SignIn
   /** how new API keys are made */
@@ -58,7 +60,9 @@ export interface Services {
   readonly ids: IdSource
   readonly nowMs: () => number
   /** signs what a worker shows to the engines */
-  mintWorkerToken(claims: { tenant: string; keyId: string; expiresAt: number }): string
+  mintWorkerToken(claims: WorkerClaims): string
+  /** signs what one service shows to another */
+  mintServiceToken(audience: ServiceAudience, claims: ServiceClaims): Promise<{ token: string; expiresAt: number }>
   readonly limits: Limits
 }
 
@@ -93,16 +97,12 @@ export const defaultLimits: Limits = {
   workerTokenMs: 5 * 60_000,
 }
 
-const bearer = /^Bearer +(\S+)$/i
-
 /** Whether what came with a request that lasts long would still let it in. */
-export const isStillAllowed = async ({ apiKeys, people }: Services, request: FastifyRequest): Promise<boolean> => {
-  const { headers, ip } = request
-  const token = bearer.exec(headers.authorization ?? '')?.[1]
+export const isStillAllowed = async (services: Services, request: FastifyRequest): Promise<boolean> => {
   try {
-    if (token?.startsWith('om_')) return (await apiKeys.lookup(token, ip)) !== undefined
-    const session = await people.sessions.callerOf(headers, 'GET')
-    return session !== undefined && (await people.members.callerFor(session, ip)).role !== undefined
+    const { headers, ip } = request
+    const caller = await identify({ headers, ip, method: 'GET' }, services)
+    return caller.permissions.size > 0
   } catch (error) {
     // what cannot be asked now is asked again at the next heartbeat
     return !(error instanceof OmiumError && (error.status === 401 || error.status === 403))

@@ -598,6 +598,60 @@ describe('API keys', () => {
       expect(await call(as, 'GET', path)).toMatchObject({ status: 403 })
   })
 
+  it('are used at their hours, and those of their tenant', async () => {
+    const now = new Date()
+    const day = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'][(now.getUTCDay() + 3) % 7]
+    const elsewhen = [{ days: [day], from: '12:00', to: '13:00', timeZone: 'UTC' }]
+    const { id, key } = await create(local, { ...reading, hours: elsewhen })
+    expect(await call({ key }, 'GET', '/v1/executions')).toMatchObject({ status: 403, body: { code: 'outside_hours' } })
+    expect((await call(local, 'GET', `/v1/keys/${id}`)).body.hours).toEqual(elsewhen)
+    const person = await somebody()
+    const as = person.at(person.home)
+    const change = (hours: unknown) => call(as, 'PATCH', '/v1/tenant', { hours })
+    expect(await change(elsewhen)).toMatchObject({ status: 422, body: { code: 'invalid_request' } })
+    expect((await change([{ ...elsewhen[0], timeZone: 'Mars/Olympus' }])).status).toBe(422)
+    const always = [
+      { days: ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'], from: '00:00', to: '24:00', timeZone: 'UTC' },
+    ]
+    expect((await change(always)).status).toBe(200)
+    expect((await call(as, 'GET', '/v1/tenant')).body.hours).toEqual(always)
+    // as if the rest of the week had come: what is asked for is what counts, not what was remembered
+    await pool.query('UPDATE identity.tenants SET hours = $2 WHERE tenant = $1', [
+      person.home,
+      JSON.stringify(elsewhen),
+    ])
+    await eventually(async () => expect((await call(as, 'GET', '/v1/me')).body.code).toBe('outside_hours'), {
+      timeoutMs: 20_000,
+    })
+  })
+
+  it('give services tokens for what they may do themselves, which end with them', async () => {
+    const { id, key } = await create(local, {
+      scopes: { permissions: ['executions:read', 'keys:read', 'keys:write', 'tokens:write'] },
+    })
+    const ask = (as: As, body: object) => call(as, 'POST', '/v1/service-tokens', body)
+    const reads = { audience: 'gateway', permissions: ['executions:read'] }
+    const { status, body } = await ask({ key }, reads)
+    expect([status, body.permissions]).toEqual([201, ['executions:read']])
+    const service = { key: body.token as string }
+    expect((await call(service, 'GET', '/v1/me')).body).toMatchObject({
+      actor: `key:${id}`,
+      permissions: ['executions:read'],
+    })
+    expect((await call(service, 'GET', '/v1/executions')).status).toBe(200)
+    expect((await call(service, 'GET', '/v1/keys')).status).toBe(403)
+    expect((await ask(service, reads)).status).toBe(403)
+    for (const permission of ['workflows:read', 'keys:write', 'tokens:write'])
+      expect(await ask({ key }, { ...reads, permissions: [permission] }), permission).toMatchObject({ status: 403 })
+    for (const audience of ['models', 'engine']) {
+      const { body: other } = await ask({ key }, { ...reads, audience })
+      expect((await call({ key: other.token }, 'GET', '/v1/executions')).status, audience).toBe(401)
+    }
+    expect((await ask({ key }, { ...reads, audience: 'anybody' })).status).toBe(422)
+    expect((await call(local, 'DELETE', `/v1/keys/${id}`)).status).toBe(200)
+    expect((await call(service, 'GET', '/v1/executions')).status).toBe(401)
+  })
+
   it('are verified for their own tenant only', async () => {
     const { id, key } = await create(local, reading)
     const person = await somebody()

@@ -214,6 +214,8 @@ const exempt = [
   'userOfLogin',
   'invitationsOf',
   'noteApiKeyUse',
+  'getDeviceGrant',
+  'deviceGrantOfCode',
   // true or false, and what a thread is kept for when nobody has said
   'buildsOnDamage',
   'getRetention',

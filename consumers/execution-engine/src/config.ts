@@ -3,6 +3,7 @@ import { capabilitySettings, settingsOrExit } from '@omium/kit'
 const names = [
   ...capabilitySettings,
   'OMIUM_TOKEN_SECRET',
+  'OMIUM_URL',
   'OMIUM_REDIS_URL',
   'OMIUM_ENGINE_HOST',
   'OMIUM_ENGINE_PORT',

@@ -1,12 +1,15 @@
 import { createDeltaPublisher } from '@omium/deltas'
-import { runCapability, systemClock } from '@omium/kit'
+import { keepReading, runCapability, systemClock } from '@omium/kit'
+import { openTail } from '@omium/log'
 import { createPayloadStore } from '@omium/payloads'
-import { executionContext } from '@omium/schemas'
+import { eventsTopic, executionContext, identityContext } from '@omium/schemas'
+import { publishedKeys, verifyServiceToken } from '@omium/worker-tokens'
 import { createAgentRegistrar } from './agent-registrar.ts'
 import { readConfig } from './config.ts'
 import { Engine } from './engine.ts'
 import { executionMachine } from './machine.ts'
 import { createEngineMetrics } from './metrics.ts'
+import { createAdmission } from './worker-server/admission.ts'
 import { openWorkerServer } from './worker-server/server.ts'
 
 /** The composition root of an execution engine process. */
@@ -23,7 +26,7 @@ await runCapability({
   settings,
   listen: { host, port },
   metrics: metrics.registry,
-  async build({ log, logger, life, health, objects, openCommandSender }) {
+  async build({ log, logger, life, health, objects, openLog, openCommandSender }) {
     const commands = await openCommandSender(log)
     const onError = (error: unknown): void => logger.warn({ err: error }, 'live output is not shown for the moment')
     const topicPrefix = settings.OMIUM_TOPIC_PREFIX
@@ -36,6 +39,29 @@ await runCapability({
       measures: metrics.measures,
       liveOutput: deltas ?? { publish: () => undefined },
     })
+    const { nowMs } = systemClock
+    const keyOf = publishedKeys(settings.OMIUM_URL)
+    const issuer = new URL(settings.OMIUM_URL).origin
+    const admission = createAdmission({
+      tokenSecret: settings.OMIUM_TOKEN_SECRET,
+      verifyService: (token) => verifyServiceToken({ issuer, audience: 'engine', keyOf, nowMs }, token),
+      nowMs,
+    })
+    const identity = await openLog(identityContext)
+    const revocations = keepReading({
+      clock: systemClock,
+      open: async () => {
+        const topic = eventsTopic(identity.topicPrefix, identity.definition.name)
+        const partitions = await identity.transport.partitionCount(topic)
+        const all = Array.from({ length: partitions }, (_, partition) => ({ partition, fromOffset: 0 }))
+        return openTail(identity, all, { wants: admission.wants })
+      },
+      take: async ({ events }) => {
+        for (const event of events) admission.observe(event)
+      },
+      onFailure: (err) => logger.warn({ err }, 'revocations are not heard of for the moment'),
+    })
+    life.onClose('revocations', () => revocations.close())
     const literalHost = host.includes(':') ? `[${host}]` : host
     return {
       machine: executionMachine,
@@ -48,10 +74,10 @@ await runCapability({
           host: engine,
           registrar: createAgentRegistrar({ commands, ids: log.ids, notices: logger }),
           notices: logger,
-          tokenSecret: settings.OMIUM_TOKEN_SECRET,
+          admission,
           heartbeatIntervalMs: settings.OMIUM_WORKER_HEARTBEAT_MS,
           leaseMs: settings.OMIUM_WORKER_LEASE_MS,
-          nowMs: systemClock.nowMs,
+          nowMs,
           newSessionId: () => log.ids('session'),
         })
         life.onClose('workers', async () => {

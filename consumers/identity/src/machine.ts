@@ -28,7 +28,7 @@ export interface PartitionState {
 type Encoded = { readonly [K in keyof PartitionState]: [string, unknown][] }
 
 export const identityMachine: StateMachine<PartitionState> = {
-  version: 3,
+  version: 4,
   empty: () => ({
     addresses: new Map(),
     users: new Map(),

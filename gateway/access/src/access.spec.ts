@@ -26,6 +26,8 @@ const bench = (entry: Record<string, unknown> = {}) => {
     agents: null,
     ranges: [],
     tenantRanges: [],
+    hours: [],
+    tenantHours: [],
     expiresAt: null,
     revokedAt: null,
     ...hashApiKey(key, [pepper]),
@@ -111,6 +113,15 @@ describe('an API key', () => {
   })
 })
 
+const never = [{ days: ['mon'], from: '00:00', to: '00:01', timeZone: 'UTC' }]
+it.each([{ hours: never }, { tenantHours: never }])(
+  'a key works only at its hours, and those of its tenant: %j',
+  async (entry) => {
+    const { lookup } = bench(entry)
+    await expect(lookup()).rejects.toMatchObject({ code: 'outside_hours' })
+  },
+)
+
 it('addresses are in ranges of either family, and nowhere else', () => {
   expect(inRanges([], '1.2.3.4')).toBe(true)
   expect(inRanges(['1.2.3.4'], '1.2.3.4')).toBe(true)
@@ -141,7 +152,13 @@ describe('the guard', () => {
       session: undefined,
       role: undefined,
     }
-    const apiKeys = { lookup: async () => caller, changed: () => {}, revoked: () => {} }
+    const apiKeys = {
+      lookup: async () => caller,
+      find: async () => caller,
+      changed: () => {},
+      tenantChanged: () => {},
+      revoked: () => {},
+    }
     installGuard(app, { apiKeys })
     app.get('/open', { config: { public: true } }, async () => 'open')
     app.get(
@@ -177,7 +194,15 @@ describe('the guard', () => {
   it('takes no route that says nothing, and none that says both', async () => {
     const { app } = await guarded([])
     const fresh = Fastify()
-    installGuard(fresh, { apiKeys: { lookup: async () => undefined, changed: () => {}, revoked: () => {} } })
+    installGuard(fresh, {
+      apiKeys: {
+        lookup: async () => undefined,
+        find: async () => undefined,
+        changed: () => {},
+        tenantChanged: () => {},
+        revoked: () => {},
+      },
+    })
     expect(() => fresh.get('/x', async () => 'x')).toThrow('must say what it needs')
     expect(() => fresh.get('/y', { config: { public: true, permission: 'keys:read' } }, async () => 'y')).toThrow()
     expect(
@@ -190,7 +215,7 @@ describe('the guard', () => {
 
 it('a person may do what their role permits, and nothing as a member of yesterday', async () => {
   const state = { role: 'viewer' as string | undefined }
-  const query = async () => ({ rows: state.role ? [{ role: state.role, ranges: [] }] : [] })
+  const query = async () => ({ rows: state.role ? [{ role: state.role, ranges: [], hours: [] }] : [] })
   const members = createMembers({ reads: { query } as unknown as Reads, nowMs: () => 0 })
   const session = { userId: 'usr_a', sessionId: 'ses_1', tenant: 'ten_a', amr: [], authenticatedAt: 0 }
   const permissions = async () => (await members.callerFor(session, '127.0.0.1')).permissions

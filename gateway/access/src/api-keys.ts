@@ -2,6 +2,7 @@ import { type ApiKeyEntry, apiKeysById, noteApiKeyUse } from '@omium/projection-
 import type { Reads } from '@omium/projection-kit'
 import { isKeyOf, type KeyEnvironment, OmiumError, type Pepper, parseApiKey } from '@omium/schemas'
 import type { Caller } from './caller.ts'
+import { inHours } from './hours.ts'
 import { inRanges } from './ranges.ts'
 import { remember } from './remembered.ts'
 
@@ -17,11 +18,16 @@ import { remember } from './remembered.ts'
 export interface ApiKeys {
   /**
    * @returns undefined when the key is unknown, revoked or expired
-   * @throws OmiumError `unauthenticated` saying why it can be no key of this installation, `forbidden` from a wrong address
+   * @throws OmiumError `unauthenticated` saying why it can be no key of this installation, `forbidden` from a wrong address,
+   * `outside_hours` at a wrong time
    */
   lookup(apiKey: string, address: string): Promise<Caller | undefined>
+  /** The same by its id, for whoever proved it in another way. */
+  find(tenant: string, keyId: string, address: string): Promise<Caller | undefined>
   /** It changed, as the log says. */
   changed(keyId: string): void
+  /** What holds for all keys of a tenant changed, as the log says. */
+  tenantChanged(tenant: string): void
   /** It is revoked, as the log says. */
   revoked(tenant: string, keyId: string): void
 }
@@ -61,6 +67,17 @@ export const createApiKeys = ({ reads, peppers, environment, nowMs, cacheMs = 3_
   const isLive = ({ tenant, id, revokedAt, expiresAt }: ApiKeyEntry): boolean =>
     revokedAt === null && (expiresAt === null || expiresAt.getTime() > nowMs()) && !tombstones.has(`${tenant}/${id}`)
 
+  /** @throws OmiumError `forbidden`, `outside_hours` */
+  const admit = (entry: ApiKeyEntry | undefined, address: string): Caller | undefined => {
+    if (!entry || !isLive(entry)) return undefined
+    if (!inRanges(entry.ranges, address) || !inRanges(entry.tenantRanges, address))
+      throw new OmiumError('forbidden', `the key ${entry.id} may not be used from this address`)
+    if (!inHours(entry.hours, nowMs()) || !inHours(entry.tenantHours, nowMs()))
+      throw new OmiumError('outside_hours', `the key ${entry.id} may not be used at this time`)
+    touch(entry.tenant, entry.id)
+    return callerFor(entry)
+  }
+
   return {
     lookup: async (apiKey, address) => {
       const parts = parseApiKey(apiKey)
@@ -71,14 +88,19 @@ export const createApiKeys = ({ reads, peppers, environment, nowMs, cacheMs = 3_
           `this is a key of another environment: here they begin with om_${environment}_`,
         )
       const found = await entries.get(parts.keyId)
-      const entry = found.find((one) => isKeyOf(apiKey, one, peppers))
-      if (!entry || !isLive(entry)) return undefined
-      if (!inRanges(entry.ranges, address) || !inRanges(entry.tenantRanges, address))
-        throw new OmiumError('forbidden', `the key ${entry.id} may not be used from this address`)
-      touch(entry.tenant, entry.id)
-      return callerFor(entry)
+      return admit(
+        found.find((one) => isKeyOf(apiKey, one, peppers)),
+        address,
+      )
     },
+    find: async (tenant, keyId, address) =>
+      admit(
+        (await entries.get(keyId)).find((one) => one.tenant === tenant),
+        address,
+      ),
     changed: (keyId) => entries.forget(keyId),
+    // one that is being asked for has no value yet
+    tenantChanged: (tenant) => entries.forgetWhere((_, found) => found?.some((one) => one.tenant === tenant) ?? true),
     revoked: (tenant, keyId) => {
       entries.forget(keyId)
       tombstones.add(`${tenant}/${keyId}`)

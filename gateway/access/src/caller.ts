@@ -36,6 +36,25 @@ export interface SessionCaller {
   readonly mfaAt?: number | undefined
 }
 
+/** Sessions that have ended, as the log says: known sooner than the database says it, and while it is away. */
+export interface EndedSessions {
+  add(sessionId: string): void
+  has(sessionId: string): boolean
+}
+
+const mostEnded = 10_000
+
+export const createEndedSessions = (): EndedSessions => {
+  const ended = new Set<string>()
+  return {
+    has: (sessionId) => ended.has(sessionId),
+    add: (sessionId) => {
+      ended.add(sessionId)
+      if (ended.size > mostEnded) ended.delete(ended.values().next().value as string)
+    },
+  }
+}
+
 /** Reads sessions out of requests. @throws OmiumError when there is one that is not good any more */
 export interface SessionCallers {
   callerOf(

@@ -3,13 +3,14 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { ApiKeys } from './api-keys.ts'
 import type { Caller, SessionCallers } from './caller.ts'
 import type { Members } from './members.ts'
+import type { ServiceTokens } from './service-tokens.ts'
 
 /**
  * Guards every route of a Fastify app.
  *
  * 1. Each route says what it needs: `permission` (any one of a list; `authenticated`: to be known at all) or `public: true`.
  *    One that says nothing cannot be added.
- * 2. Who asks is found out before anything else runs: an API key, or a session.
+ * 2. Who asks is found out before anything else runs: an API key, a session, or a service token in the name of one of them.
  * 3. A key that is limited to workflows or agents passes only to routes that hold it to its limits (`limitedKeys`).
  * 4. What is sensitive (`stepUp`) asks a person for a fresh proof, after everything else is found to be in order. Keys have
  *    nothing more to prove.
@@ -37,6 +38,7 @@ declare module 'fastify' {
 export interface GuardParts {
   readonly apiKeys: ApiKeys
   /** absent where only keys come in */
+  readonly serviceTokens?: ServiceTokens
   readonly people?: { readonly sessions: SessionCallers; readonly members: Members }
 }
 
@@ -80,7 +82,11 @@ export const installGuard = (app: FastifyInstance, parts: GuardParts): void => {
   })
 }
 
-const identify = async (request: FastifyRequest, { apiKeys, people }: GuardParts): Promise<Caller> => {
+/** @throws OmiumError `unauthenticated` and whatever else keeps them out */
+export const identify = async (
+  request: Pick<FastifyRequest, 'headers' | 'method' | 'ip'>,
+  { apiKeys, serviceTokens, people }: GuardParts,
+): Promise<Caller> => {
   const { headers, method, ip } = request
   const token = bearer.exec(headers.authorization ?? '')?.[1]
   if (token?.startsWith('om_')) {
@@ -88,6 +94,7 @@ const identify = async (request: FastifyRequest, { apiKeys, people }: GuardParts
     if (caller) return caller
     throw new OmiumError('unauthenticated', 'this API key is unknown, revoked or expired')
   }
+  if (token && serviceTokens?.isOne(token)) return serviceTokens.lookup(token, ip)
   const session = await people?.sessions.callerOf(headers, method)
   if (session && people) return people.members.callerFor(session, ip)
   throw new OmiumError('unauthenticated', 'send a valid API key as `authorization: Bearer om_...`')

@@ -1,6 +1,8 @@
 export { type ApiKeyOptions, type ApiKeys, createApiKeys } from './api-keys.ts'
 export {
   type Caller,
+  createEndedSessions,
+  type EndedSessions,
   type KeyLimits,
   reaches,
   reachesWorkflow,
@@ -10,13 +12,16 @@ export {
 export {
   callerOf,
   type GuardParts,
+  identify,
   installGuard,
   type RoutePermission,
   type RouteRule,
   requirePermission,
   routeRules,
 } from './guard.ts'
+export { inHours } from './hours.ts'
 export { createMembers, type MemberOptions, type Members } from './members.ts'
 export { inRanges } from './ranges.ts'
 export { type Remembered, type RememberOptions, remember } from './remembered.ts'
+export { createServiceTokens, notForServices, type ServiceTokens } from './service-tokens.ts'
 export { freshProofMs, requireFreshProof } from './step-up.ts'

@@ -2,6 +2,7 @@ import { factorKindsOf, type Membership, membershipIn } from '@omium/projection-
 import type { Reads } from '@omium/projection-kit'
 import { type FactorKind, OmiumError, rolePermissions } from '@omium/schemas'
 import type { Caller, SessionCaller } from './caller.ts'
+import { inHours } from './hours.ts'
 import { inRanges } from './ranges.ts'
 import { remember } from './remembered.ts'
 import { requireDemandedFactor, requireFreshProof } from './step-up.ts'
@@ -12,7 +13,7 @@ import { requireDemandedFactor, requireFreshProof } from './step-up.ts'
  */
 export interface Members {
   /**
-   * @throws OmiumError `forbidden` from an address that the tenant does not allow; `mfa_enrolment_required` and
+   * @throws OmiumError `forbidden` from an address that the tenant does not allow, `outside_hours`; `mfa_enrolment_required` and
    *   `step_up_required` where it demands a second factor
    */
   callerFor(session: SessionCaller, address: string): Promise<Caller>
@@ -20,6 +21,8 @@ export interface Members {
   requireFreshProof(session: SessionCaller): Promise<void>
   /** A role changed or somebody was removed, as the log says. */
   changed(tenant: string, userId: string): void
+  /** What holds for all members of a tenant changed, as the log says. */
+  tenantChanged(tenant: string): void
   /** A second factor was added or removed, as the log says. */
   factorsChanged(userId: string): void
 }
@@ -56,6 +59,8 @@ export const createMembers = ({ reads, nowMs, cacheMs = 3_000 }: MemberOptions):
       const membership = await memberships.get(`${tenant}/${userId}`)
       if (membership && !inRanges(membership.ranges, address))
         throw new OmiumError('forbidden', 'this tenant may not be used from this address')
+      if (membership && !inHours(membership.hours, nowMs()))
+        throw new OmiumError('outside_hours', 'this tenant may not be used at this time')
       if (membership?.mfaRequired) requireDemandedFactor(session, await factors.get(userId))
       return {
         tenant,
@@ -70,6 +75,7 @@ export const createMembers = ({ reads, nowMs, cacheMs = 3_000 }: MemberOptions):
     },
     requireFreshProof: async (session) => requireFreshProof(session, await factors.get(session.userId), nowMs()),
     changed: (tenant, userId) => memberships.forget(`${tenant}/${userId}`),
+    tenantChanged: (tenant) => memberships.forgetWhere((name) => name.startsWith(`${tenant}/`)),
     factorsChanged: (userId) => factors.forget(userId),
   }
 }

@@ -6,6 +6,8 @@ export interface Remembered<T> {
   get(name: string): Promise<T>
   /** what was remembered may not be so any more */
   forget(name: string): void
+  /** the same for every one that fits */
+  forgetWhere(fits: (name: string, value: T | undefined) => boolean): void
 }
 
 interface Answer<T> {
@@ -61,5 +63,8 @@ export const remember = <T>({ ask, outlasts, nowMs, cacheMs, outageMs }: Remembe
       }
     },
     forget: (name) => void entries.delete(name),
+    forgetWhere: (fits) => {
+      for (const [name, { last }] of entries) if (fits(name, last?.value)) entries.delete(name)
+    },
   }
 }

@@ -4,6 +4,7 @@ export const modelGatewaySettings = [
   'OMIUM_GATEWAY_DATABASE_URL',
   'OMIUM_REDIS_URL',
   'OMIUM_TOPIC_PREFIX',
+  'OMIUM_URL',
   'OMIUM_MODELS_HOST',
   'OMIUM_MODELS_PORT',
   'OMIUM_MODELS_FILE',
@@ -19,6 +20,8 @@ export const configOf = (settings: Settings<(typeof modelGatewaySettings)[number
   redisUrl: settings.OMIUM_REDIS_URL,
   /** of every key in Redis */
   keyPrefix: `omium:${settings.OMIUM_TOPIC_PREFIX}:models:`,
+  /** of the gateway, which signs service tokens */
+  platformUrl: settings.OMIUM_URL,
   host: settings.OMIUM_MODELS_HOST,
   port: settings.OMIUM_MODELS_PORT,
   file: settings.OMIUM_MODELS_FILE,

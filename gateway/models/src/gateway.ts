@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { createApiKeys } from '@omium/access'
+import { createApiKeys, createMembers, createServiceTokens } from '@omium/access'
 import { createPool, createReads, requireWalls } from '@omium/projection-kit'
 import { connectRedis } from '@omium/resilience'
+import { publishedKeys, verifyServiceToken } from '@omium/worker-tokens'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
 import { createCache } from './cache.ts'
@@ -64,9 +65,20 @@ export const startModelGateway = async (
     metrics,
     nowMs,
   })
+  const apiKeys = createApiKeys({ reads, ...config.keys, nowMs })
+  const issuer = new URL(config.platformUrl).origin
+  const keyOf = publishedKeys(config.platformUrl)
+  const serviceTokens = createServiceTokens({
+    verify: (token) => verifyServiceToken({ issuer, audience: 'models', keyOf, nowMs }, token),
+    apiKeys,
+    members: createMembers({ reads, nowMs }),
+    reads,
+    nowMs,
+  })
   const app = await buildApp(
     {
-      apiKeys: createApiKeys({ reads, ...config.keys, nowMs }),
+      apiKeys,
+      serviceTokens,
       registry,
       service,
       metrics,

@@ -519,8 +519,8 @@ describe('limits', () => {
       const replies = await Promise.all([...Array(8).keys()].map(() => call({}, { key })))
       return replies.filter(({ status }) => status === 200).length
     }
-    // one call of this tenant was made above
-    expect(await burst(keyB)).toBe(4)
+    // one call of this tenant was made above; one more is allowed every twelve seconds
+    expect([4, 5]).toContain(await burst(keyB))
     expect(await burst(keyA)).toBe(8)
     const refused = await call({}, { key: keyB })
     expect([refused.status, refused.body.error.code]).toEqual([429, 'rate_limited'])

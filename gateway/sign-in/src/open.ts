@@ -1,3 +1,4 @@
+import type { EndedSessions } from '@omium/access'
 import type { Kms, PersonalData } from '@omium/personal-data'
 import type { Reads } from '@omium/projection-kit'
 import { type IdSource, OmiumError } from '@omium/schemas'
@@ -41,6 +42,8 @@ export interface SignInOptions {
   /** for what is the installation's: the keys that sign */
   readonly pool: Pool
   readonly reads: Reads
+  /** what the log said of sessions */
+  readonly ended: EndedSessions
   readonly kms: Kms
   readonly identity: IdentityCommands
   readonly personalData: PersonalData
@@ -80,7 +83,14 @@ export const openSignIn = async (options: SignInOptions) => {
   const refresh = createRefreshTokens(derivedKey(tokenSecret, 'refresh-token'))
   const reads = createIdentityReads(options.reads)
   const cookies = createCookies(origin)
-  const callers = createSessionCallers({ access, cookies, publicOrigin: origin, session: reads.session, nowMs })
+  const callers = createSessionCallers({
+    access,
+    cookies,
+    publicOrigin: origin,
+    session: reads.session,
+    ended: options.ended,
+    nowMs,
+  })
   const mailer = options.smtpUrl === undefined ? undefined : createSmtpMailer(options.smtpUrl, options.mailFrom)
   const limits = options.redisUrl
     ? createRedisAttemptLimits(options.redisUrl, options.redisPrefix, onNotice)
@@ -95,7 +105,7 @@ export const openSignIn = async (options: SignInOptions) => {
     deviceGrants: createDeviceGrants({ identity, reads, tokenSecret, ids, nowMs }),
     providers,
     transactions: createSealedTokens(derivedKey(tokenSecret, 'provider-transaction'), transaction, nowMs),
-    factors: createSecondFactors({ reads, sessions, personalData, limits, webAuthn, nowMs }),
+    factors: createSecondFactors({ identity, reads, sessions, personalData, limits, webAuthn, nowMs }),
     webAuthn,
     ceremonies: createCeremonies(tokenSecret, nowMs),
     pending: createPendingSignIns(tokenSecret, nowMs),
@@ -112,6 +122,8 @@ export const openSignIn = async (options: SignInOptions) => {
   return {
     routes,
     callers,
+    /** of whatever else the installation signs */
+    signatures: { issuer: origin, keys },
     close: () => {
       keys.close()
       limits.close()

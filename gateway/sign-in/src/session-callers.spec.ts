@@ -1,3 +1,4 @@
+import { createEndedSessions } from '@omium/access'
 import type { SessionRecord } from '@omium/projection-identity'
 import { OmiumError } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
@@ -17,6 +18,7 @@ const claims: AccessClaims = {
 }
 
 const bench = () => {
+  const ended = createEndedSessions()
   const state = { nowMs: 10_000, ended: false, away: false, userId: 'usr_a', asked: 0 }
   const callers = createSessionCallers({
     access: {
@@ -34,9 +36,10 @@ const bench = () => {
       const endedAt = state.ended ? new Date(state.nowMs) : null
       return { userId: state.userId, endedAt, expiresAt: new Date(1_000_000) } as SessionRecord
     },
+    ended,
     nowMs: () => state.nowMs,
   })
-  return { state, callers }
+  return { state, callers, ended }
 }
 const cookie = `__Host-omium_access=${good}`
 
@@ -46,6 +49,13 @@ describe('who asks', () => {
     expect(await callers.callerOf({ authorization: `Bearer ${good}` }, 'POST')).toEqual(claims)
     expect(await callers.callerOf({ cookie }, 'GET')).toEqual(claims)
     expect(await callers.callerOf({ cookie, 'sec-fetch-site': 'same-origin' }, 'POST')).toEqual(claims)
+  })
+  it('is nobody any more once the log says so, also while the database is away', async () => {
+    const { callers, state, ended } = bench()
+    expect(await callers.callerOf({ cookie }, 'GET')).toEqual(claims)
+    state.away = true
+    ended.add('ses_a')
+    expect(await callers.callerOf({ cookie }, 'GET')).toBeUndefined()
   })
   it('is nobody without a live token, and a cookie does not stand in for a bad bearer token', async () => {
     const { callers } = bench()

@@ -1,4 +1,4 @@
-import { remember, type SessionCallers } from '@omium/access'
+import { type EndedSessions, remember, type SessionCallers } from '@omium/access'
 import type { SessionRecord } from '@omium/projection-identity'
 import { OmiumError } from '@omium/schemas'
 import type { Cookies } from './cookies.ts'
@@ -12,6 +12,7 @@ export interface SessionCallersOptions {
   readonly cookies: Cookies
   readonly publicOrigin: string
   readonly session: IdentityReads['session']
+  readonly ended: EndedSessions
   readonly nowMs: () => number
 }
 
@@ -26,7 +27,7 @@ const bearer = /^Bearer +(ey[A-Za-z0-9._-]{20,4000})$/i
  * come from our own pages (`origin_refused`).
  */
 export const createSessionCallers = (options: SessionCallersOptions): SessionCallers => {
-  const { access, cookies, publicOrigin, session, nowMs } = options
+  const { access, cookies, publicOrigin, session, ended, nowMs } = options
   const states = remember<SessionRecord | undefined>({
     ask: (name) => session(...(name.split('/') as [string, string])),
     outlasts: (state) => state !== undefined,
@@ -52,6 +53,7 @@ export const createSessionCallers = (options: SessionCallersOptions): SessionCal
       // a WebSocket is a GET that other sites may open as well
       if (byCookie && (isUnsafe(method) || headers['upgrade'] !== undefined)) requireSameOrigin(headers, publicOrigin)
       const claims = await verified(token)
+      if (claims && ended.has(claims.sessionId)) return undefined
       const state = claims && (await states.get(`${claims.userId}/${claims.sessionId}`))
       return state?.userId === claims?.userId && state && isOpen(state, nowMs()) ? claims : undefined
     },

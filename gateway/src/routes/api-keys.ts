@@ -108,13 +108,14 @@ export const apiKeyRoutes =
         },
       },
       async (request, reply) => {
-        const { name, scopes, expiresAt, ranges } = request.body
+        const { name, scopes, expiresAt, ranges, hours } = request.body
         requireNoMore(callerOf(request), scopes)
         const created = await issue(request, {
           name,
           scopes,
           ...(expiresAt !== undefined && { expiresAt: Date.parse(expiresAt) }),
           ...(ranges && { ranges }),
+          ...(hours && { hours }),
         })
         return reply.status(201).header('cache-control', 'no-store').send(created)
       },
@@ -155,6 +156,7 @@ export const apiKeyRoutes =
           replaces: old.id,
           ...(expiresAt !== undefined && { expiresAt: Date.parse(expiresAt) }),
           ...(old.ranges.length > 0 && { ranges: [...old.ranges] }),
+          ...(old.hours.length > 0 && { hours: old.hours }),
         })
         // should this one be lost, both keys are there, and nobody saw the new one
         await send(request, old.id, {
@@ -238,6 +240,7 @@ const viewOf = (record: ApiKeyRecord, nowMs: number): ApiKeyView => ({
   status: statusOf(record, nowMs),
   scopes: scopesOf(record),
   ranges: [...record.ranges],
+  hours: record.hours,
   createdBy: record.createdBy,
   createdAt: record.createdAt.toISOString(),
   ...(record.expiresAt && { expiresAt: record.expiresAt.toISOString() }),

@@ -10,6 +10,7 @@ import {
 import {
   aggregateKey,
   changeMemberBody,
+  heldSubject,
   type InvitationView,
   identityReceipt,
   invitationParam,
@@ -185,7 +186,7 @@ export const memberRoutes =
         const data = {
           invitationId,
           address,
-          email: await personalData.seal(address, email),
+          email: await personalData.seal(heldSubject(address, callerOf(request).tenant), email),
           role,
           expiresAt: nowMs() + invitationMs,
         }

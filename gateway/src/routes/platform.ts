@@ -37,10 +37,16 @@ export const platformRoutes =
         },
       },
       async (request) => {
-        const { tenant, id: keyId } = callerOf(request)
+        const { tenant, id: keyId, actor, session } = callerOf(request)
         const expiresAt = nowMs() + limits.workerTokenMs
         return {
-          token: mintWorkerToken({ tenant, keyId, expiresAt }),
+          token: mintWorkerToken({
+            tenant,
+            keyId,
+            actor,
+            ...(session && { session: session.sessionId }),
+            expiresAt,
+          }),
           expiresAt: new Date(expiresAt).toISOString(),
           endpoints: await listEngineEndpoints(reads),
         }

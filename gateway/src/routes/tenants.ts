@@ -1,4 +1,4 @@
-import { inRanges } from '@omium/access'
+import { inHours, inRanges } from '@omium/access'
 import { getTenant, membershipsOf, type TenantRecord } from '@omium/projection-identity'
 import {
   aggregateKey,
@@ -23,7 +23,7 @@ const mostTenants = 100
 export const tenantRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { reads, identity, ids } = services
+    const { reads, identity, ids, nowMs } = services
     const tags = ['tenants']
 
     app.get(
@@ -94,25 +94,29 @@ export const tenantRoutes =
         schema: {
           tags,
           summary:
-            'Rename the tenant, or say from which addresses it may be used, or whether it demands a second factor',
+            'Rename the tenant, or say from which addresses and at which hours it may be used, or whether it demands a second factor',
           body: changeTenantBody,
           response: { 200: identityReceipt },
         },
       },
       async (request) => {
         const { tenant } = callerOf(request)
-        const { name, ranges, mfaRequired } = request.body
+        const { name, ranges, hours, mfaRequired } = request.body
         if (ranges && !inRanges(ranges, request.ip))
           throw new OmiumError('invalid_request', `ranges: your own address ${request.ip} is not among them`)
+        if (hours && !inHours(hours, nowMs()))
+          throw new OmiumError('invalid_request', 'hours: now is not among them, and you would lock yourself out')
         const { session, mfaAt } = callerOf(request)
         if (mfaRequired && session && mfaAt === undefined)
           throw new OmiumError('mfa_enrolment_required', 'you have no second factor yourself: add one at /auth/factors')
         const command: TenantCommand =
           mfaRequired !== undefined
             ? { type: 'RequireMfa', data: { required: mfaRequired } }
-            : name !== undefined
-              ? { type: 'RenameTenant', data: { name } }
-              : { type: 'AllowAddresses', data: { ranges: ranges ?? [] } }
+            : hours !== undefined
+              ? { type: 'AllowHours', data: { hours } }
+              : name !== undefined
+                ? { type: 'RenameTenant', data: { name } }
+                : { type: 'AllowAddresses', data: { ranges: ranges ?? [] } }
         const aggregate = aggregateKey('tenant', tenant, tenant)
         const id = commandIdOf(request, ids, tenant)
         return { id: tenant, ...(await identity.execute(askerOf(request), aggregate, id, command)) }
@@ -120,10 +124,11 @@ export const tenantRoutes =
     )
   }
 
-const viewOf = ({ tenant, name, ranges, mfaRequired, foundedAt }: TenantRecord): TenantView => ({
+const viewOf = ({ tenant, name, ranges, hours, mfaRequired, foundedAt }: TenantRecord): TenantView => ({
   id: tenant,
   name,
   ranges: [...ranges],
+  hours,
   mfaRequired,
   foundedAt: foundedAt.toISOString(),
 })

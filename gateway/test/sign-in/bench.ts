@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { createEndedSessions } from '@omium/access'
 import {
   type CaughtMail,
   eventually,
@@ -140,6 +141,7 @@ export const startBench = async ({ host = '127.0.0.1' }: { readonly host?: '127.
     env: { CLIENT_SECRET: client.secret },
     pool,
     reads: createReads(pool),
+    ended: createEndedSessions(),
     kms,
     identity,
     personalData,

@@ -21,7 +21,7 @@ export interface WrappedColumn {
 }
 
 /** Every place where the installation keeps what the key management has wrapped. */
-const wrappedColumns: readonly WrappedColumn[] = [
+export const wrappedColumns: readonly WrappedColumn[] = [
   { table: 'subject_keys', key: ['subject', 'version'], column: 'wrapped', subject: ([subject]) => String(subject) },
   { table: 'signing_keys', key: ['kid'], column: 'wrapped_private', subject: ([kid]) => `signing_keys/${kid}` },
   { table: 'webhook_secrets', key: ['id'], column: 'wrapped', subject: ([id]) => `webhook_secrets/${id}` },
@@ -57,24 +57,25 @@ export const rotate = async (
 const rotateColumn = async (
   pool: Pick<pg.Pool, 'query'>,
   kms: Kms,
-  { table, key, column, subject }: WrappedColumn,
+  { table, key: keyColumns, column, subject }: WrappedColumn,
   rotated: Rotated,
   onProgress: () => void,
 ): Promise<void> => {
-  const names = key.join(', ')
-  const places = key.map((_, i) => `$${i + 1}`).join(', ')
+  const names = keyColumns.join(', ')
+  const places = keyColumns.map((_, i) => `$${i + 1}`).join(', ')
   const move = async (at: readonly unknown[], wrapped: Buffer): Promise<void> => {
     if (kms.isCurrent(wrapped)) {
       rotated.current++
       return
     }
-    const moved = await kms.wrap(await kms.unwrap(wrapped, subject(at)), subject(at)).catch((error: unknown) => {
+    const key = await kms.unwrap(wrapped, subject(at)).catch((error: unknown) => {
       if (error instanceof OmiumError) throw error
       rotated.failed.push([table, ...at].join('/'))
     })
-    if (!moved) return
+    if (!key) return
+    const moved = await kms.wrap(key, subject(at))
     const { rowCount } = await pool.query(
-      `UPDATE ${table} SET ${column} = $${key.length + 2} WHERE (${names}) = (${places}) AND ${column} = $${key.length + 1}`,
+      `UPDATE ${table} SET ${column} = $${keyColumns.length + 2} WHERE (${names}) = (${places}) AND ${column} = $${keyColumns.length + 1}`,
       [...at, wrapped, moved],
     )
     rotated.moved += rowCount ?? 0
@@ -88,10 +89,10 @@ const rotateColumn = async (
     })
     for (let i = 0; i < rows.length; i += atOnce)
       await Promise.all(
-        rows.slice(i, i + atOnce).map((row) => move(row.slice(0, key.length), row[key.length] as Buffer)),
+        rows.slice(i, i + atOnce).map((row) => move(row.slice(0, keyColumns.length), row[keyColumns.length] as Buffer)),
       )
     if (rows.length > 0) onProgress()
-    after = rows.at(-1)?.slice(0, key.length)
+    after = rows.at(-1)?.slice(0, keyColumns.length)
     if (!after || rows.length < batch) return
   }
 }

@@ -12,9 +12,12 @@ export interface SubjectKeys {
   newest(subject: string): Promise<SubjectKey | undefined>
   /** adds the key of a version, unless there is one; returns the newest that is there then */
   add(subject: string, version: number, wrapped: Uint8Array): Promise<SubjectKey>
-  /** destroys every key that the subject has. Idempotent */
+  /** destroys every key that the subject has, and of an address those of what tenants hold of it. Idempotent */
   destroy(subject: string): Promise<void>
 }
+
+/** addresses are subjects by their digest, and so is what a tenant holds of one, with the tenant's after it */
+const addressPattern = /^[0-9a-f]{64}$/
 
 export const createSubjectKeys = (pool: Pool): SubjectKeys => {
   const one = async (text: string, values: unknown[]): Promise<SubjectKey | undefined> =>
@@ -34,8 +37,9 @@ export const createSubjectKeys = (pool: Pool): SubjectKeys => {
     },
     destroy: async (subject) => {
       await pool.query(
-        'UPDATE subject_keys SET wrapped = NULL, destroyed_at = now() WHERE subject = $1 AND wrapped IS NOT NULL',
-        [subject],
+        `UPDATE subject_keys SET wrapped = NULL, destroyed_at = now()
+         WHERE wrapped IS NOT NULL AND (subject = $1 OR ($2 AND starts_with(subject, $1 || '-')))`,
+        [subject, addressPattern.test(subject)],
       )
     },
   }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { freshDatabase } from '@omium/dev/testing'
 import { migrate } from '@omium/migrations'
+import { heldSubject } from '@omium/schemas'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createLocalKms, createPersonalData, createSubjectKeys } from '../src/index.ts'
@@ -27,6 +28,20 @@ it('two who seal for a new subject at once use one key', async () => {
   const [a, b] = [withKeys(first).data, withKeys(first).data]
   const sealed = await Promise.all([a.seal('usr_1', 'x'), b.seal('usr_1', 'y')])
   expect(await Promise.all(sealed.map((one) => withKeys(first).data.open(one)))).toEqual(['x', 'y'])
+})
+
+it('who erases an address erases what tenants hold of it; a tenant only what it holds itself', async () => {
+  const { data } = withKeys(first)
+  const address = 'a'.repeat(64)
+  const [mine, yours] = ['ten_a', 'ten_b'].map((tenant) => heldSubject(address, tenant)) as [string, string]
+  const sealed = await Promise.all(
+    [mine, yours, `${address}`, `${address.slice(1)}b`].map((one) => data.seal(one, one)),
+  )
+  const opened = () => Promise.all(sealed.map((one) => withKeys(first).data.open(one)))
+  await data.erase(mine)
+  expect((await opened()).map((one) => one !== undefined)).toEqual([false, true, true, true])
+  await data.erase(address)
+  expect((await opened()).map((one) => one !== undefined)).toEqual([false, false, false, true])
 })
 
 it('erased is erased: nothing is left in the database, and nothing comes back', async () => {

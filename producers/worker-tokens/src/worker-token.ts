@@ -4,12 +4,17 @@ import { z } from 'zod'
 
 /**
  * What a gateway vouches for when it lets a worker connect to the engines: `base64url(claims).base64url(HMAC-SHA256)`.
- * Gateways mint, engines verify; both know OMIUM_TOKEN_SECRET. Short-lived, so there is no revocation list.
+ * Gateways mint, engines verify; both know OMIUM_TOKEN_SECRET. They live as long as service tokens do (`serviceTokenMs`), and engines
+ * hear on the log what ends them sooner.
  */
 const workerClaims = z.object({
   tenant: z.string().min(1),
-  /** the API key that was shown to the gateway */
+  /** the API key that was shown to the gateway, or the user */
   keyId: z.string().min(1),
+  /** `key:<id>` or `user:<id>`; absent: a key */
+  actor: z.string().optional(),
+  /** of a user */
+  session: z.string().optional(),
   /** ms since the epoch */
   expiresAt: z.number().int(),
 })

@@ -1,5 +1,5 @@
 import type { Reads } from '@omium/projection-kit'
-import type { Permission } from '@omium/schemas'
+import type { AccessHours, Permission } from '@omium/schemas'
 import { type Page, pageOf, positionOf } from './pages.ts'
 
 export interface ApiKeyRecord {
@@ -13,6 +13,8 @@ export interface ApiKeyRecord {
   readonly agents: readonly string[] | null
   /** the key's own, CIDR; empty: any */
   readonly ranges: readonly string[]
+  /** when it may be used; empty: at any time */
+  readonly hours: AccessHours
   readonly createdBy: string
   readonly createdAt: Date
   /** its own expiry, or the end of the overlap with its successor */
@@ -23,7 +25,7 @@ export interface ApiKeyRecord {
   readonly lastUsedAt: Date | null
 }
 
-const columns = `k.tenant, k.id, k.name, k.environment, k.prefix, k.permissions, k.workflows, k.agents, k.ranges,
+const columns = `k.tenant, k.id, k.name, k.environment, k.prefix, k.permissions, k.workflows, k.agents, k.ranges, k.hours,
   k.created_by AS "createdBy", k.created_at AS "createdAt", k.expires_at AS "expiresAt", k.replaces, k.successor,
   k.revoked_at AS "revokedAt"`
 
@@ -33,6 +35,7 @@ export interface ApiKeyEntry extends Omit<ApiKeyRecord, 'lastUsedAt'> {
   readonly pepper: number
   /** of its tenant */
   readonly tenantRanges: readonly string[]
+  readonly tenantHours: AccessHours
 }
 
 /**
@@ -54,7 +57,7 @@ export const apiKeysById = async (reads: Reads, id: string): Promise<readonly Ap
         { tenant },
         {
           name: 'api-key-by-id',
-          text: `SELECT ${columns}, k.digest, k.pepper, t.ranges AS "tenantRanges"
+          text: `SELECT ${columns}, k.digest, k.pepper, t.ranges AS "tenantRanges", t.hours AS "tenantHours"
                FROM identity.api_keys k JOIN identity.tenants t USING (tenant) WHERE k.tenant = $1 AND k.id = $2`,
           values: [tenant, id],
         },

@@ -44,6 +44,9 @@ const linkLogin = (place: Place, { method, issuer, subject }: { method: string; 
     place.at,
   )
 
+const completeErasure = (place: Place, id: string) =>
+  place.run('UPDATE @erasures SET completed_at = $3 WHERE tenant = $1 AND id = $2', place.tenant, id, place.at)
+
 const applyUser = async (place: Place, { type, data }: UserEvent): Promise<void> => {
   switch (type) {
     case 'UserRegistered':
@@ -94,12 +97,7 @@ const applyUser = async (place: Place, { type, data }: UserEvent): Promise<void>
       )
       break
     case 'ErasureCompleted':
-      await place.run(
-        'UPDATE @erasures SET completed_at = $3 WHERE tenant = $1 AND id = $2',
-        place.tenant,
-        place.id,
-        place.at,
-      )
+      await completeErasure(place, place.id)
       break
     case 'SessionStarted': {
       const { sessionId, tenant, login, amr, client, authenticatedAt, expiresAt } = data
@@ -229,6 +227,9 @@ const applyTenant = async (place: Place, { type, data }: TenantEvent): Promise<v
     case 'AddressesAllowed':
       await place.run('UPDATE @tenants SET ranges = $2 WHERE tenant = $1', place.tenant, data.ranges)
       break
+    case 'HoursAllowed':
+      await place.run('UPDATE @tenants SET hours = $2 WHERE tenant = $1', place.tenant, JSON.stringify(data.hours))
+      break
     case 'MfaRequirementChanged':
       await place.run('UPDATE @tenants SET mfa_required = $2 WHERE tenant = $1', place.tenant, data.required)
       break
@@ -262,15 +263,19 @@ const applyTenant = async (place: Place, { type, data }: TenantEvent): Promise<v
     case 'MemberErased':
       await place.run(
         `INSERT INTO @erasures (tenant, id, user_id, requested_by, requested_at, completed_at, memberships, invitations)
-         VALUES ($1, $2, $3, $4, $5, $5, $6, $7) ON CONFLICT DO NOTHING`,
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING`,
         place.tenant,
         data.erasureId,
         data.userId ?? null,
         data.by,
         place.at,
+        data.address === undefined ? place.at : null,
         data.memberships,
         data.invitations,
       )
+      break
+    case 'MemberErasureCompleted':
+      await completeErasure(place, data.erasureId)
       break
     case 'MemberAdditionReported':
     case 'MemberRemovalReported':
@@ -283,8 +288,8 @@ const applyApiKey = async (place: Place, { type, data }: ApiKeyEvent): Promise<v
     case 'ApiKeyIssued':
       await place.run(
         `INSERT INTO @api_keys (tenant, id, name, environment, prefix, digest, pepper, permissions, workflows, agents,
-           ranges, created_by, created_at, expires_at, replaces)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`,
+           ranges, created_by, created_at, expires_at, replaces, hours)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
         place.tenant,
         place.id,
         data.name,
@@ -300,6 +305,7 @@ const applyApiKey = async (place: Place, { type, data }: ApiKeyEvent): Promise<v
         place.at,
         data.expiresAt === undefined ? null : time(data.expiresAt),
         data.replaces ?? null,
+        JSON.stringify(data.hours ?? []),
       )
       break
     case 'ApiKeyReplaced':

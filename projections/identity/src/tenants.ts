@@ -1,5 +1,5 @@
 import type { Reads } from '@omium/projection-kit'
-import type { Role } from '@omium/schemas'
+import type { AccessHours, Role } from '@omium/schemas'
 import { type Page, pageOf, positionOf } from './pages.ts'
 
 /** What belongs to a tenant. Every function takes the tenant, and every statement has it in its WHERE clause. */
@@ -8,6 +8,7 @@ export interface TenantRecord {
   readonly tenant: string
   readonly name: string
   readonly ranges: readonly string[]
+  readonly hours: AccessHours
   /** its people need a second factor */
   readonly mfaRequired: boolean
   readonly foundedAt: Date
@@ -16,7 +17,7 @@ export interface TenantRecord {
 export const getTenant = async (reads: Reads, tenant: string): Promise<TenantRecord | undefined> => {
   const { rows } = await reads.query<TenantRecord>(
     { tenant },
-    `SELECT tenant, name, ranges, mfa_required AS "mfaRequired", founded_at AS "foundedAt"
+    `SELECT tenant, name, ranges, hours, mfa_required AS "mfaRequired", founded_at AS "foundedAt"
      FROM identity.tenants WHERE tenant = $1`,
     [tenant],
   )
@@ -27,6 +28,7 @@ export interface Membership {
   readonly role: Role
   /** of the tenant */
   readonly ranges: readonly string[]
+  readonly hours: AccessHours
   /** the tenant demands a second factor */
   readonly mfaRequired: boolean
 }
@@ -37,7 +39,7 @@ export const membershipIn = async (reads: Reads, tenant: string, userId: string)
     { tenant },
     {
       name: 'membership',
-      text: `SELECT m.role, t.ranges, t.mfa_required AS "mfaRequired"
+      text: `SELECT m.role, t.ranges, t.hours, t.mfa_required AS "mfaRequired"
              FROM identity.memberships m JOIN identity.tenants t USING (tenant)
            WHERE m.tenant = $1 AND m.user_id = $2`,
       values: [tenant, userId],

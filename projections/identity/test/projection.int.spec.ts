@@ -16,6 +16,7 @@ import type { Pool } from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import {
   getApiKey,
+  getErasure,
   getTenant,
   getUser,
   identityProjection,
@@ -23,6 +24,7 @@ import {
   listApiKeys,
   listInvitations,
   listMembers,
+  loginsOf,
   membershipIn,
   membershipsOf,
   sessionsOf,
@@ -155,6 +157,31 @@ it('keeps keys, and names of any characters', async () => {
   expect((await listApiKeys(reads, 'ten_a', { limit: 10 })).items).toEqual([])
   const { rows } = await pool.query("SELECT detail FROM dead_letters WHERE projection = 'identity'")
   expect(rows).toEqual([])
+})
+
+it('keeps nothing of who is erased but that they were, and what tenants have erased', async () => {
+  await users('usr_gone', registered('usr_gone'), session('ses_gone'))
+  await users('usr_gone', { type: 'MembershipNoted', data: { tenant: 'ten_b' } })
+  await users('usr_gone', { type: 'UserErased', data: { by: 'user:usr_gone' } })
+  await eventually(async () =>
+    expect(await getUser(reads, 'usr_gone')).toMatchObject({ email: null, name: null, erasedAt: expect.any(Date) }),
+  )
+  expect(await loginsOf(reads, 'usr_gone')).toEqual([])
+  expect(await getErasure(reads, platformTenant, 'usr_gone')).toMatchObject({ completedAt: null, memberships: 0 })
+  await users('usr_gone', { type: 'MembershipWithdrawn', data: { tenant: 'ten_b' } })
+  await users('usr_gone', { type: 'ErasureCompleted', data: {} })
+  const erased = { erasureId: 'era_1', memberships: 1, invitations: 2, by: 'key:k' }
+  await tenants('ten_a', { type: 'MemberErased', data: { ...erased, address } })
+  await tenants('ten_b', { type: 'MemberErased', data: { ...erased, userId: 'usr_x' } })
+  const done = { completedAt: expect.any(Date) }
+  await eventually(async () => {
+    expect(await getErasure(reads, platformTenant, 'usr_gone')).toMatchObject({ ...done, memberships: 1 })
+    expect(await getErasure(reads, 'ten_a', 'era_1')).toMatchObject({ completedAt: null, invitations: 2 })
+    expect(await getErasure(reads, 'ten_b', 'era_1')).toMatchObject(done)
+  })
+  await tenants('ten_a', { type: 'MemberErasureCompleted', data: { erasureId: 'era_1' } })
+  await eventually(async () => expect(await getErasure(reads, 'ten_a', 'era_1')).toMatchObject(done))
+  expect(await getErasure(reads, 'ten_c', 'era_1')).toBeUndefined()
 })
 
 it('is built anew from the log to the same content', async () => {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { accessHours } from '../identity/hours.ts'
 import { cidrRanges, emailAddress, keyEnvironment, keyScopes, permission, role } from '../identity/model.ts'
 import { callerId } from '../ids.ts'
 import { logPosition } from './executions.ts'
@@ -31,6 +32,8 @@ export const apiKeyView = z.object({
   status: z.enum(['live', 'expired', 'revoked']),
   scopes: keyScopes,
   ranges: z.array(z.string()),
+  /** when it may be used; empty: at any time */
+  hours: accessHours,
   createdBy: z.string(),
   createdAt: time,
   /** its own, or the end of the overlap with its successor */
@@ -49,6 +52,8 @@ export const createApiKeyBody = z.strictObject({
   expiresAt: time.optional(),
   /** addresses that it may be used from; absent: any */
   ranges: cidrRanges.optional(),
+  /** when it may be used; absent: at any time */
+  hours: accessHours.optional(),
 })
 
 export const createdApiKey = receipt.extend({
@@ -79,6 +84,8 @@ export const tenantView = z.object({
   name: z.string(),
   /** addresses that its people and keys may come from; empty: any */
   ranges: z.array(z.string()),
+  /** when its people and keys may use it; empty: at any time */
+  hours: accessHours,
   /** its people need a second factor to act in it */
   mfaRequired: z.boolean(),
   foundedAt: time,
@@ -86,7 +93,12 @@ export const tenantView = z.object({
 export type TenantView = z.infer<typeof tenantView>
 export const foundTenantBody = z.strictObject({ name: named })
 export const changeTenantBody = z
-  .strictObject({ name: named.optional(), ranges: cidrRanges.optional(), mfaRequired: z.boolean().optional() })
+  .strictObject({
+    name: named.optional(),
+    ranges: cidrRanges.optional(),
+    hours: accessHours.optional(),
+    mfaRequired: z.boolean().optional(),
+  })
   .refine((body) => Object.values(body).filter((one) => one !== undefined).length === 1, 'change one thing at a time')
 
 export const memberView = z.object({

@@ -4,6 +4,7 @@ import { callerId } from '../ids.ts'
 import { deviceGrantCommands } from './device.ts'
 import { identityContextEvents } from './events.ts'
 import { factorCommands, factorProof, mfaPolicyCommands } from './factors.ts'
+import { hoursCommands } from './hours.ts'
 import {
   cidrRanges,
   invitation,
@@ -67,6 +68,7 @@ export const tenantCommands = {
   /** the last owner stays */
   RemoveMember: v1(z.object({ userId, why: memberRemoval })),
   AllowAddresses: v1(z.object({ ranges: cidrRanges })),
+  ...hoursCommands,
   ...tenantPrivacyCommands,
 } as const
 export type TenantCommand = RecordOf<typeof tenantCommands>

@@ -4,6 +4,7 @@ import { callerId } from '../ids.ts'
 import { partitionEvents } from '../log/partition-events.ts'
 import { deviceGrantEvents } from './device.ts'
 import { factorEvents, mfaPolicyEvents } from './factors.ts'
+import { hoursEvents } from './hours.ts'
 import {
   cidrRanges,
   invitation,
@@ -71,6 +72,7 @@ export const tenantEvents = {
   MemberRemovalReported: v1(z.object({ userId })),
   /** CIDR ranges that people and keys of the tenant may come from; empty: anywhere */
   AddressesAllowed: v1(z.object({ ranges: cidrRanges, by })),
+  ...hoursEvents,
   ...tenantPrivacyEvents,
 } as const
 export type TenantEvent = RecordOf<typeof tenantEvents>

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { callerId, name } from '../ids.ts'
+import { accessHours } from './hours.ts'
 
 /**
  * People, tenants and what opens the door. Personal data (addresses, names) appears on the log only sealed, under a key of
@@ -51,6 +52,7 @@ export const permissions = [
   'billing:read',
   'billing:write',
   'audit:read',
+  'tokens:write',
   'privacy:write',
 ] as const
 export const permission = z.enum(permissions)
@@ -78,6 +80,7 @@ const developing: readonly Permission[] = [
   'models:use',
   'workers:connect',
   'keys:read',
+  'tokens:write',
 ]
 
 /** What each role permits. Only owners may change the tenant itself, its money and other owners. */
@@ -185,6 +188,8 @@ export const issuedApiKey = z.object({
   expiresAt: timeMs.optional(),
   /** CIDR ranges it may be used from */
   ranges: cidrRanges.optional(),
+  /** when it may be used; absent: at any time */
+  hours: accessHours.optional(),
   /** the key that it replaces */
   replaces: callerId.optional(),
 })

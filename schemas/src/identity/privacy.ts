@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { v1 } from '../catalogue.ts'
 import { callerId } from '../ids.ts'
+import { hashJson } from '../json.ts'
 import { keyedDigest, tenantId, userId } from './model.ts'
 
 /**
@@ -8,6 +9,12 @@ import { keyedDigest, tenantId, userId } from './model.ts'
  * member of is told), or from one tenant (`tenant:<id>/<id>`: what the tenant holds of them ends, the person stays).
  */
 const erasureId = callerId
+
+/**
+ * The subject of what a tenant holds of an address by itself: it can be destroyed without what others hold. Who erases the
+ * address erases this with it.
+ */
+export const heldSubject = (address: string, tenant: string): string => `${address}-${hashJson([tenant]).slice(0, 32)}`
 
 /** What a tenant may know somebody by; one of the two at least. */
 const whom = { userId: userId.optional(), address: keyedDigest.optional() }
@@ -35,16 +42,18 @@ export const tenantPrivacyCommands = {
 export const tenantPrivacyEvents = {
   /** their user has been told of the membership */
   MemberAdditionReported: v1(z.object({ userId })),
-  /** comes after the ends of what there was */
+  /** comes after the ends of what there was; the tenant's own key of the address is to be destroyed */
   MemberErased: v1(
     z.object({
       erasureId,
-      userId: userId.optional(),
+      ...whom,
       memberships: z.number().int().nonnegative(),
       invitations: z.number().int().nonnegative(),
       by: z.string().max(300),
     }),
   ),
+  /** the key is gone */
+  MemberErasureCompleted: v1(z.object({ erasureId })),
 } as const
 
 export const magicLinkExpiry = {

@@ -1,10 +1,10 @@
 import type { Notices } from '@omium/kit'
 import { type Failure, inlineLimitBytes, OmiumError, workerProtocolVersion } from '@omium/schemas'
-import { verifyWorkerToken, type WorkerClaims } from '@omium/worker-tokens'
 import type { RawData, WebSocket } from 'ws'
 import { failureOf, type LossReason } from '../domain/decide.ts'
 import type { AgentRegistrar, RunMessage } from '../ports.ts'
 import { WorkerSession } from '../worker-session.ts'
+import type { Admission, Admitted } from './admission.ts'
 import { parseWorkerMessage } from './messages.ts'
 import { Outbound } from './outbound.ts'
 import { mayExceed } from './size.ts'
@@ -23,7 +23,7 @@ export interface ConnectionOptions {
   readonly host: SessionHost
   readonly registrar: AgentRegistrar
   readonly notices: Notices
-  readonly tokenSecret: string
+  readonly admission: Admission
   readonly heartbeatIntervalMs: number
   readonly leaseMs: number
   readonly nowMs: () => number
@@ -41,13 +41,15 @@ const goingAway = 1001
  *    is listened to.
  * 2. A message that cannot be understood is refused on its own when it says which request it is, and ends the connection
  *    when it does not.
- * 3. When the connection ends, for whatever reason, its attempts are lost at once.
+ * 3. When what its token stands for is revoked, it ends.
+ * 4. When the connection ends, for whatever reason, its attempts are lost at once.
  */
 export class Connection {
   readonly #socket: WebSocket
   readonly #options: ConnectionOptions
   readonly #outbound: Outbound
   #session: WorkerSession | undefined
+  #admitted: Admitted | undefined
   #lossReason: LossReason = 'disconnected'
   #refused = false
   #held = false
@@ -97,6 +99,12 @@ export class Connection {
     if (on) this.#socket.pause()
     else if (this.#held && !this.#outbound.congested) this.#socket.resume()
     this.#held = on
+  }
+
+  /** Ends the connection if what opened it was revoked since; the worker asks its gateway again, which says why not. */
+  checkAdmission(): void {
+    if (this.#refused || !this.#admitted || !this.#options.admission.isVoid(this.#admitted)) return
+    this.#refuse(failureOf('unauthenticated', 'what the token stands for was revoked'))
   }
 
   /** The engine leaves; the worker finds the new owners through its gateway. */
@@ -158,22 +166,31 @@ export class Connection {
   }
 
   #greet(hello: Parameters<typeof helloOf>[0]): void {
-    const { tokenSecret, nowMs, host, registrar, heartbeatIntervalMs, leaseMs, newSessionId, notices } = this.#options
+    const { admission } = this.#options
     if (hello.protocol !== workerProtocolVersion) {
       const detail = `the engine speaks version ${workerProtocolVersion} of the worker protocol, the worker ${hello.protocol}; update the older one`
       this.#refuse(failureOf('protocol_unsupported', detail))
       return
     }
-    let claims: WorkerClaims
-    try {
-      claims = verifyWorkerToken(tokenSecret, hello.token, nowMs())
-    } catch (error) {
+    const refuse = (error: unknown): void => {
       const known = error instanceof OmiumError ? error.toFailure() : null
-      this.#refuse(failureOf('unauthenticated', known?.detail ?? 'the worker token cannot be verified'))
-      return
+      this.#refuse(failureOf('unauthenticated', known?.detail ?? 'the token cannot be verified'))
     }
-    const session = new WorkerSession(helloOf(hello, claims.tenant, this.#outbound))
+    try {
+      const admitted = admission.admit(hello.token)
+      if (admitted instanceof Promise) admitted.then((later) => this.#welcome(hello, later), refuse)
+      else this.#welcome(hello, admitted)
+    } catch (error) {
+      refuse(error)
+    }
+  }
+
+  #welcome(hello: Parameters<typeof helloOf>[0], admitted: Admitted): void {
+    if (this.#refused || this.#session || this.#socket.readyState !== this.#socket.OPEN) return
+    const { host, registrar, heartbeatIntervalMs, leaseMs, newSessionId, notices } = this.#options
+    const session = new WorkerSession(helloOf(hello, admitted.tenant, this.#outbound))
     this.#session = session
+    this.#admitted = admitted
     this.#outbound.send({
       type: 'welcome',
       protocol: workerProtocolVersion,
@@ -181,7 +198,7 @@ export class Connection {
       heartbeatIntervalMs,
       leaseMs,
     })
-    registrar.announce(claims.tenant, `key:${claims.keyId}`, hello.agents)
+    registrar.announce(admitted.tenant, admitted.actor, hello.agents)
     notices.info({ ...this.#who(), agents: hello.agents.length, slots: hello.slots }, 'a worker connected')
     host.connect(session)
   }

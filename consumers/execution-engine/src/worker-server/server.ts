@@ -31,6 +31,9 @@ export const openWorkerServer = (options: WorkerServerOptions): WorkerServer => 
     verifyClient: ({ req }: { req: IncomingMessage }) => offers(req, workerSubprotocol),
   })
   const connections = new Map<Connection, Promise<void>>()
+  options.admission.onRevoked(() => {
+    for (const connection of connections.keys()) connection.checkAdmission()
+  })
   sockets.on('connection', (socket, request: IncomingMessage) => {
     socket.binaryType = 'nodebuffer'
     const connection = new Connection(socket, () => request.socket.bytesRead, options)

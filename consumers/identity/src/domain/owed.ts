@@ -1,4 +1,4 @@
-import { aggregateKey, hashJson, type IdentityContextCommand, platformTenant } from '@omium/schemas'
+import { aggregateKey, hashJson, heldSubject, type IdentityContextCommand, platformTenant } from '@omium/schemas'
 import type { TenantState } from './tenant.ts'
 import type { UserState } from './user.ts'
 
@@ -24,7 +24,9 @@ export interface OwedErasure {
   readonly what: 'erasure'
   readonly id: string
   readonly subjects: readonly string[]
-  readonly receipt: { readonly type: 'ErasureCompleted'; readonly data: Record<string, never> }
+  readonly receipt:
+    | { readonly type: 'ErasureCompleted'; readonly data: Record<string, never> }
+    | { readonly type: 'MemberErasureCompleted'; readonly data: { readonly erasureId: string } }
 }
 export type Owed = OwedCommand | OwedErasure
 
@@ -74,7 +76,7 @@ export const owedByUser = ({ userId, founding, status, address, tenants }: UserS
   return owed
 }
 
-export const owedByTenant = ({ tenant, additions, removals }: TenantState): Owed[] => {
+export const owedByTenant = ({ tenant, additions, removals, erasures }: TenantState): Owed[] => {
   const toUser = (userId: string) => ({
     what: 'command' as const,
     tenant: platformTenant,
@@ -95,6 +97,14 @@ export const owedByTenant = ({ tenant, additions, removals }: TenantState): Owed
         id: idOf('sessions', tenant, userId, version),
         command: { type: 'EndSessions', data: { tenant, why: 'removed' } },
         receipt: { type: 'MemberRemovalReported', data: { userId } },
+      }),
+    ),
+    ...Object.entries(erasures).map(
+      ([erasureId, address]): Owed => ({
+        what: 'erasure',
+        id: idOf('forget', tenant, erasureId),
+        subjects: [heldSubject(address, tenant)],
+        receipt: { type: 'MemberErasureCompleted', data: { erasureId } },
       }),
     ),
   ]

@@ -1,4 +1,4 @@
-import { type Role, roles, type TenantCommand, type TenantEvent } from '@omium/schemas'
+import { heldSubject, type Role, roles, type TenantCommand, type TenantEvent } from '@omium/schemas'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { owedByTenant } from './owed.ts'
@@ -204,10 +204,21 @@ describe('what a tenant holds of somebody', () => {
         { type: 'InvitationRevoked', data: { invitationId: 'inv_1', by: 'user:usr_o' } },
         {
           type: 'MemberErased',
-          data: { erasureId: 'era_1', userId: 'usr_v', memberships: 1, invitations: 1, by: 'user:usr_o' },
+          data: { erasureId: 'era_1', userId: 'usr_v', address, memberships: 1, invitations: 1, by: 'user:usr_o' },
         },
       ],
     })
+  })
+  it('can be read by nobody any more: the tenant has the key of the address in it destroyed', () => {
+    const erased = { erasureId: 'era_1', address, memberships: 0, invitations: 1, by } as const
+    const state = fold([...history, { type: 'MemberErased', data: erased }]) as TenantState
+    expect(owedByTenant(state).at(-1)).toMatchObject({
+      what: 'erasure',
+      subjects: [heldSubject(address, tenant)],
+      receipt: { type: 'MemberErasureCompleted', data: { erasureId: 'era_1' } },
+    })
+    const done = fold([{ type: 'MemberErasureCompleted', data: { erasureId: 'era_1' } }], state) as TenantState
+    expect(done.erasures).toEqual({})
   })
   it('is erased of whoever is asked for, so that asking tells nothing', () => {
     expect(given(...history).when('key:key_1', erase({ userId: 'usr_x' }))).toMatchObject({

@@ -27,6 +27,8 @@ export interface TenantState {
   readonly additions: Record<string, number>
   /** removed members whose sessions are to end, with the version of the removal */
   readonly removals: Record<string, number>
+  /** addresses whose key in this tenant is to be destroyed, by erasure */
+  readonly erasures: Record<string, string>
 }
 
 interface Invitation {
@@ -59,6 +61,7 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
       invitations: {},
       additions: data.owner === undefined ? {} : { [data.owner]: place.version },
       removals: {},
+      erasures: {},
     }
   }
   const state = before
@@ -94,9 +97,15 @@ export const evolveTenant = (before: TenantState | undefined, event: TenantEvent
     case 'MemberRemovalReported':
       delete state.removals[data.userId]
       break
-    case 'AddressesAllowed':
-    case 'MfaRequirementChanged':
     case 'MemberErased':
+      if (data.address !== undefined) state.erasures[data.erasureId] = data.address
+      break
+    case 'MemberErasureCompleted':
+      delete state.erasures[data.erasureId]
+      break
+    case 'AddressesAllowed':
+    case 'HoursAllowed':
+    case 'MfaRequirementChanged':
       break
   }
   return state
@@ -131,6 +140,7 @@ export const decideTenant = (
 const neededFor: { readonly [T in TenantCommand['type']]?: Permission } = {
   RenameTenant: 'tenant:write',
   AllowAddresses: 'tenant:write',
+  AllowHours: 'tenant:write',
   RequireMfa: 'tenant:write',
   EraseMember: 'privacy:write',
 }
@@ -159,6 +169,8 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
       return data.name === state.name ? decided() : decided({ type: 'TenantRenamed', data: { ...data, by } })
     case 'AllowAddresses':
       return decided({ type: 'AddressesAllowed', data: { ...data, by } })
+    case 'AllowHours':
+      return decided({ type: 'HoursAllowed', data: { ...data, by } })
     case 'RequireMfa':
       return decided({ type: 'MfaRequirementChanged', data: { ...data, by } })
     case 'InviteMember':
@@ -198,8 +210,7 @@ type Erase = Extract<TenantCommand, { type: 'EraseMember' }>['data']
 
 /** Ends what this tenant holds of somebody; what it never held is erased all the same, so that asking reveals nothing. */
 const erase = (state: TenantState, data: Erase, right: Right, by: string): Decision<TenantEvent> => {
-  const { address, ...whom } = data
-  const { userId } = whom
+  const { userId, address } = data
   const held = userId === undefined ? undefined : state.members[userId]
   if (held === 'owner' && !right.overOwners) return ownersOnly()
   if (held === 'owner' && ownersOf(state) === 1) return lastOwner()
@@ -210,7 +221,7 @@ const erase = (state: TenantState, data: Erase, right: Right, by: string): Decis
     .map(([invitationId]): TenantEvent => ({ type: 'InvitationRevoked', data: { invitationId, by } }))
   return decided<TenantEvent>(...removed, ...revoked, {
     type: 'MemberErased',
-    data: { ...whom, memberships: removed.length, invitations: revoked.length, by },
+    data: { ...data, memberships: removed.length, invitations: revoked.length, by },
   })
 }
 

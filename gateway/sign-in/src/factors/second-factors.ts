@@ -2,7 +2,8 @@ import type { SessionCaller } from '@omium/access'
 import type { PersonalData } from '@omium/personal-data'
 import type { FactorRecord } from '@omium/projection-identity'
 import { type FactorKind, type FactorProof, OmiumError } from '@omium/schemas'
-import type { AttemptLimits, IdentityReads } from '../ports.ts'
+import { userKey } from '../accounts.ts'
+import type { AttemptLimits, IdentityCommands, IdentityReads } from '../ports.ts'
 import type { Sessions, Tokens } from '../sessions.ts'
 import { newRecoveryCodes, normalizedRecoveryCode } from './recovery-codes.ts'
 import { totpStep } from './totp.ts'
@@ -69,6 +70,7 @@ export interface SecondFactors {
 }
 
 export interface SecondFactorsOptions {
+  readonly identity: Pick<IdentityCommands, 'untilCurrent'>
   readonly reads: IdentityReads
   readonly sessions: Sessions
   readonly personalData: PersonalData
@@ -84,7 +86,7 @@ const tries = [
 ]
 
 export const createSecondFactors = (options: SecondFactorsOptions): SecondFactors => {
-  const { reads, sessions, personalData, limits, webAuthn, nowMs } = options
+  const { identity, reads, sessions, personalData, limits, webAuthn, nowMs } = options
 
   const opened = async (sealed: string): Promise<string> => {
     const text = await personalData.open(sealed)
@@ -104,8 +106,10 @@ export const createSecondFactors = (options: SecondFactorsOptions): SecondFactor
   const challengeDigest = (challenge: string): string => personalData.digest('webauthn-challenge', challenge)
 
   return {
-    list: async (userId) =>
-      Promise.all(
+    list: async (userId) => {
+      // what was refused as suspect is told on the next page already
+      await identity.untilCurrent(userKey(userId))
+      return Promise.all(
         (await reads.factors(userId)).map(async ({ id, kind, label, addedAt, usedAt, suspectedAt }) => ({
           id,
           kind,
@@ -114,7 +118,8 @@ export const createSecondFactors = (options: SecondFactorsOptions): SecondFactor
           usedAt,
           suspectedAt,
         })),
-      ),
+      )
+    },
     kinds: async (userId) => [...new Set((await reads.factors(userId)).map(({ kind }) => kind))],
     recoveryCodesLeft: async (userId) => (await reads.recoveryCodes(userId)).length,
     credentials: async (userId) => Promise.all((await reads.factors(userId)).filter(isKey).map(credentialOf)),

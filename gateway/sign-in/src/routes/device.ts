@@ -50,7 +50,7 @@ export const deviceRoutes =
 
     app.post(
       '/auth/device',
-      { config: { public: true }, schema: { hide: true, body: deviceBody } },
+      { config: { public: true, limit: 'sensitive' }, schema: { hide: true, body: deviceBody } },
       async (request, reply) => {
         if (request.body.client_id !== clientId) return refuse(reply, 'invalid_client', 'there is no such client')
         await countAttempt(services, request)
@@ -67,7 +67,7 @@ export const deviceRoutes =
 
     app.post(
       '/auth/token',
-      { config: { public: true }, schema: { hide: true, body: tokenBody } },
+      { config: { public: true, limit: 'sensitive' }, schema: { hide: true, body: tokenBody } },
       async (request, reply) => {
         const { grant_type, client_id, device_code } = request.body
         if (client_id !== clientId) return refuse(reply, 'invalid_client', 'there is no such client')
@@ -139,7 +139,7 @@ export const deviceRoutes =
 
     app.post(
       '/auth/device/review',
-      { config: { public: true }, schema: { hide: true, body: z.object({ user_code: userCode }) } },
+      { config: { public: true, limit: 'sensitive' }, schema: { hide: true, body: z.object({ user_code: userCode }) } },
       async (request, reply) => {
         const { userId, tenant } = await personOf(request)
         await limits.take(`device-code:${userId}`, perPerson)
@@ -153,7 +153,7 @@ export const deviceRoutes =
           reply,
           deviceReviewPage({
             ...reviewed,
-            email: email ?? userId,
+            email: email || userId,
             tenant: memberships.find((membership) => membership.tenant === tenant)?.name ?? tenant,
             nearby: networkOf(reviewed.address) === networkOf(request.ip),
           }),
@@ -164,7 +164,7 @@ export const deviceRoutes =
     app.post(
       '/auth/device/decide',
       {
-        config: { public: true },
+        config: { public: true, limit: 'sensitive' },
         schema: { hide: true, body: z.object({ user_code: userCode, decision: z.enum(['approved', 'denied']) }) },
       },
       async (request, reply) => {

@@ -1,24 +1,15 @@
-import {
-  type changeWebhookBody,
-  type createWebhookBody,
-  page,
-  type WebhookDeliveryDetail,
-  type WebhookDeliveryReceipt,
-  type WebhookDeliveryView,
-  type WebhookEventType,
-  type WebhookReceipt,
-  type WebhookReplayReceipt,
-  type WebhookReplayView,
-  type WebhookSecretReceipt,
-  type WebhookView,
-  webhookDeliveryDetail,
-  webhookDeliveryReceipt,
-  webhookDeliveryView,
-  webhookReceipt,
-  webhookReplayReceipt,
-  webhookReplayView,
-  webhookSecretReceipt,
-  webhookView,
+import type {
+  changeWebhookBody,
+  createWebhookBody,
+  WebhookDeliveryDetail,
+  WebhookDeliveryReceipt,
+  WebhookDeliveryView,
+  WebhookEventType,
+  WebhookReceipt,
+  WebhookReplayReceipt,
+  WebhookReplayView,
+  WebhookSecretReceipt,
+  WebhookView,
 } from '@omium/schemas'
 import type { z } from 'zod'
 import type { Http } from './http.ts'
@@ -53,28 +44,21 @@ export interface Webhooks {
   replays(id: string): AsyncIterable<WebhookReplayView>
 }
 
-const webhooksPage = page(webhookView)
-const deliveriesPage = page(webhookDeliveryView)
-const replaysPage = page(webhookReplayView)
-
-export const webhooksOf = (http: Http): Webhooks => {
-  const at = (id: string) => `/v1/webhooks/${encodeURIComponent(id)}`
-  const ofDelivery = (id: string, delivery: string) => `${at(id)}/deliveries/${encodeURIComponent(delivery)}`
-  return {
-    list: () => pages(http, '/v1/webhooks', webhooksPage, { limit: 200 }),
-    get: async (id) => webhookView.parse(await http.json('GET', at(id))),
-    create: async (body) => webhookSecretReceipt.parse(await http.json('POST', '/v1/webhooks', { body })),
-    change: async (id, body) => webhookReceipt.parse(await http.json('PATCH', at(id), { body })),
-    enable: async (id) => webhookReceipt.parse(await http.json('POST', `${at(id)}/enable`, { body: {} })),
-    disable: async (id) => webhookReceipt.parse(await http.json('POST', `${at(id)}/disable`, { body: {} })),
-    delete: async (id) => webhookReceipt.parse(await http.json('DELETE', at(id))),
-    rotate: async (id, body = {}) => webhookSecretReceipt.parse(await http.json('POST', `${at(id)}/rotate`, { body })),
-    test: async (id) => webhookDeliveryReceipt.parse(await http.json('POST', `${at(id)}/test`, { body: {} })),
-    deliveries: (id, filter = {}) => pages(http, `${at(id)}/deliveries`, deliveriesPage, { limit: 200, ...filter }),
-    delivery: async (id, delivery) => webhookDeliveryDetail.parse(await http.json('GET', ofDelivery(id, delivery))),
-    redeliver: async (id, delivery) =>
-      webhookDeliveryReceipt.parse(await http.json('POST', `${ofDelivery(id, delivery)}/redeliver`, { body: {} })),
-    replay: async (id, body) => webhookReplayReceipt.parse(await http.json('POST', `${at(id)}/replay`, { body })),
-    replays: (id) => pages(http, `${at(id)}/replays`, replaysPage, { limit: 200 }),
-  }
-}
+export const webhooksOf = (http: Http): Webhooks => ({
+  list: () => pages(http, 'GET /v1/webhooks', { query: { limit: 200 } }),
+  get: (id) => http.call('GET /v1/webhooks/{id}', { path: { id } }),
+  create: (body) => http.call('POST /v1/webhooks', { body }),
+  change: (id, body) => http.call('PATCH /v1/webhooks/{id}', { path: { id }, body }),
+  enable: (id) => http.call('POST /v1/webhooks/{id}/enable', { path: { id } }),
+  disable: (id) => http.call('POST /v1/webhooks/{id}/disable', { path: { id } }),
+  delete: (id) => http.call('DELETE /v1/webhooks/{id}', { path: { id } }),
+  rotate: (id, body = {}) => http.call('POST /v1/webhooks/{id}/rotate', { path: { id }, body }),
+  test: (id) => http.call('POST /v1/webhooks/{id}/test', { path: { id } }),
+  deliveries: (id, filter = {}) =>
+    pages(http, 'GET /v1/webhooks/{id}/deliveries', { path: { id }, query: { limit: 200, ...filter } }),
+  delivery: (id, delivery) => http.call('GET /v1/webhooks/{id}/deliveries/{delivery}', { path: { id, delivery } }),
+  redeliver: (id, delivery) =>
+    http.call('POST /v1/webhooks/{id}/deliveries/{delivery}/redeliver', { path: { id, delivery } }),
+  replay: (id, body) => http.call('POST /v1/webhooks/{id}/replay', { path: { id }, body }),
+  replays: (id) => pages(http, 'GET /v1/webhooks/{id}/replays', { path: { id }, query: { limit: 200 } }),
+})

@@ -85,7 +85,9 @@ class Http:
             else:
                 said = type(answer).__name__
                 cause = answer if isinstance(answer, BaseException) else None
-                error = OmiumError("unavailable", f"{request.base_url or self.url} cannot be reached: {said}", cause=cause)
+                error = OmiumError(
+                    "unavailable", f"{request.base_url or self.url} cannot be reached: {said}", cause=cause
+                )
             if not error.retryable or attempt >= _MAX_TRIES or self._budget < 1:
                 raise error
             self._budget -= 1
@@ -101,10 +103,11 @@ def reconnect_delay_s(failures: int) -> float:
 def problem_of(response: httpx.Response, what: str) -> OmiumError:
     """The error behind a refused request (its body has been read): the gateway's own, or what stood between."""
     try:
-        body = json.loads(response.content)
-        if isinstance(refusal := body.get("error"), dict):
+        body: dict[str, Any] = json.loads(response.content)
+        if "error" in body:
             # the model gateway refuses in OpenAI's language
-            body = {"detail": refusal["message"], "retryable": response.status_code >= 500, **refusal}
+            told: dict[str, Any] = body["error"]
+            body = {"code": told["code"], "detail": told["message"], "retryable": response.status_code >= 500}
         code, detail, retryable = body["code"], body["detail"], body["retryable"]
         lines = [f"{error['path']}: {error['message']}" for error in body.get("errors", [])]
         data = {"requestId": body["requestId"]} if "requestId" in body else None

@@ -1,0 +1,85 @@
+import { getSession, type SessionRecord } from '@omium/projection-identity'
+import type { Reads } from '@omium/projection-kit'
+import { OmiumError, type Permission } from '@omium/schemas'
+import { isServiceToken, type VerifiedServiceToken } from '@omium/worker-tokens'
+import type { ApiKeys } from './api-keys.ts'
+import type { Caller, EndedSessions } from './caller.ts'
+import type { Members } from './members.ts'
+import { remember } from './remembered.ts'
+
+/**
+ * Who comes with a service token: the key or the person behind it, with what the token names of what they may do now. Whoever is
+ * revoked, removed or signed out is out as with the key or the session itself.
+ */
+export interface ServiceTokens {
+  isOne(token: string): boolean
+  /** @throws OmiumError `unauthenticated`, `forbidden` from a wrong address, `outside_hours` */
+  lookup(token: string, address: string): Promise<Caller>
+}
+
+export interface ServiceTokenOptions {
+  readonly verify: (token: string) => Promise<VerifiedServiceToken>
+  readonly apiKeys: ApiKeys
+  readonly members: Members
+  readonly reads: Reads
+  /** absent where the log is not followed */
+  readonly ended?: EndedSessions
+  readonly nowMs: () => number
+}
+
+/** What nobody gets by a token of minutes: power to make what outlives it. */
+export const notForServices: readonly Permission[] = [
+  'keys:write',
+  'members:write',
+  'tenant:write',
+  'billing:write',
+  'privacy:write',
+  'tokens:write',
+]
+
+const cacheMs = 2_000
+const outageMs = 5 * 60_000
+
+export const createServiceTokens = ({
+  verify,
+  apiKeys,
+  members,
+  reads,
+  ended,
+  nowMs,
+}: ServiceTokenOptions): ServiceTokens => {
+  const sessions = remember<SessionRecord | undefined>({
+    ask: (name) => getSession(reads, ...(name.split('/') as [string, string])),
+    outlasts: (session) => session !== undefined,
+    nowMs,
+    cacheMs,
+    outageMs,
+  })
+  const gone = () => new OmiumError('unauthenticated', 'what the service token stands for is revoked or has ended')
+
+  const behind = async ({ tenant, source }: VerifiedServiceToken, address: string): Promise<Caller> => {
+    if ('key' in source) {
+      const caller = await apiKeys.find(tenant, source.key, address)
+      if (!caller) throw gone()
+      return caller
+    }
+    if (ended?.has(source.session)) throw gone()
+    const session = await sessions.get(`${source.user}/${source.session}`)
+    const isOpen = session?.endedAt === null && session.expiresAt.getTime() > nowMs() && session.tenant === tenant
+    if (!isOpen) throw gone()
+    const { amr, authenticatedAt, mfaAt } = session
+    const person = { userId: source.user, sessionId: source.session, tenant, amr, mfaAt: mfaAt?.getTime() }
+    return members.callerFor({ ...person, authenticatedAt: authenticatedAt.getTime() }, address)
+  }
+
+  return {
+    isOne: isServiceToken,
+    lookup: async (token, address) => {
+      const verified = await verify(token)
+      const caller = await behind(verified, address)
+      const permissions = verified.permissions.filter((one) => caller.permissions.has(one))
+      // it acts in somebody's name, and proves nothing about a person being there
+      return { ...caller, permissions: new Set(permissions), session: undefined, role: undefined, mfaAt: undefined }
+    },
+  }
+}
