@@ -27,7 +27,7 @@ export const benchMatrix = async (
       python,
       cells,
       runs,
-      atATime: 2,
+      atATime: models === 'gateway' ? 1 : 2,
       say,
       speech: models === 'scripted' ? 'gateway' : 'providers',
       ...(models === 'gateway' && { before: (modelUrl: string) => modelGateway(stack, home, modelUrl) }),

@@ -26,7 +26,7 @@ const bin = (name: string): string => join(root, 'node_modules/.bin', name)
 const { bin: pythonBin, python } = await ensurePython({ progress: (line) => console.log(`  ${line}`) })
 
 /** Folders of Python programs. */
-const pythonFolders = [pythonProject, join(root, 'examples/frameworks')]
+const pythonFolders = [pythonProject, join(root, 'sdk/conformance'), join(root, 'examples/frameworks')]
 
 const checks: Check[] = [
   { name: 'format and lint (biome)', command: bin('biome'), args: ['check', '.'] },

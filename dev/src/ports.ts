@@ -23,6 +23,7 @@ const preferredPorts = {
   workflows: 8094,
   recovery: 8096,
   identity: 8097,
+  webhooks: 8098,
 } as const
 export type PortName = keyof typeof preferredPorts
 

@@ -46,6 +46,7 @@ const platform: readonly ServiceSpec[] = [
     kind: 'service',
     readyPort: 'recovery',
   },
+  { name: 'webhooks', entry: 'consumers/webhooks/src/main.ts', kind: 'service', readyPort: 'webhooks' },
   {
     name: 'checkpoint-manager',
     entry: 'consumers/checkpoint-manager/src/main.ts',

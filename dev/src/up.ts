@@ -87,6 +87,10 @@ const passedOn = [
   'AWS_ACCESS_KEY_ID',
   'AWS_SECRET_ACCESS_KEY',
   'AWS_SESSION_TOKEN',
+  'OMIUM_EGRESS_ALLOW',
+  'OMIUM_EGRESS_PORTS',
+  'OMIUM_EGRESS_HTTP',
+  'OMIUM_WEBHOOK_RETRIES_MS',
 ]
 
 /** The agents that the built-in pool runs: those that are named, and in any case the one that runs workflow definitions. */
@@ -137,6 +141,7 @@ const serviceEnvironment = (
   OMIUM_WORKFLOW_MANAGER_PORT: String(ports.workflows),
   OMIUM_IDENTITY_PORT: String(ports.identity),
   OMIUM_RECOVERY_PORT: String(ports.recovery),
+  OMIUM_WEBHOOKS_PORT: String(ports.webhooks),
   OMIUM_CHECKPOINTS_PORT: String(ports.checkpoints),
   OMIUM_URL: `http://127.0.0.1:${ports.gateway}`,
   ...modelEnvironment(ports, env['OMIUM_API_KEY'] || credentials.apiKey, env, servesModels),

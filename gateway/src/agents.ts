@@ -1,7 +1,7 @@
 import { type AgentRecord, getAgent } from '@omium/projection-executions'
 import type { Reads } from '@omium/projection-kit'
 import { type AgentDefinition, type JsonValue, OmiumError } from '@omium/schemas'
-import { lenientPatterns } from '@omium/workflow-language'
+import { checkBounded, lenientPatterns } from '@omium/workflow-language'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import type { Live } from './live.ts'
@@ -33,13 +33,13 @@ export const createAgents = (reads: Reads, live: Live): Agents => {
     remember(envelope.tenant, (data as { definition: AgentDefinition }).definition),
   )
 
-  const validatorOf = (schema: Record<string, JsonValue>): ValidateFunction => {
-    const key = JSON.stringify(schema)
+  const validatorOf = (schema: Record<string, JsonValue>, text: string, allErrors: boolean): ValidateFunction => {
+    const key = `${allErrors}${text}`
     const compiled = validators.get(key)
     if (compiled) return compiled
     // one instance for each schema: an $id that two agents use must not collide
     const ajv = new Ajv2020({
-      allErrors: true,
+      allErrors,
       strict: false,
       validateFormats: true,
       // the agent itself checks its input as well, in a process of its own
@@ -73,18 +73,20 @@ export const createAgents = (reads: Reads, live: Live): Agents => {
         throw new OmiumError('input_invalid', `input: nested deeper than ${deepest} levels`)
       }
       if (!inputSchema) return
-      let validate: ValidateFunction
+      const text = JSON.stringify(inputSchema)
+      let errors: ReturnType<typeof checkBounded>
       try {
-        validate = validatorOf(inputSchema)
+        errors = checkBounded((all) => validatorOf(inputSchema, text, all), text, input)
       } catch (cause) {
+        if (cause instanceof OmiumError) throw cause
         throw new OmiumError(
           'input_invalid',
           `the input schema that agent ${agentId} registered cannot be used: ${(cause as Error).message}`,
           { cause },
         )
       }
-      if (validate(input)) return
-      const problems = (validate.errors ?? [])
+      if (!errors) return
+      const problems = errors
         .slice(0, 20)
         .map(({ instancePath, message }) => `input${instancePath.replaceAll('/', '.')}: ${message}`)
       throw new OmiumError('input_invalid', `the input does not fit agent ${agentId}: ${problems.join('; ')}`)

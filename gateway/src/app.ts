@@ -32,6 +32,7 @@ import { scheduleRoutes } from './routes/schedules.ts'
 import { streamRoutes } from './routes/stream.ts'
 import { tenantRoutes } from './routes/tenants.ts'
 import { triggerRoutes, webhookRoutes } from './routes/triggers.ts'
+import { outgoingWebhookRoutes } from './routes/webhooks.ts'
 import { workflowRoutes } from './routes/workflows.ts'
 import type { Services } from './services.ts'
 
@@ -144,6 +145,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(scheduleRoutes(services))
   await app.register(triggerRoutes(services))
   await app.register(webhookRoutes(services))
+  await app.register(outgoingWebhookRoutes(services))
   await app.register(apiKeyRoutes(services))
   await app.register(tenantRoutes(services))
   await app.register(memberRoutes(services))

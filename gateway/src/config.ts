@@ -1,4 +1,5 @@
 import { type KmsSettings, kmsSettings } from '@omium/personal-data'
+import { egressRules, egressSettings } from '@omium/safe-fetch'
 import { peppersOf, readSettings, type Settings } from '@omium/schemas'
 import { defaultLimits } from './services.ts'
 
@@ -31,6 +32,7 @@ export const gatewaySettings = [
   'OMIUM_SIGN_IN_FILE',
   'OMIUM_SMTP_URL',
   'OMIUM_MAIL_FROM',
+  ...egressSettings,
   'OMIUM_LOG_LEVEL',
 ] as const
 
@@ -61,6 +63,7 @@ export const configOf = (settings: Settings<(typeof gatewaySettings)[number]>) =
   kms: settings as KmsSettings,
   digestKey: settings.OMIUM_DIGEST_KEY,
   newKeys: { environment: settings.OMIUM_KEY_ENVIRONMENT, peppers: peppersOf(settings.OMIUM_KEY_PEPPERS) },
+  egress: egressRules(settings),
   localApiKey: settings.OMIUM_LOCAL_API_KEY,
   signIn: {
     publicUrl: settings.OMIUM_URL,

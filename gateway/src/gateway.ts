@@ -10,6 +10,7 @@ import { createPersonalData, createSubjectKeys, kmsOf } from '@omium/personal-da
 import { createPool, createReads, type ProjectionLog, requireWalls } from '@omium/projection-kit'
 import { connectRedis } from '@omium/resilience'
 import { openSignIn } from '@omium/sign-in'
+import { createWebhookSecrets } from '@omium/webhook-secrets'
 import { mintWorkerToken } from '@omium/worker-tokens'
 import type { FastifyInstance } from 'fastify'
 import type { Logger } from 'pino'
@@ -23,7 +24,7 @@ import { createKnownModels } from './known-models.ts'
 import { ensureLocalKey } from './local-key.ts'
 import { createHistories } from './rewind/histories.ts'
 import { createStreamSlots } from './streams/stream-slots.ts'
-import { createWebhookSecrets } from './webhook-secrets.ts'
+import { createTriggerSignatures } from './trigger-signatures.ts'
 
 /** One for each context that the gateway takes part in. */
 export interface GatewayLogs {
@@ -32,6 +33,7 @@ export interface GatewayLogs {
   readonly checkpoint: ProjectionLog
   readonly workflow: ProjectionLog
   readonly identity: ProjectionLog
+  readonly webhook: ProjectionLog
 }
 
 /** how long requests in flight may take when the process ends, ms */
@@ -64,12 +66,13 @@ export const startGateway = async (
       readWaitMs: limits.readWaitMs,
       onNotice: warn,
     })
-  const [executions, recoveries, workflows, checkpoints, identity] = await Promise.all([
+  const [executions, recoveries, workflows, checkpoints, identity, webhooks] = await Promise.all([
     open(logs.execution, 'executions'),
     open(logs.recovery, 'recoveries'),
     open(logs.workflow, 'workflows'),
     open(logs.checkpoint, 'checkpoints'),
     open(logs.identity, 'identity'),
+    open(logs.webhook, 'webhooks'),
   ])
   const objects = await createS3ObjectStore(config.s3)
   const payloads = createPayloadStore(objects)
@@ -111,6 +114,10 @@ export const startGateway = async (
     nowMs: context.nowMs,
     onNotice: warn,
   })
+  const webhookSecrets = createWebhookSecrets({
+    kms,
+    query: (tenant, text, values) => reads.query({ tenant }, text, values),
+  })
   const app = await buildApp(
     {
       reads,
@@ -125,7 +132,10 @@ export const startGateway = async (
       checkpoints,
       workflows,
       checkpointObjects: createCheckpointObjects(withEnvelopeEncryption(objects, config.encryptionKeys), context.nowMs),
-      webhookSecrets: createWebhookSecrets(tokenSecret),
+      triggerSignatures: createTriggerSignatures(webhookSecrets, tokenSecret),
+      webhooks,
+      webhookSecrets,
+      egress: config.egress,
       deltas,
       agents: createAgents(reads, executions.live),
       payloads,
@@ -159,7 +169,7 @@ export const startGateway = async (
       models.close()
       deltas?.close()
       redis?.disconnect()
-      await Promise.all([executions, recoveries, checkpoints, workflows, identity].map((one) => one.close()))
+      await Promise.all([executions, recoveries, checkpoints, workflows, identity, webhooks].map((one) => one.close()))
       await objects.close()
       kms.close()
       await pool.end()

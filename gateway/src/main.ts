@@ -6,6 +6,7 @@ import {
   executionContext,
   identityContext,
   recoveryContext,
+  webhookContext,
   workflowContext,
 } from '@omium/schemas'
 import { configOf, gatewaySettings } from './config.ts'
@@ -24,14 +25,15 @@ await runService({
       life.onClose(`${definition.name} log`, () => log.close())
       return log
     }
-    const [execution, checkpoint, recovery, workflow, identity] = await Promise.all([
+    const [execution, checkpoint, recovery, workflow, identity, webhook] = await Promise.all([
       open(executionContext),
       open(checkpointContext),
       open(recoveryContext),
       open(workflowContext),
       open(identityContext),
+      open(webhookContext),
     ])
-    const logs = { execution, checkpoint, recovery, workflow, identity }
+    const logs = { execution, checkpoint, recovery, workflow, identity, webhook }
     const gateway = await startGateway(configOf(settings), logs, logger)
     life.onClose('http', () => gateway.close())
     logger.info({ url: gateway.url }, 'listening')

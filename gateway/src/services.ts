@@ -3,8 +3,10 @@ import type { DeltaSubscriber } from '@omium/deltas'
 import type { CheckpointObjects } from '@omium/payloads'
 import type { PersonalData } from '@omium/personal-data'
 import type { Reads } from '@omium/projection-kit'
+import type { EgressRules } from '@omium/safe-fetch'
 import { type IdSource, type KeyEnvironment, OmiumError, type Pepper } from '@omium/schemas'
 import type { SignIn } from '@omium/sign-in'
+import type { WebhookSecrets } from '@omium/webhook-secrets'
 import type { FastifyRequest } from 'fastify'
 import type { Redis } from 'ioredis'
 import type { Agents } from './agents.ts'
@@ -15,7 +17,7 @@ import type { Payloads } from './payloads.ts'
 import type { Rates } from './rate-limits.ts'
 import type { Histories } from './rewind/histories.ts'
 import type { StreamSlots } from './streams/stream-slots.ts'
-import type { WebhookSecrets } from './webhook-secrets.ts'
+import type { TriggerSignatures } from './trigger-signatures.ts'
 
 /** What the routes work with; `main.ts` makes it, specs replace what is outside. */
 export interface Services {
@@ -27,7 +29,11 @@ export interface Services {
   readonly workflows: GatewayContext
   readonly checkpointObjects: CheckpointObjects
   readonly commands: Commands
+  readonly triggerSignatures: TriggerSignatures
+  readonly webhooks: GatewayContext
   readonly webhookSecrets: WebhookSecrets
+  /** where webhooks may go */
+  readonly egress: EgressRules
   /** what steps put out while they run; absent without Redis */
   readonly deltas: DeltaSubscriber | undefined
   /** counts requests and remembers idempotency keys; absent without a setting, and it may go away at any time */

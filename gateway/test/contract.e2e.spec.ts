@@ -4,7 +4,14 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { ensurePythonTool, testPlatform } from '@omium/dev/testing'
 import { openLog } from '@omium/projection-kit'
-import { checkpointContext, executionContext, identityContext, recoveryContext, workflowContext } from '@omium/schemas'
+import {
+  checkpointContext,
+  executionContext,
+  identityContext,
+  recoveryContext,
+  webhookContext,
+  workflowContext,
+} from '@omium/schemas'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { readConfig } from '../src/config.ts'
@@ -23,7 +30,13 @@ let bin: string
 
 beforeAll(async () => {
   const services = ['migrations', 'log', 'execution-engine', 'projections', 'workflow-manager']
-  platform = await testPlatform({}, [...services, 'recovery-orchestrator', 'checkpoint-manager', 'identity'])
+  platform = await testPlatform({ OMIUM_EGRESS_PORTS: '1' }, [
+    ...services,
+    'recovery-orchestrator',
+    'checkpoint-manager',
+    'identity',
+    'webhooks',
+  ])
   const { environment } = platform
   const open = (context: Parameters<typeof openLog>[1]) => openLog(environment, context, 'contract-spec', quiet)
   logs = {
@@ -32,6 +45,7 @@ beforeAll(async () => {
     checkpoint: await open(checkpointContext),
     workflow: await open(workflowContext),
     identity: await open(identityContext),
+    webhook: await open(webhookContext),
   }
   const config = readConfig({ ...environment, OMIUM_GATEWAY_PORT: '0', OMIUM_RATE_SENSITIVE: '0' })
   // waits that a caller may ask for are only as long as the test has time

@@ -19,6 +19,7 @@ import {
   executionContext,
   identityContext,
   recoveryContext,
+  webhookContext,
   workflowContext,
 } from '@omium/schemas'
 import { type Logger, pino } from 'pino'
@@ -81,6 +82,7 @@ export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
     checkpoint: await open(checkpointContext),
     workflow: await open(workflowContext),
     identity: await open(identityContext),
+    webhook: await open(webhookContext),
   }
   const log = logs.execution
   const { engine, owner } = await ScriptedEngine.start(log.context, partitions, endpoint)
@@ -153,6 +155,7 @@ export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
     gateway,
     engine,
     pool,
+    logs,
     env,
     endpoint,
     call,

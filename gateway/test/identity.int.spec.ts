@@ -35,6 +35,7 @@ import {
   recoveryContext,
   rolePermissions,
   roles,
+  webhookContext,
   workflowContext,
 } from '@omium/schemas'
 import type { Pool } from 'pg'
@@ -56,7 +57,10 @@ let gateway: Awaited<ReturnType<typeof startGateway>>
 let hasty: typeof gateway
 let identityProcess: ServiceHandle
 let projection: RunningProjection
-let logs: Record<'execution' | 'checkpoint' | 'recovery' | 'workflow' | 'identity', Awaited<ReturnType<typeof openLog>>>
+let logs: Record<
+  'execution' | 'checkpoint' | 'recovery' | 'workflow' | 'identity' | 'webhook',
+  Awaited<ReturnType<typeof openLog>>
+>
 let sender: CommandSender
 let personalData: PersonalData
 
@@ -87,6 +91,7 @@ beforeAll(async () => {
   }
   logs = {
     identity: await openLog(env, identityContext, 'identity-spec', quiet),
+    webhook: await openLog(env, webhookContext, 'identity-spec', quiet),
     execution: await openLog(env, executionContext, 'identity-spec', quiet),
     checkpoint: await openLog(env, checkpointContext, 'identity-spec', quiet),
     recovery: await openLog(env, recoveryContext, 'identity-spec', quiet),
@@ -273,7 +278,7 @@ it('another tenant is founded by a person, once, who owns it and may leave when 
 
 describe('what is sensitive', () => {
   const longAgo = () => Date.now() - 11 * 60_000
-  const within = { timeoutMs: 5_000 }
+  const within = { timeoutMs: 20_000 }
   /** Gives them an authenticator app, as the log has it. */
   const enrol = async ({ userId, address, home }: Somebody) => {
     const sealed = await personalData.seal(userId, 'app')
@@ -344,7 +349,7 @@ describe('what is sensitive', () => {
       scopes: { permissions: ['executions:read'] },
     })
     const inside = guest.at(tenant)
-    await eventually(async () => expect((await call(inside, 'GET', '/v1/executions')).status).toBe(200))
+    await eventually(async () => expect((await call(inside, 'GET', '/v1/executions')).status).toBe(200), within)
     const demand = (by: As, mfaRequired: boolean) => call(by, 'PATCH', '/v1/tenant', { mfaRequired })
     expect((await demand(inside, true)).status).toBe(403)
     // nobody locks themselves out

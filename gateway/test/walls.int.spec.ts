@@ -5,6 +5,7 @@ import * as executions from '@omium/projection-executions'
 import * as identity from '@omium/projection-identity'
 import { createPool, createReads, type Reads, requireWalls } from '@omium/projection-kit'
 import * as recoveries from '@omium/projection-recoveries'
+import * as webhooks from '@omium/projection-webhooks'
 import * as workflows from '@omium/projection-workflows'
 import type { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -40,7 +41,7 @@ const isOver = /^(ended|revoked|erased|destroyed|superseded_by|expires_at)/
 const fillerOf = ({ table, name, type }: Column): unknown => {
   if (name === 'tenant') return 'ten_a'
   if (name === 'user_id' || (table === 'identity.users' && name === 'id')) return 'usr_a'
-  if (name === 'status') return table === 'workflows.versions' ? 'published' : 'open'
+  if (name === 'status' && type === 'text') return table === 'workflows.versions' ? 'published' : 'open'
   if (type === 'text') return 'x'
   if (/^(int|bigint|double)/.test(type)) return 1
   if (type === 'boolean') return false
@@ -174,6 +175,12 @@ const everyRead: Record<string, (reads: Reads) => Promise<unknown>> = {
   listFirings: (r) => workflows.listFirings(r, 'ten_a', 'x', page),
   listTriggers: (r) => workflows.listTriggers(r, 'ten_a', page),
   getTrigger: (r) => workflows.getTrigger(r, 'ten_a', 'x'),
+  listEndpoints: (r) => webhooks.listEndpoints(r, 'ten_a', page),
+  getEndpoint: (r) => webhooks.getEndpoint(r, 'ten_a', 'x'),
+  listDeliveries: (r) => webhooks.listDeliveries(r, 'ten_a', 'x', page),
+  getDelivery: (r) => webhooks.getDelivery(r, 'ten_a', 'x', 'x'),
+  deliveryAttempts: (r) => webhooks.deliveryAttempts(r, 'ten_a', 'x', 'x'),
+  listReplays: (r) => webhooks.listReplays(r, 'ten_a', 'x', page),
   listIncidents: (r) => recoveries.listIncidents(r, 'ten_a', page),
   getIncident: (r) => recoveries.getIncident(r, 'ten_a', 'x'),
   incidentHistory: (r) => recoveries.incidentHistory(r, 'ten_a', 'x'),
@@ -207,6 +214,8 @@ const exempt = [
   'userOfLogin',
   'invitationsOf',
   'noteApiKeyUse',
+  'getDeviceGrant',
+  'deviceGrantOfCode',
   // true or false, and what a thread is kept for when nobody has said
   'buildsOnDamage',
   'getRetention',
@@ -221,7 +230,7 @@ const isEmpty = (answer: unknown): boolean => {
 
 describe('every read of the gateways', () => {
   it('is here', () => {
-    const exported = [executions, checkpoints, workflows, recoveries, identity].flatMap((one) =>
+    const exported = [executions, checkpoints, workflows, webhooks, recoveries, identity].flatMap((one) =>
       Object.entries(one)
         .filter(isRead)
         .map(([name]) => name),

@@ -19,6 +19,22 @@ describe('docs/errors.md', () => {
   })
 })
 
+describe('docs/bad-input.md', () => {
+  const root = new URL('../../', import.meta.url)
+  const table = readFileSync(new URL('docs/bad-input.md', root), 'utf8')
+  const rows = [...table.matchAll(/^\| (.+?) \| (.+?) \| `(.+?)`: (.+) \|$/gm)].map(
+    ([, what = '', outcome = '', file = '', spec = '']) => ({ what, outcome, file, spec }),
+  )
+  it('has its cases', () => {
+    expect(rows.length).toBe((table.match(/^\| /gm)?.length ?? 0) - 2)
+    expect(rows.length).toBeGreaterThan(30)
+  })
+  it.each(rows)('says of "$what" what codes and specs say', ({ outcome, file, spec }) => {
+    expect(readFileSync(new URL(file, root), 'utf8')).toContain(spec)
+    for (const [, code = ''] of outcome.matchAll(/`([a-z_]+)`/g)) expect(errorCodes).toContain(code)
+  })
+})
+
 describe('an error', () => {
   it('survives the way over the log and the wire', () => {
     const error = new OmiumError('step_failed', 'search failed', { cause: new TypeError('no'), data: { path: 'a#1' } })

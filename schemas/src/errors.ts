@@ -119,6 +119,9 @@ export const errorCatalogue = {
   schedule_invalid: { status: 422, retryable: false, title: 'The schedule has errors' },
   trigger_unknown: { status: 404, retryable: false, title: 'There is no such trigger' },
   trigger_signature: { status: 401, retryable: false, title: 'The signature of the webhook does not fit' },
+  // webhooks
+  webhook_unknown: { status: 404, retryable: false, title: 'There is no such webhook endpoint, or no such delivery' },
+  webhook_conflict: { status: 409, retryable: false, title: "The webhook endpoint's state does not allow this" },
   // workers
   protocol_unsupported: { status: 426, retryable: false, title: 'The worker protocol version is not supported' },
   protocol_violation: { status: 400, retryable: false, title: 'The worker sent a message that the protocol forbids' },

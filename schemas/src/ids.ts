@@ -22,6 +22,8 @@ export const idPrefixes = {
   factor: 'fac',
   erasure: 'era',
   deviceGrant: 'dvc',
+  webhook: 'whk',
+  webhookMessage: 'msg',
 } as const
 
 export type IdKind = keyof typeof idPrefixes

@@ -129,7 +129,7 @@ export const settings = {
   OMIUM_PROJECTIONS: z
     .string()
     .transform((names) => names.split(',').map((one) => one.trim()))
-    .pipe(z.array(z.enum(['executions', 'checkpoints', 'recoveries', 'workflows', 'identity'])).min(1))
+    .pipe(z.array(z.enum(['executions', 'checkpoints', 'recoveries', 'workflows', 'identity', 'webhooks'])).min(1))
     .optional(),
   OMIUM_PROJECTIONS_PORT: z.coerce.number().int().min(0).max(65535).default(8091),
   OMIUM_WORKFLOW_MANAGER_PORT: z.coerce.number().int().min(0).max(65535).default(8094),
@@ -144,6 +144,17 @@ export const settings = {
   OMIUM_MODELS_LOCAL: z.stringbool().default(false),
   /** `true`: prompts are logged, secrets in them masked */
   OMIUM_MODELS_LOG_PROMPTS: z.stringbool().default(false),
+  OMIUM_WEBHOOKS_PORT: z.coerce.number().int().min(0).max(65535).default(8098),
+  /** waits before the second, third, ... attempt to deliver a webhook, ms; some 75 hours in all unless told otherwise */
+  OMIUM_WEBHOOK_RETRIES_MS: z
+    .string()
+    .default('5000,300000,1800000,7200000,18000000,36000000,50400000,72000000,86400000')
+    .transform((text) => text.split(',').map(Number))
+    .pipe(z.array(z.int().min(1).max(604_800_000)).max(50)),
+  /** an endpoint that nothing could be delivered to for so long is disabled, ms */
+  OMIUM_WEBHOOK_DISABLE_AFTER_MS: z.coerce.number().int().min(1000).default(432_000_000),
+  /** how long a receiver may take to answer, ms */
+  OMIUM_WEBHOOK_TIMEOUT_MS: z.coerce.number().int().min(100).max(60_000).default(15_000),
   /** ranges that are not public and may be called all the same (webhooks, identity providers), separated by commas: `10.1.0.0/16` */
   OMIUM_EGRESS_ALLOW: list(z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()])),
   /** ports of public addresses that may be called, separated by commas */

@@ -35,7 +35,7 @@ export const runMatrix = async ({
   atATime,
   say,
   speech = 'gateway',
-  before = async (baseUrl) => ({ baseUrl, apiKey: 'none' }),
+  before,
 }: MatrixSettings): Promise<Cell[]> => {
   const { OMIUM_URL: url, OMIUM_API_KEY: apiKey } = environment
   const client = omium({ ...(url && { url }), ...(apiKey && { apiKey }) })
@@ -43,7 +43,8 @@ export const runMatrix = async ({
   const actsLog = join(home, 'acts')
   writeFileSync(actsLog, '')
   const endpoint = await startModelEndpoint(speech)
-  const models = await before(endpoint.baseUrl).catch(async (error: unknown) => {
+  const direct = { baseUrl: endpoint.baseUrl, apiKey: 'none' }
+  const models = await (before?.(endpoint.baseUrl) ?? Promise.resolve(direct)).catch(async (error: unknown) => {
     await endpoint.close()
     throw error
   })
@@ -70,7 +71,10 @@ export const runMatrix = async ({
       const crashes = own.some(({ fault }) => fault === 'worker_crash')
       if (crashes) workers.startSpare()
       const calm = own.filter(({ fault }) => fault !== 'worker_crash')
-      for (let number = 1; number <= runs; number++) await Promise.all(calm.map(({ fault }) => one(fault, number)))
+      // who shares a gateway shares the pause that a provider asks for
+      const limits = before ? calm.filter(({ fault }) => fault === 'rate_limit') : []
+      for (const group of [limits, calm.filter((cell) => !limits.includes(cell))])
+        for (let number = 1; number <= runs; number++) await Promise.all(group.map(({ fault }) => one(fault, number)))
       // last and one by one: a worker takes all its runs with it
       for (let number = 1; crashes && number <= runs; number++) {
         await workers.ready()

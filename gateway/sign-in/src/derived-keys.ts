@@ -6,9 +6,9 @@ export type Purpose =
   | 'provider-transaction'
   | 'magic-link'
   | 'magic-link-secret'
+  | 'device-grant'
   | 'factor-ceremony'
   | 'pending-sign-in'
-  | 'device-grant'
 
 /** 32 bytes, the same in every gateway of the installation (HKDF-SHA-256, RFC 5869). */
 export const derivedKey = (tokenSecret: string, purpose: Purpose): Buffer =>

@@ -5,6 +5,8 @@ import { z } from 'zod'
 export const defaultReturnTo = '/auth/session'
 /** Where people let programs in. */
 export const devicePage = '/auth/device'
+/** Where people see to their second factors. */
+export const factorsPath = '/auth/factors'
 
 /** No scheme, no host, nothing that a browser reads as one: `//`, a backslash, control characters. */
 const relativePath = /^\/(?![/\\])[^\\\p{Cc}\s]*$/u
@@ -27,7 +29,7 @@ const lies = (path: string, prefixes: readonly string[]): boolean => {
  */
 export const checkReturnTo = (path: string | undefined, prefixes: readonly string[]): string => {
   if (path === undefined || path === '') return defaultReturnTo
-  if (!lies(path, [...prefixes, defaultReturnTo, devicePage, '/auth/factors']))
+  if (!lies(path, [...prefixes, defaultReturnTo, devicePage, factorsPath]))
     throw new OmiumError('invalid_request', 'return_to: expected a path of this site that is open to sign-in')
   return path
 }

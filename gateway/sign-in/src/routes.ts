@@ -1,6 +1,7 @@
 import { errorCatalogue, OmiumError } from '@omium/schemas'
 import { type FastifyPluginAsyncZod, hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { errorPage } from './pages/pages.ts'
+import { factorsPath } from './return-to.ts'
 import { sendPage, wantsHtml } from './routes/answers.ts'
 import { deviceRoutes } from './routes/device.ts'
 import { factorRoutes } from './routes/factors.ts'
@@ -43,7 +44,10 @@ export const signInRoutes =
       // the only pages that ask for more are those about factors
       if (known.code === 'step_up_required') return reply.redirect(stepUpPath(known), 303)
       const { title } = errorCatalogue[known.code]
-      return sendPage(reply.status(known.status), errorPage(title, known.message, known.code))
+      return sendPage(
+        reply.status(known.status),
+        errorPage(title, known.message, known.code, retryAt(request.url, known)),
+      )
     })
 
     app.get('/.well-known/jwks.json', { config: { public: true }, schema: { hide: true } }, async (_request, reply) => {
@@ -61,6 +65,10 @@ export const signInRoutes =
 const stepUpPath = ({ data }: OmiumError): string => {
   const { accepts } = data as { accepts: string[] }
   return accepts.includes('sign_in')
-    ? '/auth/sign-in?fresh=true&return_to=/auth/factors'
-    : '/auth/mfa?return_to=/auth/factors'
+    ? `/auth/sign-in?fresh=true&return_to=${factorsPath}`
+    : `/auth/mfa?return_to=${factorsPath}`
 }
+
+/** A code that was mistyped is typed again. */
+const retryAt = (url: string, { code }: OmiumError): string | undefined =>
+  code.startsWith('factor_') ? ['/auth/mfa', factorsPath].find((path) => url.startsWith(path)) : undefined

@@ -20,6 +20,8 @@ type Schema = {
 /** What is sent may leave members undefined, and is only read. */
 type Side = 'sent' | 'answered'
 
+/** any JSON; whoever sends it need not show that it is */
+const anything = (side: Side): string => (side === 'sent' ? 'unknown' : 'JsonValue')
 const nameOf = (name: string): string => (/^[A-Za-z_]\w*$/.test(name) ? name : `'${name}'`)
 const literal = (value: unknown): string =>
   typeof value === 'string' ? `'${value.replaceAll("'", "\\'")}'` : JSON.stringify(value)
@@ -32,7 +34,7 @@ const objectType = ({ properties = {}, required = [], additionalProperties }: Sc
     if (required.includes(name)) return `${nameOf(name)}: ${type}`
     return side === 'sent' ? `${nameOf(name)}?: ${type} | undefined` : `${nameOf(name)}?: ${type}`
   })
-  const others = typeof additionalProperties === 'object' ? typeOf(additionalProperties, side) : 'unknown'
+  const others = typeof additionalProperties === 'object' ? typeOf(additionalProperties, side) : anything(side)
   if (members.length === 0)
     return additionalProperties === false ? 'Record<string, never>' : `Record<string, ${others}>`
   return `{ ${members.join('; ')} }`
@@ -43,7 +45,7 @@ const ofKind = (kind: string, schema: Schema, side: Side): string => {
     case 'object':
       return objectType(schema, side)
     case 'array':
-      return `${side === 'sent' ? 'readonly ' : ''}${grouped(schema.items ? typeOf(schema.items, side) : 'unknown')}[]`
+      return `${side === 'sent' ? 'readonly ' : ''}${grouped(schema.items ? typeOf(schema.items, side) : anything(side))}[]`
     case 'integer':
       return 'number'
     default:
@@ -58,7 +60,7 @@ const typeOf = (schema: Schema, side: Side): string => {
   const either = schema.anyOf ?? schema.oneOf
   if (either) return union(either.map((one) => typeOf(one, side)))
   if (schema.allOf) return schema.allOf.map((one) => grouped(typeOf(one, side))).join(' & ')
-  if (schema.type === undefined) return 'unknown'
+  if (schema.type === undefined) return anything(side)
   return union([schema.type].flat().map((kind) => ofKind(kind, schema, side)))
 }
 
@@ -114,7 +116,7 @@ export const clientTypesOf = ({ paths }: Document): string => {
     .sort(([a], [b]) => (a < b ? -1 : 1))
   return [
     '// Made from the OpenAPI document by `npm run api:accept`; a spec says when that is to be done again.',
-    "import type { ErrorCode } from '@omium/schemas'",
+    "import type { ErrorCode, JsonValue } from '@omium/schemas'",
     '',
     '/** What the operations of the API take and answer. */',
     'export interface Operations {',

@@ -14,13 +14,14 @@ export const installOperations = (
   services: Services,
   unread: ReadonlyMap<string, number>,
 ): void => {
-  const { reads, executions, recoveries, checkpoints, workflows, identity, nowMs } = services
+  const { reads, executions, recoveries, checkpoints, workflows, identity, webhooks, nowMs } = services
   const contexts: Readonly<Record<string, GatewayContext>> = {
     execution: executions,
     recovery: recoveries,
     checkpoint: checkpoints,
     workflow: workflows,
     identity,
+    webhook: webhooks,
   }
   const registry = createMetrics()
   const registers = [registry]

@@ -34,7 +34,7 @@ const maxEventBytes = 48 * 1024
 export const triggerRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { reads, workflows, webhookSecrets, ids } = services
+    const { reads, workflows, triggerSignatures, ids } = services
     const tags = ['triggers']
 
     const send = async (request: FastifyRequest, id: string, command: WorkflowContextCommand) => {
@@ -99,7 +99,7 @@ export const triggerRoutes =
     ): Promise<{ sealed: TriggerSource; secret?: string }> => {
       if (source.type === 'webhook') {
         if (earlier?.spec.source.type === 'webhook') return { sealed: earlier.spec.source }
-        const made = webhookSecrets.create(tenant, id)
+        const made = await triggerSignatures.create(tenant, id)
         return { sealed: { type: 'webhook', sealedSecret: made.sealed }, secret: made.secret }
       }
       // told now rather than by a trigger that never fires
@@ -141,7 +141,12 @@ export const triggerRoutes =
         config: { permission: 'workflows:write' },
         schema: { tags, summary: 'Delete a trigger', params: idParam, response: { 200: workflowReceipt } },
       },
-      async (request) => send(request, request.params.id, { type: 'DeleteTrigger', data: {} }),
+      async (request) => {
+        const { id } = request.params
+        const receipt = await send(request, id, { type: 'DeleteTrigger', data: {} })
+        await triggerSignatures.forget(callerOf(request).tenant, id)
+        return receipt
+      },
     )
   }
 
@@ -184,7 +189,7 @@ export const webhookRoutes =
           throw new OmiumError('invalid_request', 'x-omium-event-id: use 1 to 128 of A-Z a-z 0-9 . _ -')
         const given = typeof named === 'string' ? named : undefined
         const target = { tenant, triggerId: id, sealed: source.sealedSecret }
-        const delivery = services.webhookSecrets.verify(
+        const delivery = await services.triggerSignatures.verify(
           target,
           typeof signature === 'string' ? signature : undefined,
           given,

@@ -224,6 +224,31 @@ describe('step-up', () => {
   })
 })
 
+describe('a program that asks to be let in', () => {
+  it('gets the second factor of the session that lets it in, and none of one that has not seen any', async () => {
+    const { browser } = await withApp('lou@example.com')
+    const asked = await post(browser, '/auth/device', { client_id: 'omium-cli' })
+    const { user_code, device_code } = asked.body
+    const form = { user_code, decision: 'approved' }
+    expect((await browser.visit(at('/auth/device/decide'), { form })).status).toBe(200)
+    const grant_type = 'urn:ietf:params:oauth:grant-type:device_code'
+    const tokens = await post(new Browser(), '/auth/token', { grant_type, client_id: 'omium-cli', device_code })
+    const headers = { authorization: `Bearer ${tokens.body.access_token}`, ...json }
+    expect(bodyOf(await new Browser().visit(at('/auth/session'), { headers }))).toMatchObject({
+      email: 'lou@example.com',
+      mfaAt: expect.any(Number),
+    })
+    // a session from before the factor
+    const [before, phone] = [new Browser(), new Browser()]
+    await firstFactor(before, 'mo@example.com')
+    await firstFactor(phone, 'mo@example.com')
+    const { secret } = (await post(phone, '/auth/factors/totp/begin')).body
+    await post(phone, '/auth/factors/totp', { code: codeOf(secret), label: 'Phone' })
+    expect((await before.visit(at('/auth/device'))).url.pathname).toBe('/auth/mfa')
+    expect((await browser.visit(at('/auth/device'))).url.pathname).toBe('/auth/device')
+  })
+})
+
 describe('removing', () => {
   it('leaves one factor where a tenant demands it, and takes none of others', async () => {
     const { browser, id } = await withApp('kim@example.com')

@@ -24,6 +24,7 @@ export interface WrappedColumn {
 export const wrappedColumns: readonly WrappedColumn[] = [
   { table: 'subject_keys', key: ['subject', 'version'], column: 'wrapped', subject: ([subject]) => String(subject) },
   { table: 'signing_keys', key: ['kid'], column: 'wrapped_private', subject: ([kid]) => `signing_keys/${kid}` },
+  { table: 'webhook_secrets', key: ['id'], column: 'wrapped', subject: ([id]) => `webhook_secrets/${id}` },
 ]
 
 export interface Rotated {

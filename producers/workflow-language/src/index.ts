@@ -1,3 +1,4 @@
+export { checkBounded } from './bounded-check.ts'
 export { checkCron, momentsBetween, nextMoment } from './cron.ts'
 export { compileExpression, ExpressionProblem, evaluateCondition, type Scope, type ScopeName } from './expressions.ts'
 export { workflowTemplates } from './gallery/index.ts'

@@ -1,6 +1,7 @@
 import { type JsonValue, OmiumError } from '@omium/schemas'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
+import { checkBounded } from './bounded-check.ts'
 import { linearPatterns } from './patterns.ts'
 
 /** JSON Schemas that definitions bring along: parameters, models' answers, signals. */
@@ -10,9 +11,9 @@ export type JsonSchema = Readonly<Record<string, JsonValue>>
 const compiled = new Map<string, ValidateFunction>()
 const mostCompiled = 500
 
-const newAjv = (): Ajv2020 => {
+const newAjv = (allErrors: boolean): Ajv2020 => {
   const ajv = new Ajv2020({
-    allErrors: true,
+    allErrors,
     strict: false,
     useDefaults: true,
     validateFormats: true,
@@ -21,16 +22,16 @@ const newAjv = (): Ajv2020 => {
   addFormats.default(ajv)
   return ajv
 }
-const shared = newAjv()
+const shared = { all: newAjv(true), first: newAjv(false) }
 
 /** @throws OmiumError `invalid_request` when the schema cannot be used */
-const validatorOf = (schema: JsonSchema): ValidateFunction => {
-  const key = JSON.stringify(schema)
+const validatorOf = (schema: JsonSchema, text: string, allErrors: boolean): ValidateFunction => {
+  const key = `${allErrors}${text}`
   const known = compiled.get(key)
   if (known) return known
   const { $schema: _, ...rest } = schema
   // a name in one schema must not mean another one's part: those with names have an instance of their own, which is slow to make
-  const ajv = key.includes('"$id"') ? newAjv() : shared
+  const ajv = text.includes('"$id"') ? newAjv(allErrors) : shared[allErrors ? 'all' : 'first']
   let validate: ValidateFunction
   try {
     validate = ajv.compile(rest)
@@ -47,7 +48,7 @@ const validatorOf = (schema: JsonSchema): ValidateFunction => {
 /** What is wrong with a schema itself, undefined when it can be used. */
 export const schemaProblem = (schema: JsonSchema): string | undefined => {
   try {
-    validatorOf(schema)
+    validatorOf(schema, JSON.stringify(schema), true)
     return undefined
   } catch (error) {
     return (error as Error).message
@@ -63,9 +64,10 @@ export const checkValue = (
   value: JsonValue,
 ): { readonly value: JsonValue } | { readonly problems: readonly string[] } => {
   const copy = structuredClone(value)
-  const validate = validatorOf(schema)
-  if (validate(copy)) return { value: copy }
-  const problems = (validate.errors ?? []).slice(0, 20).map(({ instancePath, message, params }) => {
+  const text = JSON.stringify(schema)
+  const errors = checkBounded((all) => validatorOf(schema, text, all), text, copy)
+  if (!errors) return { value: copy }
+  const problems = errors.slice(0, 20).map(({ instancePath, message, params }) => {
     const extra = (params as { additionalProperty?: string }).additionalProperty
     return `${instancePath || '/'}: ${message}${extra === undefined ? '' : ` (${extra})`}`
   })

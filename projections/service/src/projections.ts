@@ -3,6 +3,7 @@ import { executionsProjection } from '@omium/projection-executions'
 import { identityProjection } from '@omium/projection-identity'
 import { type Maintenance, maintenanceOf, type ProjectionDefinition } from '@omium/projection-kit'
 import { recoveriesProjection } from '@omium/projection-recoveries'
+import { webhooksProjection } from '@omium/projection-webhooks'
 import { workflowsProjection } from '@omium/projection-workflows'
 import {
   type ContextDefinition,
@@ -11,6 +12,7 @@ import {
   identityContext,
   OmiumError,
   recoveryContext,
+  webhookContext,
   workflowContext,
 } from '@omium/schemas'
 
@@ -21,6 +23,7 @@ export const projections: readonly (readonly [ProjectionDefinition, ContextDefin
   [recoveriesProjection, recoveryContext],
   [workflowsProjection, workflowContext],
   [identityProjection, identityContext],
+  [webhooksProjection, webhookContext],
 ]
 
 /** Rebuild and verification of one of them. @throws OmiumError `invalid_request` naming those that there are */

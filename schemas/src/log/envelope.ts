@@ -54,6 +54,7 @@ export const aggregateTypes = [
   'api_key',
   'magic_link',
   'device_grant',
+  'webhook_endpoint',
   'partition',
 ] as const
 export type AggregateType = (typeof aggregateTypes)[number]

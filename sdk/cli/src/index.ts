@@ -21,6 +21,7 @@ import { addRunCommand } from './commands/run.ts'
 import { addSchedulesCommand } from './commands/schedules.ts'
 import { addTenantsCommand } from './commands/tenants.ts'
 import { addTriggersCommand } from './commands/triggers.ts'
+import { addWebhooksCommand } from './commands/webhooks.ts'
 import { addWorkflowsCommand } from './commands/workflows.ts'
 import { exitCodeMeanings, exitCodeOf, exitCodes } from './exit-codes.ts'
 import type { Io } from './io.ts'
@@ -65,6 +66,7 @@ const programOf = (outside: Io): Command => {
   addWorkflowsCommand(program, io)
   addSchedulesCommand(program, io)
   addTriggersCommand(program, io)
+  addWebhooksCommand(program, io)
   addModelsCommand(program, io)
   addRecoveriesCommand(program, io)
   addPoliciesCommand(program, io)

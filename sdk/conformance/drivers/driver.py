@@ -39,7 +39,13 @@ CALLS: dict[str, Callable[[Any, Given], Any]] = {
     "cancel": lambda c, g: c.handle(g["run"]).cancel(g.get("reason")),
     "fork": lambda c, g: c.handle(g["run"]).fork(**_some(g, input="input", to_path="toPath", id="id")),
     "list": lambda c, g: c.list(
-        **_some(g["filter"], agent="agent", status="status", labels="labels", forked_from="forkedFrom"),
+        **_some(
+            g["filter"],
+            agent="agent",
+            status="status",
+            labels="labels",
+            forked_from="forkedFrom",
+        ),
         **_some(g, page_size="pageSize"),
     ),
     "failures": lambda c, g: c.failures(execution=g["run"]),
@@ -93,8 +99,6 @@ async def _main(client: Any) -> None:
             answer = {"ok": await _answer(client, asked["call"], asked.get("with") or {})}
         except OmiumError as error:
             answer = {"error": {"code": error.code, "detail": str(error)}}
-        except Exception as error:  # a driver goes on; the scenario says what it makes of it
-            answer = {"error": {"code": "none", "detail": f"{type(error).__name__}: {error}"}}
         sys.stdout.write(f"{json.dumps(answer)}\n")
         sys.stdout.flush()
 

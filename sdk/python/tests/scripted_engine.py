@@ -125,8 +125,13 @@ class ScriptedEngine:
             # suspended: something it waits for has settled
             self._dispatch(self._executions[execution_id])
 
-    def start_child(self, message: WorkerMessage, done: Callable[[Outcome], None]) -> None:
+    def start_child(
+        self, message: WorkerMessage, budget_micro_credits: int | None, done: Callable[[Outcome, int], None]
+    ) -> None:
         raise NotImplementedError("no children here")
+
+    def budget_of(self, agent_id: str) -> int | None:
+        return None
 
     def approve(self, title: str, path: str, details: JsonValue) -> None:
         return None
@@ -212,7 +217,7 @@ class Finished:
         self._ended = threading.Event()
         self._outcome: Outcome | None = None
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: Outcome, _spent: int) -> None:
         self._outcome = outcome
         self._ended.set()
 

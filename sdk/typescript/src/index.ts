@@ -17,6 +17,7 @@ export type { CreatedKey, Keys, NewKey } from './client/keys.ts'
 export type { ModelView } from './client/models.ts'
 export type { IncidentFilter, Recoveries, RecoveryPolicies } from './client/recoveries.ts'
 export type { Edits, ForkOptions, ReplayRequest, Replays, Rewinding, RollBackOptions } from './client/rewind.ts'
+export type { Webhooks } from './client/webhooks.ts'
 export type { RunWorkflowOptions, Schedules, Triggers, Workflows } from './client/workflows.ts'
 export type {
   Agent,

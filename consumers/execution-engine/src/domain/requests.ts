@@ -211,7 +211,7 @@ const stepStarted = (state: ExecutionState, request: RequestOf<'step_started'>):
   const left = leftOf(state)
   if (request.intent && left !== null && reserve > left) {
     const promised = `${state.spentMicroCredits} spent, ${state.reservedMicroCredits} reserved, ${state.grantedMicroCredits} granted to children`
-    const detail = `${request.path} may cost ${reserve} microcredits, ${left} of ${state.options.budgetMicroCredits} are left (${promised})`
+    const detail = `${request.path} may cost ${reserve} microcredits, ${left} of ${state.options.budgetMicroCredits} are left (${promised})${state.parent ? grantedByParent : ''}`
     return refused('budget_exceeded', detail)
   }
   const idempotencyKey = request.intent ? idempotencyKeyOf(state, request.path) : undefined
@@ -350,6 +350,9 @@ const approvalRequest = (state: ExecutionState, request: RequestOf<'approval_req
     })
   )
 }
+
+const grantedByParent =
+  '; they are what the parent could grant when this run was started: children that are not started together need budgets of their own'
 
 /** Workers answer such calls from recordings; one that does not know of simulations must not make them either. */
 const notSimulated = (path: string, what: string): Refused =>

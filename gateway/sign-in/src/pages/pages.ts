@@ -99,10 +99,11 @@ export const deviceDecidedPage = (approved: boolean): string =>
     `<p role="status">${approved ? 'Go back to where you started it.' : 'It was told so.'} You may close this page.</p>`,
   )
 
-export const errorPage = (title: string, detail: string, code: string): string =>
+/** @param again where whoever was refused may try once more; absent: at the beginning */
+export const errorPage = (title: string, detail: string, code: string, again?: string): string =>
   page(
     title,
     `<p role="alert">${escapeHtml(detail)}</p>
-<p><a href="/auth/sign-in">Sign in</a></p>
+<p>${again === undefined ? '<a href="/auth/sign-in">Sign in</a>' : `<a href="${again}">Try again</a>`}</p>
 <p><small><code>${escapeHtml(code)}</code></small></p>`,
   )

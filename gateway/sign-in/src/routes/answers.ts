@@ -40,6 +40,8 @@ export const finishSignIn = async (
 ): Promise<FastifyReply> => {
   try {
     setTokens(cookies, reply, await sessions.start(signedIn, proof, sessionId, request.id))
+    // of an earlier try, maybe of somebody else
+    cookies.clear(reply, 'pending')
     return reply.redirect(landing, 303)
   } catch (error) {
     if (!(error instanceof OmiumError && error.code === 'mfa_required')) throw error

@@ -46,11 +46,11 @@ const refuse = (reply: FastifyReply, error: OAuthError, description: string): Fa
 export const deviceRoutes =
   (services: SignInServices): FastifyPluginAsyncZod =>
   async (app) => {
-    const { publicUrl, deviceGrants, sessions, callers, limits, reads, personalData, ids } = services
+    const { publicUrl, deviceGrants, sessions, factors, callers, limits, reads, personalData, ids } = services
 
     app.post(
       '/auth/device',
-      { config: { public: true }, schema: { hide: true, body: deviceBody } },
+      { config: { public: true, limit: 'sensitive' }, schema: { hide: true, body: deviceBody } },
       async (request, reply) => {
         if (request.body.client_id !== clientId) return refuse(reply, 'invalid_client', 'there is no such client')
         await countAttempt(services, request)
@@ -67,7 +67,7 @@ export const deviceRoutes =
 
     app.post(
       '/auth/token',
-      { config: { public: true }, schema: { hide: true, body: tokenBody } },
+      { config: { public: true, limit: 'sensitive' }, schema: { hide: true, body: tokenBody } },
       async (request, reply) => {
         const { grant_type, client_id, device_code } = request.body
         if (client_id !== clientId) return refuse(reply, 'invalid_client', 'there is no such client')
@@ -130,14 +130,16 @@ export const deviceRoutes =
 
     app.get(devicePage, { config: { public: true }, schema: { hide: true } }, async (request, reply) => {
       const person = await callers.callerOf(request.headers, request.method)
-      return person
-        ? sendPage(reply, deviceCodePage())
-        : reply.redirect(`/auth/sign-in?return_to=${encodeURIComponent(devicePage)}`, 303)
+      const landing = `return_to=${encodeURIComponent(devicePage)}`
+      if (!person) return reply.redirect(`/auth/sign-in?${landing}`, 303)
+      // a session without a second factor lets in nobody who has one
+      const misses = person.mfaAt === undefined && (await factors.kinds(person.userId)).length > 0
+      return misses ? reply.redirect(`/auth/mfa?${landing}`, 303) : sendPage(reply, deviceCodePage())
     })
 
     app.post(
       '/auth/device/review',
-      { config: { public: true }, schema: { hide: true, body: z.object({ user_code: userCode }) } },
+      { config: { public: true, limit: 'sensitive' }, schema: { hide: true, body: z.object({ user_code: userCode }) } },
       async (request, reply) => {
         const { userId, tenant } = await personOf(request)
         await limits.take(`device-code:${userId}`, perPerson)
@@ -151,7 +153,7 @@ export const deviceRoutes =
           reply,
           deviceReviewPage({
             ...reviewed,
-            email: email ?? userId,
+            email: email || userId,
             tenant: memberships.find((membership) => membership.tenant === tenant)?.name ?? tenant,
             nearby: networkOf(reviewed.address) === networkOf(request.ip),
           }),
@@ -162,7 +164,7 @@ export const deviceRoutes =
     app.post(
       '/auth/device/decide',
       {
-        config: { public: true },
+        config: { public: true, limit: 'sensitive' },
         schema: { hide: true, body: z.object({ user_code: userCode, decision: z.enum(['approved', 'denied']) }) },
       },
       async (request, reply) => {

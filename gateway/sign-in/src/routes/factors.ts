@@ -8,6 +8,7 @@ import { type Ceremony, ceremonyMs } from '../factors/ceremonies.ts'
 import { type NewFactor, requireWebAuthn } from '../factors/second-factors.ts'
 import { newTotpSecret, totpStep, totpUri } from '../factors/totp.ts'
 import { factorsPage, recoveryCodesPage, totpPage } from '../pages/factor-pages.ts'
+import { factorsPath } from '../return-to.ts'
 import type { SignInServices } from '../services.ts'
 import { byCookie, countAttempt, sendPage, sessionOf, tokensFor, wantsHtml } from './answers.ts'
 import { ceremonyOf, fromForm } from './ceremony-bodies.ts'
@@ -43,7 +44,7 @@ export const factorRoutes =
       const answer = tokensFor(services, reply, byCookie(request), tokens)
       if (!wantsHtml(request))
         return reply.status(201).send({ id: factor.factorId, ...(recoveryCodes && { recoveryCodes }), ...answer })
-      return recoveryCodes ? sendPage(reply, recoveryCodesPage(recoveryCodes)) : reply.redirect('/auth/factors', 303)
+      return recoveryCodes ? sendPage(reply, recoveryCodesPage(recoveryCodes)) : reply.redirect(factorsPath, 303)
     }
 
     app.get('/auth/factors', { config: { public: true }, schema: { hide: true } }, async (request, reply) => {
@@ -145,7 +146,7 @@ export const factorRoutes =
       { config, schema: { hide: true, params: factorParam, body: z.unknown() } },
       async (request, reply) => {
         await remove(request, request.params.factorId)
-        return wantsHtml(request) ? reply.redirect('/auth/factors', 303) : reply.status(204).send()
+        return wantsHtml(request) ? reply.redirect(factorsPath, 303) : reply.status(204).send()
       },
     )
 

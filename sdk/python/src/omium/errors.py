@@ -108,6 +108,8 @@ error_catalogue: Final[dict[str, tuple[int, bool]]] = {
     "schedule_invalid": (422, False),
     "trigger_unknown": (404, False),
     "trigger_signature": (401, False),
+    "webhook_unknown": (404, False),
+    "webhook_conflict": (409, False),
     "protocol_unsupported": (426, False),
     "protocol_violation": (400, False),
     "attempt_fenced": (409, False),

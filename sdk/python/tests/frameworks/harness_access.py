@@ -27,9 +27,9 @@ def run_noting(agent: Agent[Any, Any], given: object, sent: list[dict[str, Any]]
     """The output of a run, as a text; `sent` gets what it sends to the engine."""
     receive = TestExecution.receive
 
-    def noting(self: TestExecution, message: Any) -> None:
+    def noting(self: TestExecution, message: Any, claims: int = 1) -> None:
         sent.append(message)
-        receive(self, message)
+        receive(self, message, claims)
 
     TestExecution.receive = noting  # type: ignore[method-assign]
     try:

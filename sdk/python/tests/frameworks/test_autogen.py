@@ -364,11 +364,11 @@ def test_an_effect_in_doubt_waits_for_a_person_or_its_reconciler(model: Scripted
 
     receive = TestExecution.receive
 
-    def dying(self: TestExecution, message: Any) -> None:
+    def dying(self: TestExecution, message: Any, claims: int = 1) -> None:
         if message["type"] == "step_failed" and "dies here" in str(message["error"]):
             self.crash()
         else:
-            receive(self, message)
+            receive(self, message, claims)
 
     for reconcile, status, count in (
         (None, "waiting", 1),

@@ -115,3 +115,18 @@ def test_teams_that_do_not_survive_a_fork_get_fresh_processes_and_others_are_for
     finally:
         stage.close()
         model.close()
+
+
+def test_what_can_be_forked_is_beside_native_threads_of_lancedb() -> None:
+    paths = os.pathsep.join([str(TEAMS.parent), str(TEAMS.parents[1])])
+    stage = Stage("beside_lancedb", "--isolation", "process", environment={"PYTHONPATH": paths})
+    plain = omium.agent(id="plain")(team.fn)
+    try:
+        worker = stage.work()
+        told: list[Any] = [stage.run(f"plain-{index}", plain).output(60) for index in range(6)]
+        assert all(threads > 1 and parent != worker.pid for threads, _, parent in told)
+        assert len({attempt for _, attempt, _ in told}) == 6
+        assert len({parent for _, _, parent in told}) == 1, "all are forked from one process"
+        assert all(one["type"] != "abandon" for one in stage.engine.messages)
+    finally:
+        stage.close()

@@ -1,6 +1,7 @@
 """A process for each attempt, on a real worker: what goes wrong in one takes only that attempt down."""
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Iterator
@@ -149,6 +150,17 @@ def test_a_memory_limit_ends_the_attempt_with_a_code(stage: Stage) -> None:
     assert slowly["code"] == "memory_exceeded" and "limit of 200 MiB" in slowly["detail"]
     at_once = stage.run("at-once", agents.hoards, 100_000).error()
     assert at_once["code"] == "memory_exceeded" and at_once.get("data") == {"stepPath": "tool#1"}
+    assert stage.run("next", agents.where).output()
+
+
+def test_a_limit_of_the_system_is_a_code_of_the_step(stage: Stage) -> None:
+    worker = stage.work()
+    [zygote] = map(int, Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split())
+    # as `ulimit -v` or a container would have it: attempts are forked from that process
+    used = int(Path(f"/proc/{zygote}/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.prlimit(zygote, resource.RLIMIT_AS, (used + 512 * 2**20, used + 512 * 2**20))
+    error = stage.run("run", agents.hoards, 1).error()
+    assert error["code"] == "memory_exceeded" and error.get("data") == {"stepPath": "tool#1"}
     assert stage.run("next", agents.where).output()
 
 

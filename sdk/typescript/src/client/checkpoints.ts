@@ -1,23 +1,14 @@
-import {
-  type CheckpointDetail,
-  type CheckpointMetadata,
-  type CheckpointReceipt,
-  type CheckpointRetention,
-  type CheckpointVerdict,
-  type CheckpointView,
-  checkpointDetail,
-  checkpointReceipt,
-  checkpointRetention,
-  checkpointVerdict,
-  checkpointView,
-  page,
-  rollbackReply,
-  type ThreadReceipt,
-  threadReceipt,
+import type {
+  CheckpointDetail,
+  CheckpointMetadata,
+  CheckpointReceipt,
+  CheckpointRetention,
+  CheckpointVerdict,
+  CheckpointView,
+  ThreadReceipt,
 } from '@omium/schemas'
-import { z } from 'zod'
 import { toPlainJson } from '../replay/plain-json.ts'
-import type { Http } from './http.ts'
+import type { AnswerOf, Http } from './http.ts'
 import { pages } from './pages.ts'
 
 export interface CheckpointFilter {
@@ -58,7 +49,7 @@ export interface Checkpoints {
     thread: string,
     id: string,
     options?: InNamespace & { reason?: string },
-  ): Promise<z.infer<typeof rollbackReply>>
+  ): Promise<AnswerOf<'POST /v1/checkpoints/{thread}/{id}/rollback'>>
   pin(thread: string, id: string, holder: string, options?: InNamespace): Promise<CheckpointReceipt>
   unpin(thread: string, id: string, holder: string, options?: InNamespace): Promise<CheckpointReceipt>
   /** What a thread keeps. */
@@ -68,53 +59,31 @@ export interface Checkpoints {
   delete(thread: string, which?: readonly { id: string; namespace?: string }[]): Promise<ThreadReceipt>
 }
 
-const checkpointsPage = page(checkpointView)
-const retentionReply = z.object({ retention: checkpointRetention })
-
-export const checkpointsOf = (http: Http): Checkpoints => {
-  const at = (thread: string, id: string, what = '') =>
-    `/v1/checkpoints/${encodeURIComponent(thread)}/${encodeURIComponent(id)}${what}`
-  const ofThread = (thread: string, what = '') => `/v1/threads/${encodeURIComponent(thread)}${what}`
-  const pinning =
-    (verb: 'pin' | 'unpin') =>
-    async (thread: string, id: string, holder: string, { namespace }: InNamespace = {}) =>
-      checkpointReceipt.parse(
-        await http.json('POST', at(thread, id, `/${verb}`), {
-          query: { namespace },
-          body: { holder },
-        }),
-      )
-  return {
-    async create(thread, state, options = {}) {
-      const body = { thread, ...options, state: { json: toPlainJson(state, 'the state') } }
-      return checkpointReceipt.parse(await http.json('POST', '/v1/checkpoints', { body }))
-    },
-    list: ({ pageSize, metadata, ...filter } = {}) =>
-      pages(http, '/v1/checkpoints', checkpointsPage, {
-        ...filter,
-        limit: pageSize,
-        metadata: metadata && JSON.stringify(metadata),
-      }),
-    get: async (thread, id = 'latest', { namespace } = {}) =>
-      checkpointDetail.parse(await http.json('GET', at(thread, id), { query: { namespace } })),
-    verify: async (thread, id, { namespace } = {}) =>
-      checkpointVerdict.parse(await http.json('POST', at(thread, id, '/verify'), { query: { namespace }, body: {} })),
-    rollback: async (thread, id, { namespace, reason } = {}) =>
-      rollbackReply.parse(
-        await http.json('POST', at(thread, id, '/rollback'), {
-          query: { namespace },
-          body: reason === undefined ? {} : { reason },
-        }),
-      ),
-    pin: pinning('pin'),
-    unpin: pinning('unpin'),
-    retention: async (thread) => retentionReply.parse(await http.json('GET', ofThread(thread, '/retention'))).retention,
-    setRetention: async (thread, retention) =>
-      threadReceipt.parse(await http.json('PUT', ofThread(thread, '/retention'), { body: retention })),
-    async delete(thread, which) {
-      if (which === undefined) return threadReceipt.parse(await http.json('DELETE', ofThread(thread)))
-      const body = { checkpoints: which }
-      return threadReceipt.parse(await http.json('POST', ofThread(thread, '/delete'), { body }))
-    },
-  }
-}
+export const checkpointsOf = (http: Http): Checkpoints => ({
+  create: (thread, state, options = {}) =>
+    http.call('POST /v1/checkpoints', {
+      body: { thread, ...options, state: { json: toPlainJson(state, 'the state') } },
+    }),
+  list: ({ pageSize, metadata, ...filter } = {}) =>
+    pages(http, 'GET /v1/checkpoints', {
+      query: { ...filter, limit: pageSize, metadata: metadata && JSON.stringify(metadata) },
+    }),
+  get: (thread, id = 'latest', query = {}) =>
+    http.call('GET /v1/checkpoints/{thread}/{id}', { path: { thread, id }, query }),
+  verify: (thread, id, query = {}) =>
+    http.call('POST /v1/checkpoints/{thread}/{id}/verify', { path: { thread, id }, query }),
+  rollback: (thread, id, { namespace, reason } = {}) => {
+    const request = { path: { thread, id }, query: { namespace }, body: { reason } }
+    return http.call('POST /v1/checkpoints/{thread}/{id}/rollback', request)
+  },
+  pin: (thread, id, holder, query = {}) =>
+    http.call('POST /v1/checkpoints/{thread}/{id}/pin', { path: { thread, id }, query, body: { holder } }),
+  unpin: (thread, id, holder, query = {}) =>
+    http.call('POST /v1/checkpoints/{thread}/{id}/unpin', { path: { thread, id }, query, body: { holder } }),
+  retention: async (thread) => (await http.call('GET /v1/threads/{thread}/retention', { path: { thread } })).retention,
+  setRetention: (thread, body) => http.call('PUT /v1/threads/{thread}/retention', { path: { thread }, body }),
+  delete: (thread, which) =>
+    which === undefined
+      ? http.call('DELETE /v1/threads/{thread}', { path: { thread } })
+      : http.call('POST /v1/threads/{thread}/delete', { path: { thread }, body: { checkpoints: which } }),
+})

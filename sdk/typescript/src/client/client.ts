@@ -1,23 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import {
-  agentView,
   type CallerView,
-  callerView,
   createIdSource,
   type EventView,
   type ExecutionStatus,
   type ExecutionView,
-  executionView,
   type FailureView,
-  failureView,
   isTerminal,
   type JsonValue,
   OmiumError,
   page,
   type StepView,
-  stepView,
   type WriteReceipt,
-  writeReceipt,
 } from '@omium/schemas'
 import type { z } from 'zod'
 import type { Agent, RunOptions } from '../context.ts'
@@ -25,21 +19,17 @@ import { toPlainJson } from '../replay/plain-json.ts'
 import { type Checkpoints, checkpointsOf } from './checkpoints.ts'
 import { type Delta, type EventsOptions, liveEvents } from './events.ts'
 import { type FollowedEvent, type FollowOptions, followEvents } from './follow.ts'
-import { type ConnectionOptions, Http, type HttpRequest } from './http.ts'
+import { type AnswerOf, type ConnectionOptions, Http, type HttpRequest } from './http.ts'
 import { type Keys, keysOf } from './keys.ts'
 import { type ModelView, readModels } from './models.ts'
 import { pages } from './pages.ts'
 import { type Recoveries, type RecoveryPolicies, recoveriesOf, recoveryPoliciesOf } from './recoveries.ts'
 import { forkBodyOf, type Replays, type Rewinding, replaysOf, rewindReads } from './rewind.ts'
+import { type Webhooks, webhooksOf } from './webhooks.ts'
 import { type Schedules, schedulesOf, type Triggers, triggersOf, type Workflows, workflowsOf } from './workflows.ts'
 
 const newId = createIdSource(Date.now, randomBytes)
 const longPollMs = 20_000
-
-const agentsPage = page(agentView)
-const executionsPage = page(executionView)
-const stepsPage = page(stepView)
-const failuresPage = page(failureView)
 
 export interface StartOptions {
   /** starting twice with one id and input gives the same execution; minted unless given */
@@ -59,7 +49,7 @@ export interface ListFilter {
 }
 
 /** An agent that workers have announced. */
-export type AgentView = z.infer<typeof agentView>
+export type AgentView = AnswerOf<'GET /v1/agents'>['items'][number]
 
 /** The resolution of a step whose outcome is unknown. */
 export type Resolution =
@@ -118,6 +108,7 @@ export interface Client {
   readonly workflows: Workflows
   readonly schedules: Schedules
   readonly triggers: Triggers
+  readonly webhooks: Webhooks
   readonly keys: Keys
   /**
    * An operation of the API that has no call here: JSON in, JSON out, null for no content. Sent again when it has to be,
@@ -134,35 +125,31 @@ export const omium = (options: ConnectionOptions = {}): Client => {
   const http = new Http(options)
 
   const handleOf = <Output>(id: string, receipt?: WriteReceipt): RunHandle<Output> => {
-    const base = `/v1/executions/${encodeURIComponent(id)}`
+    const path = { id }
     let position = receipt?.position
-    const write = async (path: string, body: unknown): Promise<WriteReceipt> => {
-      const accepted = writeReceipt.parse(await http.json('POST', `${base}${path}`, { body }))
-      position = accepted.position
-      return accepted
+    const accepted = async (answer: Promise<WriteReceipt>): Promise<WriteReceipt> => {
+      const given = await answer
+      position = given.position
+      return given
     }
-    const reasoned = (path: string) => (reason?: string) => write(path, reason === undefined ? {} : { reason })
     const ended: RunHandle<Output>['ended'] = async ({ timeoutMs, signal } = {}) => {
       const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs
       for (;;) {
         const left = deadline - performance.now()
         if (left <= 0) throw new OmiumError('timeout', `execution ${id} has not ended within ${timeoutMs} ms`)
         const waitMs = Math.ceil(Math.min(longPollMs, left))
-        const reply = await http.json('GET', `${base}/result`, {
+        const view = await http.call('GET /v1/executions/{id}/result', {
+          path,
           // what this handle has started or changed is in the answer, however far the read model lags
           query: { wait_ms: waitMs, min_position: position },
           timeoutMs: waitMs + 10_000,
           ...(signal && { signal }),
         })
-        if (reply === null) continue
-        const view = executionView.parse(reply)
-        if (isTerminal(view.status)) return view
+        if (view !== null && isTerminal(view.status)) return view
       }
     }
-    const get = async (): Promise<ExecutionView> => {
-      const query = { min_position: position }
-      return executionView.parse(await http.json('GET', base, { query }))
-    }
+    const get = (): Promise<ExecutionView> =>
+      http.call('GET /v1/executions/{id}', { path, query: { min_position: position } })
     return {
       id,
       get position() {
@@ -177,31 +164,35 @@ export const omium = (options: ConnectionOptions = {}): Client => {
         yield* liveEvents(http, id, eventsOptions)
       } as RunHandle<Output>['events'],
       get,
-      steps: () => collect(pages(http, `${base}/steps`, stepsPage, { min_position: position, limit: 200 })),
-      signal: (name, payload, { id: signalId } = {}) =>
-        write('/signals', { name, payload: toPlainJson(payload, 'the payload'), id: signalId ?? newId('signal') }),
-      approve: (path, decision = 'approved', comment) =>
-        write('/approvals', { path, decision, ...(comment !== undefined && { comment }) }),
-      pause: reasoned('/pause'),
-      resume: () => write('/resume', {}),
-      cancel: reasoned('/cancel'),
-      ...rewindReads(http, base),
-      rollBack: (toPath, { reason, overrides } = {}) =>
-        write('/rollback', { toPath, ...(reason !== undefined && { reason }), ...(overrides && { overrides }) }),
+      steps: () =>
+        collect(pages(http, 'GET /v1/executions/{id}/steps', { path, query: { min_position: position, limit: 200 } })),
+      signal: (name, payload, { id: signalId = newId('signal') } = {}) => {
+        const body = { name, payload: toPlainJson(payload, 'the payload'), id: signalId }
+        return accepted(http.call('POST /v1/executions/{id}/signals', { path, body }))
+      },
+      approve: (stepPath, decision = 'approved', comment) => {
+        const body = { path: stepPath, decision, comment }
+        return accepted(http.call('POST /v1/executions/{id}/approvals', { path, body }))
+      },
+      pause: (reason) => accepted(http.call('POST /v1/executions/{id}/pause', { path, body: { reason } })),
+      resume: () => accepted(http.call('POST /v1/executions/{id}/resume', { path })),
+      cancel: (reason) => accepted(http.call('POST /v1/executions/{id}/cancel', { path, body: { reason } })),
+      ...rewindReads(http, id),
+      rollBack: (toPath, options = {}) =>
+        accepted(http.call('POST /v1/executions/{id}/rollback', { path, body: { toPath, ...options } })),
       async fork({ id: forkId = newId('execution'), ...forkOptions } = {}) {
         const body = forkBodyOf({ id: forkId, ...forkOptions })
-        const accepted = writeReceipt.parse(await http.json('POST', `${base}/fork`, { body }))
-        return handleOf<Output>(accepted.executionId, accepted)
+        const forked = await http.call('POST /v1/executions/{id}/fork', { path, body })
+        return handleOf<Output>(forked.executionId, forked)
       },
-      resolve: (path, resolution, comment) =>
-        write('/resolve', {
-          path,
-          resolution:
-            resolution.status === 'completed'
-              ? { ...resolution, output: toPlainJson(resolution.output, 'the output') }
-              : resolution,
-          ...(comment !== undefined && { comment }),
-        }),
+      resolve: (stepPath, resolution, comment) => {
+        const settled =
+          resolution.status === 'completed'
+            ? { ...resolution, output: toPlainJson(resolution.output, 'the output') }
+            : resolution
+        const body = { path: stepPath, resolution: settled, comment }
+        return accepted(http.call('POST /v1/executions/{id}/resolve', { path, body }))
+      },
     }
   }
 
@@ -216,7 +207,7 @@ export const omium = (options: ConnectionOptions = {}): Client => {
       id,
       ...(runOptions && { options: runOptions }),
     }
-    const receipt = writeReceipt.parse(await http.json('POST', '/v1/executions', { body }))
+    const receipt = await http.call('POST /v1/executions', { body })
     return handleOf(receipt.executionId, receipt)
   }
 
@@ -225,11 +216,13 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     handle: (id) => handleOf(id),
     get: (id) => handleOf(id).get(),
     list: ({ pageSize, forkedFrom, labels, ...filter } = {}) =>
-      pages(http, '/v1/executions', executionsPage, {
-        ...filter,
-        forked_from: forkedFrom,
-        label: labels && Object.entries(labels).map(([name, value]) => `${name}:${value}`),
-        limit: pageSize,
+      pages(http, 'GET /v1/executions', {
+        query: {
+          ...filter,
+          forked_from: forkedFrom,
+          label: labels && Object.entries(labels).map(([name, value]) => `${name}:${value}`),
+          limit: pageSize,
+        },
       }),
     replays: replaysOf(http, () => newId('replay')),
     workflows: workflowsOf(
@@ -240,19 +233,31 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     ),
     schedules: schedulesOf(http),
     triggers: triggersOf(http),
-    agents: () => collect(pages(http, '/v1/agents', agentsPage, { limit: 200 })),
+    webhooks: webhooksOf(http),
+    agents: () => collect(pages(http, 'GET /v1/agents', { query: { limit: 200 } })),
     failures: ({ execution, pageSize } = {}) =>
-      pages(http, '/v1/failures', failuresPage, { execution, limit: pageSize }),
+      pages(http, 'GET /v1/failures', { query: { execution, limit: pageSize } }),
     models: () => readModels(http),
-    me: async () => callerView.parse(await http.json('GET', '/v1/me')),
+    me: () => http.call('GET /v1/me', {}),
     keys: keysOf(http),
     request: (method, path, request) => http.json(method, path, request),
-    pages: (path, item, query = {}) => pages(http, path, page(item), { limit: 200, ...query }),
+    pages: (path, item, query) => anyPages(http, path, item, query),
     follow: (options) => followEvents(http, options),
     recoveries: recoveriesOf(http),
     recoveryPolicies: recoveryPoliciesOf(http),
     checkpoints: checkpointsOf(http),
   }
+}
+
+/** A list that the types know nothing of. */
+async function* anyPages<T>(http: Http, path: string, item: z.ZodType<T>, query: Query = {}): AsyncGenerator<T> {
+  const items = page(item)
+  let cursor: string | undefined
+  do {
+    const one = items.parse(await http.json('GET', path, { query: { limit: 200, ...query, cursor } }))
+    yield* one.items
+    cursor = one.nextCursor
+  } while (cursor !== undefined)
 }
 
 const collect = async <T>(items: AsyncIterable<T>): Promise<T[]> => {

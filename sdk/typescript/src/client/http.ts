@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { type JsonValue, OmiumError, problem, readSettings } from '@omium/schemas'
 import { WebSocket } from 'ws'
 import { z } from 'zod'
+import type { Operations } from './generated/operations.ts'
 
 export interface ConnectionOptions {
   /** base URL of the gateway; `OMIUM_URL`, else http://127.0.0.1:8080 */
@@ -19,7 +20,7 @@ export interface ConnectionOptions {
 export interface HttpRequest {
   body?: unknown
   /** a list stands for the member several times */
-  query?: Readonly<Record<string, string | number | readonly string[] | undefined>>
+  query?: Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>
   signal?: AbortSignal
   timeoutMs?: number
   accept?: string
@@ -27,6 +28,13 @@ export interface HttpRequest {
   /** of another server of the platform that takes the same credentials */
   baseUrl?: string
 }
+
+/** What an operation of the API takes. */
+export type Call<O extends keyof Operations> = Omit<Operations[O], 'answer' | 'query'> &
+  (Operations[O] extends { query: infer Query } ? { query?: Query } : unknown) &
+  Pick<HttpRequest, 'signal' | 'timeoutMs'>
+/** What it answers. */
+export type AnswerOf<O extends keyof Operations> = Operations[O]['answer']
 
 const maxTries = 6
 const baseDelayMs = 50
@@ -72,6 +80,14 @@ export class Http {
   models(): string {
     if (this.modelsUrl !== undefined) return this.modelsUrl
     throw new OmiumError('settings_invalid', 'no model gateway: set OMIUM_MODELS_URL, or give modelsUrl')
+  }
+
+  /** An operation of the API. @throws OmiumError with the gateway's code, or `unavailable` */
+  async call<O extends keyof Operations>(operation: O, request: Call<O>): Promise<AnswerOf<O>> {
+    const { path = {}, ...rest } = request as HttpRequest & { path?: Readonly<Record<string, string | number>> }
+    const [method = '', template = ''] = operation.split(' ')
+    const filled = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(path[name])))
+    return (await this.json(method, filled, rest)) as AnswerOf<O>
   }
 
   /** The body of a good answer; null when it has none. @throws OmiumError with the gateway's code, or `unavailable` */

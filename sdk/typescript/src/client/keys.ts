@@ -1,17 +1,6 @@
-import {
-  type ApiKeyView,
-  apiKeyView,
-  createdApiKey,
-  identityReceipt,
-  type KeyScopes,
-  page,
-  verifiedApiKey,
-} from '@omium/schemas'
-import type { z } from 'zod'
-import type { Http } from './http.ts'
+import type { ApiKeyView, KeyScopes } from '@omium/schemas'
+import type { AnswerOf, Http } from './http.ts'
 import { pages } from './pages.ts'
-
-const keysPage = page(apiKeyView)
 
 export interface NewKey {
   /** nobody can give more than they have */
@@ -31,26 +20,21 @@ export interface Keys {
   /** A successor with the same scopes; the old key goes on for `overlapMs` (a day unless given). */
   rotate(id: string, options?: { overlapMs?: number; expiresAt?: Date }): Promise<CreatedKey>
   /** For ever. */
-  revoke(id: string, reason?: string): Promise<z.infer<typeof identityReceipt>>
+  revoke(id: string, reason?: string): Promise<AnswerOf<'DELETE /v1/keys/{id}'>>
   /** Whether a text is a live key of this tenant, and what it may do. */
-  verify(key: string): Promise<z.infer<typeof verifiedApiKey>>
+  verify(key: string): Promise<AnswerOf<'POST /v1/keys/verify'>>
 }
-export type CreatedKey = z.infer<typeof createdApiKey>
+export type CreatedKey = AnswerOf<'POST /v1/keys'>
 
-export const keysOf = (http: Http): Keys => {
-  const at = (id: string, what = '') => `/v1/keys/${encodeURIComponent(id)}${what}`
-  return {
-    list: () => pages(http, '/v1/keys', keysPage, { limit: 200 }),
-    get: async (id) => apiKeyView.parse(await http.json('GET', at(id))),
-    create: async (name, { scopes, expiresAt, ranges }) => {
-      const body = { name, scopes, expiresAt: expiresAt?.toISOString(), ranges }
-      return createdApiKey.parse(await http.json('POST', '/v1/keys', { body }))
-    },
-    rotate: async (id, { overlapMs, expiresAt } = {}) => {
-      const body = { overlapMs, expiresAt: expiresAt?.toISOString() }
-      return createdApiKey.parse(await http.json('POST', at(id, '/rotate'), { body }))
-    },
-    revoke: async (id, reason) => identityReceipt.parse(await http.json('DELETE', at(id), { body: { reason } })),
-    verify: async (key) => verifiedApiKey.parse(await http.json('POST', '/v1/keys/verify', { body: { key } })),
-  }
-}
+export const keysOf = (http: Http): Keys => ({
+  list: () => pages(http, 'GET /v1/keys', { query: { limit: 200 } }),
+  get: (id) => http.call('GET /v1/keys/{id}', { path: { id } }),
+  create: (name, { scopes, expiresAt, ranges }) =>
+    http.call('POST /v1/keys', { body: { name, scopes, expiresAt: expiresAt?.toISOString(), ranges } }),
+  rotate: (id, { overlapMs, expiresAt } = {}) => {
+    const body = { overlapMs, expiresAt: expiresAt?.toISOString() }
+    return http.call('POST /v1/keys/{id}/rotate', { path: { id }, body })
+  },
+  revoke: (id, reason) => http.call('DELETE /v1/keys/{id}', { path: { id }, body: { reason } }),
+  verify: (key) => http.call('POST /v1/keys/verify', { body: { key } }),
+})

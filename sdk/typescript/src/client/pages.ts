@@ -1,18 +1,23 @@
-import type { z } from 'zod'
-import type { Http, HttpRequest } from './http.ts'
+import type { Operations } from './generated/operations.ts'
+import type { AnswerOf, Call, Http } from './http.ts'
+
+interface Page {
+  items: unknown[]
+  nextCursor?: string
+}
+/** Operations that list something page by page. */
+type Listing = {
+  [O in keyof Operations]: Operations[O] extends { query: { cursor?: string | undefined }; answer: Page } ? O : never
+}[keyof Operations]
+type Item<O extends Listing> = AnswerOf<O> extends { items: (infer T)[] } ? T : never
 
 /** Items of a paged list, fetched as they are read. */
-export async function* pages<T>(
-  http: Http,
-  path: string,
-  schema: z.ZodType<{ items: T[]; nextCursor?: string | undefined }>,
-  query: HttpRequest['query'],
-): AsyncGenerator<T> {
+export async function* pages<O extends Listing>(http: Http, operation: O, request: Call<O>): AsyncGenerator<Item<O>> {
   let cursor: string | undefined
   do {
-    const reply = await http.json('GET', path, { query: { ...query, cursor } })
-    const { items, nextCursor } = schema.parse(reply)
-    yield* items
-    cursor = nextCursor
+    const { query } = request as { query?: object }
+    const page: Page = await http.call(operation, { ...request, query: { ...query, cursor } } as Call<O>)
+    yield* page.items as Item<O>[]
+    cursor = page.nextCursor
   } while (cursor !== undefined)
 }

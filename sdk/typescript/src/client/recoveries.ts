@@ -1,33 +1,18 @@
-import {
-  type FailureClass,
-  type FailureGroupView,
-  failureGroupView,
-  type IncidentDecision,
-  type IncidentDetail,
-  type IncidentReceipt,
-  type IncidentStatus,
-  type IncidentView,
-  incidentDetail,
-  incidentReceipt,
-  incidentView,
-  type PolicyReceipt,
-  type PolicyVerdictView,
-  page,
-  policyReceipt,
-  policyVerdictView,
-  type RecoveryPolicyView,
-  type RecoveryStatisticView,
-  recoveryPolicyView,
-  recoveryStatisticView,
+import type {
+  FailureClass,
+  FailureGroupView,
+  IncidentDecision,
+  IncidentDetail,
+  IncidentReceipt,
+  IncidentStatus,
+  IncidentView,
+  PolicyReceipt,
+  PolicyVerdictView,
+  RecoveryPolicyView,
+  RecoveryStatisticView,
 } from '@omium/schemas'
-import { z } from 'zod'
 import type { Http } from './http.ts'
 import { pages } from './pages.ts'
-
-const incidentsPage = page(incidentView)
-const groups = z.object({ items: z.array(failureGroupView) })
-const statistics = z.object({ items: z.array(recoveryStatisticView) })
-const policies = z.object({ items: z.array(recoveryPolicyView) })
 
 export interface IncidentFilter {
   status?: IncidentStatus
@@ -52,20 +37,13 @@ export interface Recoveries {
 }
 
 export const recoveriesOf = (http: Http): Recoveries => ({
-  list: ({ pageSize, ...filter } = {}) => pages(http, '/v1/recoveries', incidentsPage, { ...filter, limit: pageSize }),
-  get: async (id, { minPosition } = {}) => {
-    const query = { min_position: minPosition }
-    return incidentDetail.parse(await http.json('GET', `/v1/recoveries/${encodeURIComponent(id)}`, { query }))
-  },
-  groups: async (query = {}) =>
-    groups.parse(await http.json('GET', '/v1/recoveries/groups', { query: { ...query } })).items,
-  stats: async (query = {}) =>
-    statistics.parse(await http.json('GET', '/v1/recoveries/stats', { query: { ...query } })).items,
-  decide: async (id, action, reason) => {
-    const body = { action, ...(reason !== undefined && { reason }) }
-    const path = `/v1/recoveries/${encodeURIComponent(id)}/decide`
-    return incidentReceipt.parse(await http.json('POST', path, { body }))
-  },
+  list: ({ pageSize, ...filter } = {}) => pages(http, 'GET /v1/recoveries', { query: { ...filter, limit: pageSize } }),
+  get: (id, { minPosition } = {}) =>
+    http.call('GET /v1/recoveries/{id}', { path: { id }, query: { min_position: minPosition } }),
+  groups: async (query = {}) => (await http.call('GET /v1/recoveries/groups', { query })).items,
+  stats: async (query = {}) => (await http.call('GET /v1/recoveries/stats', { query })).items,
+  decide: (id, action, reason) =>
+    http.call('POST /v1/recoveries/{id}/decide', { path: { id }, body: { action, reason } }),
 })
 
 export interface RecoveryPolicies {
@@ -79,17 +57,11 @@ export interface RecoveryPolicies {
   validate(policy: unknown): Promise<PolicyVerdictView>
 }
 
-export const recoveryPoliciesOf = (http: Http): RecoveryPolicies => {
-  const base = '/v1/recovery-policies'
-  const of = (name: string) => `${base}/${encodeURIComponent(name)}`
-  const write = async (method: string, name: string, body?: unknown): Promise<PolicyReceipt> =>
-    policyReceipt.parse(await http.json(method, of(name), { body }))
-  return {
-    list: async () => policies.parse(await http.json('GET', base)).items,
-    versions: async (name) => policies.parse(await http.json('GET', of(name))).items,
-    publish: (name, policy, options = {}) => write('PUT', name, { policy, ...options }),
-    retire: (name) => write('DELETE', name),
-    validate: async (policy) =>
-      policyVerdictView.parse(await http.json('POST', `${base}/validate`, { body: { policy } })),
-  }
-}
+export const recoveryPoliciesOf = (http: Http): RecoveryPolicies => ({
+  list: async () => (await http.call('GET /v1/recovery-policies', {})).items,
+  versions: async (name) => (await http.call('GET /v1/recovery-policies/{name}', { path: { name } })).items,
+  publish: (name, policy, options = {}) =>
+    http.call('PUT /v1/recovery-policies/{name}', { path: { name }, body: { policy, ...options } }),
+  retire: (name) => http.call('DELETE /v1/recovery-policies/{name}', { path: { name } }),
+  validate: (policy) => http.call('POST /v1/recovery-policies/validate', { body: { policy } }),
+})

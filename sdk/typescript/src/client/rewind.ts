@@ -1,17 +1,11 @@
-import {
-  type JournalItem,
-  type JsonValue,
-  journalPage,
-  type ReplayReceipt,
-  type ReplayReport,
-  type RewindPreview,
-  type RunDiff,
-  type RunOverrides,
-  replayReceipt,
-  replayReport,
-  rewindPreview,
-  runDiff,
-  type WriteReceipt,
+import type {
+  JournalItem,
+  ReplayReceipt,
+  ReplayReport,
+  RewindPreview,
+  RunDiff,
+  RunOverrides,
+  WriteReceipt,
 } from '@omium/schemas'
 import type { RunOptions } from '../context.ts'
 import { toPlainJson } from '../replay/plain-json.ts'
@@ -67,35 +61,36 @@ export interface Rewinding<Handle> {
   diff(otherId: string): Promise<RunDiff>
 }
 
-const editsOf = ({ outputs, overrides, agent }: Edits): Record<string, JsonValue> => ({
-  ...(outputs && {
-    outputs: outputs.map(({ path, output }) => ({ path, output: toPlainJson(output, `the output of ${path}`) })),
-  }),
-  ...(overrides && { overrides: overrides as JsonValue }),
-  ...(agent !== undefined && { agent }),
+const editsOf = ({ outputs, overrides, agent }: Edits) => ({
+  outputs: outputs?.map(({ path, output }) => ({ path, output: toPlainJson(output, `the output of ${path}`) })),
+  overrides,
+  agent,
 })
 
-export const forkBodyOf = (options: ForkOptions): Record<string, JsonValue> => {
+export const forkBodyOf = (options: ForkOptions) => {
   const { toPath, input, options: runOptions, id } = options
   return {
-    ...(id !== undefined && { id }),
-    ...(toPath !== undefined && { toPath }),
+    id,
+    toPath,
     ...(input !== undefined && { input: toPlainJson(input, 'the input') }),
-    ...(runOptions && { options: runOptions as JsonValue }),
+    options: runOptions,
     ...editsOf(options),
   }
 }
 
 /** The reads; what changes the run goes through its handle. */
-export const rewindReads = (http: Http, base: string) => ({
-  previewRollBack: async (toPath: string | null): Promise<RewindPreview> =>
-    rewindPreview.parse(await http.json('POST', `${base}/rollback/preview`, { body: { toPath } })),
-  previewFork: async (options: ForkOptions = {}): Promise<RewindPreview> =>
-    rewindPreview.parse(await http.json('POST', `${base}/fork/preview`, { body: forkBodyOf(options) })),
-  journal: (): AsyncIterable<JournalItem> => pages(http, `${base}/journal`, journalPage, {}),
-  diff: async (otherId: string): Promise<RunDiff> =>
-    runDiff.parse(await http.json('GET', `${base}/diff/${encodeURIComponent(otherId)}`)),
-})
+export const rewindReads = (http: Http, id: string) => {
+  const path = { id }
+  return {
+    previewRollBack: (toPath: string | null): Promise<RewindPreview> =>
+      http.call('POST /v1/executions/{id}/rollback/preview', { path, body: { toPath } }),
+    previewFork: (options: ForkOptions = {}): Promise<RewindPreview> =>
+      http.call('POST /v1/executions/{id}/fork/preview', { path, body: forkBodyOf(options) }),
+    journal: (): AsyncIterable<JournalItem> => pages(http, 'GET /v1/executions/{id}/journal', { path }),
+    diff: (other: string): Promise<RunDiff> =>
+      http.call('GET /v1/executions/{id}/diff/{other}', { path: { id, other } }),
+  }
+}
 
 /** Sets of past runs, run once more otherwise. */
 export interface Replays {
@@ -104,10 +99,7 @@ export interface Replays {
 }
 
 export const replaysOf = (http: Http, newReplayId: () => string): Replays => ({
-  async create({ id = newReplayId(), runs, from, budget, ...edits }) {
-    const body = { id, runs, ...(from && { from }), ...(budget && { budget }), ...editsOf(edits) }
-    return replayReceipt.parse(await http.json('POST', '/v1/replays', { body, timeoutMs: 300_000 }))
-  },
-  report: async (id) =>
-    replayReport.parse(await http.json('GET', `/v1/replays/${encodeURIComponent(id)}`, { timeoutMs: 120_000 })),
+  create: ({ id = newReplayId(), runs, from, budget, ...edits }) =>
+    http.call('POST /v1/replays', { body: { id, runs, from, budget, ...editsOf(edits) }, timeoutMs: 300_000 }),
+  report: (id) => http.call('GET /v1/replays/{id}', { path: { id }, timeoutMs: 120_000 }),
 })

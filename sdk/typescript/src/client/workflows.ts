@@ -1,36 +1,21 @@
-import {
-  type FiringView,
-  firingView,
-  type JsonValue,
-  page,
-  type ScheduleView,
-  type scheduleBody,
-  scheduleView,
-  type TemplateView,
-  type TriggerReceipt,
-  type TriggerView,
-  templateView,
-  type triggerBody,
-  triggerReceipt,
-  triggerView,
-  type ValidationReport,
-  validationReport,
-  type WorkflowDetail,
-  type WorkflowReceipt,
-  type WorkflowRunOptions,
-  type WorkflowRunView,
-  type WorkflowView,
-  workflowDefinitionView,
-  workflowDetail,
-  workflowReceipt,
-  workflowRunReceipt,
-  workflowRunView,
-  workflowView,
+import type {
+  FiringView,
+  JsonValue,
+  ScheduleView,
+  TemplateView,
+  TriggerReceipt,
+  TriggerView,
+  ValidationReport,
+  WorkflowDetail,
+  WorkflowReceipt,
+  WorkflowRunOptions,
+  WorkflowRunView,
+  WorkflowView,
 } from '@omium/schemas'
-import { z } from 'zod'
 import { toPlainJson } from '../replay/plain-json.ts'
 import type { RunHandle } from './client.ts'
-import type { Http } from './http.ts'
+import type { Operations } from './generated/operations.ts'
+import type { AnswerOf, Http } from './http.ts'
 import { pages } from './pages.ts'
 
 export interface RunWorkflowOptions {
@@ -46,7 +31,7 @@ export interface Workflows {
   list(): AsyncIterable<WorkflowView>
   get(id: string): Promise<WorkflowDetail>
   /** one version with its definition */
-  version(id: string, version: number): Promise<z.infer<typeof workflowDefinitionView>>
+  version(id: string, version: number): Promise<AnswerOf<'GET /v1/workflows/{id}/versions/{version}'>>
   validate(definition: unknown): Promise<ValidationReport>
   /** A new workflow, or another version of one; an equal definition makes none. */
   create(
@@ -63,8 +48,8 @@ export interface Workflows {
   templates(): Promise<TemplateView[]>
 }
 
-type ScheduleBody = z.input<typeof scheduleBody>
-type TriggerBody = z.input<typeof triggerBody>
+type ScheduleBody = Operations['PUT /v1/schedules/{id}']['body']
+type TriggerBody = Operations['PUT /v1/triggers/{id}']['body']
 
 interface Steered {
   pause(id: string): Promise<WorkflowReceipt>
@@ -89,78 +74,48 @@ export interface Triggers extends Steered {
   put(id: string, trigger: TriggerBody): Promise<TriggerReceipt>
 }
 
-const createdReceipt = workflowReceipt.extend({ version: z.number().int() })
-const workflowsPage = page(workflowView)
-const runsPage = page(workflowRunView)
-const templatesPage = page(templateView)
-const schedulesPage = page(scheduleView)
-const firingsPage = page(firingView)
-const triggersPage = page(triggerView)
-
-const steered = (http: Http, base: string): Steered => {
-  const at = (id: string) => `${base}/${encodeURIComponent(id)}`
-  return {
-    pause: async (id) => workflowReceipt.parse(await http.json('POST', `${at(id)}/pause`, { body: {} })),
-    resume: async (id) => workflowReceipt.parse(await http.json('POST', `${at(id)}/resume`, { body: {} })),
-    delete: async (id) => workflowReceipt.parse(await http.json('DELETE', at(id))),
-  }
-}
-
 export const workflowsOf = (
   http: Http,
   newExecutionId: () => string,
   handle: (executionId: string, position: string | undefined, deduplicated: boolean) => RunHandle<JsonValue>,
-): Workflows => {
-  const at = (id: string) => `/v1/workflows/${encodeURIComponent(id)}`
-  return {
-    list: () => pages(http, '/v1/workflows', workflowsPage, { limit: 200 }),
-    get: async (id) => workflowDetail.parse(await http.json('GET', at(id))),
-    version: async (id, version) =>
-      workflowDefinitionView.parse(await http.json('GET', `${at(id)}/versions/${version}`)),
-    validate: async (definition) => {
-      const body = { definition: toPlainJson(definition, 'the definition') }
-      return validationReport.parse(await http.json('POST', '/v1/workflows/validate', { body }))
-    },
-    create: async (id, definition, { publish = false } = {}) => {
-      const body = { definition: toPlainJson(definition, 'the definition'), publish }
-      return createdReceipt.parse(await http.json('POST', at(id), { body }))
-    },
-    publish: async (id, version) =>
-      workflowReceipt.parse(await http.json('POST', `${at(id)}/versions/${version}/publish`, { body: {} })),
-    deprecate: async (id, version, reason) =>
-      workflowReceipt.parse(
-        await http.json('POST', `${at(id)}/versions/${version}/deprecate`, {
-          body: reason === undefined ? {} : { reason },
-        }),
-      ),
-    delete: async (id) => workflowReceipt.parse(await http.json('DELETE', at(id))),
-    run: async (id, parameters = {}, { id: runId = newExecutionId(), ...options } = {}) => {
-      const body = { parameters: toPlainJson(parameters, 'the parameters'), id: runId, ...options }
-      const receipt = workflowRunReceipt.parse(await http.json('POST', `${at(id)}/runs`, { body }))
-      return handle(receipt.executionId, receipt.executionPosition, receipt.deduplicated)
-    },
-    runs: (id) => pages(http, `${at(id)}/runs`, runsPage, { limit: 200 }),
-    templates: async () => templatesPage.parse(await http.json('GET', '/v1/workflow-templates')).items,
-  }
-}
+): Workflows => ({
+  list: () => pages(http, 'GET /v1/workflows', { query: { limit: 200 } }),
+  get: (id) => http.call('GET /v1/workflows/{id}', { path: { id } }),
+  version: (id, version) => http.call('GET /v1/workflows/{id}/versions/{version}', { path: { id, version } }),
+  validate: (definition) =>
+    http.call('POST /v1/workflows/validate', { body: { definition: toPlainJson(definition, 'the definition') } }),
+  create: (id, definition, { publish = false } = {}) => {
+    const body = { definition: toPlainJson(definition, 'the definition'), publish }
+    return http.call('POST /v1/workflows/{id}', { path: { id }, body })
+  },
+  publish: (id, version) => http.call('POST /v1/workflows/{id}/versions/{version}/publish', { path: { id, version } }),
+  deprecate: (id, version, reason) =>
+    http.call('POST /v1/workflows/{id}/versions/{version}/deprecate', { path: { id, version }, body: { reason } }),
+  delete: (id) => http.call('DELETE /v1/workflows/{id}', { path: { id } }),
+  run: async (id, parameters = {}, { id: runId = newExecutionId(), ...options } = {}) => {
+    const body = { parameters: toPlainJson(parameters, 'the parameters'), id: runId, ...options }
+    const receipt = await http.call('POST /v1/workflows/{id}/runs', { path: { id }, body })
+    return handle(receipt.executionId, receipt.executionPosition, receipt.deduplicated)
+  },
+  runs: (id) => pages(http, 'GET /v1/workflows/{id}/runs', { path: { id }, query: { limit: 200 } }),
+  templates: async () => (await http.call('GET /v1/workflow-templates', {})).items,
+})
 
-export const schedulesOf = (http: Http): Schedules => {
-  const at = (id: string) => `/v1/schedules/${encodeURIComponent(id)}`
-  return {
-    ...steered(http, '/v1/schedules'),
-    list: (workflow) => pages(http, '/v1/schedules', schedulesPage, { workflow, limit: 200 }),
-    get: async (id) => scheduleView.parse(await http.json('GET', at(id))),
-    put: async (id, schedule) => workflowReceipt.parse(await http.json('PUT', at(id), { body: schedule })),
-    firings: (id) => pages(http, `${at(id)}/firings`, firingsPage, { limit: 200 }),
-  }
-}
+export const schedulesOf = (http: Http): Schedules => ({
+  list: (workflow) => pages(http, 'GET /v1/schedules', { query: { workflow, limit: 200 } }),
+  get: (id) => http.call('GET /v1/schedules/{id}', { path: { id } }),
+  put: (id, schedule) => http.call('PUT /v1/schedules/{id}', { path: { id }, body: schedule }),
+  pause: (id) => http.call('POST /v1/schedules/{id}/pause', { path: { id } }),
+  resume: (id) => http.call('POST /v1/schedules/{id}/resume', { path: { id } }),
+  delete: (id) => http.call('DELETE /v1/schedules/{id}', { path: { id } }),
+  firings: (id) => pages(http, 'GET /v1/schedules/{id}/firings', { path: { id }, query: { limit: 200 } }),
+})
 
-export const triggersOf = (http: Http): Triggers => {
-  const at = (id: string) => `/v1/triggers/${encodeURIComponent(id)}`
-  return {
-    ...steered(http, '/v1/triggers'),
-    list: () => pages(http, '/v1/triggers', triggersPage, { limit: 200 }),
-    get: async (id) => triggerView.parse(await http.json('GET', at(id))),
-    put: async (id, trigger) => triggerReceipt.parse(await http.json('PUT', at(id), { body: trigger })),
-  }
-}
+export const triggersOf = (http: Http): Triggers => ({
+  list: () => pages(http, 'GET /v1/triggers', { query: { limit: 200 } }),
+  get: (id) => http.call('GET /v1/triggers/{id}', { path: { id } }),
+  put: (id, trigger) => http.call('PUT /v1/triggers/{id}', { path: { id }, body: trigger }),
+  pause: (id) => http.call('POST /v1/triggers/{id}/pause', { path: { id } }),
+  resume: (id) => http.call('POST /v1/triggers/{id}/resume', { path: { id } }),
+  delete: (id) => http.call('DELETE /v1/triggers/{id}', { path: { id } }),
+})

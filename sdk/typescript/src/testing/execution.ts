@@ -67,6 +67,8 @@ type RunMessage = Extract<WorkerMessage, { executionId: string }>
 type ChildStart = Extract<WorkerMessage, { type: 'child_start' }>
 type StepMessage = Extract<RunMessage, { type: 'step_completed' | 'step_failed' }>
 
+const valueLimitBytes = 10 * 1024 * 1024
+
 /** Backoff of a step's next try, without the jitter of the platform. */
 const delayOf = (retry: RetryPolicy, stepAttempt: number): number =>
   Math.min(retry.maxDelayMs, retry.initialDelayMs * retry.backoff ** (stepAttempt - 1))
@@ -205,6 +207,7 @@ export class TestExecution {
         this.child(message, claims)
         return
       case 'complete':
+        if (this.tooLarge(message)) return
         this.end('completed', { status: 'completed', output: message.output })
         return
       case 'fail':
@@ -297,6 +300,7 @@ export class TestExecution {
   }
 
   private stepResult(message: StepMessage): void {
+    if (message.type === 'step_completed' && this.tooLarge(message)) return
     const { path, kind, requestHash, seq } = message
     this.attempts.at(-1)?.executed.push(path)
     this.intents.delete(path)
@@ -320,6 +324,15 @@ export class TestExecution {
     if (again) this.known.set(path, entry)
     else this.record(entry)
     this.crashOr(path, () => this.ack(seq, entry))
+  }
+
+  /** Whether the platform would refuse the value: then it is refused here, too. */
+  private tooLarge({ seq, output }: { seq: number; output: JsonValue }): boolean {
+    const size = Buffer.byteLength(JSON.stringify(output))
+    if (size <= valueLimitBytes) return false
+    const detail = `the value has ${size} bytes, ${valueLimitBytes} are allowed; store it elsewhere and pass a reference`
+    this.nack(seq, new OmiumError('payload_too_large', detail).toFailure())
+    return true
   }
 
   private reconciled({ path, seq, resolution }: Extract<RunMessage, { type: 'step_reconciled' }>): void {

@@ -84,9 +84,7 @@ class Client(_ClientCalls, Blocking):
     Raises OmiumError `settings_invalid` when the key is neither given nor in the environment.
     """
 
-    def __init__(
-        self, *, url: str | None = None, api_key: str | None = None, models_url: str | None = None
-    ) -> None:
+    def __init__(self, *, url: str | None = None, api_key: str | None = None, models_url: str | None = None) -> None:
         self._transport = driver = SyncTransport(Http(connection(url, api_key, models_url)))
         super().__init__(driver)
         self.workflows = Workflows(driver, self._run)
@@ -168,9 +166,7 @@ class AsyncClient(_ClientCalls, Awaiting):
     Raises OmiumError `settings_invalid` when the key is neither given nor in the environment.
     """
 
-    def __init__(
-        self, *, url: str | None = None, api_key: str | None = None, models_url: str | None = None
-    ) -> None:
+    def __init__(self, *, url: str | None = None, api_key: str | None = None, models_url: str | None = None) -> None:
         self._transport = driver = AsyncTransport(Http(connection(url, api_key, models_url)))
         super().__init__(driver)
         self.workflows = AsyncWorkflows(driver, self._run)

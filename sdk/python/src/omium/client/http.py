@@ -85,7 +85,9 @@ class Http:
             else:
                 said = type(answer).__name__
                 cause = answer if isinstance(answer, BaseException) else None
-                error = OmiumError("unavailable", f"{request.base_url or self.url} cannot be reached: {said}", cause=cause)
+                error = OmiumError(
+                    "unavailable", f"{request.base_url or self.url} cannot be reached: {said}", cause=cause
+                )
             if not error.retryable or attempt >= _MAX_TRIES or self._budget < 1:
                 raise error
             self._budget -= 1

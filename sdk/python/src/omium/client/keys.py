@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Literal, NotRequired, TypedDict
 
 from ..json import JsonValue
@@ -101,4 +101,4 @@ def _path(key_id: str) -> str:
 
 def _time(moment: datetime | None) -> str | None:
     """As the API takes moments; one without a time zone is local."""
-    return None if moment is None else moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -54,10 +54,11 @@ def _node(team: Team, name: str) -> Any:
         messages: list[Any] = [SystemMessage(team.system_of(agent)), HumanMessage(prompt)]
         for _ in range(agent.max_turns):
             answer = await model.ainvoke(messages)
-            if not answer.tool_calls:
+            calls = [*answer.tool_calls, *answer.invalid_tool_calls]
+            if not calls:
                 return {"said": {name: str(answer.text)}}
             messages.append(answer)
-            messages.extend(await asyncio.gather(*(_call(tools, call) for call in answer.tool_calls)))
+            messages.extend(await asyncio.gather(*(_call(tools, call) for call in calls)))
         raise OmiumError(
             "step_failed",
             f"{task.agent} still calls tools in task {name} after {agent.max_turns} turns; raise its max_turns",
@@ -68,9 +69,11 @@ def _node(team: Team, name: str) -> Any:
 
 
 async def _call(tools: dict[str, StructuredTool], call: Any) -> ToolMessage:
-    """The answer to a tool call; what goes wrong in the tool is told to the model."""
+    """The answer to a tool call; what is wrong with the call, or goes wrong in the tool, is told to the model."""
     tool = tools.get(call["name"])
     try:
+        if call["type"] == "invalid_tool_call":
+            raise ValueError(f"the arguments are no JSON: {call['args']}")
         if tool is None:
             raise ValueError(f'there is no tool "{call["name"]}"; there are: {", ".join(tools)}')
         return cast(ToolMessage, await tool.ainvoke(call))

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -145,10 +145,10 @@ class StreamedAnswer:
             return
         chunk = json.loads(data)
         if chunk.get("error"):
-            error: Any = chunk["error"]
-            code = error.get("code") if isinstance(error, dict) else None
-            if _is_ours(code):
-                raise OmiumError(str(code), f"the model provider broke off: {error.get('message')}")
+            error: object = chunk["error"]
+            said = cast("dict[str, object]", error) if isinstance(error, dict) else {}
+            if _is_ours(said.get("code")):
+                raise OmiumError(str(said["code"]), f"the model provider broke off: {said.get('message')}")
             raise refusal_in(error)
         for key in ("model", "usage"):
             if chunk.get(key):

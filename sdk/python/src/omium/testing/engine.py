@@ -73,7 +73,7 @@ class TestEngine:
         """Runs one execution (and its children) until it ends or only someone outside could let it go on."""
         self.agents[agent.id] = agent
         execution = TestExecution(
-            self, execution_id, agent, given, signals, lambda *_: None, self.options.extras, self.options.journal
+            self, execution_id, agent, given, signals, _ignore, self.options.extras, self.options.journal
         )
         self._begin(execution)
         give_up_at = time.monotonic() + self.options.limit_s
@@ -284,6 +284,9 @@ class _Port:
     def _draw(self) -> int:
         self._engine.draws += 1
         return self._engine.draws - 1
+
+
+def _ignore(_outcome: Outcome, _spent: int) -> None: ...
 
 
 def _draws_on_budget(message: WorkerMessage) -> bool:

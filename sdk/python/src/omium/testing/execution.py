@@ -11,10 +11,12 @@ from typing import Any, Literal, Protocol, cast
 from ..agent import AnyAgent
 from ..client.checkpoints import NewCheckpoint
 from ..errors import DETAIL_LIMIT, Failure, OmiumError, clip
-from ..json import JsonValue
+from ..json import JsonValue, dumps
 from ..policy import RetryPolicy, no_retry
 from ..protocol import EngineMessage, JournalEntry, WorkerMessage
 from .virtual_clock import VirtualClock
+
+_VALUE_LIMIT_BYTES = 10 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -185,6 +187,8 @@ class TestExecution:
             case "child_start":
                 self._child(message, claims)
             case "complete":
+                if self._too_large(message):
+                    return
                 self._end("completed", Outcome("completed", output=message["output"]))
             case "fail":
                 self._failed(message["error"], message.get("rerun", []))
@@ -258,6 +262,8 @@ class TestExecution:
         self._ack(message["seq"], key=self._key_of(path))
 
     def _step_result(self, message: WorkerMessage) -> None:
+        if self._too_large(message):
+            return
         path = message["path"]
         self.attempts[-1].executed.append(path)
         self._intents.pop(path, None)
@@ -278,6 +284,17 @@ class TestExecution:
             entry = {**_entry(message, message["kind"], "failed"), "error": error}
             self._record(entry)
         self._crash_or(path, lambda: self._ack(message["seq"], entry))
+
+    def _too_large(self, message: WorkerMessage) -> bool:
+        """Whether the platform would refuse the value that it has: then it is refused here, too."""
+        size = len(dumps(message.get("output")).encode())
+        if size <= _VALUE_LIMIT_BYTES:
+            return False
+        detail = (
+            f"the value has {size} bytes, {_VALUE_LIMIT_BYTES} are allowed; store it elsewhere and pass a reference"
+        )
+        self._nack(message["seq"], OmiumError("payload_too_large", detail).to_failure())
+        return True
 
     def _reconciled(self, message: WorkerMessage) -> None:
         path, resolution = message["path"], message["resolution"]

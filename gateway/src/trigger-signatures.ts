@@ -1,12 +1,11 @@
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createDecipheriv, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
 import { OmiumError } from '@omium/schemas'
+import { isWebhookSecretId, type WebhookSecrets } from '@omium/webhook-secrets'
 
-/**
- * Secrets of webhooks. The platform has to know a secret to check a signature, so it keeps it encrypted (AES-256-GCM, bound to
- * tenant and trigger): neither the log nor the database shows it. It is told once, when the trigger is made.
- */
-export interface WebhookSecrets {
-  create(tenant: string, triggerId: string): { readonly secret: string; readonly sealed: string }
+/** Webhooks that come in: the secrets of triggers, and the check of what is signed with them. */
+export interface TriggerSignatures {
+  /** `sealed` is what the trigger keeps: the id of its secret */
+  create(tenant: string, triggerId: string): Promise<{ readonly secret: string; readonly sealed: string }>
   /**
    * Checks `x-omium-signature: t=<seconds>,v1=<hex>` over `<seconds>.<body>`, or over `<seconds>,<event id>,<body>` when the
    * event has an id: whoever saw one delivery cannot make other events of it.
@@ -19,7 +18,9 @@ export interface WebhookSecrets {
     eventId: string | undefined,
     body: Buffer,
     nowMs: number,
-  ): string
+  ): Promise<string>
+  /** the trigger is deleted */
+  forget(tenant: string, triggerId: string): Promise<void>
 }
 
 export interface WebhookTarget {
@@ -37,35 +38,37 @@ export const signWebhook = (secret: string, body: Buffer | string, seconds: numb
   return `t=${seconds},v1=${createHmac('sha256', secret).update(before).update(body).digest('hex')}`
 }
 
-export const createWebhookSecrets = (tokenSecret: string): WebhookSecrets => {
-  const key = Buffer.from(hkdfSync('sha256', tokenSecret, '', 'omium.webhook-secret.v1', 32))
-  const boundTo = (tenant: string, triggerId: string) => Buffer.from(`${tenant}/${triggerId}`)
+/** @param tokenSecret what secrets of older triggers, which stand encrypted in the triggers themselves, were encrypted with */
+export const createTriggerSignatures = (secrets: WebhookSecrets, tokenSecret: string): TriggerSignatures => {
+  const ownerOf = (triggerId: string) => `trigger/${triggerId}`
+  const formerKey = Buffer.from(hkdfSync('sha256', tokenSecret, '', 'omium.webhook-secret.v1', 32))
 
-  const open = ({ tenant, triggerId, sealed }: WebhookTarget): string => {
+  const openFormer = ({ tenant, triggerId, sealed }: WebhookTarget): string => {
     const [iv, tag, text] = sealed.split('.').map((part) => Buffer.from(part, 'base64url'))
     if (!iv || !tag || !text) throw new OmiumError('internal', 'a stored webhook secret is malformed')
-    const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: 16 })
-    decipher.setAAD(boundTo(tenant, triggerId)).setAuthTag(tag)
+    const decipher = createDecipheriv('aes-256-gcm', formerKey, iv, { authTagLength: 16 })
+    decipher.setAAD(Buffer.from(`${tenant}/${triggerId}`)).setAuthTag(tag)
     return Buffer.concat([decipher.update(text), decipher.final()]).toString('utf8')
   }
 
+  const open = (target: WebhookTarget): Promise<string> | string =>
+    isWebhookSecretId(target.sealed)
+      ? secrets.open(target.tenant, ownerOf(target.triggerId), target.sealed)
+      : openFormer(target)
+
   return {
-    create(tenant, triggerId) {
+    async create(tenant, triggerId) {
       const secret = `whs_${randomBytes(32).toString('base64url')}`
-      const iv = randomBytes(12)
-      const cipher = createCipheriv('aes-256-gcm', key, iv)
-      cipher.setAAD(boundTo(tenant, triggerId))
-      const text = Buffer.concat([cipher.update(secret, 'utf8'), cipher.final()])
-      return { secret, sealed: [iv, cipher.getAuthTag(), text].map((part) => part.toString('base64url')).join('.') }
+      return { secret, sealed: await secrets.keep(tenant, ownerOf(triggerId), secret) }
     },
-    verify(target, signature, eventId, body, nowMs) {
+    async verify(target, signature, eventId, body, nowMs) {
       const [, seconds, given] = header.exec(signature ?? '') ?? []
       const refuse = (why: string) => new OmiumError('trigger_signature', why)
       if (seconds === undefined || given === undefined)
         throw refuse('x-omium-signature: expected t=<seconds>,v1=<64 hex digits>')
       if (Math.abs(nowMs - Number(seconds) * 1000) > toleranceMs)
         throw refuse('x-omium-signature: its time is more than five minutes away')
-      const expected = signWebhook(open(target), body, Number(seconds), eventId)
+      const expected = signWebhook(await open(target), body, Number(seconds), eventId)
       // one way to write it: with zeros before the time the same delivery would look like others
       const presented = `t=${Number(seconds)},v1=${given}`
       const same =
@@ -73,5 +76,6 @@ export const createWebhookSecrets = (tokenSecret: string): WebhookSecrets => {
       if (!same) throw refuse('x-omium-signature: it does not fit the body and the id of the event')
       return presented
     },
+    forget: (tenant, triggerId) => secrets.forget(tenant, ownerOf(triggerId)),
   }
 }

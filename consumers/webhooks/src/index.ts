@@ -1,0 +1,2 @@
+export { webhookMachine } from './machine.ts'
+export { Webhooks, type WebhooksOptions } from './webhooks.ts'

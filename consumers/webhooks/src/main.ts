@@ -1,0 +1,68 @@
+import { runCapability, systemClock } from '@omium/kit'
+import { kmsOf } from '@omium/personal-data'
+import { createSafeFetch, egressRules } from '@omium/safe-fetch'
+import { executionContext, recoveryContext, webhookContext } from '@omium/schemas'
+import { createWebhookSecrets } from '@omium/webhook-secrets'
+import pg from 'pg'
+import { readConfig } from './config.ts'
+import { EndpointBook } from './endpoint-book.ts'
+import { followEvents } from './follow-events.ts'
+import { createHistory } from './history.ts'
+import { webhookMachine } from './machine.ts'
+import { createWebhookMetrics } from './metrics.ts'
+import { createSender } from './sender.ts'
+import { Webhooks } from './webhooks.ts'
+
+/** The composition root of a webhooks process. */
+
+const settings = readConfig()
+const metrics = createWebhookMetrics()
+
+await runCapability({
+  name: 'webhooks',
+  context: webhookContext,
+  settings,
+  listen: { host: '127.0.0.1', port: settings.OMIUM_WEBHOOKS_PORT },
+  metrics: metrics.registry,
+  async build({ log, logger, life, openLog, openCommandSender }) {
+    const followed = [await openLog(executionContext), await openLog(recoveryContext)]
+    const commands = await openCommandSender(log)
+    const endpoints = new EndpointBook({ context: log, clock: systemClock, notices: logger })
+    life.onClose('endpoints', () => endpoints.close())
+    await endpoints.open()
+    const pool = new pg.Pool({
+      connectionString: settings.OMIUM_DATABASE_URL,
+      max: 4,
+      application_name: 'omium-webhooks',
+    })
+    pool.on('error', (err) => logger.warn({ err }, 'an idle database connection broke'))
+    life.onClose('database', () => pool.end())
+    const kms = kmsOf(settings)
+    life.onClose('key management', async () => kms.close())
+    const sender = createSender({
+      fetch: createSafeFetch(egressRules(settings)),
+      secrets: createWebhookSecrets({ kms, query: (_tenant, text, values) => pool.query(text, [...values]) }),
+      timeoutMs: settings.OMIUM_WEBHOOK_TIMEOUT_MS,
+      nowMs: systemClock.nowMs,
+    })
+    life.onClose('breakers', async () => sender.close())
+    const webhooks = new Webhooks({
+      sender,
+      rules: {
+        delaysMs: settings.OMIUM_WEBHOOK_RETRIES_MS,
+        disableAfterMs: settings.OMIUM_WEBHOOK_DISABLE_AFTER_MS,
+      },
+      history: createHistory(followed),
+      clock: systemClock,
+      notices: logger,
+      measures: metrics.measures,
+      random: Math.random,
+    })
+    return {
+      machine: webhookMachine,
+      handler: webhooks,
+      follows: followed.map((context) => followEvents({ log: context, commands, endpoints, clock: systemClock })),
+      joined: (running) => metrics.observe(webhooks, sender, running),
+    }
+  },
+})
