@@ -149,7 +149,7 @@ class StreamedAnswer:
             said = cast("dict[str, object]", error) if isinstance(error, dict) else {}
             if _is_ours(said.get("code")):
                 raise OmiumError(str(said["code"]), f"the model provider broke off: {said.get('message')}")
-            raise refusal_in(error)
+            raise refusal_in(cast("object", error))
         for key in ("model", "usage"):
             if chunk.get(key):
                 self._whole[key] = chunk[key]

@@ -166,7 +166,7 @@ def _said_in_body(body: str) -> _Said:
         return _Said(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", body)))
     # Gemini's stream endpoint wraps its error in a list
     listed = cast("list[object]", whole) if isinstance(whole, list) else []
-    parsed = _members(listed[0] if listed else whole)
+    parsed = _members(listed[0] if listed else cast("object", whole))
     said = _said_in(next((parsed[name] for name in ("error", "detail") if parsed.get(name) is not None), parsed))
     return said if said.message else _Said(body, said.words, said.retry_after_ms)
 
