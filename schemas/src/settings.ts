@@ -77,6 +77,8 @@ export const settings = {
   OMIUM_KEY_ENVIRONMENT: keyEnvironment.default('live'),
   /** a key that the gateway makes sure exists before it listens, for the tenant `ten_local`: for local stacks */
   OMIUM_LOCAL_API_KEY: apiKey.optional(),
+  /** Cedar policies that forbid some of what permissions allow; without it there are none */
+  OMIUM_POLICIES_FILE: z.string().optional(),
   OMIUM_TOPIC_PREFIX: z
     .string()
     .regex(/^[a-zA-Z0-9._-]{1,100}$/)
