@@ -1,4 +1,4 @@
-import { type ApiKeys, type GuardParts, identify, type ServiceTokens } from '@omium/access'
+import { type ApiKeys, type GuardParts, identify, type Policies, type ServiceTokens } from '@omium/access'
 import type { DeltaSubscriber } from '@omium/deltas'
 import type { DomainProof } from '@omium/domain-proof'
 import type { CheckpointObjects } from '@omium/payloads'
@@ -53,6 +53,8 @@ export interface Services {
   readonly identity: GatewayContext
   readonly apiKeys: ApiKeys
   readonly serviceTokens: ServiceTokens
+  /** absent where the installation has none */
+  readonly policies: Policies | undefined
   readonly people: NonNullable<GuardParts['people']>
   readonly signIn: SignIn
   /** asks the DNS whether a tenant controls a domain */
@@ -105,6 +107,7 @@ export const isStillAllowed = async (services: Services, request: FastifyRequest
   try {
     const { headers, ip } = request
     const caller = await identify({ headers, ip, method: 'GET' }, services)
+    services.policies?.require(request, caller)
     return caller.permissions.size > 0
   } catch (error) {
     // what cannot be asked now is asked again at the next heartbeat

@@ -25,6 +25,7 @@ export const installOperations = (
   }
   const registry = createMetrics()
   const registers = [registry]
+  if (services.policies) registry.registerMetric(services.policies.denials)
   const measure = measureRequests(registry, 'omium_gateway_request_seconds')
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
