@@ -17,7 +17,7 @@ beforeAll(async () => {
     'policies.cedar',
     `@id("no-cancelling-from-here")
      forbid (principal in Tenant::"ten_a", action == Action::"executions:write", resource)
-     when { context.ip.isLoopback() && context.route == "POST /v1/executions/:id/cancel" && resource.id like "order-*" };`,
+     when { context.ip.isLoopback() && context.route == "POST /v1/executions/:id/cancel" && resource has id && resource.id like "order-*" };`,
   )
   world = await startGatewayWorld({ env: { OMIUM_POLICIES_FILE: policies } })
 }, 120_000)
