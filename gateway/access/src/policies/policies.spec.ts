@@ -4,6 +4,7 @@ import Fastify from 'fastify'
 import { describe, expect, it } from 'vitest'
 import type { Caller } from '../caller.ts'
 import { installGuard } from '../guard.ts'
+import { createServiceTokens } from '../service-tokens.ts'
 import type { AccessRequest, Authorizer } from './authorizer.ts'
 import { createCedarAuthorizer } from './cedar.ts'
 import { createPolicies, openPolicies } from './policies.ts'
@@ -282,6 +283,22 @@ describe('the guard', () => {
     const { send } = await guarded({ decide }, { ...key, id: 'usr_a', actor: 'user:usr_a', role: 'admin', mfaAt })
     await send('GET', '/v1/me')
     expect(seen).toMatchObject([{ principal: { kind: 'user', role: 'admin' }, context: { mfaAgeMs: minuteMs } }])
+  })
+  it('says that a service acts in the name of a person, whose role it keeps', async () => {
+    const { seen, decide } = noting()
+    const person: Caller = { ...key, id: 'usr_a', actor: 'user:usr_a', role: 'developer', mfaAt: wednesdayMs }
+    const { lookup } = createServiceTokens({
+      verify: async () => ({ tenant: 'ten_a', source: { key: 'key_1' }, permissions: ['executions:read'] }) as never,
+      apiKeys: { find: async () => person } as never,
+      members: {} as never,
+      reads: {} as never,
+      nowMs: () => wednesdayMs,
+    })
+    const { send } = await guarded({ decide }, await lookup('token', '10.1.2.3'))
+    await send('GET', '/v1/me')
+    expect(seen).toMatchObject([
+      { principal: { kind: 'user', role: 'developer', isService: true }, context: { mfaAgeMs: undefined } },
+    ])
   })
   it('answers with the policies that decided, and counts them', async () => {
     const { send, policies } = await guarded(
