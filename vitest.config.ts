@@ -27,7 +27,8 @@ export default defineConfig({
           globalSetup: ['dev/src/testing/global-setup.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
-          maxWorkers: 2,
+          // they wait for services half of the time
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },

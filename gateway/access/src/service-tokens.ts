@@ -32,6 +32,8 @@ export const notForServices: readonly Permission[] = [
   'keys:write',
   'members:write',
   'tenant:write',
+  'sso:write',
+  'webhooks:write',
   'billing:write',
   'privacy:write',
   'tokens:write',
@@ -67,8 +69,8 @@ export const createServiceTokens = ({
     const session = await sessions.get(`${source.user}/${source.session}`)
     const isOpen = session?.endedAt === null && session.expiresAt.getTime() > nowMs() && session.tenant === tenant
     if (!isOpen) throw gone()
-    const { amr, authenticatedAt, mfaAt } = session
-    const person = { userId: source.user, sessionId: source.session, tenant, amr, mfaAt: mfaAt?.getTime() }
+    const { amr, authenticatedAt, mfaAt, login } = session
+    const person = { userId: source.user, sessionId: source.session, tenant, amr, login, mfaAt: mfaAt?.getTime() }
     return members.callerFor({ ...person, authenticatedAt: authenticatedAt.getTime() }, address)
   }
 

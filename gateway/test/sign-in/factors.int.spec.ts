@@ -278,7 +278,7 @@ describe('with a browser and its authenticators', () => {
     const before = bench.mails.filter(({ to }) => to === email).length
     await page.goto(at('/auth/sign-in?return_to=/auth/factors'))
     await page.getByLabel('E-mail address').fill(email)
-    await page.getByRole('button', { name: 'Send me a link' }).click()
+    await page.getByRole('button', { name: 'Continue with e-mail' }).click()
     await page.goto(await bench.linkTo(email, before + 1))
   }
   const addKey = async ({ page }: Person, kind: 'passkey' | 'security_key'): Promise<void> => {

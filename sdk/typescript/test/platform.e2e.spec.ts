@@ -1,11 +1,8 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { devUp, type RunningStack } from '@omium/dev'
-import { eventually } from '@omium/dev/testing'
+import { eventually, type TenantOfPlatform, tenantOfPlatform } from '@omium/dev/testing'
 import { agent, type Client, type OmiumError, omium, type Worker, worker } from '@omium/sdk'
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -68,15 +65,14 @@ const poor = agent({
       .catch((error: OmiumError) => error.code),
 })
 
-let home: string
-let stack: RunningStack
+let platform: TenantOfPlatform
 let host: Worker
 let client: Client
 
 beforeAll(async () => {
-  home = mkdtempSync(join(tmpdir(), 'omium-sdk-'))
-  stack = await devUp({ home: join(home, 'state'), freePorts: true })
-  const connection = { url: stack.environment['OMIUM_URL'] as string, apiKey: stack.apiKey }
+  platform = await tenantOfPlatform()
+  const { url, apiKey } = platform
+  const connection = { url, apiKey }
   client = omium(connection)
   const options = { ...connection, signals: false, residentMs: 100, logger: pino({ level: 'warn' }) }
   host = worker({ agents: [child, everything, failing, poor], ...options })
@@ -89,8 +85,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await host?.drain()
   await host?.stop()
-  await stack?.stop()
-  rmSync(home, { recursive: true, force: true })
 })
 
 test('a run uses everything that a context offers, and its events tell its whole life', async () => {
@@ -157,9 +151,9 @@ test('the same start twice is one run, another input is a conflict', async () =>
   await expect(client.start(child, { n: 2 }, { id: 'once' })).rejects.toMatchObject({ code: 'execution_conflict' })
 })
 
-test('the command line finds the stack and runs an agent', async () => {
+test('the command line runs an agent', async () => {
   const main = fileURLToPath(new URL('../../cli/src/main.ts', import.meta.url))
-  const env = { PATH: process.env['PATH'], OMIUM_HOME: join(home, 'state') }
+  const env = { PATH: process.env['PATH'], OMIUM_URL: platform.url, OMIUM_API_KEY: platform.apiKey }
   const omiumCli = (...argv: string[]) => promisify(execFile)(process.execPath, [main, ...argv], { env, cwd: tmpdir() })
   const ran = await omiumCli('run', 'sdk-child', '--input', '{"n":21}', '--id', 'from-cli')
   expect(ran.stdout.trim()).toBe('42')
