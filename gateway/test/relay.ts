@@ -11,7 +11,7 @@ export interface Relay {
 
 /** @param service e.g. `http://127.0.0.1:9000` */
 export const startRelay = async (service: string): Promise<Relay> => {
-  const url = new URL(service)
+  const { hostname, port } = new URL(service)
   const sockets = new Set<Socket>()
   let isCut = false
   const hold = (socket: Socket, other: Socket): void => {
@@ -25,11 +25,12 @@ export const startRelay = async (service: string): Promise<Relay> => {
   }
   const server = createServer((socket) => {
     if (isCut) return void socket.destroy()
-    const there = connect(Number(url.port), url.hostname)
+    const there = connect(Number(port), hostname)
     hold(socket, there)
     hold(there, socket)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = new URL(service)
   url.hostname = '127.0.0.1'
   url.port = String((server.address() as AddressInfo).port)
   const end = (): void => {
