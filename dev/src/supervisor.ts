@@ -4,6 +4,7 @@ import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { type GuardianMessage, markVariable } from './guardian.ts'
+import { toolsDir } from './layout.ts'
 import { identify, isRunning, type ProcessIdentity, signalGroup } from './process-identity.ts'
 
 export interface Exit {
@@ -53,11 +54,16 @@ const inherited = [
   'SSL_CERT_FILE',
 ]
 
-/** The variables of this process that a child may see: no credentials of the user's shell. */
-export const baseEnvironment = (): Record<string, string> =>
-  Object.fromEntries(
+/**
+ * What every child gets: the variables of this process that it may see, which are no credentials of the user's shell, and where
+ * Node keeps the code that it has compiled. With it a service takes half the time to load.
+ */
+export const baseEnvironment = (): Record<string, string> => ({
+  NODE_COMPILE_CACHE: join(toolsDir(), 'node-compile-cache'),
+  ...Object.fromEntries(
     inherited.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name] ?? '']])),
-  )
+  ),
+})
 
 /** The last lines of a log, for an error message. */
 export const logTail = (file: string, lines = 12): string => {
