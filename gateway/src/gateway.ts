@@ -153,6 +153,7 @@ export const startGateway = async (
     {
       reads,
       redis,
+      objects,
       topicPrefix: config.topicPrefix,
       corsOrigins: config.corsOrigins,
       trustedProxies: config.trustedProxies,

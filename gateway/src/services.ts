@@ -1,7 +1,7 @@
 import { type ApiKeys, type GuardParts, identify, type Policies, type ServiceTokens } from '@omium/access'
 import type { DeltaSubscriber } from '@omium/deltas'
 import type { DomainProof } from '@omium/domain-proof'
-import type { CheckpointObjects } from '@omium/payloads'
+import type { CheckpointObjects, ObjectStore } from '@omium/payloads'
 import type { PersonalData } from '@omium/personal-data'
 import type { Reads } from '@omium/projection-kit'
 import type { EgressRules } from '@omium/safe-fetch'
@@ -30,6 +30,8 @@ export interface Services {
   readonly checkpoints: GatewayContext
   readonly workflows: GatewayContext
   readonly checkpointObjects: CheckpointObjects
+  /** what large values and states are kept in; here it is only asked whether it is there */
+  readonly objects: Pick<ObjectStore, 'pages'>
   readonly commands: Commands
   readonly triggerSignatures: TriggerSignatures
   readonly webhooks: GatewayContext
