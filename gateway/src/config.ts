@@ -28,6 +28,7 @@ export const gatewaySettings = [
   'OMIUM_KEY_PEPPERS',
   'OMIUM_KEY_ENVIRONMENT',
   'OMIUM_LOCAL_API_KEY',
+  'OMIUM_POLICIES_FILE',
   'OMIUM_URL',
   'OMIUM_SIGN_IN_FILE',
   'OMIUM_SMTP_URL',
@@ -65,6 +66,7 @@ export const configOf = (settings: Settings<(typeof gatewaySettings)[number]>) =
   digestKey: settings.OMIUM_DIGEST_KEY,
   newKeys: { environment: settings.OMIUM_KEY_ENVIRONMENT, peppers: peppersOf(settings.OMIUM_KEY_PEPPERS) },
   egress: egressRules(settings),
+  policiesFile: settings.OMIUM_POLICIES_FILE,
   localApiKey: settings.OMIUM_LOCAL_API_KEY,
   signIn: {
     publicUrl: settings.OMIUM_URL,

@@ -3,6 +3,7 @@ import {
   createEndedSessions,
   createMembers,
   createServiceTokens,
+  openPolicies,
   routeRules,
   type SessionCallers,
 } from '@omium/access'
@@ -55,7 +56,12 @@ export const startGateway = async (
   { sessions }: { readonly sessions?: SessionCallers } = {},
 ) => {
   const { context } = logs.execution
-  const { databaseUrl, limits, tokenSecret } = config
+  const { databaseUrl, limits, tokenSecret, newKeys } = config
+  const policies = await openPolicies(config.policiesFile, {
+    environment: newKeys.environment,
+    nowMs: context.nowMs,
+    onError: (message, error) => logger.error({ err: error }, message),
+  })
   const pool = createPool(databaseUrl, {
     max: 20,
     application_name: 'omium-gateway',
@@ -94,7 +100,6 @@ export const startGateway = async (
   const redis = config.redisUrl
     ? connectRedis(config.redisUrl, (error) => warn('limits are counted by this process alone for the moment', error))
     : undefined
-  const { newKeys } = config
   const apiKeys = createApiKeys({ reads, ...newKeys, nowMs: context.nowMs })
   const kms = kmsOf(config.kms)
   const personalData = createPersonalData({
@@ -148,6 +153,7 @@ export const startGateway = async (
     {
       reads,
       redis,
+      objects,
       topicPrefix: config.topicPrefix,
       corsOrigins: config.corsOrigins,
       trustedProxies: config.trustedProxies,
@@ -171,6 +177,7 @@ export const startGateway = async (
       identity,
       apiKeys,
       newKeys,
+      policies,
       serviceTokens,
       people: { sessions: sessions ?? signIn.callers, members },
       signIn,

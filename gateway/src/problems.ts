@@ -68,12 +68,14 @@ const problemOf = (error: OmiumError, request: FastifyRequest, errors?: FieldErr
   instance: request.url.split('?')[0] ?? request.url,
   requestId: request.id,
   ...(errors && { errors }),
-  ...acceptedBy(error),
+  ...dataOf(error),
 })
 
-/** What proves enough, for whoever has to prove more. */
-const acceptedBy = ({ code, data }: OmiumError): Pick<Problem, 'accepts'> =>
-  code === 'step_up_required' ? { accepts: (data as { accepts: string[] }).accepts } : {}
+/** What proves enough, for whoever has to prove more; which policies forbid it. */
+const dataOf = ({ code, data }: OmiumError): Pick<Problem, 'accepts' | 'policies'> => {
+  if (code === 'step_up_required') return { accepts: (data as { accepts: string[] }).accepts }
+  return code === 'policy_denied' ? { policies: (data as { policies: string[] }).policies } : {}
+}
 
 export const sendProblem = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
   const error = toOmiumError(thrown)

@@ -1,7 +1,7 @@
-import { type ApiKeys, type GuardParts, identify, type ServiceTokens } from '@omium/access'
+import { type ApiKeys, type GuardParts, identify, type Policies, type ServiceTokens } from '@omium/access'
 import type { DeltaSubscriber } from '@omium/deltas'
 import type { DomainProof } from '@omium/domain-proof'
-import type { CheckpointObjects } from '@omium/payloads'
+import type { CheckpointObjects, ObjectStore } from '@omium/payloads'
 import type { PersonalData } from '@omium/personal-data'
 import type { Reads } from '@omium/projection-kit'
 import type { EgressRules } from '@omium/safe-fetch'
@@ -30,6 +30,8 @@ export interface Services {
   readonly checkpoints: GatewayContext
   readonly workflows: GatewayContext
   readonly checkpointObjects: CheckpointObjects
+  /** what large values and states are kept in; here it is only asked whether it is there */
+  readonly objects: Pick<ObjectStore, 'pages'>
   readonly commands: Commands
   readonly triggerSignatures: TriggerSignatures
   readonly webhooks: GatewayContext
@@ -53,6 +55,8 @@ export interface Services {
   readonly identity: GatewayContext
   readonly apiKeys: ApiKeys
   readonly serviceTokens: ServiceTokens
+  /** absent where the installation has none */
+  readonly policies: Policies | undefined
   readonly people: NonNullable<GuardParts['people']>
   readonly signIn: SignIn
   /** asks the DNS whether a tenant controls a domain */
@@ -105,6 +109,7 @@ export const isStillAllowed = async (services: Services, request: FastifyRequest
   try {
     const { headers, ip } = request
     const caller = await identify({ headers, ip, method: 'GET' }, services)
+    services.policies?.require(request, caller)
     return caller.permissions.size > 0
   } catch (error) {
     // what cannot be asked now is asked again at the next heartbeat

@@ -4,6 +4,7 @@ import { createLogger } from '@omium/kit'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type GatewayWorld, keyA, keyB, startGatewayWorld } from './gateway-world.ts'
+import { type Relay, startRelay } from './relay.ts'
 import { completed, input, started } from './started-runs.ts'
 
 /** What the front door does whatever is asked behind it: bad requests, repetitions, limits, browsers, its own description. */
@@ -12,16 +13,28 @@ const logger = createLogger('spec', 'trace', { write: (line) => void lines.push(
 
 let world: GatewayWorld
 let call: GatewayWorld['call']
+let ways: { objects: Relay; redis: Relay }
 let counter = 0
 const newId = () => `door-${++counter}`
 
 beforeAll(async () => {
-  const env = { OMIUM_CORS_ORIGINS: 'https://app.example', OMIUM_RATE_PER_KEY: '100000' }
+  const { s3, redisUrl } = testStack()
+  ways = { objects: await startRelay(s3.endpoint), redis: await startRelay(redisUrl) }
+  const env = {
+    OMIUM_CORS_ORIGINS: 'https://app.example',
+    OMIUM_RATE_PER_KEY: '100000',
+    OMIUM_S3_ENDPOINT: ways.objects.url,
+    OMIUM_REDIS_URL: ways.redis.url,
+  }
   const limits = { headersMs: 1_500, requestMs: 5_000, bodyBytes: 10 * 1024 * 1024 }
   world = await startGatewayWorld({ env, limits, logger })
   ;({ call } = world)
 })
-afterAll(() => world?.close())
+afterAll(async () => {
+  await world?.close()
+  await ways?.objects.close()
+  await ways?.redis.close()
+})
 
 /** What the server says on a connection of its own until it ends it. @param drip sent every 50 ms */
 const raw = async (text: string | Buffer, drip?: string) => {
@@ -374,6 +387,30 @@ describe('the process', () => {
     world.engine.release()
     expect((await pause).status).toBe(200)
     await closing
+  })
+
+  it('is ready without object store and Redis, says that they are away, and does what needs neither', async () => {
+    const says = (body: object) =>
+      eventually(async () => expect(await call('GET', '/ready', { key: null })).toMatchObject({ status: 200, body }), {
+        timeoutMs: 30_000,
+      })
+    await says({ status: 'ready' })
+    ways.objects.cut()
+    await says({ status: 'ready', degraded: 'the object store cannot be reached' })
+    ways.redis.cut()
+    await says({ degraded: 'the object store cannot be reached; Redis cannot be reached' })
+    const start = (body: object) => call('POST', '/v1/executions', { body: { agent: 'writer', ...body } })
+    expect((await start({ input })).status).toBe(201)
+    expect(await start({ input: { topic: 'x'.repeat(200_000) } })).toMatchObject({
+      status: 503,
+      body: { code: 'unavailable' },
+    })
+    ways.objects.mend()
+    ways.redis.mend()
+    await eventually(
+      async () => expect((await call('GET', '/ready', { key: null })).body).toEqual({ status: 'ready' }),
+      { timeoutMs: 30_000 },
+    )
   })
 
   it('is ready only while the database answers', async () => {

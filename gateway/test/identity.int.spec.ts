@@ -337,6 +337,14 @@ describe('what is sensitive', () => {
     expect((await create(as({ mfaAt: longAgo() }))).status).toBe(401)
     expect((await create(as({ authenticatedAt: 0, mfaAt: Date.now() }))).status).toBe(201)
     expect((await create({ key: created.body.key })).status).toBe(201)
+    // the same for what tells secrets of webhooks
+    for (const [path, body] of [
+      ['', { url: 'https://a.example/', types: ['execution.failed'] }],
+      ['/whk_x/rotate', {}],
+    ] as const) {
+      const refused = await call(as({ mfaAt: longAgo() }), 'POST', `/v1/webhooks${path}`, body)
+      expect(refused.body).toMatchObject({ code: 'step_up_required' })
+    }
   })
 
   it('a tenant that demands a second factor is closed to members without one, within seconds; keys go on', async () => {

@@ -48,7 +48,7 @@ const trap = createTcpServer((socket) => {
 const portOf = (server: { address(): unknown }) => (server.address() as AddressInfo).port
 const urlOf = (path: string) => `http://127.0.0.2:${portOf(receiver)}${path}`
 
-const startConsumer = () =>
+const startConsumer = (more: Record<string, string> = {}) =>
   spawnService(
     'consumers/webhooks/src/main.ts',
     {
@@ -57,6 +57,7 @@ const startConsumer = () =>
       OMIUM_OWNER_SESSION_TIMEOUT_MS: '1500',
       OMIUM_WEBHOOK_RETRIES_MS: '300,300',
       OMIUM_WEBHOOK_TIMEOUT_MS: '1000',
+      ...more,
     },
     { readyLine: /"msg":"ready"/, readyTimeoutMs: 90_000 },
   )
@@ -283,4 +284,30 @@ describe('outgoing webhooks', () => {
     })
     expect(consumer.output()).not.toContain('whsec')
   })
+
+  it('are forgotten when they ended long ago, and secrets with their endpoint', async () => {
+    await consumer.stop()
+    consumer = await startConsumer({ OMIUM_WEBHOOK_KEEP_MS: '1000', OMIUM_WEBHOOK_TIMEOUT_MS: '60000' })
+    const { id } = await create('/old')
+    // the first is never answered: it waits, and stays
+    answers['/old'] = (response, earlier) => (earlier === 0 ? undefined : response.end())
+    await complete('old-1')
+    await eventually(() => expect(at('/old')).toHaveLength(1), patience)
+    await complete('old-2')
+    await eventually(() => expect(at('/old')).toHaveLength(2), patience)
+    const range = { from: '2026-01-01T00:00:00Z', to: '2026-01-01T00:00:01Z' }
+    expect((await world.call('POST', `/v1/webhooks/${id}/replay`, { body: range })).status).toBe(202)
+    await eventually(async () => {
+      const waiting = at('/old').find((one) => runOf(one) === 'old-1')?.id
+      expect(await deliveriesOf(id)).toMatchObject([{ id: waiting, status: 'pending' }])
+      expect((await world.call('GET', `/v1/webhooks/${id}/replays`)).body.items).toEqual([])
+    }, patience)
+    const rowsOf = async (sql: string, value: string) => (await world.pool.query(sql, [value])).rows
+    expect(await rowsOf('SELECT 1 FROM webhooks.attempts WHERE endpoint_id = $1', id)).toEqual([])
+
+    const secrets = () => rowsOf('SELECT id FROM webhook_secrets WHERE owner = $1', `webhook_endpoint/${id}`)
+    expect(await secrets()).toHaveLength(1)
+    expect((await world.call('DELETE', `/v1/webhooks/${id}`)).status).toBe(200)
+    await eventually(async () => expect(await secrets()).toEqual([]), patience)
+  }, 120_000)
 })

@@ -22,6 +22,7 @@ export const errorCatalogue = {
   unauthenticated: { status: 401, retryable: false, title: 'It is not known who asks' },
   forbidden: { status: 403, retryable: false, title: 'The caller may not do this' },
   outside_hours: { status: 403, retryable: false, title: 'It may not be used at this time' },
+  policy_denied: { status: 403, retryable: false, title: 'A policy of the installation forbids this' },
   not_found: { status: 404, retryable: false, title: 'There is no such resource' },
   rate_limited: { status: 429, retryable: true, title: 'Too many requests' },
   offset_not_reached: { status: 412, retryable: true, title: 'The read model has not reached the requested offset' },

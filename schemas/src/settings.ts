@@ -77,6 +77,8 @@ export const settings = {
   OMIUM_KEY_ENVIRONMENT: keyEnvironment.default('live'),
   /** a key that the gateway makes sure exists before it listens, for the tenant `ten_local`: for local stacks */
   OMIUM_LOCAL_API_KEY: apiKey.optional(),
+  /** Cedar policies that forbid some of what permissions allow; without it there are none */
+  OMIUM_POLICIES_FILE: z.string().optional(),
   OMIUM_TOPIC_PREFIX: z
     .string()
     .regex(/^[a-zA-Z0-9._-]{1,100}$/)
@@ -153,6 +155,8 @@ export const settings = {
     .pipe(z.array(z.int().min(1).max(604_800_000)).max(50)),
   /** an endpoint that nothing could be delivered to for so long is disabled, ms */
   OMIUM_WEBHOOK_DISABLE_AFTER_MS: z.coerce.number().int().min(1000).default(432_000_000),
+  /** how long deliveries that ended can be looked at, and delivered again by their ids, ms; a thirtieth more at most */
+  OMIUM_WEBHOOK_KEEP_MS: z.coerce.number().int().min(1000).default(2_592_000_000),
   /** how long a receiver may take to answer, ms */
   OMIUM_WEBHOOK_TIMEOUT_MS: z.coerce.number().int().min(100).max(60_000).default(15_000),
   /** ranges that are not public and may be called all the same (webhooks, identity providers), separated by commas: `10.1.0.0/16` */

@@ -18,7 +18,7 @@ interface Encoded {
 }
 
 export const webhookMachine: StateMachine<PartitionState> = {
-  version: 1,
+  version: 2,
   empty: () => ({ endpoints: new Map() }),
 
   apply({ endpoints }, { envelope, type, data }) {
@@ -42,9 +42,9 @@ export const webhookMachine: StateMachine<PartitionState> = {
     const { endpoints } = encoded as Encoded
     return {
       endpoints: new Map(
-        endpoints.map(([key, { pending, replays, disabled, failingSince, ...rest }]) => [
+        endpoints.map(([key, { pending, replays, disabled, failingSince, ended, ...rest }]) => [
           key,
-          { ...rest, disabled, failingSince, pending: new Map(pending), replays: new Map(replays) },
+          { ...rest, disabled, failingSince, ended, pending: new Map(pending), replays: new Map(replays) },
         ]),
       ),
     }

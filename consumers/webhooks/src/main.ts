@@ -7,6 +7,7 @@ import pg from 'pg'
 import { readConfig } from './config.ts'
 import { EndpointBook } from './endpoint-book.ts'
 import { followEvents } from './follow-events.ts'
+import { forgetSecrets } from './forget-secrets.ts'
 import { createHistory } from './history.ts'
 import { webhookMachine } from './machine.ts'
 import { createWebhookMetrics } from './metrics.ts'
@@ -39,9 +40,10 @@ await runCapability({
     life.onClose('database', () => pool.end())
     const kms = kmsOf(settings)
     life.onClose('key management', async () => kms.close())
+    const secrets = createWebhookSecrets({ kms, query: (_tenant, text, values) => pool.query(text, [...values]) })
     const sender = createSender({
       fetch: createSafeFetch(egressRules(settings)),
-      secrets: createWebhookSecrets({ kms, query: (_tenant, text, values) => pool.query(text, [...values]) }),
+      secrets,
       timeoutMs: settings.OMIUM_WEBHOOK_TIMEOUT_MS,
       nowMs: systemClock.nowMs,
     })
@@ -52,6 +54,7 @@ await runCapability({
         delaysMs: settings.OMIUM_WEBHOOK_RETRIES_MS,
         disableAfterMs: settings.OMIUM_WEBHOOK_DISABLE_AFTER_MS,
       },
+      keepMs: settings.OMIUM_WEBHOOK_KEEP_MS,
       history: createHistory(followed),
       clock: systemClock,
       notices: logger,
@@ -61,7 +64,10 @@ await runCapability({
     return {
       machine: webhookMachine,
       handler: webhooks,
-      follows: followed.map((context) => followEvents({ log: context, commands, endpoints, clock: systemClock })),
+      follows: [
+        ...followed.map((context) => followEvents({ log: context, commands, endpoints, clock: systemClock })),
+        forgetSecrets({ log, secrets }),
+      ],
       joined: (running) => metrics.observe(webhooks, sender, running),
     }
   },

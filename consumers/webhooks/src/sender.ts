@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks'
 import { type Breaker, createBreaker } from '@omium/resilience'
 import type { SafeFetch } from '@omium/safe-fetch'
 import { OmiumError, type WebhookMessage } from '@omium/schemas'
-import { signMessage, type WebhookSecrets } from '@omium/webhook-secrets'
+import { endpointOwner, signMessage, type WebhookSecrets } from '@omium/webhook-secrets'
 import { type Outcome, retryAfterOf } from './domain/attempt.ts'
 import { type Endpoint, signingSecrets } from './domain/endpoint.ts'
 import type { Sender } from './ports.ts'
@@ -65,7 +65,7 @@ export const createSender = ({ fetch, secrets, timeoutMs, nowMs }: SenderOptions
     const seconds = Math.floor(at / 1000)
     const { tenant, id: endpointId } = endpoint
     const open = signingSecrets(endpoint, at).map((secretId) =>
-      secrets.open(tenant, `webhook_endpoint/${endpointId}`, secretId),
+      secrets.open(tenant, endpointOwner(endpointId), secretId),
     )
     return {
       method: 'POST' as const,

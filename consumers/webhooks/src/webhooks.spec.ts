@@ -33,6 +33,8 @@ const scriptedClock = () => {
   return { clock, pass }
 }
 
+const keepMs = 30 * 86_400_000
+
 interface WorldOptions {
   readonly partition?: MemoryPartition<PartitionState>
   readonly past?: readonly PublicEvent[]
@@ -54,6 +56,7 @@ const world = ({ partition: given, past = [] }: WorldOptions = {}) => {
         }),
     },
     rules: { delaysMs: [1000, 1000], disableAfterMs: 86_400_000 },
+    keepMs,
     history: {
       read: async (_tenant, from, to, take) => {
         for (const event of past) if (event.time >= from && event.time < to) await take(event)
@@ -144,6 +147,32 @@ describe('webhooks', () => {
     await tell({ type: 'RemoveWebhookEndpoint', data: {} })
     expect(partition.log.at(-1)?.envelope.closes).toBe(true)
     expect(partition.state.endpoints.size).toBe(0)
+  })
+
+  it('that ended are forgotten in time, also by the next owner; what waits is not', async () => {
+    const first = world()
+    await first.create()
+    await first.tell(deliver('one'))
+    await first.sent[0]?.answer({ status: 200 })
+    await first.tell(deliver('two'))
+    first.partition.fence()
+    first.webhooks.lost(0)
+    const partition = new MemoryPartition(webhookMachine, {
+      nowMs: () => now + keepMs,
+      history: first.partition.log,
+      epoch: 2,
+    })
+    const second = world({ partition })
+    await second.pass(keepMs)
+    expect(partition.typesOf(aggregate)).not.toContain('WebhookDeliveriesForgotten')
+    await second.pass(86_400_000)
+    expect(partition.log.at(-1)).toMatchObject({
+      type: 'WebhookDeliveriesForgotten',
+      data: { before: now + 86_400_000 },
+    })
+    expect(partition.state.endpoints.get(aggregate)).toMatchObject({ ended: undefined, pending: { size: 1 } })
+    await second.pass(2 * keepMs)
+    expect(partition.typesOf(aggregate).filter((type) => type === 'WebhookDeliveriesForgotten')).toHaveLength(1)
   })
 
   it('are replayed from the past, under ids that do not change', async () => {

@@ -3,21 +3,24 @@ import type { Command, ContextHandler, OwnedPartition } from '@omium/log'
 import { parseAggregateKey, type WebhookEndpointCommand } from '@omium/schemas'
 import { Dispatcher, type DispatcherOptions } from './dispatcher.ts'
 import { decide } from './domain/decide.ts'
+import { Forgetter, type ForgetterOptions } from './forgetter.ts'
 import type { PartitionState } from './machine.ts'
 import { Replayer, type ReplayerOptions } from './replayer.ts'
 
 /**
- * The webhooks of one process: endpoints of the partitions that it owns, what they have pending, and their replays.
+ * The webhooks of one process: endpoints of the partitions that it owns, what they have pending, their replays, and
+ * how long what ended is kept.
  *
  * 1. Nothing is sent that is not accepted as pending; an answer counts when its event is accepted.
  * 2. Everything that is done follows from state, and is taken up again by {@link owned}.
  */
-export interface WebhooksOptions extends DispatcherOptions, ReplayerOptions {}
+export interface WebhooksOptions extends DispatcherOptions, ReplayerOptions, ForgetterOptions {}
 
 interface Hosted {
   readonly partition: HostedPartition<PartitionState>
   readonly dispatcher: Dispatcher
   readonly replayer: Replayer
+  readonly forgetter: Forgetter
 }
 
 export class Webhooks implements ContextHandler<PartitionState> {
@@ -33,6 +36,7 @@ export class Webhooks implements ContextHandler<PartitionState> {
     const settle = (aggregate: string): void => {
       dispatcher.settle(aggregate)
       replayer.settle(aggregate)
+      forgetter.settle(aggregate)
     }
     const partition = new HostedPartition(log, {
       onFault: (err) => notices.error({ err, partition: log.partition }, 'what follows from accepted events failed'),
@@ -40,7 +44,8 @@ export class Webhooks implements ContextHandler<PartitionState> {
     })
     const dispatcher = new Dispatcher(partition, this.#options)
     const replayer = new Replayer(partition, this.#options)
-    this.#partitions.set(log.partition, { partition, dispatcher, replayer })
+    const forgetter = new Forgetter(partition, this.#options)
+    this.#partitions.set(log.partition, { partition, dispatcher, replayer, forgetter })
     for (const aggregate of log.state.endpoints.keys()) settle(aggregate)
   }
 
@@ -49,6 +54,7 @@ export class Webhooks implements ContextHandler<PartitionState> {
     this.#partitions.delete(partition)
     hosted?.dispatcher.close()
     hosted?.replayer.close()
+    hosted?.forgetter.close()
   }
 
   command(log: OwnedPartition<PartitionState>, command: Command): Promise<unknown> {

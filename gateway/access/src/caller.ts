@@ -14,6 +14,8 @@ export interface Caller {
   readonly session: SessionCaller | undefined
   /** of a person in this tenant; undefined for keys, and for who is no member any more */
   readonly role: Role | undefined
+  /** it came with a service token, in the name of the key or the person */
+  readonly isService?: boolean
   /** when a person last proved a second factor in this session, ms; undefined: never, and for keys */
   readonly mfaAt?: number | undefined
 }

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { ApiKeys } from './api-keys.ts'
 import type { Caller, SessionCallers } from './caller.ts'
 import type { Members } from './members.ts'
+import type { Policies } from './policies/policies.ts'
 import type { ServiceTokens } from './service-tokens.ts'
 
 /**
@@ -12,7 +13,8 @@ import type { ServiceTokens } from './service-tokens.ts'
  *    One that says nothing cannot be added.
  * 2. Who asks is found out before anything else runs: an API key, a session, or a service token in the name of one of them.
  * 3. A key that is limited to workflows or agents passes only to routes that hold it to its limits (`limitedKeys`).
- * 4. What is sensitive (`stepUp`) asks a person for a fresh proof, after everything else is found to be in order. Keys have
+ * 4. What a permission allows, the installation's policies may forbid.
+ * 5. What is sensitive (`stepUp`) asks a person for a fresh proof, after everything else is found to be in order. Keys have
  *    nothing more to prove.
  */
 export type RoutePermission = Permission | 'authenticated'
@@ -37,6 +39,8 @@ declare module 'fastify' {
 
 export interface GuardParts {
   readonly apiKeys: ApiKeys
+  /** absent where the installation has none */
+  readonly policies?: Policies | undefined
   /** absent where only keys come in */
   readonly serviceTokens?: ServiceTokens
   readonly people?: { readonly sessions: SessionCallers; readonly members: Members }
@@ -77,6 +81,7 @@ export const installGuard = (app: FastifyInstance, parts: GuardParts): void => {
     if (caller.limits && !limitedKeys)
       throw new OmiumError('forbidden', 'this API key is limited to workflows or agents, and this reaches further')
     requirePermission(caller, permission)
+    parts.policies?.require(request, caller)
     if (stepUp && caller.session) await parts.people?.members.requireFreshProof(caller.session)
     request.caller = caller
   })

@@ -21,6 +21,7 @@ export {
 } from './guard.ts'
 export { inHours } from './hours.ts'
 export { createMembers, type MemberOptions, type Members } from './members.ts'
+export { openPolicies, type Policies } from './policies/policies.ts'
 export { inRanges } from './ranges.ts'
 export { type Remembered, type RememberOptions, remember } from './remembered.ts'
 export { createServiceTokens, notForServices, type ServiceTokens } from './service-tokens.ts'

@@ -80,8 +80,8 @@ export const createServiceTokens = ({
       const verified = await verify(token)
       const caller = await behind(verified, address)
       const permissions = verified.permissions.filter((one) => caller.permissions.has(one))
-      // it acts in somebody's name, and proves nothing about a person being there
-      return { ...caller, permissions: new Set(permissions), session: undefined, role: undefined, mfaAt: undefined }
+      // it acts in somebody's name, and proves nothing about a person being there; policies for their role hold for it too
+      return { ...caller, permissions: new Set(permissions), isService: true, session: undefined, mfaAt: undefined }
     },
   }
 }

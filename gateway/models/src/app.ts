@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { type ApiKeys, installGuard, type ServiceTokens } from '@omium/access'
+import { type ApiKeys, installGuard, type Policies, type ServiceTokens } from '@omium/access'
 import { asUnavailable } from '@omium/projection-kit'
 import { OmiumError } from '@omium/schemas'
 import Fastify, {
@@ -23,6 +23,7 @@ import { errorBody, errorHeaders, statusOf, toOmiumError } from './wire/errors.t
 export interface AppParts {
   readonly apiKeys: ApiKeys
   readonly serviceTokens: ServiceTokens
+  readonly policies: Policies | undefined
   readonly registry: Registry
   readonly service: ModelService
   readonly metrics: ModelMetrics
@@ -36,7 +37,7 @@ export interface AppParts {
 
 /** The HTTP server, not yet listening. */
 export const buildApp = async (parts: AppParts, loggerInstance: FastifyBaseLogger): Promise<FastifyInstance> => {
-  const { apiKeys, serviceTokens, registry, service, metrics, redact } = parts
+  const { apiKeys, serviceTokens, policies, registry, service, metrics, redact } = parts
   const app: FastifyInstance = Fastify({
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
@@ -74,7 +75,7 @@ export const buildApp = async (parts: AppParts, loggerInstance: FastifyBaseLogge
   app.addHook('onResponse', async ({ method, routeOptions }, { statusCode, elapsedTime }) =>
     metrics.requested(method, routeOptions.url, statusCode, elapsedTime),
   )
-  installGuard(app, { apiKeys, serviceTokens })
+  installGuard(app, { apiKeys, serviceTokens, policies })
 
   const calls = { service, redact, note: createNote(redact, parts.logPrompts) }
   installCallRoutes(app, calls)

@@ -12,6 +12,7 @@ export const modelGatewaySettings = [
   'OMIUM_MODELS_LOG_PROMPTS',
   'OMIUM_KEY_PEPPERS',
   'OMIUM_KEY_ENVIRONMENT',
+  'OMIUM_POLICIES_FILE',
   'OMIUM_LOG_LEVEL',
 ] as const
 
@@ -27,6 +28,7 @@ export const configOf = (settings: Settings<(typeof modelGatewaySettings)[number
   file: settings.OMIUM_MODELS_FILE,
   local: settings.OMIUM_MODELS_LOCAL,
   keys: { environment: settings.OMIUM_KEY_ENVIRONMENT, peppers: peppersOf(settings.OMIUM_KEY_PEPPERS) },
+  policiesFile: settings.OMIUM_POLICIES_FILE,
   logPrompts: settings.OMIUM_MODELS_LOG_PROMPTS,
   bodyBytes: 32 * 1024 * 1024,
 })

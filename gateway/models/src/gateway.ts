@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { createApiKeys, createMembers, createServiceTokens } from '@omium/access'
+import { createApiKeys, createMembers, createServiceTokens, openPolicies } from '@omium/access'
 import { createPool, createReads, requireWalls } from '@omium/projection-kit'
 import { connectRedis } from '@omium/resilience'
 import { publishedKeys, verifyServiceToken } from '@omium/worker-tokens'
@@ -34,6 +34,11 @@ export const startModelGateway = async (
 ) => {
   const nowMs = Date.now
   const registry = createRegistry(settings, env)
+  const policies = await openPolicies(config.policiesFile, {
+    environment: config.keys.environment,
+    nowMs,
+    onError: (message, error) => logger.error({ err: error }, message),
+  })
   const pool = createPool(config.databaseUrl, {
     max: 5,
     application_name: 'omium-models',
@@ -50,6 +55,7 @@ export const startModelGateway = async (
   const buckets = redis ? createRedisBuckets(redis, config.keyPrefix, local) : local
   const metrics = createModelMetrics()
   const dispatcher = createDispatcher(registry, settings, { buckets, nowMs, random: Math.random, onTry: metrics.tried })
+  if (policies) metrics.registry.registerMetric(policies.denials)
   metrics.watch(dispatcher, registry.label)
   const transport = createTransport(nowMs)
   const minting = {
@@ -79,6 +85,7 @@ export const startModelGateway = async (
     {
       apiKeys,
       serviceTokens,
+      policies,
       registry,
       service,
       metrics,

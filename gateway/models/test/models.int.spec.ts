@@ -1,5 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { putTenants } from '@omium/access/testing'
 import {
   eventually,
@@ -34,6 +37,10 @@ import {
 /** The service on the real database and Redis; the providers are scripted servers that speak their wire formats. */
 const keyA = newApiKey()
 const keyB = newApiKey()
+/** of a tenant to which a policy forbids models */
+const keyC = newApiKey()
+const folder = mkdtempSync(join(tmpdir(), 'omium-policies-'))
+const policiesFile = join(folder, 'policies.cedar')
 const secrets = freshSecrets()
 const canary = `canary-${randomBytes(12).toString('hex')}`
 const first = await ScriptedProvider.listen()
@@ -112,7 +119,10 @@ beforeAll(async () => {
   databaseUrl = await freshDatabase()
   await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
   pool = createPool(databaseUrl)
-  await putTenants(databaseUrl, secrets, { tenant: 'ten_a', apiKey: keyA }, { tenant: 'ten_b', apiKey: keyB })
+  const tenants = { ten_a: keyA, ten_b: keyB, ten_c: keyC }
+  await putTenants(databaseUrl, secrets, ...Object.entries(tenants).map(([tenant, apiKey]) => ({ tenant, apiKey })))
+  const policy = '@id("no-models") forbid (principal in Tenant::"ten_c", action == Action::"models:use", resource);'
+  writeFileSync(policiesFile, policy)
   redisGate = new Gate()
   const redis = new URL(stack.redisUrl)
   await redisGate.open(new URL(redis))
@@ -126,6 +136,7 @@ beforeAll(async () => {
     OMIUM_TOPIC_PREFIX: freshPrefix(),
     OMIUM_MODELS_PORT: '0',
     OMIUM_MODELS_LOG_PROMPTS: 'true',
+    OMIUM_POLICIES_FILE: policiesFile,
   })
   // every line that is logged is kept, to look for the canary in
   const logger = pino({ level: 'debug' }, { write: (line) => void written.push(line) })
@@ -138,6 +149,7 @@ afterAll(async () => {
   await pool?.end()
   await first.close()
   await second.close()
+  rmSync(folder, { recursive: true })
 })
 
 beforeEach(() => {
@@ -331,6 +343,16 @@ describe('who may call', () => {
     const reply = await call(body, { key })
     expect([reply.status, reply.body.error.code]).toEqual([status, code])
     expect(first.seen).toEqual([])
+  })
+
+  it('is held to the policies of the installation', async () => {
+    const { status, body } = await call({}, { key: keyC })
+    expect([status, body.error]).toMatchObject([
+      403,
+      { type: 'permission_error', code: 'policy_denied', message: expect.stringContaining('no-models') },
+    ])
+    const metrics = await (await fetch(`${gateway.url}/metrics`)).text()
+    expect(metrics).toContain('omium_policy_denials_total{policy="no-models",reason="forbid"} 1')
   })
 
   it('sees only the own models', async () => {

@@ -45,7 +45,7 @@ export const errorCodesOf = ({ method, permission }: RouteFacts, operation: Oper
     ...anyRoute,
     ...(permission === undefined
       ? []
-      : (['unauthenticated', 'forbidden', 'step_up_required', 'mfa_enrolment_required'] as const)),
+      : (['unauthenticated', 'forbidden', 'policy_denied', 'step_up_required', 'mfa_enrolment_required'] as const)),
     ...(operation.requestBody ? withBody : []),
     ...(parameters.length > 0 || operation.requestBody || method === 'POST' ? (['invalid_request'] as const) : []),
     ...(parameters.some((one) => one.in === 'path') ? (['not_found'] as const) : []),

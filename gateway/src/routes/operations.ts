@@ -2,19 +2,21 @@ import { createMetrics, Gauge, measureRequests } from '@omium/kit'
 import type { FastifyInstance } from 'fastify'
 import type { GatewayContext } from '../context.ts'
 import { drainSignal } from '../drain.ts'
+import { createProbe, type Probe } from '../probes.ts'
 import type { Services } from '../services.ts'
 
-/** a probe asks the database at most so often, and waits so long for it, ms */
-const probeEveryMs = 1_000
-const probeTimeoutMs = 2_000
-
-/** For operators: /health (the process lives), /ready (it can serve), /metrics. Measures every route that is added later. */
+/**
+ * For operators: /health (the process lives), /ready (it can serve), /metrics. Measures every route that is added later.
+ *
+ * It is ready without what most requests do not need: taken out of its service for the loss of something that all gateways share,
+ * it would turn away what it could have done. That is said, and measured.
+ */
 export const installOperations = (
   app: FastifyInstance,
   services: Services,
   unread: ReadonlyMap<string, number>,
 ): void => {
-  const { reads, executions, recoveries, checkpoints, workflows, identity, webhooks, nowMs } = services
+  const { reads, redis, objects, executions, recoveries, checkpoints, workflows, identity, webhooks, nowMs } = services
   const contexts: Readonly<Record<string, GatewayContext>> = {
     execution: executions,
     recovery: recoveries,
@@ -25,6 +27,7 @@ export const installOperations = (
   }
   const registry = createMetrics()
   const registers = [registry]
+  if (services.policies) registry.registerMetric(services.policies.denials)
   const measure = measureRequests(registry, 'omium_gateway_request_seconds')
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
@@ -78,33 +81,30 @@ export const installOperations = (
     measure(request.method, request.routeOptions.url, reply.statusCode, reply.elapsedTime)
   })
 
-  const probe = { at: Number.NEGATIVE_INFINITY, problem: Promise.resolve<string | null>(null) }
-  /** null while the database answers; asked by many, it is asked once */
-  const databaseProblem = (): Promise<string | null> => {
-    if (nowMs() - probe.at < probeEveryMs) return probe.problem
-    probe.at = nowMs()
-    const slow = new Promise<string>((resolve) => {
-      setTimeout(() => resolve('the database does not answer'), probeTimeoutMs).unref()
-    })
-    const asked = reads.query({}, 'SELECT 1').then(
-      () => null,
-      () => 'the database cannot be reached',
-    )
-    probe.problem = Promise.race([asked, slow])
-    return probe.problem
-  }
+  const database = createProbe('the database', () => reads.query({}, 'SELECT 1'), { nowMs, timeoutMs: 2_000 })
+  // whoever asks often waits a second only: what is not needed must not make them give up
+  const short = { nowMs, timeoutMs: 500 }
+  const optional: readonly Probe[] = [
+    createProbe('the object store', () => objects.pages('', 1)[Symbol.asyncIterator]().next(), short),
+    ...(redis ? [createProbe('Redis', () => redis.ping(), short)] : []),
+  ]
+  const told = (problems: readonly (string | null)[]): string =>
+    problems.filter((problem) => problem !== null).join('; ')
+
   const draining = drainSignal(app)
   const notReady = async (): Promise<string> => {
-    const problems = [...Object.values(contexts).map((context) => context.notReady()), await databaseProblem()]
+    const problems = [...Object.values(contexts).map((context) => context.notReady()), await database()]
     if (draining.aborted) problems.push('the process ends')
-    return problems.filter((problem) => problem !== null).join('; ')
+    return told(problems)
   }
 
   const route = { config: { limit: 'none', public: true } as const, schema: { hide: true } as object }
   app.get('/health', route, async () => ({ status: 'ok' }))
   app.get('/ready', route, async (_request, reply) => {
-    const reason = await notReady()
-    return reason ? reply.status(503).send({ status: 'not_ready', reason }) : { status: 'ready' }
+    const [reason, ...lacking] = await Promise.all([notReady(), ...optional.map((probe) => probe())])
+    if (reason) return reply.status(503).send({ status: 'not_ready', reason })
+    const degraded = told(lacking)
+    return { status: 'ready', ...(degraded && { degraded }) }
   })
   app.get('/metrics', route, async (_request, reply) =>
     reply.header('content-type', registry.contentType).send(await registry.metrics()),

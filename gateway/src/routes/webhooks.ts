@@ -32,7 +32,7 @@ import {
   webhookSecretReceipt,
   webhookView,
 } from '@omium/schemas'
-import { newSecret } from '@omium/webhook-secrets'
+import { endpointOwner, newSecret } from '@omium/webhook-secrets'
 import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { callerOf } from '../auth.ts'
@@ -48,6 +48,8 @@ export const outgoingWebhookRoutes =
     const tags = ['webhooks']
     const read = { permission: 'webhooks:read' } as const
     const write = { permission: 'webhooks:write' } as const
+    /** whoever has a secret can speak as the platform to the endpoint's receiver */
+    const tellSecret = { ...write, stepUp: true } as const
 
     const keyOf = (request: FastifyRequest, id: string) =>
       aggregateKey('webhook_endpoint', callerOf(request).tenant, id)
@@ -62,10 +64,9 @@ export const outgoingWebhookRoutes =
       if (!record) throw new OmiumError('webhook_unknown', `there is no webhook endpoint ${id}`)
       return record
     }
-    const ownerOf = (id: string) => `webhook_endpoint/${id}`
     const newSecretOf = async (request: FastifyRequest, id: string) => {
       const secret = newSecret()
-      return { secret, secretId: await webhookSecrets.keep(callerOf(request).tenant, ownerOf(id), secret) }
+      return { secret, secretId: await webhookSecrets.keep(callerOf(request).tenant, endpointOwner(id), secret) }
     }
     const findDelivery = async (request: FastifyRequest, id: string, delivery: string) => {
       await find(request, id)
@@ -95,7 +96,7 @@ export const outgoingWebhookRoutes =
     app.post(
       '/v1/webhooks',
       {
-        config: write,
+        config: tellSecret,
         schema: {
           tags,
           summary: 'Create a webhook endpoint; its secret is shown this once',
@@ -174,12 +175,8 @@ export const outgoingWebhookRoutes =
           response: { 200: webhookReceipt },
         },
       },
-      async (request) => {
-        const { id } = request.params
-        const receipt = await send(request, id, { type: 'RemoveWebhookEndpoint', data: {} })
-        await webhookSecrets.forget(callerOf(request).tenant, ownerOf(id))
-        return receipt
-      },
+      // its secrets are forgotten by the consumer, because of the event
+      async (request) => send(request, request.params.id, { type: 'RemoveWebhookEndpoint', data: {} }),
     )
 
     for (const [verb, summary, command] of [
@@ -195,7 +192,7 @@ export const outgoingWebhookRoutes =
     app.post(
       '/v1/webhooks/:id/rotate',
       {
-        config: write,
+        config: tellSecret,
         schema: {
           tags,
           summary: 'Make a new secret, shown this once; the ones before it sign, too, for the overlap',

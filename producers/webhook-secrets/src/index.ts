@@ -1,2 +1,2 @@
 export { newSecret, signMessage } from './standard-webhooks.ts'
-export { createWebhookSecrets, isWebhookSecretId, type WebhookSecrets } from './webhook-secrets.ts'
+export { createWebhookSecrets, endpointOwner, isWebhookSecretId, type WebhookSecrets } from './webhook-secrets.ts'

@@ -25,6 +25,9 @@ export interface WebhookSecretsOptions {
   query(tenant: string, text: string, values: readonly unknown[]): Promise<{ readonly rows: readonly object[] }>
 }
 
+/** The owner of the secrets of an endpoint. */
+export const endpointOwner = (endpointId: string): string => `webhook_endpoint/${endpointId}`
+
 const idPrefix = 'wsk_'
 const mostOpen = 10_000
 

@@ -133,6 +133,24 @@ const applyEvent = async (place: Place, { type, data }: WebhookEndpointEvent): P
         return run(place, `UPDATE @endpoints SET failing_since = NULL ${ofEndpoint} AND failing_since IS NOT NULL`)
       return run(place, `UPDATE @endpoints SET failing_since = $3 ${ofEndpoint} AND failing_since IS NULL`, time(at))
     }
+    case 'WebhookDeliveriesForgotten': {
+      // one that was dropped ended when it was asked for
+      const ended = `tenant = $1 AND endpoint_id = $2 AND status <> 'pending' AND requested_at < $3
+        AND coalesce(settled_at, requested_at) < $3`
+      const before = time(data.before)
+      await run(
+        place,
+        `DELETE FROM @attempts WHERE tenant = $1 AND endpoint_id = $2
+           AND delivery_id IN (SELECT id FROM @deliveries WHERE ${ended})`,
+        before,
+      )
+      await run(place, `DELETE FROM @deliveries WHERE ${ended}`, before)
+      return run(
+        place,
+        `DELETE FROM @replays WHERE tenant = $1 AND endpoint_id = $2 AND status <> 'running' AND finished_at < $3`,
+        before,
+      )
+    }
     case 'WebhookReplayRequested': {
       const { replayId, range, by } = data
       return run(

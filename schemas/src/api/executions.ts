@@ -177,5 +177,7 @@ export const problem = z.object({
   errors: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
   /** with `step_up_required`: what proves enough */
   accepts: z.array(z.string()).optional(),
+  /** with `policy_denied`: which ones decided */
+  policies: z.array(z.string()).optional(),
 })
 export type Problem = z.infer<typeof problem>

@@ -44,6 +44,8 @@ export const webhookEndpointEvents = {
   ),
   /** it was never tried: too many others wait */
   WebhookDeliveryDropped: v1(z.object({ message: webhookMessage, origin: webhookOrigin, why: z.string().max(500) })),
+  /** what was delivered or given up before then, and replays that ended, are not kept any longer */
+  WebhookDeliveriesForgotten: v1(z.object({ before: timeMs })),
 
   WebhookReplayRequested: v1(z.object({ replayId: z.string().max(100), range: webhookReplayRange, by })),
   WebhookReplayFinished: v1(z.object({ replayId: z.string().max(100), found: z.number().int().nonnegative() })),

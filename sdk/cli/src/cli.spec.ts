@@ -1,10 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { main } from './index.ts'
+import { type Asked, type Invocation, scriptedGateway } from './testing.ts'
 
 const view = (id: string, more: object = {}) => ({
   id,
@@ -23,77 +21,22 @@ const view = (id: string, more: object = {}) => ({
   ...more,
 })
 
-/** Answers by `METHOD /path`; a number is a problem of that status. */
-type Script = Record<string, (body: unknown) => unknown>
-
 describe('omium', () => {
   let folder: string
-  let server: Server
-  let script: Script
-  let asked: { request: string; body: unknown; key: string | undefined }[]
-  let lines: { out: string[]; err: string[] }
+  const { answers, asked, lines, url, run } = scriptedGateway()
+  /** from a folder of a project, which says where the gateway is */
+  const omium = (argv: string[], more: Invocation = {}) => run(argv, { env: {}, cwd: folder, ...more })
 
-  const omium = (argv: string[], more: { stdin?: string; env?: Record<string, string>; cwd?: string } = {}) => {
-    lines = { out: [], err: [] }
-    return main(argv, {
-      out: (line) => lines.out.push(line),
-      err: (line) => lines.err.push(line),
-      readStdin: async () => more.stdin ?? '',
-      env: more.env ?? {},
-      cwd: more.cwd ?? folder,
-      interactive: false,
-      interrupted: new AbortController().signal,
-    })
-  }
-
-  beforeEach(async () => {
-    script = {}
-    asked = []
-    server = createServer((request, response) => {
-      let text = ''
-      request.on('data', (chunk) => {
-        text += chunk
-      })
-      request.on('end', () => {
-        const name = `${request.method} ${(request.url ?? '').split('?')[0]}`
-        const body = text === '' ? undefined : (JSON.parse(text) as unknown)
-        asked.push({ request: name, body, key: request.headers.authorization })
-        const reply = script[name]?.(body)
-        if (reply === undefined) {
-          response.writeHead(404, { 'content-type': 'application/problem+json' })
-          const problem = {
-            type: 'x',
-            title: 'x',
-            status: 404,
-            detail: 'no such thing',
-            code: 'execution_unknown',
-            retryable: false,
-          }
-          response.end(JSON.stringify(problem))
-        } else if (Array.isArray(reply)) {
-          response.writeHead(200, { 'content-type': 'text/event-stream' })
-          response.end(reply.map((event) => `data: ${JSON.stringify(event)}\n\n`).join(''))
-        } else {
-          response.writeHead(200, { 'content-type': 'application/json' })
-          response.end(JSON.stringify(reply))
-        }
-      })
-    })
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'omium-cli-'))
     mkdirSync(join(folder, '.omium/run'), { recursive: true })
     mkdirSync(join(folder, 'deep/er'), { recursive: true })
     writeFileSync(join(folder, '.omium/credentials.json'), JSON.stringify({ apiKey: 'om_test_local' }))
-    writeFileSync(join(folder, '.omium/run/state.json'), JSON.stringify({ urls: { gateway: url, models: url } }))
+    writeFileSync(join(folder, '.omium/run/state.json'), JSON.stringify({ urls: { gateway: url(), models: url() } }))
   })
-  afterEach(async () => {
-    rmSync(folder, { recursive: true })
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  })
+  afterEach(() => rmSync(folder, { recursive: true }))
 
-  const receiptOf = (body: unknown) => ({
+  const receiptOf = ({ body }: Asked) => ({
     executionId: (body as { id?: string } | undefined)?.id ?? 'run',
     position: '0:1',
     deduplicated: false,
@@ -118,8 +61,8 @@ describe('omium', () => {
       ...more,
     })
     it('are listed and shown with their state', async () => {
-      script['GET /v1/checkpoints'] = () => ({ items: [one('c2', { label: 'draft' }), one('c1')] })
-      script['GET /v1/checkpoints/run/latest'] = () =>
+      answers['GET /v1/checkpoints'] = () => ({ items: [one('c2', { label: 'draft' }), one('c1')] })
+      answers['GET /v1/checkpoints/run/latest'] = () =>
         one('c1', { state: { json: { n: 1 } }, writes: [], insteadOf: 'c2' })
       expect(await omium(['checkpoints', 'ls', 'run'])).toBe(0)
       expect(lines.out.join('\n')).toMatch(/c2 .*intact .*draft/)
@@ -127,16 +70,16 @@ describe('omium', () => {
       expect(lines.out.join('\n')).toMatch(/instead of\s+c2[\s\S]*"n": 1/)
     })
     it('are verified all at once, and a damaged one shows in the exit code', async () => {
-      script['GET /v1/checkpoints'] = () => ({ items: [one('c2'), one('c1')] })
-      script['POST /v1/checkpoints/run/c1/verify'] = () => ({ intact: true, rebuilt: false })
-      script['POST /v1/checkpoints/run/c2/verify'] = () => ({ intact: false, found: 'missing', rebuilt: true })
+      answers['GET /v1/checkpoints'] = () => ({ items: [one('c2'), one('c1')] })
+      answers['POST /v1/checkpoints/run/c1/verify'] = () => ({ intact: true, rebuilt: false })
+      answers['POST /v1/checkpoints/run/c2/verify'] = () => ({ intact: false, found: 'missing', rebuilt: true })
       expect(await omium(['checkpoints', 'verify', 'run'])).toBe(0)
       expect(lines.out).toEqual(['c2  was missing, made again from the log', 'c1  intact'])
-      script['POST /v1/checkpoints/run/c2/verify'] = () => ({ intact: false, found: 'damaged', rebuilt: false })
+      answers['POST /v1/checkpoints/run/c2/verify'] = () => ({ intact: false, found: 'damaged', rebuilt: false })
       expect(await omium(['checkpoints', 'verify', 'run'])).toBe(1)
     })
     it('are gone back to', async () => {
-      script['POST /v1/checkpoints/run/c1/rollback'] = () => ({
+      answers['POST /v1/checkpoints/run/c1/rollback'] = () => ({
         thread: 'run',
         checkpoint: 'c1',
         position: '0:5',
@@ -149,8 +92,8 @@ describe('omium', () => {
   })
 
   it('runs an agent with the nearest project and prints its output', async () => {
-    script['POST /v1/executions'] = receiptOf
-    script['GET /v1/executions/mine/result'] = () => view('mine')
+    answers['POST /v1/executions'] = receiptOf
+    answers['GET /v1/executions/mine/result'] = () => view('mine')
     const code = await omium(['run', 'researcher', '--input', '{"topic":"logs"}', '--id', 'mine'], {
       cwd: join(folder, 'deep/er'),
     })
@@ -158,21 +101,21 @@ describe('omium', () => {
     expect(asked[0]).toEqual({
       request: 'POST /v1/executions',
       body: { agent: 'researcher', input: { topic: 'logs' }, id: 'mine', options: {} },
-      key: 'Bearer om_test_local',
+      authorization: 'Bearer om_test_local',
     })
   })
 
   it('ends with 1 when the run failed, and says why', async () => {
-    script['POST /v1/executions'] = receiptOf
+    answers['POST /v1/executions'] = receiptOf
     const error = { code: 'agent_threw', detail: 'it threw', retryable: false }
-    script['GET /v1/executions/bad/result'] = () => view('bad', { status: 'failed', output: undefined, error })
+    answers['GET /v1/executions/bad/result'] = () => view('bad', { status: 'failed', output: undefined, error })
     expect(await omium(['run', 'researcher', '--id', 'bad', '--json'])).toBe(1)
     expect(JSON.parse(lines.out[0] ?? '')).toMatchObject({ id: 'bad', status: 'failed', error })
     expect(lines.err).toEqual(['bad failed: agent_threw: it threw'])
   })
 
   it('reads input from a file and from standard input, and detaches', async () => {
-    script['POST /v1/executions'] = receiptOf
+    answers['POST /v1/executions'] = receiptOf
     writeFileSync(join(folder, 'input.json'), '[1]')
     expect(await omium(['run', 'a', '--input', '@input.json', '--detach', '--id', 'x'])).toBe(0)
     expect(lines.out).toEqual(['x'])
@@ -182,7 +125,7 @@ describe('omium', () => {
   })
 
   it('lists as a table and as JSON lines', async () => {
-    script['GET /v1/executions'] = () => ({ items: [view('one'), view('two')] })
+    answers['GET /v1/executions'] = () => ({ items: [view('one'), view('two')] })
     expect(await omium(['executions', 'ls'])).toBe(0)
     expect(lines.out.join('\n').split('\n')).toEqual([
       'ID   AGENT       STATUS     ATTEMPT  STEPS  COST     CREATED',
@@ -196,7 +139,7 @@ describe('omium', () => {
   it('lists models, who answers for them, and what they cost', async () => {
     const price = { input: 0.15, output: 0.6, version: 'v' }
     const targets = [{ provider: 'openai', model: 'gpt-4o-mini' }, { provider: 'spare' }]
-    script['GET /v1/models'] = () => ({
+    answers['GET /v1/models'] = () => ({
       data: [
         { id: 'small', omium: { targets, scripted: false, price } },
         { id: '*', omium: { targets: [{ provider: 'local', model: 'stand-in' }], scripted: true } },
@@ -208,7 +151,7 @@ describe('omium', () => {
       'small  openai/gpt-4o-mini, then spare  $0.15  $0.6',
       '*      local/stand-in (scripted)',
     ])
-    expect(asked.at(-1)?.key).toBe('Bearer om_test_local')
+    expect(asked.at(-1)?.authorization).toBe('Bearer om_test_local')
     expect(await omium(['models', 'ls'], { env: { OMIUM_MODELS_URL: 'http://127.0.0.1:1' } })).not.toBe(0)
     expect(lines.err[0]).toMatch(/^unavailable: /)
   })
@@ -223,7 +166,7 @@ describe('omium', () => {
       position: `0:${version}`,
       data,
     })
-    script['GET /v1/executions/run/events'] = () => [
+    answers['GET /v1/executions/run/events'] = () => [
       event(1, 'StepCompleted', { path: 'plan#1', durationMs: 12.4 }),
       event(2, 'ExecutionCompleted'),
     ]
@@ -235,20 +178,20 @@ describe('omium', () => {
   })
 
   it('approves the only approval that waits', async () => {
-    script['GET /v1/executions/run/steps'] = () => ({
+    answers['GET /v1/executions/run/steps'] = () => ({
       items: [
         { path: 'plan#1', name: 'plan', kind: 'step', status: 'completed', executionAttempt: 1, stepAttempt: 1 },
         { path: 'approve#1', name: 'Ship?', kind: 'approval', status: 'pending', executionAttempt: 1, stepAttempt: 1 },
       ],
     })
-    script['POST /v1/executions/run/approvals'] = receiptOf
+    answers['POST /v1/executions/run/approvals'] = receiptOf
     expect(await omium(['executions', 'approve', 'run', '--comment', 'go'])).toBe(0)
     expect(asked.at(-1)?.body).toEqual({ path: 'approve#1', decision: 'approved', comment: 'go' })
     expect(lines.out).toEqual(['approve#1 of run is approved'])
   })
 
   it('resolves an unknown outcome in one way only', async () => {
-    script['POST /v1/executions/run/resolve'] = receiptOf
+    answers['POST /v1/executions/run/resolve'] = receiptOf
     expect(await omium(['executions', 'resolve', 'run', 'pay#1', '--retry', '--failed', 'no'])).toBe(2)
     expect(await omium(['executions', 'resolve', 'run', 'pay#1', '--completed', '{"paid":true}'])).toBe(0)
     expect(asked.at(-1)?.body).toEqual({ path: 'pay#1', resolution: { status: 'completed', output: { paid: true } } })

@@ -1,95 +1,46 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { main } from './index.ts'
-
-type Reply = { status?: number; body: unknown }
-type Script = Record<string, (asked: { body: unknown; authorization: string | undefined }) => Reply>
+import { type Asked, type Invocation, problem, reply, scriptedGateway } from './testing.ts'
 
 const me = { tenant: 'ten_a', actor: 'user:usr_a', role: 'owner', permissions: ['executions:read'] }
 const secrets = ['om_test_secretkey', 'access-1', 'access-2', 'refresh-1', 'refresh-2', 'device-secret']
 
 describe('signing in', () => {
   let folder: string
-  let server: Server
   let url: string
-  let script: Script
-  let asked: { request: string; body: unknown; authorization: string | undefined }[]
-  let lines: { out: string[]; err: string[] }
+  const { answers, asked, lines, run, ...gateway } = scriptedGateway()
 
-  const omium = (argv: string[], more: { stdin?: string; env?: Record<string, string> } = {}) => {
-    lines = { out: [], err: [] }
-    const { out, err } = lines
-    return main(argv, {
-      out: (line) => out.push(line),
-      err: (line) => err.push(line),
-      readStdin: async () => more.stdin ?? '',
-      env: { XDG_CONFIG_HOME: folder, ...more.env },
-      cwd: folder,
-      interactive: false,
-      interrupted: new AbortController().signal,
-    })
-  }
+  const omium = (argv: string[], { env, ...more }: Invocation = {}) =>
+    run(argv, { cwd: folder, ...more, env: { XDG_CONFIG_HOME: folder, ...env } })
   const file = () => join(folder, 'omium/contexts.json')
   const kept = () => JSON.parse(readFileSync(file(), 'utf8'))
 
-  beforeEach(async () => {
-    asked = []
-    script = { 'GET /v1/me': () => ({ body: me }) }
-    server = createServer((request, response) => {
-      let text = ''
-      request.on('data', (chunk) => {
-        text += chunk
-      })
-      request.on('end', () => {
-        const name = `${request.method} ${(request.url ?? '').split('?')[0]}`
-        const one = {
-          request: name,
-          body: text ? JSON.parse(text) : undefined,
-          authorization: request.headers.authorization,
-        }
-        asked.push(one)
-        const problem = {
-          type: 'x',
-          title: 'x',
-          status: 404,
-          code: 'not_found',
-          detail: `no ${name}`,
-          retryable: false,
-        }
-        const { status = 200, body } = script[name]?.(one) ?? { status: 404, body: problem }
-        response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
-      })
-    })
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  beforeEach(() => {
+    url = gateway.url()
+    answers['GET /v1/me'] = me
     folder = mkdtempSync(join(tmpdir(), 'omium-contexts-'))
   })
-  afterEach(async () => {
-    rmSync(folder, { recursive: true })
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  })
+  afterEach(() => rmSync(folder, { recursive: true }))
 
-  const withDevice = (answers: Reply[]) => {
-    script['POST /auth/device'] = () => ({
-      body: {
-        device_code: 'device-secret',
-        user_code: 'BCDF-GHJK',
-        verification_uri: `${url}/auth/device`,
-        expires_in: 60,
-        interval: 0.02,
-      },
-    })
-    script['POST /auth/token'] = () => answers.shift() ?? { status: 500, body: {} }
+  const withDevice = (polled: unknown[]) => {
+    answers['POST /auth/device'] = {
+      device_code: 'device-secret',
+      user_code: 'BCDF-GHJK',
+      verification_uri: `${url}/auth/device`,
+      expires_in: 60,
+      interval: 0.02,
+    }
+    answers['POST /auth/token'] = () => polled.shift() ?? reply(500, {})
   }
   const tokens = (n: number, expires_in = 300) => ({
-    body: { access_token: `access-${n}`, refresh_token: `refresh-${n}`, token_type: 'Bearer', expires_in },
+    access_token: `access-${n}`,
+    refresh_token: `refresh-${n}`,
+    token_type: 'Bearer',
+    expires_in,
   })
-  const refusal = (error: string) => ({ status: 400, body: { error, error_description: `it is ${error}` } })
+  const refusal = (error: string) => reply(400, { error, error_description: `it is ${error}` })
   /** What people and logs see has no secret in it. */
   const expectNoSecrets = () => {
     for (const secret of secrets) expect([...lines.out, ...lines.err].join('\n')).not.toContain(secret)
@@ -124,8 +75,7 @@ describe('signing in', () => {
     expectNoSecrets()
     expect(await omium(['context', 'ls', '--json'])).toBe(0)
     expect(JSON.parse(lines.out[0] ?? '')).toEqual({ name: 'k', current: true, url, tenant: 'ten_a', opens: 'key' })
-    const problem = { type: 'x', title: 'x', status: 401, code: 'unauthenticated', detail: 'no', retryable: false }
-    script['GET /v1/me'] = () => ({ status: 401, body: problem })
+    answers['GET /v1/me'] = problem(401, 'unauthenticated')
     expect(await omium(['login', url, '--key', '--name', 'bad'], { stdin: 'om_test_other' })).toBe(4)
     expect(Object.keys(kept().contexts)).toEqual(['k'])
     expect(await omium(['login', url, '--key'])).toBe(2)
@@ -136,11 +86,11 @@ describe('signing in', () => {
   it('refreshes a token that ends soon, once for all commands that run at the same time', async () => {
     withDevice([tokens(1, 1)])
     expect(await omium(['login', url, '--name', 'work'])).toBe(0)
-    script['POST /auth/refresh'] = ({ body }) => {
+    answers['POST /auth/refresh'] = ({ body }: Asked) => {
       expect(body).toEqual({ refreshToken: 'refresh-1' })
-      return { body: { accessToken: 'access-2', refreshToken: 'refresh-2', expiresIn: 300 } }
+      return { accessToken: 'access-2', refreshToken: 'refresh-2', expiresIn: 300 }
     }
-    asked = []
+    asked.length = 0
     const codes = await Promise.all([1, 2, 3, 4].map(() => omium(['whoami', '--json'])))
     expect(codes).toEqual([0, 0, 0, 0])
     expect(asked.filter(({ request }) => request === 'POST /auth/refresh')).toHaveLength(1)
@@ -153,15 +103,14 @@ describe('signing in', () => {
   it('says so when the session has ended', async () => {
     withDevice([tokens(1, 1)])
     await omium(['login', url, '--name', 'work'])
-    const problem = { type: 'x', title: 'x', status: 401, code: 'refresh_reused', detail: 'no', retryable: false }
-    script['POST /auth/refresh'] = () => ({ status: 401, body: problem })
+    answers['POST /auth/refresh'] = problem(401, 'refresh_reused')
     expect(await omium(['whoami'])).toBe(4)
     expect(lines.err).toEqual(['session_ended: the session of the context work has ended: omium login --context work'])
   })
 
   it('works with the context in force, another one that is named, or what the environment says', async () => {
     const other = { ...me, tenant: 'ten_b', actor: 'key:key_b' }
-    script['GET /v1/me'] = ({ authorization }) => ({ body: authorization === 'Bearer om_b' ? other : me })
+    answers['GET /v1/me'] = ({ authorization }: Asked) => (authorization === 'Bearer om_b' ? other : me)
     await omium(['context', 'add', 'a', url], { stdin: 'om_a' })
     await omium(['context', 'add', 'b', url], { stdin: 'om_b' })
     const tenantOf = async (argv: string[], env: Record<string, string> = {}) => {
@@ -180,7 +129,7 @@ describe('signing in', () => {
     expect(await omium(['whoami'])).toBe(2)
     expect(await omium(['context', 'use', 'b'])).toBe(0)
     // what opens one platform is not sent to another
-    asked = []
+    asked.length = 0
     expect(await omium(['--url', 'https://elsewhere.example', 'whoami'])).toBe(2)
     expect(asked).toEqual([])
   })
@@ -188,7 +137,7 @@ describe('signing in', () => {
   it('signs out: the session ends, and nothing is left of it', async () => {
     withDevice([tokens(1)])
     await omium(['login', url, '--name', 'work'])
-    script['POST /auth/sign-out'] = () => ({ status: 200, body: null })
+    answers['POST /auth/sign-out'] = reply(200, null)
     expect(await omium(['logout', '--json'])).toBe(0)
     expect(JSON.parse(lines.out[0] ?? '')).toEqual({ context: 'work', ended: true })
     expect(asked.at(-1)).toMatchObject({ request: 'POST /auth/sign-out', authorization: 'Bearer access-1' })
@@ -203,10 +152,8 @@ describe('signing in', () => {
       { tenant: 'ten_a', name: 'Personal', role: 'owner' },
       { tenant: 'ten_c', name: 'Company', role: 'viewer' },
     ]
-    script['GET /auth/session'] = () => ({ body: { userId: 'usr_a', tenant: 'ten_a', memberships } })
-    script['POST /auth/switch-tenant'] = () => ({
-      body: { accessToken: 'access-2', refreshToken: 'refresh-2', expiresIn: 300 },
-    })
+    answers['GET /auth/session'] = { userId: 'usr_a', tenant: 'ten_a', memberships }
+    answers['POST /auth/switch-tenant'] = { accessToken: 'access-2', refreshToken: 'refresh-2', expiresIn: 300 }
     expect(await omium(['tenants', 'ls'])).toBe(0)
     expect(lines.out[0]?.split('\n')).toEqual([
       '   TENANT  NAME      ROLE',
@@ -215,7 +162,7 @@ describe('signing in', () => {
     ])
     expect(await omium(['tenants', 'switch', 'ten_c'])).toBe(0)
     expect(kept().contexts.work).toMatchObject({ tenant: 'ten_c', credential: { accessToken: 'access-2' } })
-    script['POST /v1/tenants'] = () => ({ status: 201, body: { id: 'ten_new', position: '0:1', deduplicated: false } })
+    answers['POST /v1/tenants'] = { id: 'ten_new', position: '0:1', deduplicated: false }
     expect(await omium(['tenants', 'create', 'New'])).toBe(0)
     expect(kept().contexts.work.tenant).toBe('ten_new')
     expect(await omium(['tenants', 'leave'])).toBe(2)
@@ -232,7 +179,7 @@ describe('signing in', () => {
       position: '0:1',
       deduplicated: false,
     }
-    script['POST /v1/keys'] = () => ({ status: 201, body: created })
+    answers['POST /v1/keys'] = created
     const argv = [
       'keys',
       'create',
@@ -254,7 +201,7 @@ describe('signing in', () => {
       ranges: ['10.0.0.0/8'],
     })
     expect(await omium(['keys', 'create', 'ci', '-p', 'everything'], { env })).toBe(2)
-    script['POST /v1/keys/verify'] = () => ({ body: { valid: false } })
+    answers['POST /v1/keys/verify'] = { valid: false }
     expect(await omium(['keys', 'verify'], { env, stdin: 'om_test_x' })).toBe(1)
     const view = {
       ...created,
@@ -266,7 +213,7 @@ describe('signing in', () => {
       createdBy: 'user:usr_a',
       createdAt: '2026-01-01T00:00:00.000Z',
     }
-    script['GET /v1/keys'] = () => ({ body: { items: [view] } })
+    answers['GET /v1/keys'] = { items: [view] }
     expect(await omium(['keys', 'ls'], { env })).toBe(0)
     expect(lines.out[0]).toMatch(/key_1 +ci +om_test_se +live +executions:read +a +never/)
   })
@@ -274,11 +221,11 @@ describe('signing in', () => {
   it('invites, changes and removes people', async () => {
     const env = { OMIUM_API_KEY: 'om_a', OMIUM_URL: url }
     const receipt = { id: 'x', position: '0:1', deduplicated: false }
-    script['POST /v1/invitations'] = () => ({ status: 201, body: receipt })
-    script['PATCH /v1/members/usr_b'] = () => ({ body: receipt })
-    script['DELETE /v1/members/usr_b'] = () => ({ body: receipt })
+    answers['POST /v1/invitations'] = receipt
+    answers['PATCH /v1/members/usr_b'] = receipt
+    answers['DELETE /v1/members/usr_b'] = receipt
     const member = { userId: 'usr_b', email: 'b@example.com', role: 'viewer', since: '2026-01-01T00:00:00.000Z' }
-    script['GET /v1/members'] = () => ({ body: { items: [member] } })
+    answers['GET /v1/members'] = { items: [member] }
     expect(await omium(['members', 'invite', 'b@example.com', 'viewer'], { env })).toBe(0)
     expect(asked.at(-1)?.body).toEqual({ email: 'b@example.com', role: 'viewer' })
     expect(await omium(['members', 'invite', 'b@example.com', 'king'], { env })).toBe(2)

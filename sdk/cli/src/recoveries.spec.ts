@@ -1,8 +1,6 @@
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { recoveryPolicy } from '@omium/schemas'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { main } from './index.ts'
+import { describe, expect, it } from 'vitest'
+import { scriptedGateway } from './testing.ts'
 
 const incident = {
   id: 'run-1.1',
@@ -42,56 +40,18 @@ const history = [
 ]
 
 describe('omium', () => {
-  let server: Server
-  let script: Record<string, unknown>
-  let asked: { request: string; body: unknown }[]
-  let out: string[]
-  let err: string[]
-
-  const omium = (...argv: string[]) => {
-    out = []
-    err = []
-    return main(argv, {
-      out: (line) => out.push(line),
-      err: (line) => err.push(line),
-      readStdin: async () => '{"rules":[]}',
-      env: { OMIUM_URL: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, OMIUM_API_KEY: 'om_x' },
-      cwd: '/',
-      interactive: false,
-      interrupted: new AbortController().signal,
-    })
-  }
-
-  beforeEach(async () => {
-    script = {}
-    asked = []
-    server = createServer((request, response) => {
-      let text = ''
-      request.on('data', (chunk) => {
-        text += chunk
-      })
-      request.on('end', () => {
-        const name = `${request.method} ${(request.url ?? '').split('?')[0]}`
-        asked.push({ request: name, body: text === '' ? undefined : JSON.parse(text) })
-        const reply = script[name]
-        response.writeHead(reply === undefined ? 404 : 200, { 'content-type': 'application/json' })
-        const problem = { type: 'x', title: 'x', status: 404, detail: 'no', code: 'incident_unknown', retryable: false }
-        response.end(JSON.stringify(reply ?? problem))
-      })
-    }).listen(0, '127.0.0.1')
-    await new Promise((resolve) => server.once('listening', resolve))
-  })
-  afterEach(() => server.close())
+  const { answers, asked, lines, run } = scriptedGateway()
+  const omium = (...argv: string[]) => run(argv, { stdin: '{"rules":[]}' })
 
   it('recoveries ls and show tell what failed, and why what was decided', async () => {
-    script['GET /v1/recoveries'] = { items: [incident] }
+    answers['GET /v1/recoveries'] = { items: [incident] }
     expect(await omium('recoveries', 'ls', '--status', 'escalated')).toBe(0)
-    expect(out.join('\n')).toMatch(/run-1\.1\s+escalated\s+code_bug\s+ask_person\s+2/)
-    script['GET /v1/recoveries/run-1.1'] = { ...incident, history }
+    expect(lines.out.join('\n')).toMatch(/run-1\.1\s+escalated\s+code_bug\s+ask_person\s+2/)
+    answers['GET /v1/recoveries/run-1.1'] = { ...incident, history }
     expect(await omium('recoveries', 'show', 'run-1.1')).toBe(0)
-    expect(out[0]).toContain('root cause    agent_threw in run-2: x is not a function')
-    expect(out[0]).toContain('through       run-1 < run-2')
-    expect(out[0]).toContain('RecoveryPlanned  retry 1 of 3; code_bug; try again after 1 s')
+    expect(lines.out[0]).toContain('root cause    agent_threw in run-2: x is not a function')
+    expect(lines.out[0]).toContain('through       run-1 < run-2')
+    expect(lines.out[0]).toContain('RecoveryPlanned  retry 1 of 3; code_bug; try again after 1 s')
     expect(await omium('recoveries', 'show', 'run-9.1')).toBe(4)
   })
 
@@ -108,7 +68,7 @@ describe('omium', () => {
     [['--compensate', 'undo'], { type: 'compensate', agentId: 'undo' }],
     [['--give-up'], { type: 'give_up' }],
   ])('recoveries decide %j', async (flags, action) => {
-    script['POST /v1/recoveries/run-1.1/decide'] = { incidentId: 'run-1.1', position: '0:5', deduplicated: false }
+    answers['POST /v1/recoveries/run-1.1/decide'] = { incidentId: 'run-1.1', position: '0:5', deduplicated: false }
     expect(await omium('recoveries', 'decide', 'run-1.1', ...flags, '-r', 'because')).toBe(0)
     expect(asked.at(-1)?.body).toEqual({ action, reason: 'because' })
   })
@@ -121,7 +81,7 @@ describe('omium', () => {
   })
 
   it('recoveries stats shows the matrix', async () => {
-    script['GET /v1/recoveries/stats'] = {
+    answers['GET /v1/recoveries/stats'] = {
       items: [
         {
           class: 'timeout',
@@ -135,11 +95,11 @@ describe('omium', () => {
       ],
     }
     expect(await omium('recoveries', 'stats')).toBe(0)
-    expect(out.join('\n')).toMatch(/timeout\s+retry\s+4\s+3\s+75 %\s+120 ms\s+800 ms/)
+    expect(lines.out.join('\n')).toMatch(/timeout\s+retry\s+4\s+3\s+75 %\s+120 ms\s+800 ms/)
   })
 
   it('policies publish, show and validate', async () => {
-    script['PUT /v1/recovery-policies/mine'] = {
+    answers['PUT /v1/recovery-policies/mine'] = {
       name: 'mine',
       position: '0:1',
       deduplicated: false,
@@ -147,19 +107,19 @@ describe('omium', () => {
     }
     expect(await omium('policies', 'publish', 'mine', '-', '--expect', '0')).toBe(0)
     expect(asked.at(-1)?.body).toEqual({ policy: { rules: [] }, expectedVersion: 0 })
-    expect(out[0]).toContain('warning  /rules/0: never reached')
-    script['GET /v1/recovery-policies/mine'] = {
+    expect(lines.out[0]).toContain('warning  /rules/0: never reached')
+    answers['GET /v1/recovery-policies/mine'] = {
       items: [{ name: 'mine', version: 1, inForce: true, policy: recoveryPolicy.parse({ models: ['a'] }) }],
     }
     expect(await omium('policies', 'show', 'mine')).toBe(0)
-    expect(JSON.parse(out[0] ?? '')).toMatchObject({ models: ['a'] })
+    expect(JSON.parse(lines.out[0] ?? '')).toMatchObject({ models: ['a'] })
     expect(await omium('policies', 'show', 'mine', '--version-number', '7')).toBe(2)
-    script['POST /v1/recovery-policies/validate'] = {
+    answers['POST /v1/recovery-policies/validate'] = {
       valid: false,
       errors: [{ path: '/x', message: 'no such' }],
       warnings: [],
     }
     expect(await omium('policies', 'validate', '{"x":1}')).toBe(1)
-    expect(out[0]).toContain('error    /x: no such')
+    expect(lines.out[0]).toContain('error    /x: no such')
   })
 })

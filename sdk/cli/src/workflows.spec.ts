@@ -1,7 +1,5 @@
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { main } from './index.ts'
+import { describe, expect, it } from 'vitest'
+import { scriptedGateway } from './testing.ts'
 
 const at = '2026-01-01T00:00:00.000Z'
 const receipt = { id: 'digest', position: '0:1', deduplicated: false }
@@ -23,44 +21,7 @@ const execution = {
 }
 
 describe('omium workflows, schedules and triggers', () => {
-  let server: Server
-  let url: string
-  let answers: Record<string, unknown>
-  let asked: { request: string; body: unknown }[]
-  let lines: { out: string[]; err: string[] }
-
-  const omium = (...argv: string[]) => {
-    lines = { out: [], err: [] }
-    return main(argv, {
-      out: (line) => lines.out.push(line),
-      err: (line) => lines.err.push(line),
-      readStdin: async () => '',
-      env: { OMIUM_URL: url, OMIUM_API_KEY: 'om_test_key' },
-      cwd: '/',
-      interactive: false,
-      interrupted: new AbortController().signal,
-    })
-  }
-
-  beforeEach(async () => {
-    answers = {}
-    asked = []
-    server = createServer((request, response) => {
-      let text = ''
-      request.on('data', (chunk) => {
-        text += chunk
-      })
-      request.on('end', () => {
-        const name = `${request.method} ${(request.url ?? '').split('?')[0]}`
-        asked.push({ request: name, body: text === '' ? undefined : JSON.parse(text) })
-        response.writeHead(name in answers ? 200 : 404, { 'content-type': 'application/json' })
-        response.end(JSON.stringify(answers[name] ?? {}))
-      })
-    })
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  })
-  afterEach(() => server.close())
+  const { answers, asked, lines, omium } = scriptedGateway()
 
   it('tells every problem of a definition, and ends with 1', async () => {
     const problem = { pointer: '/nodes/a', code: 'cycle', message: 'a -> a', suggestion: 'no', severity: 'error' }

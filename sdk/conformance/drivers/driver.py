@@ -5,6 +5,7 @@ import inspect
 import json
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -18,6 +19,9 @@ Given = dict[str, Any]
 def _options(given: Given) -> RunOptions | None:
     options = given.get("options")
     return None if options is None else RunOptions(labels=options.get("labels"))
+
+
+_time = datetime.fromisoformat
 
 
 def _some(given: Given, **names: str) -> Given:
@@ -65,6 +69,20 @@ CALLS: dict[str, Callable[[Any, Given], Any]] = {
     "keys.rotate": lambda c, g: c.keys.rotate(g["id"], overlap=g["overlap"]),
     "keys.revoke": lambda c, g: c.keys.revoke(g["id"], g.get("reason")),
     "keys.verify": lambda c, g: c.keys.verify(g["key"]),
+    "webhooks.create": lambda c, g: c.webhooks.create(g["url"], g["types"], filter=g.get("filter")),
+    "webhooks.change": lambda c, g: c.webhooks.change(g["id"], g["changes"]),
+    "webhooks.get": lambda c, g: c.webhooks.get(g["id"]),
+    "webhooks.list": lambda c, g: c.webhooks.list(),
+    "webhooks.rotate": lambda c, g: c.webhooks.rotate(g["id"], overlap=g["overlap"]),
+    "webhooks.test": lambda c, g: c.webhooks.test(g["id"]),
+    "webhooks.deliveries": lambda c, g: c.webhooks.deliveries(g["id"], **_some(g, status="status")),
+    "webhooks.delivery": lambda c, g: c.webhooks.delivery(g["id"], g["delivery"]),
+    "webhooks.redeliver": lambda c, g: c.webhooks.redeliver(g["id"], g["delivery"]),
+    "webhooks.replay": lambda c, g: c.webhooks.replay(g["id"], _time(g["from"]), until=_time(g["to"])),
+    "webhooks.replays": lambda c, g: c.webhooks.replays(g["id"]),
+    "webhooks.disable": lambda c, g: c.webhooks.disable(g["id"]),
+    "webhooks.enable": lambda c, g: c.webhooks.enable(g["id"]),
+    "webhooks.delete": lambda c, g: c.webhooks.delete(g["id"]),
     # the same with another key
     "as.get": lambda c, g: type(c)(api_key=g["key"]).get(g["run"]),
 }

@@ -4,6 +4,7 @@ import { created, deliver, given, message, now, requested, spec, stateOf } from 
 import { decideAttempt, type Outcome, retryAfterOf } from './attempt.ts'
 import { mostPending } from './decide.ts'
 import { signingSecrets } from './endpoint.ts'
+import { decideForgetting, forgetsAt } from './forget.ts'
 
 const rules = { delaysMs: [1000, 60_000], disableAfterMs: 5 * 86_400_000 }
 const decidedTypes = (decision: ReturnType<ReturnType<typeof given>['when']>) =>
@@ -129,5 +130,53 @@ describe('an attempt', () => {
   it('of a message that nobody waits for any more changes nothing', () => {
     expect(after({ status: 200 }, stateOf(created))).toEqual([])
     expect(message().id).toBe('msg_1')
+  })
+})
+
+describe('what ended', () => {
+  const keepMs = 30_000
+  const tried = (messageId: string, result: 'delivered' | 'retrying' | 'dead'): WebhookEndpointEvent => ({
+    type: 'WebhookDeliveryAttempted',
+    data: { messageId, attempt: 1, at: now, tookMs: 1, result, ...(result === 'retrying' && { nextAt: now }) },
+  })
+  const forgotten = (before: number): WebhookEndpointEvent => ({ type: 'WebhookDeliveriesForgotten', data: { before } })
+  const dropped: WebhookEndpointEvent = {
+    type: 'WebhookDeliveryDropped',
+    data: { message: message('m'), origin: 'event', why: 'too many' },
+  }
+  const running: WebhookEndpointEvent = { type: 'WebhookReplayRequested', data: { replayId: 'r', range, by: 'u' } }
+
+  it.each<[string, WebhookEndpointEvent[], boolean]>([
+    ['nothing', [], false],
+    ['what waits', [requested()], false],
+    ['what is tried again', [requested(), tried('msg_1', 'retrying')], false],
+    ['what was delivered', [requested(), tried('msg_1', 'delivered')], true],
+    ['what was given up', [requested(), tried('msg_1', 'dead')], true],
+    ['what was dropped', [dropped], true],
+    ['what waited when it was disabled', [requested(), disabled], true],
+    ['being disabled while nothing waits', [disabled], false],
+    ['a replay', [running, { type: 'WebhookReplayFinished', data: { replayId: 'r', found: 1 } }], true],
+  ])('of %s', (_, events, ends) => {
+    expect(forgetsAt(stateOf(created, ...events), keepMs)).toBe(ends ? now + 31_000 : undefined)
+  })
+
+  it('is forgotten after its time and a thirtieth, together with all that ended so long ago', () => {
+    const state = stateOf(created, requested('a'), [now, tried('a', 'delivered')], requested('b'), [
+      now + 500,
+      tried('b', 'dead'),
+    ])
+    expect(decideForgetting(state, keepMs, now + 30_999)).toEqual([])
+    expect(decideForgetting(state, keepMs, now + 31_000)).toEqual([forgotten(now + 1000)])
+    const all = given(created, requested('a'), [now, tried('a', 'dead')], [now + 31_000, forgotten(now + 1000)]).state
+    expect(all?.ended).toBeUndefined()
+    const some = given(
+      created,
+      requested('a'),
+      [now, tried('a', 'dead')],
+      requested('b'),
+      [now + 2000, tried('b', 'dead')],
+      [now + 31_000, forgotten(now + 1000)],
+    ).state
+    expect(some?.ended).toEqual({ first: now + 1000, last: now + 2000 })
   })
 })

@@ -6,7 +6,10 @@ import type {
   WebhookSpec,
 } from '@omium/schemas'
 
-/** One receiver of webhooks, and what it has not been told yet. What was delivered, or given up, is not kept. */
+/**
+ * One receiver of webhooks, and what it has not been told yet. Of what was delivered, or given up, only the time is kept: lists
+ * have it until it is forgotten.
+ */
 export interface Endpoint {
   readonly tenant: string
   readonly id: string
@@ -22,6 +25,14 @@ export interface Endpoint {
   /** by message id, in the order in which they were asked for. Changed in place: there may be thousands */
   readonly pending: Map<string, Pending>
   readonly replays: ReadonlyMap<string, WebhookReplayRange>
+  /** when deliveries and replays ended that lists still have; undefined: there are none */
+  readonly ended: Ended | undefined
+}
+
+/** ms since the epoch; `first` is a bound: nothing ended before */
+export interface Ended {
+  readonly first: number
+  readonly last: number
 }
 
 export interface Secret {
@@ -62,6 +73,7 @@ export const evolve = (
       failingSince: undefined,
       pending: new Map(),
       replays: new Map(),
+      ended: undefined,
     }
   if (!state) throw new RangeError(`${type} of an endpoint that was never created`)
   switch (type) {
@@ -69,8 +81,10 @@ export const evolve = (
       return { ...state, spec: data.spec }
     case 'WebhookEndpointEnabled':
       return { ...state, disabled: undefined, failingSince: undefined }
-    case 'WebhookEndpointDisabled':
-      return { ...state, disabled: data.reason, pending: new Map(), replays: new Map() }
+    case 'WebhookEndpointDisabled': {
+      const ended = state.pending.size + state.replays.size > 0 ? endedAt(state, time) : state.ended
+      return { ...state, disabled: data.reason, pending: new Map(), replays: new Map(), ended }
+    }
     case 'WebhookSecretRotated': {
       const [current, ...older] = state.secrets
       const previous = current ? [{ id: current.id, until: data.previousUntil }] : []
@@ -85,18 +99,35 @@ export const evolve = (
       if (pending && data.nextAt !== undefined)
         state.pending.set(data.messageId, { ...pending, attempts: data.attempt, nextAt: data.nextAt })
       else state.pending.delete(data.messageId)
-      return { ...state, failingSince: data.result === 'delivered' ? undefined : (state.failingSince ?? data.at) }
+      return {
+        ...state,
+        failingSince: data.result === 'delivered' ? undefined : (state.failingSince ?? data.at),
+        ended: data.result === 'retrying' ? state.ended : endedAt(state, time),
+      }
     }
     case 'WebhookReplayRequested':
       return { ...state, replays: new Map([...state.replays, [data.replayId, data.range]]) }
     case 'WebhookReplayFinished':
-      return { ...state, replays: new Map([...state.replays].filter(([replay]) => replay !== data.replayId)) }
+      return {
+        ...state,
+        replays: new Map([...state.replays].filter(([replay]) => replay !== data.replayId)),
+        ended: endedAt(state, time),
+      }
     case 'WebhookDeliveryDropped':
-      return state
+      return { ...state, ended: endedAt(state, time) }
+    case 'WebhookDeliveriesForgotten': {
+      const { last = Number.NEGATIVE_INFINITY } = state.ended ?? {}
+      return { ...state, ended: last < data.before ? undefined : { first: data.before, last } }
+    }
     case 'WebhookEndpointRemoved':
       return undefined
   }
 }
+
+const endedAt = ({ ended }: Endpoint, time: number): Ended => ({
+  first: Math.min(ended?.first ?? time, time),
+  last: Math.max(ended?.last ?? time, time),
+})
 
 /** Ids of the secrets that a message is signed with now, newest first. */
 export const signingSecrets = ({ secrets }: Pick<Endpoint, 'secrets'>, nowMs: number): readonly string[] =>

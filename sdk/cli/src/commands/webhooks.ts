@@ -1,6 +1,13 @@
-import { OmiumError, type WebhookEventType, type WebhookSecretReceipt, webhookEventTypes } from '@omium/schemas'
-import type { Command } from 'commander'
+import {
+  OmiumError,
+  type WebhookDeliveryView,
+  type WebhookEventType,
+  type WebhookSecretReceipt,
+  webhookEventTypes,
+} from '@omium/schemas'
+import { type Command, Option } from 'commander'
 import { clientOf } from '../connection.ts'
+import { wholeNumber } from '../input.ts'
 import type { Io } from '../io.ts'
 import { printList } from '../lists.ts'
 import { show, table } from '../output.ts'
@@ -93,10 +100,10 @@ export const addWebhooksCommand = (program: Command, io: Io): void => {
     .command('rotate')
     .description('make a new secret; the ones before it sign, too, for a while')
     .argument('<id>')
-    .option('--overlap <hours>', 'default 24')
+    .option('--overlap <hours>', 'default 24', wholeNumber('--overlap', 0, 168))
     .option(...asJson)
-    .action(async (id: string, { overlap, json }: Flags & { overlap?: string }) => {
-      const overlapMs = overlap === undefined ? {} : { overlapMs: Math.round(Number(overlap) * 3_600_000) }
+    .action(async (id: string, { overlap, json }: Flags & { overlap?: number }) => {
+      const overlapMs = overlap === undefined ? {} : { overlapMs: overlap * 3_600_000 }
       const receipt = await clientOf(io).webhooks.rotate(id, overlapMs)
       show(io, json, receipt, () => secretText(receipt))
     })
@@ -116,31 +123,44 @@ export const addWebhooksCommand = (program: Command, io: Io): void => {
     .description('what it was told, or one delivery with its attempts')
     .argument('<id>')
     .argument('[delivery]')
-    .option('--status <status>', 'pending, delivered or dead')
+    .addOption(new Option('--status <status>').choices(['pending', 'delivered', 'dead']))
     .option(...asJson)
-    .action(async (id: string, delivery: string | undefined, { status, json }: Flags & { status?: string }) => {
-      const { webhooks: client } = clientOf(io)
-      if (delivery !== undefined) {
-        const one = await client.delivery(id, delivery)
-        const rows = one.history.map(({ at, result, status: code, tookMs, error, answer }) => [
-          at,
-          result,
-          String(code ?? ''),
-          String(tookMs),
-          error ?? answer ?? '',
-        ])
-        show(io, json, one, () => `${one.body}\n\n${table(['at', 'result', 'status', 'ms', 'answer'], rows)}`)
-        return
-      }
-      const filter = status === undefined ? {} : { status: status as 'pending' | 'delivered' | 'dead' }
-      await printList(
-        io,
-        json,
-        client.deliveries(id, filter),
-        ['id', 'type', 'status', 'attempts', 'requested', 'next', 'why'],
-        (one) => [one.id, one.type, one.status, String(one.attempts), one.requestedAt, one.nextAt ?? '', one.why ?? ''],
-      )
-    })
+    .action(
+      async (
+        id: string,
+        delivery: string | undefined,
+        { status, json }: Flags & { status?: WebhookDeliveryView['status'] },
+      ) => {
+        const { webhooks: client } = clientOf(io)
+        if (delivery !== undefined) {
+          const one = await client.delivery(id, delivery)
+          const rows = one.history.map(({ at, result, status: code, tookMs, error, answer }) => [
+            at,
+            result,
+            String(code ?? ''),
+            String(tookMs),
+            error ?? answer ?? '',
+          ])
+          show(io, json, one, () => `${one.body}\n\n${table(['at', 'result', 'status', 'ms', 'answer'], rows)}`)
+          return
+        }
+        await printList(
+          io,
+          json,
+          client.deliveries(id, status === undefined ? {} : { status }),
+          ['id', 'type', 'status', 'attempts', 'requested', 'next', 'why'],
+          (one) => [
+            one.id,
+            one.type,
+            one.status,
+            String(one.attempts),
+            one.requestedAt,
+            one.nextAt ?? '',
+            one.why ?? '',
+          ],
+        )
+      },
+    )
 
   webhooks
     .command('redeliver')

@@ -24,6 +24,7 @@ error_catalogue: Final[dict[str, tuple[int, bool]]] = {
     "unauthenticated": (401, False),
     "forbidden": (403, False),
     "outside_hours": (403, False),
+    "policy_denied": (403, False),
     "not_found": (404, False),
     "rate_limited": (429, True),
     "offset_not_reached": (412, True),

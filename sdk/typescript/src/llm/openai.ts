@@ -40,6 +40,7 @@ const plainCodes: readonly ErrorCode[] = [
   'payload_too_large',
   'unauthenticated',
   'forbidden',
+  'policy_denied',
   'not_found',
   'rate_limited',
   'budget_exceeded',

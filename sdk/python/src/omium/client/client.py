@@ -21,6 +21,7 @@ from .schedules import ScheduleCalls
 from .transports import AsyncTransport, SyncTransport
 from .triggers import TriggerCalls
 from .views import AgentView, CallerView, ModelView, WorkerConnection, WriteReceipt
+from .webhooks import WebhookCalls
 from .workflows import WorkflowCalls
 
 _Out = TypeVar("_Out")
@@ -77,6 +78,9 @@ class Replays(ReplayCalls, Blocking): ...
 class Keys(KeyCalls, Blocking): ...
 
 
+class Webhooks(WebhookCalls, Blocking): ...
+
+
 class Client(_ClientCalls, Blocking):
     """A client of the platform whose calls block. Unset options come from `OMIUM_URL`, `OMIUM_API_KEY` and
     `OMIUM_MODELS_URL`.
@@ -95,6 +99,7 @@ class Client(_ClientCalls, Blocking):
         self.recovery_policies = RecoveryPolicies(driver)
         self.replays = Replays(driver)
         self.keys = Keys(driver)
+        self.webhooks = Webhooks(driver)
 
     def __enter__(self) -> Client:
         return self
@@ -159,6 +164,9 @@ class AsyncReplays(ReplayCalls, Awaiting): ...
 class AsyncKeys(KeyCalls, Awaiting): ...
 
 
+class AsyncWebhooks(WebhookCalls, Awaiting): ...
+
+
 class AsyncClient(_ClientCalls, Awaiting):
     """A client of the platform whose calls are awaited. Unset options come from `OMIUM_URL`, `OMIUM_API_KEY` and
     `OMIUM_MODELS_URL`.
@@ -177,6 +185,7 @@ class AsyncClient(_ClientCalls, Awaiting):
         self.recovery_policies = AsyncRecoveryPolicies(driver)
         self.replays = AsyncReplays(driver)
         self.keys = AsyncKeys(driver)
+        self.webhooks = AsyncWebhooks(driver)
 
     async def __aenter__(self) -> AsyncClient:
         return self

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeAlias, TypeVar, overload
 from urllib.parse import quote
@@ -209,3 +210,8 @@ def segment(text: str) -> str:
 def given(**members: object) -> dict[str, JsonValue]:
     """Members of a body without those that are None, which stands for not given."""
     return {name: plain_json(value, name) for name, value in members.items() if value is not None}
+
+
+def moment(time: datetime | None) -> str | None:
+    """A moment as the API takes it; one without a time zone is local."""
+    return None if time is None else time.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal, NotRequired, TypedDict
 
 from ..json import JsonValue
-from .flows import Calls, Flow, HttpRequest, Items, call, given, items, pages, segment
+from .flows import Calls, Flow, HttpRequest, Items, call, given, items, moment, pages, segment
 
 
 class KeyScopes(TypedDict):
@@ -73,14 +73,14 @@ class KeyCalls(Calls):
         self, name: str, scopes: KeyScopes, *, expires_at: datetime | None = None, ranges: Sequence[str] | None = None
     ) -> Flow[CreatedKey]:
         """A new key; nobody can give more than they have. `ranges`: addresses or CIDR ranges it may be used from."""
-        body = given(name=name, scopes=scopes, expiresAt=_time(expires_at), ranges=ranges)
+        body = given(name=name, scopes=scopes, expiresAt=moment(expires_at), ranges=ranges)
         return self._api.json(HttpRequest("POST", "/v1/keys", body))
 
     @call
     def rotate(self, id: str, *, overlap: float | None = None, expires_at: datetime | None = None) -> Flow[CreatedKey]:
         """A successor with the same scopes; the old key goes on for `overlap` seconds, a day unless given."""
         overlap_ms = None if overlap is None else round(overlap * 1000)
-        body = given(overlapMs=overlap_ms, expiresAt=_time(expires_at))
+        body = given(overlapMs=overlap_ms, expiresAt=moment(expires_at))
         return self._api.json(HttpRequest("POST", f"{_path(id)}/rotate", body))
 
     @call
@@ -97,8 +97,3 @@ class KeyCalls(Calls):
 
 def _path(key_id: str) -> str:
     return f"/v1/keys/{segment(key_id)}"
-
-
-def _time(moment: datetime | None) -> str | None:
-    """As the API takes moments; one without a time zone is local."""
-    return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -28,6 +28,7 @@ _PLAIN_CODES = (
     "payload_too_large",
     "unauthenticated",
     "forbidden",
+    "policy_denied",
     "not_found",
     "rate_limited",
     "budget_exceeded",
