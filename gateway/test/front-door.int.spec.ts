@@ -1,11 +1,11 @@
 import { connect } from 'node:net'
 import { eventually, testStack } from '@omium/dev/testing'
 import { createLogger } from '@omium/kit'
-import type { ExecutionEvent } from '@omium/schemas'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type GatewayWorld, keyA, keyB, startGatewayWorld } from './gateway-world.ts'
 import { type Relay, startRelay } from './relay.ts'
+import { completed, input, started } from './started-runs.ts'
 
 /** What the front door does whatever is asked behind it: bad requests, repetitions, limits, browsers, its own description. */
 const lines: string[] = []
@@ -16,8 +16,6 @@ let call: GatewayWorld['call']
 let ways: { objects: Relay; redis: Relay }
 let counter = 0
 const newId = () => `door-${++counter}`
-const input = { topic: 'logs' }
-const completed: ExecutionEvent = { type: 'ExecutionCompleted', data: { attempt: 1, output: { inline: 'done' } } }
 
 beforeAll(async () => {
   const { s3, redisUrl } = testStack()
@@ -243,7 +241,7 @@ describe('an answer', () => {
     expect(tag).toMatch(/^W\/"\d+-\d+"$/)
     for (const known of [tag, tag.slice(2), `"else", ${tag}`, '*'])
       expect((await call('GET', path, { headers: { 'if-none-match': known } })).status).toBe(304)
-    await world.engine.write('ten_a', id, { type: 'ExecutionStarted', data: { attempt: 1, workerId: 'w' } }, completed)
+    await world.engine.write('ten_a', id, started, completed)
     await call('GET', `${path}/result?wait_ms=5000`)
     const later = await call('GET', path, { headers: { 'if-none-match': tag } })
     expect([later.status, later.body.status]).toEqual([200, 'completed'])

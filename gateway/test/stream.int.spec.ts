@@ -1,10 +1,11 @@
 import { once } from 'node:events'
 import { putTenants } from '@omium/access/testing'
 import { eventually, newApiKey } from '@omium/dev/testing'
-import type { ExecutionEvent, StreamMessage, StreamRequest } from '@omium/schemas'
+import type { StreamMessage, StreamRequest } from '@omium/schemas'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { type GatewayWorld, keyA, keyB, startGatewayWorld } from './gateway-world.ts'
+import { completed, started, step } from './started-runs.ts'
 
 /** Subscriptions over WebSockets, against the real log and read model. */
 let world: GatewayWorld
@@ -23,23 +24,6 @@ afterEach(() => {
   sockets.clear()
 })
 afterAll(() => world?.close())
-
-const started: ExecutionEvent = { type: 'ExecutionStarted', data: { attempt: 1, workerId: 'w' } }
-const step = (n: number, output: string | number = n): ExecutionEvent => ({
-  type: 'StepCompleted',
-  data: {
-    attempt: 1,
-    path: `step#${n}`,
-    name: 'step',
-    kind: 'step',
-    stepAttempt: 1,
-    requestHash: `h${n}`,
-    output: { inline: output },
-    startedAt: 1_700_000_000_000,
-    durationMs: 3,
-  },
-})
-const completed: ExecutionEvent = { type: 'ExecutionCompleted', data: { attempt: 1, output: { inline: 'done' } } }
 
 const start = async (key = keyA) => {
   const id = `streamed-${++counter}`

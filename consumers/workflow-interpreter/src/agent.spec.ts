@@ -1,4 +1,4 @@
-import { type JsonValue, OmiumError, type WorkflowRunInput } from '@omium/schemas'
+import type { JsonValue, WorkflowRunInput } from '@omium/schemas'
 import { type AnyAgent, agent } from '@omium/sdk'
 import { type TestRunOptions, testRun } from '@omium/sdk/testing'
 import { describe, expect, it } from 'vitest'
@@ -255,7 +255,17 @@ describe('a workflow that is killed', () => {
     expect(all.attempts.length).toBeGreaterThan(5)
   })
 
-  it('is refused when the definition in its input cannot be read', async () => {
-    await expect(run({ a: { type: 'nothing' } }).then(({ error }) => Promise.reject(error))).rejects.toThrow(OmiumError)
+  it.each([
+    ['node', { a: { type: 'tournament' } }, {}, /nodes\.a\.type/],
+    ['member of a node', { a: { type: 'set', value: 1, tier: 2 } }, {}, /"tier"[\s\S]*nodes\.a/],
+    ['member', { a: { type: 'set', value: 1 } }, { shards: 4 }, /"shards"/],
+  ])('is refused by a worker that is older than its definition: an unknown %s', async (_, nodes, definition, place) => {
+    const { error, journal } = await run(nodes, { definition })
+    expect(error).toMatchObject({ code: 'workflow_invalid', retryable: false })
+    expect(error?.message).toContain(
+      'this worker cannot read version 1 of workflow w; if it is older than the platform',
+    )
+    expect(error?.message).toMatch(place)
+    expect(journal).toEqual([])
   })
 })

@@ -31,7 +31,11 @@ const input = z.object({
 const definitionOf = (given: unknown, what: string): WorkflowDefinition => {
   const parsed = workflowDefinition.safeParse(given)
   if (parsed.success) return parsed.data
-  throw new OmiumError('workflow_invalid', `${what} does not fit: ${z.prettifyError(parsed.error)}`)
+  // the gateway has checked it with the language of its own release
+  throw new OmiumError(
+    'workflow_invalid',
+    `this worker cannot read ${what}; if it is older than the platform, update it and fork the run: ${z.prettifyError(parsed.error)}`,
+  )
 }
 
 export const workflowAgent = agent({

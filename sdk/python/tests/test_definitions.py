@@ -154,7 +154,8 @@ def test_json_says_the_same(write: Callable[..., Path]) -> None:
         (("tools: [lookup]", "tools: [look]"), r'agents.writer.tools\[0\]: there is no tool "look"'),
         (("model: scripted", "model: 3"), r"team.yaml:4: model: .*string, not 3"),
         (("\nmodel: scripted", ""), r"agents.reader.model: is missing"),
-        (("omium: 1", "omium: 2"), r"team.yaml:2: omium: .*1, not 2"),
+        (("omium: 1", "omium: 2"), r"team.yaml:2: omium: .* reads version 1 .*, not 2: install the omium"),
+        (("omium: 1", "omium: 2\nshards: 3"), r"has 1 problem\(s\)\n  team.yaml:2: omium: "),
         (("depth: {type: integer, default: 2}", "depth: int"), r"input.depth"),
         (("model: scripted", "framework: magic\nmodel: scripted"), r"team.yaml:4: framework: .*'plain'"),
         (

@@ -131,10 +131,10 @@ def _worker(arguments: argparse.Namespace) -> None:
         code=code,
     )
     ids = ", ".join(agent.id for agent in agents)
-    ready = "ready %s runs %s (code %s)"
+    ready = "ready %s runs %s (code %s, pid %s)"
     worker.run(
         attached=arguments.attached,
-        on_ready=lambda: logging.getLogger("omium.worker").info(ready, worker.id, ids, code),
+        on_ready=lambda: logging.getLogger("omium.worker").info(ready, worker.id, ids, code, os.getpid()),
     )
 
 

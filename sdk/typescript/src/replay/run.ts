@@ -10,35 +10,21 @@ import {
 } from '@omium/schemas'
 import type { AnyAgent } from '../context.ts'
 import { ambient } from './ambient.ts'
+import { attemptOver, type EndReason } from './end-reason.ts'
 import { failureOf, forbidsRetry } from './failures.ts'
+import { GivenFailures } from './given-failures.ts'
 import { neverAsked, otherRequest, otherStep } from './mismatch.ts'
 import { toPlainJson } from './plain-json.ts'
 import type { CallHost, HostedRun, PendingCall, Requester, RunningStep, RunPort } from './port.ts'
 import { createContext } from './run-context.ts'
+import { ReleaseQueue, type Settlement, settlementOf } from './settlement.ts'
 import { replayMiss, Simulation } from './simulation.ts'
 
 /** How long code that does I/O of its own may take to ask for what the journal has next, before it is a mismatch. */
 const mismatchGraceMs = 500
-/** failed steps that one message may name */
-const mostReruns = 1000
 
 type Assign = Extract<EngineMessage, { type: 'assign' }>
 export type RunMessage = Extract<EngineMessage, { executionId: string }>
-export type EndReason =
-  | 'completed'
-  | 'failed'
-  | 'suspended'
-  | 'cancelled'
-  | 'paused'
-  | 'timed_out'
-  | 'fenced'
-  | 'abandoned'
-
-interface Settlement {
-  path: string
-  value: JsonValue
-  failure: Failure | undefined
-}
 
 /**
  * One attempt of one execution: drives user code by the journal, then by the engine's answers.
@@ -80,12 +66,11 @@ export class Run implements CallHost, HostedRun {
   private receivedEntries = 0
   /** journal entries that user code has not asked for yet */
   private readonly recorded = new Map<string, JournalEntry>()
-  /** entries that fit any request (see the protocol): they are there for whoever asks, in no order */
-  private readonly offered = new Map<string, JournalEntry>()
+  /** results of entries that fit any request (see the protocol): they are there for whoever asks, in no order */
+  private readonly offered = new Map<string, Settlement>()
   /** offered results that were asked for */
   private readonly taken: Settlement[] = []
-  private queue: Settlement[] = []
-  private head = 0
+  private readonly queue = new ReleaseQueue()
   private journalReleasesLeft = 0
   private live = false
   /** asked for and not released */
@@ -96,10 +81,7 @@ export class Run implements CallHost, HostedRun {
   private readonly retries = new Map<PendingCall, () => void>()
   private readonly pending = new Map<number, Requester>()
   private seq = 0
-  /** which call gave user code an error, to name it when the error ends the run */
-  private readonly origins = new WeakMap<object, string>()
-  /** steps that failed since user code last asked for anything: no record depends on them */
-  private unansweredFailures: string[] = []
+  private readonly givenFailures = new GivenFailures()
   private codeEnded = false
   private draining = false
   private cancelGrace: (() => void) | undefined
@@ -166,14 +148,14 @@ export class Run implements CallHost, HostedRun {
 
   private record(entry: JournalEntry): void {
     this.receivedEntries += 1
-    if (entry.requestHash === anyRequest && (entry.status === 'completed' || entry.status === 'failed')) {
-      this.offered.set(entry.path, entry)
+    const settlement = settlementOf(entry)
+    if (settlement && entry.requestHash === anyRequest) {
+      this.offered.set(entry.path, settlement)
       return
     }
     this.recorded.set(entry.path, entry)
-    if (entry.status === 'completed') this.queue.push({ path: entry.path, value: entry.value, failure: undefined })
-    else if (entry.status === 'failed') this.queue.push({ path: entry.path, value: null, failure: entry.error })
-    else return
+    if (!settlement) return
+    this.queue.push(settlement)
     this.journalReleasesLeft += 1
   }
 
@@ -200,8 +182,8 @@ export class Run implements CallHost, HostedRun {
       call.entered(entry)
     } else if (this.recorded.has(entry.path)) {
       this.recorded.set(entry.path, entry)
-      if (entry.status === 'completed') this.settled(entry.path, entry.value, undefined)
-      else if (entry.status === 'failed') this.settled(entry.path, null, entry.error)
+      const settlement = settlementOf(entry)
+      if (settlement) this.queue.push(settlement)
     }
     this.schedule()
   }
@@ -211,15 +193,14 @@ export class Run implements CallHost, HostedRun {
   /** Enters a call: answers it from the journal, or does it now, or holds it until the replay is over. */
   ask(call: PendingCall): Promise<JsonValue> {
     if (this.closed) return call.promise
-    this.unansweredFailures = []
+    this.givenFailures.asked()
     this.calls.set(call.path, call)
     const entry = this.recorded.get(call.path)
     const offer = this.offered.get(call.path)
     if (offer) {
       this.offered.delete(call.path)
       call.settled = true
-      if (offer.status === 'completed') this.taken.push({ path: call.path, value: offer.value, failure: undefined })
-      else if (offer.status === 'failed') this.taken.push({ path: call.path, value: null, failure: offer.error })
+      this.taken.push(offer)
       this.schedule()
     } else if (!entry) {
       if (this.port.hermetic) this.miss(call)
@@ -315,7 +296,7 @@ export class Run implements CallHost, HostedRun {
       if (call) this.deliver(call, taken)
       return
     }
-    const next = this.queue[this.head]
+    const { next } = this.queue
     if (next) {
       const call = this.calls.get(next.path)
       if (call) this.release(call, next)
@@ -333,11 +314,7 @@ export class Run implements CallHost, HostedRun {
   }
 
   private release(call: PendingCall, settlement: Settlement): void {
-    this.head += 1
-    if (this.head > 256 && this.head * 2 > this.queue.length) {
-      this.queue = this.queue.slice(this.head)
-      this.head = 0
-    }
+    this.queue.take()
     if (this.journalReleasesLeft > 0) {
       this.journalReleasesLeft -= 1
       // before the call is told: what was held goes first
@@ -349,12 +326,8 @@ export class Run implements CallHost, HostedRun {
 
   private deliver(call: PendingCall, { value, failure }: Settlement): void {
     this.calls.delete(call.path)
-    if (failure) {
-      const error = OmiumError.fromFailure(failure)
-      this.origins.set(error, call.path)
-      this.unansweredFailures.push(call.path)
-      call.reject(error)
-    } else call.fulfil(value)
+    if (failure) call.reject(this.givenFailures.give(call.path, failure))
+    else call.fulfil(value)
     this.schedule()
   }
 
@@ -379,16 +352,16 @@ export class Run implements CallHost, HostedRun {
 
   private suspectMismatch(): void {
     if (this.calls.size === 0 || this.cancelGrace) return
-    const stuckAt = this.head
+    const stuckAt = this.queue.released
     const askedThen = this.recorded.size
     this.cancelGrace = this.port.after(mismatchGraceMs, () => {
       this.cancelGrace = undefined
       if (this.closed) return
-      const next = this.queue[this.head]
+      const { next } = this.queue
       const missing = next && !this.calls.has(next.path) ? this.recorded.get(next.path) : undefined
       const first = missing ?? (next ? undefined : this.recorded.values().next().value)
       const asked = this.held.keys().next().value ?? this.calls.values().next().value
-      if (first && asked && this.head === stuckAt && this.recorded.size === askedThen)
+      if (first && asked && this.queue.released === stuckAt && this.recorded.size === askedThen)
         this.fail(otherStep(first, asked))
       else this.schedule()
     })
@@ -462,16 +435,14 @@ export class Run implements CallHost, HostedRun {
     this.calls.clear()
     this.open.clear()
     this.pending.clear()
-    this.queue = []
+    this.queue.clear()
     this.held.clear()
     this.port.finished(this)
   }
 
   private abortSteps(reason: EndReason): void {
     if (this.running.size === 0) return
-    const code =
-      reason === 'cancelled' ? 'execution_cancelled' : reason === 'timed_out' ? 'execution_timeout' : 'attempt_fenced'
-    const error = new OmiumError(code, `attempt ${this.attempt} of ${this.executionId} is over: ${reason}`)
+    const error = attemptOver(reason, `attempt ${this.attempt} of ${this.executionId}`)
     for (const step of this.running) step.abort(error)
     this.running.clear()
   }
@@ -503,9 +474,8 @@ export class Run implements CallHost, HostedRun {
     if (this.closed) return
     const what = `agent "${this.agent.id}"`
     const retryable = !forbidsRetry(error, { nonRetryable: [] })
-    const stepPath = typeof error === 'object' && error !== null ? this.origins.get(error) : undefined
-    const failure = withOrigin(failureOf(error, 'agent_threw', what, retryable), stepPath)
-    const rerun = this.unansweredFailures.slice(-mostReruns)
+    const failure = this.givenFailures.named(error, failureOf(error, 'agent_threw', what, retryable))
+    const { rerun } = this.givenFailures
     this.conclude('failed', (ids) => ({ type: 'fail', ...ids, error: failure, rerun }))
   }
 
@@ -527,11 +497,4 @@ export class Run implements CallHost, HostedRun {
     })
     this.port.send(message({ executionId, attempt, seq }))
   }
-}
-
-const withOrigin = (failure: Failure, stepPath: string | undefined): Failure => {
-  if (stepPath === undefined) return failure
-  const { data } = failure
-  const known = typeof data === 'object' && data !== null && !Array.isArray(data) ? data : {}
-  return { ...failure, data: { ...known, stepPath } }
 }

@@ -152,7 +152,13 @@ def parse_definition(document: Document) -> Definition:
         return Definition.model_validate(document.value)
     except ValidationError as invalid:
         problems = [Problem(_place_of(error["loc"]), _expected(error)) for error in invalid.errors()]
-        raise document.refuse(_without_repetition(problems)) from None
+        # what is of another version may differ in everything: only that is said
+        version = [problem for problem in problems if problem.said.startswith(_OTHER_VERSION)]
+        raise document.refuse(version or _without_repetition(problems)) from None
+
+
+_OTHER_VERSION = "this SDK reads version 1"
+"""How the problem of a definition begins that is none of this version."""
 
 
 def _place_of(loc: tuple[Any, ...]) -> tuple[str | int, ...]:
@@ -174,6 +180,8 @@ def _expected(error: Any) -> str:
     if error["type"] == "missing":
         return "is missing"
     given = error["input"]
+    if error["loc"] == ("omium",):
+        return f"{_OTHER_VERSION} of definitions, not {given!r:.100}: install the omium that it was written for"
     shown = repr(given) if isinstance(given, (str, int, float, bool, type(None))) else f"a {type(given).__name__}"
     return f"{said[:1].lower()}{said[1:]}, not {shown[:100]}"
 

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from ..protocol import WorkerMessage
 
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from ..client.checkpoints import NewCheckpoint
     from ..llm.model import LlmSettings
     from .run import Run
+
+EndReason: TypeAlias = Literal[
+    "completed", "failed", "suspended", "cancelled", "paused", "timed_out", "fenced", "abandoned"
+]
+"""How an attempt ends."""
 
 
 class RunPort(Protocol):

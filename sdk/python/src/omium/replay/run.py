@@ -18,8 +18,7 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import Failure, OmiumError
 from ..json import JsonValue, plain_json
@@ -29,23 +28,13 @@ from .call import Answered, Call, Requester
 from .failures import GivenFailures, failure_of, forbids_retry
 from .mismatch import never_asked, other_request, other_step
 from .paths import PathScope
-from .port import RunPort
+from .port import EndReason, RunPort
+from .settlement import Settlement, settlement_of
 from .simulation import Simulation, replay_miss
 
 if TYPE_CHECKING:
     from ..agent import AnyAgent
     from .step_call import StepCall
-
-EndReason: TypeAlias = Literal[
-    "completed", "failed", "suspended", "cancelled", "paused", "timed_out", "fenced", "abandoned"
-]
-
-
-@dataclass(frozen=True, slots=True)
-class _Settlement:
-    path: str
-    value: JsonValue
-    failure: Failure | None
 
 
 class Run:
@@ -81,11 +70,11 @@ class Run:
         self._received_entries = 0
         # journal entries that user code has not asked for yet
         self._recorded: dict[str, JournalEntry] = {}
-        # entries that fit any request: they are there for whoever asks, in no order
-        self._offered: dict[str, JournalEntry] = {}
+        # results of entries that fit any request: they are there for whoever asks, in no order
+        self._offered: dict[str, Settlement] = {}
         # offered results that were asked for
-        self._taken: deque[_Settlement] = deque()
-        self._queue: deque[_Settlement] = deque()
+        self._taken: deque[Settlement] = deque()
+        self._queue: deque[Settlement] = deque()
         self._journal_releases_left = 0
         self._released = 0
         self._live = False
@@ -155,17 +144,14 @@ class Run:
 
     def _record(self, entry: JournalEntry) -> None:
         self._received_entries += 1
-        if entry["requestHash"] == ANY_REQUEST and entry["status"] in ("completed", "failed"):
-            self._offered[entry["path"]] = entry
+        settlement = settlement_of(entry)
+        if settlement is not None and entry["requestHash"] == ANY_REQUEST:
+            self._offered[entry["path"]] = settlement
             return
         self._recorded[entry["path"]] = entry
-        if entry["status"] == "completed":
-            self._queue.append(_Settlement(entry["path"], entry.get("value"), None))
-        elif entry["status"] == "failed":
-            self._queue.append(_Settlement(entry["path"], None, entry.get("error")))
-        else:
-            return
-        self._journal_releases_left += 1
+        if settlement is not None:
+            self._queue.append(settlement)
+            self._journal_releases_left += 1
 
     def _begin(self) -> None:
         if self._received_entries != self._expected_entries:
@@ -196,10 +182,9 @@ class Run:
             call.entered(entry)
         elif entry["path"] in self._recorded:
             self._recorded[entry["path"]] = entry
-            if entry["status"] == "completed":
-                self.settled(entry["path"], entry.get("value"), None)
-            elif entry["status"] == "failed":
-                self.settled(entry["path"], None, entry.get("error"))
+            settlement = settlement_of(entry)
+            if settlement is not None:
+                self._queue.append(settlement)
         self.port.schedule(self)
 
     # ---- from user code, through the context
@@ -217,8 +202,7 @@ class Run:
         offer = self._offered.pop(call.path, None)
         if offer is not None:
             call.settled = True
-            failure = offer.get("error") if offer["status"] == "failed" else None
-            self._taken.append(_Settlement(call.path, offer.get("value"), failure))
+            self._taken.append(offer)
             self.port.schedule(self)
         elif entry is None:
             if self._hermetic:
@@ -264,7 +248,7 @@ class Run:
 
     def settled(self, path: str, value: JsonValue, failure: Failure | None) -> None:
         """A result for the release queue."""
-        self._queue.append(_Settlement(path, value, failure))
+        self._queue.append(Settlement(path, value, failure))
         self.port.schedule(self)
 
     def opened(self, call: Call) -> None:
@@ -334,7 +318,7 @@ class Run:
             self._go_live_if_replayed()
         self._report_if_waiting()
 
-    def _release(self, call: Call, settlement: _Settlement) -> None:
+    def _release(self, call: Call, settlement: Settlement) -> None:
         self._released += 1
         if self._journal_releases_left > 0:
             self._journal_releases_left -= 1
@@ -343,7 +327,7 @@ class Run:
             self._go_live_if_replayed()
         self._deliver(call, settlement)
 
-    def _deliver(self, call: Call, settlement: _Settlement) -> None:
+    def _deliver(self, call: Call, settlement: Settlement) -> None:
         self._calls.pop(call.path, None)
         # user code may have stopped waiting for it: a task of a group that failed, a wait_for
         if not call.future.done():
@@ -359,8 +343,7 @@ class Run:
         if self._live or self._journal_releases_left > 0 or self._recorded or self._draining:
             return
         self._live = True
-        held = self._held
-        self._held = []
+        held, self._held = self._held, []
         for call, entry in held:
             if self.over:
                 return
@@ -496,12 +479,8 @@ class Run:
             self.fail(inner[0])
             return
         failure = failure_of(error, "agent_threw", f'agent "{self.agent.id}"', not forbids_retry(error))
-        message = {
-            "type": "fail",
-            "error": self._given_failures.named(error, failure),
-            "rerun": self._given_failures.rerun,
-        }
-        self._conclude("failed", message)
+        named = self._given_failures.named(error, failure)
+        self._conclude("failed", {"type": "fail", "error": named, "rerun": self._given_failures.rerun})
 
     def _conclude(self, reason: Literal["completed", "failed"], message: WorkerMessage) -> None:
         self._code_ended = True
