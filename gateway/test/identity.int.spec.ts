@@ -727,7 +727,6 @@ describe('every route', () => {
     const sensitive = rules().flatMap(({ method, url, limit }) => (limit === 'sensitive' ? [`${method} ${url}`] : []))
     expect(sensitive).toEqual(
       expect.arrayContaining([
-        'POST /v1/keys/verify',
         'GET /auth/providers/:provider/start',
         'GET /auth/providers/:provider/callback',
         'POST /auth/refresh',

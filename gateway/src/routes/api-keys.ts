@@ -188,7 +188,7 @@ export const apiKeyRoutes =
     app.post(
       '/v1/keys/verify',
       {
-        config: { permission: 'keys:read', limit: 'sensitive' },
+        config: { permission: 'keys:read' },
         schema: {
           tags,
           summary: 'Whether a text is a live API key of this tenant, and what it may do',
