@@ -1,6 +1,5 @@
-import type { Reads } from '@omium/projection-kit'
+import { type Page, pageOf, positionOf, type Reads } from '@omium/projection-kit'
 import type { AccessHours, Permission } from '@omium/schemas'
-import { type Page, pageOf, positionOf } from './pages.ts'
 
 export interface ApiKeyRecord {
   readonly tenant: string

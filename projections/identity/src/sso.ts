@@ -1,6 +1,5 @@
-import type { Reads } from '@omium/projection-kit'
+import { type Page, type Paging, pageOf, positionOf, type Reads } from '@omium/projection-kit'
 import { domainOfAddress, type Role, type SsoConnection, type SsoRoleRule } from '@omium/schemas'
-import { type Page, type Paging, pageOf, positionOf } from './pages.ts'
 
 /** Connections to tenants' identity providers, and their domains. What is asked for without a tenant says so. */
 

@@ -1,6 +1,5 @@
-import type { Reads } from '@omium/projection-kit'
+import { type Page, type Paging, pageOf, positionOf, type Reads } from '@omium/projection-kit'
 import type { AccessHours, Role } from '@omium/schemas'
-import { type Page, type Paging, pageOf, positionOf } from './pages.ts'
 
 /** What belongs to a tenant. Every function takes the tenant, and every statement has it in its WHERE clause. */
 

@@ -1,20 +1,10 @@
-import type { Reads } from '@omium/projection-kit'
-import { OmiumError, type WebhookDisabledReason, type WebhookEventType, type WebhookMessageType } from '@omium/schemas'
+import { type Page, type Paging, pageOf, positionOf, type Reads } from '@omium/projection-kit'
+import type { WebhookDisabledReason, WebhookEventType, WebhookMessageType } from '@omium/schemas'
 
 /**
  * Everything that is read from the webhook read models. Every function takes the tenant first and every statement has it in its
  * WHERE clause: another tenant's rows are as if they did not exist.
  */
-export interface Page<T> {
-  readonly items: readonly T[]
-  /** opaque; absent on the last page */
-  readonly nextCursor?: string
-}
-
-interface Paging {
-  readonly limit: number
-  readonly cursor?: string | undefined
-}
 
 export interface EndpointRecord {
   readonly id: string
@@ -54,7 +44,7 @@ export const listEndpoints = async (
   tenant: string,
   { limit, cursor }: Paging,
 ): Promise<Page<EndpointRecord>> => {
-  const before = placeOf(cursor)
+  const before = positionOf(cursor)
   const { rows } = await reads.query<EndpointRecord>(
     { tenant },
     `SELECT ${endpointColumns} FROM webhooks.endpoints
@@ -62,7 +52,7 @@ export const listEndpoints = async (
      ORDER BY created_at DESC, id DESC LIMIT $4`,
     [tenant, before?.at ?? null, before?.id ?? null, limit + 1],
   )
-  return pageOf(rows, limit, ({ createdAt }) => createdAt)
+  return pageOf(rows, limit, ({ createdAt, id }) => [createdAt, id])
 }
 
 export type DeliveryStatus = 'pending' | 'delivered' | 'dead'
@@ -96,7 +86,7 @@ export const listDeliveries = async (
   endpointId: string,
   { status, limit, cursor }: DeliveryFilter,
 ): Promise<Page<DeliveryRecord>> => {
-  const before = placeOf(cursor)
+  const before = positionOf(cursor)
   const { rows } = await reads.query<DeliveryRecord>(
     { tenant },
     `SELECT ${deliveryColumns} FROM webhooks.deliveries
@@ -105,7 +95,7 @@ export const listDeliveries = async (
      ORDER BY requested_at DESC, id DESC LIMIT $6`,
     [tenant, endpointId, status ?? null, before?.at ?? null, before?.id ?? null, limit + 1],
   )
-  return pageOf(rows, limit, ({ requestedAt }) => requestedAt)
+  return pageOf(rows, limit, ({ requestedAt, id }) => [requestedAt, id])
 }
 
 export const getDelivery = async (
@@ -168,7 +158,7 @@ export const listReplays = async (
   endpointId: string,
   { limit, cursor }: Paging,
 ): Promise<Page<ReplayRecord>> => {
-  const before = placeOf(cursor)
+  const before = positionOf(cursor)
   const { rows } = await reads.query<ReplayRecord>(
     { tenant },
     `SELECT id, from_at AS "from", to_at AS "to", types, status, found, requested_by AS "requestedBy",
@@ -178,31 +168,5 @@ export const listReplays = async (
      ORDER BY requested_at DESC, id DESC LIMIT $5`,
     [tenant, endpointId, before?.at ?? null, before?.id ?? null, limit + 1],
   )
-  return pageOf(rows, limit, ({ requestedAt }) => requestedAt)
-}
-
-const pageOf = <T extends { readonly id: string }>(
-  rows: readonly T[],
-  limit: number,
-  timeOf: (row: T) => Date,
-): Page<T> => {
-  const items = rows.slice(0, limit)
-  const last = items.at(-1)
-  if (rows.length <= limit || !last) return { items }
-  const key = JSON.stringify([timeOf(last).toISOString(), last.id])
-  return { items, nextCursor: Buffer.from(key).toString('base64url') }
-}
-
-const placeOf = (cursor: string | undefined): { readonly at: string; readonly id: string } | undefined => {
-  if (cursor === undefined) return undefined
-  let key: unknown
-  try {
-    key = JSON.parse(Buffer.from(cursor, 'base64url').toString())
-  } catch {
-    key = undefined
-  }
-  const [at, id] = Array.isArray(key) ? (key as unknown[]) : []
-  if (typeof at === 'string' && typeof id === 'string' && !Number.isNaN(Date.parse(at)) && !id.includes('\0'))
-    return { at: new Date(at).toISOString(), id }
-  throw new OmiumError('invalid_request', 'cursor: not one that this list gave; start again without a cursor')
+  return pageOf(rows, limit, ({ requestedAt, id }) => [requestedAt, id])
 }

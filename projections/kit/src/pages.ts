@@ -1,5 +1,7 @@
 import { OmiumError } from '@omium/schemas'
 
+/** Lists in the order of a time and an id, page by page. */
+
 export interface Page<T> {
   readonly items: readonly T[]
   /** opaque; absent on the last page */
