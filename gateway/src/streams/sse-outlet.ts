@@ -3,6 +3,8 @@ import { eventText, type Outlet } from './outlet.ts'
 
 /** Comments keep a stream alive whose reader waits; a reader that does not even take those is cut off. */
 const mostBytesBuffered = 4 * 1024 * 1024
+/** how long a reader may take to hear of the end, ms */
+const endingMs = 10_000
 
 export interface SseOptions {
   readonly heartbeatMs: number
@@ -11,7 +13,10 @@ export interface SseOptions {
   onError(error: unknown): void
 }
 
-/** Server-sent events. Ids are versions, so `Last-Event-ID` resumes after the last one received; live output has none. */
+/**
+ * Server-sent events. Ids are versions, so `Last-Event-ID` resumes after the last one received; live output has none. What still
+ * comes after the end is dropped: the end may be the caller's rights', of which the stream knows nothing.
+ */
 export class SseOutlet implements Outlet {
   readonly #out: ServerResponse
   readonly #options: SseOptions
@@ -29,11 +34,11 @@ export class SseOutlet implements Outlet {
   }
 
   event({ event }: Parameters<Outlet['event']>[0]): boolean {
-    return this.#out.write(`id: ${event.version}\nevent: ${event.type}\ndata: ${eventText(event)}\n\n`)
+    return this.#write(`id: ${event.version}\nevent: ${event.type}\ndata: ${eventText(event)}\n\n`)
   }
 
   delta(_execution: string, delta: Parameters<Outlet['delta']>[1]): void {
-    this.#out.write(`event: delta\ndata: ${JSON.stringify(delta)}\n\n`)
+    this.#write(`event: delta\ndata: ${JSON.stringify(delta)}\n\n`)
   }
 
   drained(timeoutMs: number): Promise<boolean> {
@@ -54,7 +59,12 @@ export class SseOutlet implements Outlet {
 
   end(): void {
     clearInterval(this.#heartbeat)
-    this.#out.end()
+    const out = this.#out
+    if (out.writableEnded || out.destroyed) return
+    out.end()
+    // whoever takes nothing does not take the end either
+    const timer = setTimeout(() => this.cut(), endingMs)
+    out.once('close', () => clearTimeout(timer))
   }
 
   fail(error: unknown): void {
@@ -64,8 +74,15 @@ export class SseOutlet implements Outlet {
 
   async #beat(): Promise<void> {
     if (this.waitingBytes > mostBytesBuffered) return this.cut()
-    this.#out.write(': heartbeat\n\n')
+    this.#write(': heartbeat\n\n')
     if (!(await this.#options.isStillAllowed().catch(() => true))) this.end()
+  }
+
+  /** @returns false: the reader is behind */
+  #write(text: string): boolean {
+    const out = this.#out
+    // an error that nobody listens to would end the process
+    return out.writableEnded || out.destroyed || out.write(text)
   }
 
   cut(): void {
