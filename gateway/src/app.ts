@@ -131,7 +131,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await installRateLimits(plain, { rates, redis, prefix })
   installGuard(plain, services)
   installKeyLimits(plain, services)
-  installIdempotency(plain, { redis, prefix })
+  installIdempotency(plain, { redis, prefix, digest: services.personalData.digest })
 
   installOperations(plain, services, clientErrors.counts)
   await app.register(executionRoutes(services))
