@@ -25,7 +25,7 @@ import {
 import { type Logger, pino } from 'pino'
 import { expect } from 'vitest'
 import { type Config, readConfig } from '../src/config.ts'
-import { startGateway } from '../src/gateway.ts'
+import { type GatewayLogs, startGateway } from '../src/gateway.ts'
 import type { Limits } from '../src/services.ts'
 import { ScriptedEngine } from './scripted-engine.ts'
 
@@ -47,12 +47,15 @@ export interface GatewayWorldOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly limits?: Partial<Limits>
   readonly logger?: Logger
+  /** what the gateways' way to the database leads through */
+  readonly throughTo?: (databaseUrl: string) => Promise<string>
 }
 
 export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
   const stack = testStack()
   const databaseUrl = await freshDatabase()
-  await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
+  const appUrl = gatewayDatabaseUrl(databaseUrl)
+  await migrate(databaseUrl, { gatewayDatabaseUrl: appUrl })
   const secrets = freshSecrets()
   await putTenants(databaseUrl, secrets, { tenant: 'ten_a', apiKey: keyA }, { tenant: 'ten_b', apiKey: keyB })
   const pool = createPool(databaseUrl)
@@ -62,7 +65,7 @@ export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
     OMIUM_TOPIC_PREFIX: freshPrefix(),
     OMIUM_PARTITIONS: String(partitions),
     OMIUM_DATABASE_URL: databaseUrl,
-    OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
+    OMIUM_GATEWAY_DATABASE_URL: (await options.throughTo?.(appUrl)) ?? appUrl,
     ...secrets,
     OMIUM_TOKEN_SECRET: randomBytes(32).toString('hex'),
     OMIUM_S3_ENDPOINT: stack.s3.endpoint,
@@ -88,13 +91,13 @@ export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
   const { engine, owner } = await ScriptedEngine.start(log.context, partitions, endpoint)
   const projection = await runProjection({ definition: executionsProjection, log, pool, databaseUrl, onNotice: quiet })
 
-  /** one more gateway on the same services */
-  const startOne = (changes: Partial<Config> = {}) => {
+  /** one more gateway on the same services, or on logs that behave otherwise */
+  const startOne = (changes: Partial<Config> = {}, through: Partial<GatewayLogs> = {}) => {
     const config = readConfig(env)
     const limits = { ...config.limits, readWaitMs: 3_000, heartbeatMs: 100, slowReaderMs: 300, ...options.limits }
     return startGateway(
       { ...config, commandTimeoutMs: 3_000, limits, ...changes },
-      logs,
+      { ...logs, ...through },
       options.logger ?? pino({ level: 'silent' }),
     )
   }

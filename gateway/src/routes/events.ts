@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http'
 import { listEvents } from '@omium/projection-executions'
 import { eventView, executionIdParam, isTerminal, OmiumError, page } from '@omium/schemas'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
@@ -52,17 +53,19 @@ export const eventRoutes =
         const { tenant } = callerOf(request)
         const { after, cursor, limit } = request.query
         const execution = await requireExecution(services, tenant, request.params.id)
-        if (request.headers.accept?.includes('text/event-stream')) {
+        // asked with HEAD, a stream would hold its connection and show nothing
+        if (request.method === 'GET' && request.headers.accept?.includes('text/event-stream')) {
           const afterVersion = lastEventId(request.headers['last-event-id']) ?? after
           if (isTerminal(execution.status) && afterVersion >= execution.version)
             return reply.status(204).send(undefined)
           const leave = streamSlots.take(tenant)
           reply.hijack()
           reply.raw.writeHead(200, {
+            // who may read it (CORS), and all else that every answer says
+            ...(reply.getHeaders() as OutgoingHttpHeaders),
             'content-type': 'text/event-stream; charset=utf-8',
             'cache-control': 'no-store',
             'x-accel-buffering': 'no',
-            'x-request-id': request.id,
           })
           reply.raw.flushHeaders()
           const outlet = new SseOutlet(reply.raw, {
@@ -78,6 +81,8 @@ export const eventRoutes =
               })
             : undefined
           reply.raw.once('close', () => stream.close())
+          // whoever left while the run was looked up is not told of any more
+          if (reply.raw.destroyed) stream.close()
           streams.add(stream)
           await stream.run()
           streams.delete(stream)
