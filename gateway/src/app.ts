@@ -53,6 +53,8 @@ const exposedHeaders = [
   'ratelimit-reset',
   'retry-after',
 ]
+/** the one that speaks WebSocket */
+const streamPath = '/v1/stream'
 /** requests over a WebSocket are a few fields */
 const longestMessageBytes = 64 * 1024
 
@@ -71,6 +73,10 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
       headersTimeout: limits.headersMs,
       // how late the two limits above may be noticed
       connectionsCheckingInterval: Math.min(1_000, limits.headersMs),
+      // many clients offer HTTP/2 with every request: what is not ours to upgrade is a request like any other (RFC 9110, 7.8), with its
+      // body, and within the limits above
+      shouldUpgradeCallback: ({ headers, url }) =>
+        headers.upgrade?.toLowerCase() === 'websocket' && url?.split('?')[0] === streamPath,
     },
     genReqId: ({ headers }) => {
       const given = headers[requestIdHeader]

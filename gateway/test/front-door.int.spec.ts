@@ -127,6 +127,22 @@ describe('bad input', () => {
     expect([reply.status, reply.body.code]).toEqual([status, code])
   })
 
+  it.each(['h2c', 'websocket'])(
+    'a request that offers %s is a request like any other, with its body',
+    async (protocol) => {
+      const offer = `connection: upgrade, http2-settings\r\nhttp2-settings: AAMAAABkAAQCAAAAAAIAAAAA\r\nupgrade: ${protocol}\r\n`
+      const body = JSON.stringify({ agent: 'writer', input })
+      const headers = `${authorization}${offer}content-type: application/json\r\ncontent-length: ${body.length}\r\n`
+      const { status } = await raw(
+        `POST /v1/executions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${headers}\r\n${body}`,
+      )
+      expect(status).toBe(201)
+      expect(
+        (await raw(`GET /v1/agents HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${authorization}${offer}\r\n`)).status,
+      ).toBe(200)
+    },
+  )
+
   it('takes a NUL inside of an input for what it is', async () => {
     const id = newId()
     const body = { agent: 'writer', id, input: { topic: 'a\0b' } }
