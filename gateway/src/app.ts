@@ -7,6 +7,7 @@ import { OmiumError } from '@omium/schemas'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { installGuard } from './auth.ts'
+import { installBodyBudget } from './body-budget.ts'
 import { createClientErrors } from './client-errors.ts'
 import { installIdempotency } from './idempotency.ts'
 import { installJsonBodies } from './json-body.ts'
@@ -136,6 +137,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await installOpenApi(plain)
   await installRateLimits(plain, { rates, redis, prefix })
   installGuard(plain, services)
+  installBodyBudget(plain)
   installKeyLimits(plain, services)
   installIdempotency(plain, { redis, prefix, digest: services.personalData.digest })
 
