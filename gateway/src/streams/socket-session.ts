@@ -163,7 +163,12 @@ export class SocketSession {
     const { services, tenant } = this.#options
     const { reads, executions, limits } = services
     this.#options.require(feeds[feed].permission)
-    const source = tenantSource(executions, reads, tenant, { feed, after, historyWaitMs: limits.readWaitMs, isLive: true })
+    const source = tenantSource(executions, reads, tenant, {
+      feed,
+      after,
+      historyWaitMs: limits.readWaitMs,
+      isLive: true,
+    })
     const stream = new EventStream(source, this.#outletOf(subscription), limits)
     let stands = [...source.after()]
     this.#send({ type: 'subscribed', subscription, after: stands })
