@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { eventText, type Outlet } from './outlet.ts'
+import { eventText, type Outlet, type StreamedEvent } from './outlet.ts'
 
 /** Comments keep a stream alive whose reader waits; a reader that does not even take those is cut off. */
 const mostBytesBuffered = 4 * 1024 * 1024
@@ -8,14 +8,18 @@ const endingMs = 10_000
 
 export interface SseOptions {
   readonly heartbeatMs: number
+  /** the event as it is sent; its id is what a reader names as `Last-Event-ID` to go on after it. Absent: id is its version */
+  frame?(event: StreamedEvent): string
+  /** sent in place of a heartbeat when there is something to say */
+  beat?(): string | undefined
   /** false once the caller may no longer read */
   isStillAllowed(): Promise<boolean>
   onError(error: unknown): void
 }
 
 /**
- * Server-sent events. Ids are versions, so `Last-Event-ID` resumes after the last one received; live output has none. What still
- * comes after the end is dropped: the end may be the caller's rights', of which the stream knows nothing.
+ * Server-sent events. `Last-Event-ID` resumes after the last one received; live output has no id. What still comes after the end is
+ * dropped: the end may be that of the caller's rights, of which the stream knows nothing.
  */
 export class SseOutlet implements Outlet {
   readonly #out: ServerResponse
@@ -33,8 +37,8 @@ export class SseOutlet implements Outlet {
     return this.#out.writableLength
   }
 
-  event({ event }: Parameters<Outlet['event']>[0]): boolean {
-    return this.#write(`id: ${event.version}\nevent: ${event.type}\ndata: ${eventText(event)}\n\n`)
+  event(streamed: StreamedEvent): boolean {
+    return this.#write(this.#options.frame?.(streamed) ?? frameOf(streamed))
   }
 
   delta(_execution: string, delta: Parameters<Outlet['delta']>[1]): void {
@@ -74,7 +78,7 @@ export class SseOutlet implements Outlet {
 
   async #beat(): Promise<void> {
     if (this.waitingBytes > mostBytesBuffered) return this.cut()
-    this.#write(': heartbeat\n\n')
+    this.#write(this.#options.beat?.() ?? ': heartbeat\n\n')
     if (!(await this.#options.isStillAllowed().catch(() => true))) this.end()
   }
 
@@ -90,3 +94,6 @@ export class SseOutlet implements Outlet {
     this.#out.destroy()
   }
 }
+
+const frameOf = ({ event }: StreamedEvent): string =>
+  `id: ${event.version}\nevent: ${event.type}\ndata: ${eventText(event)}\n\n`
