@@ -256,12 +256,20 @@ describe('who leaves before a stream begins', () => {
     }
   }
   const openSockets = async (key: string) => {
-    for (let i = 0; i < streamsPerTenant; i++) {
-      const socket = new WebSocket(`${world.gateway.url.replace('http', 'ws')}/v1/stream`, {
-        headers: { authorization: `Bearer ${key}` },
-      })
-      sockets.add(socket)
-      await once(socket, 'open')
+    const opened: WebSocket[] = []
+    try {
+      for (let i = 0; i < streamsPerTenant; i++) {
+        const socket = new WebSocket(`${world.gateway.url.replace('http', 'ws')}/v1/stream`, {
+          headers: { authorization: `Bearer ${key}` },
+        })
+        sockets.add(socket)
+        opened.push(socket)
+        await once(socket, 'open')
+      }
+    } catch (error) {
+      // tried again: those that came through must not be in the way
+      for (const socket of opened) socket.terminate()
+      throw error
     }
   }
 
