@@ -47,15 +47,12 @@ export interface GatewayWorldOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly limits?: Partial<Limits>
   readonly logger?: Logger
-  /** what the gateways' way to the database leads through */
-  readonly throughTo?: (databaseUrl: string) => Promise<string>
 }
 
 export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
   const stack = testStack()
   const databaseUrl = await freshDatabase()
-  const appUrl = gatewayDatabaseUrl(databaseUrl)
-  await migrate(databaseUrl, { gatewayDatabaseUrl: appUrl })
+  await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
   const secrets = freshSecrets()
   await putTenants(databaseUrl, secrets, { tenant: 'ten_a', apiKey: keyA }, { tenant: 'ten_b', apiKey: keyB })
   const pool = createPool(databaseUrl)
@@ -65,7 +62,7 @@ export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
     OMIUM_TOPIC_PREFIX: freshPrefix(),
     OMIUM_PARTITIONS: String(partitions),
     OMIUM_DATABASE_URL: databaseUrl,
-    OMIUM_GATEWAY_DATABASE_URL: (await options.throughTo?.(appUrl)) ?? appUrl,
+    OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
     ...secrets,
     OMIUM_TOKEN_SECRET: randomBytes(32).toString('hex'),
     OMIUM_S3_ENDPOINT: stack.s3.endpoint,
