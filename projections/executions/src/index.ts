@@ -16,6 +16,5 @@ export {
   listFailures,
   listSteps,
   listTenantEvents,
-  type Page,
   type StepRecord,
 } from './queries.ts'

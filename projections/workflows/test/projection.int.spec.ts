@@ -6,6 +6,7 @@ import {
   createPool,
   createReads,
   openLog,
+  type Page,
   type Reads,
   type RunningProjection,
   rebuild,
@@ -27,7 +28,6 @@ import {
   listTriggers,
   listVersions,
   listWorkflows,
-  type Page,
 } from '../src/queries.ts'
 import { created, ended, fired, put, requested, skipped, trigger } from './histories.ts'
 
