@@ -1,4 +1,4 @@
-import { freshDatabase, freshPrefix, freshSecrets, gatewayDatabaseUrl, testStack } from '@omium/dev/testing'
+import { freshDatabase, freshSecrets, gatewayDatabaseUrl, stackSettings } from '@omium/dev/testing'
 import { migrate } from '@omium/migrations'
 import { createPool, type ProjectionDefinition, runProjection } from '@omium/projection-kit'
 import { type Logger, pino } from 'pino'
@@ -18,22 +18,14 @@ type GatewayParts = Parameters<typeof startGateway>[3] & { readonly logger?: Log
  * @param more settings beside those of every frame, or in place of them
  */
 export const openFrame = async (more: Readonly<Record<string, string>> = {}) => {
-  const stack = testStack()
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
   const env: Record<string, string> = {
     ...freshSecrets(),
-    OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
-    OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
-    OMIUM_TOPIC_PREFIX: freshPrefix(),
+    ...stackSettings(),
     OMIUM_PARTITIONS: '2',
     OMIUM_DATABASE_URL: databaseUrl,
     OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
-    OMIUM_S3_ENDPOINT: stack.s3.endpoint,
-    OMIUM_S3_REGION: stack.s3.region,
-    OMIUM_S3_BUCKET: stack.s3.bucket,
-    OMIUM_S3_ACCESS_KEY_ID: stack.s3.accessKeyId,
-    OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
     OMIUM_GATEWAY_PORT: '0',
     ...more,
   }

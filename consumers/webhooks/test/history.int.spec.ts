@@ -1,4 +1,4 @@
-import { eventually, freshPrefix, testStack } from '@omium/dev/testing'
+import { eventually, stackSettings } from '@omium/dev/testing'
 import { Follower, type Following, systemClock } from '@omium/kit'
 import { type LogContext, logSettings, openLog, type SnapshotStore } from '@omium/log'
 import { HistoryWriter } from '@omium/log/testing'
@@ -22,11 +22,8 @@ let log: LogContext
 let writer: HistoryWriter
 
 beforeAll(async () => {
-  const stack = testStack()
   const env = {
-    OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
-    OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
-    OMIUM_TOPIC_PREFIX: freshPrefix(),
+    ...stackSettings(),
     OMIUM_PARTITIONS: '1',
   }
   log = await openLog(readSettings(env, logSettings), {

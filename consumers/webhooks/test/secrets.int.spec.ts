@@ -1,11 +1,10 @@
 import {
   eventually,
   freshDatabase,
-  freshPrefix,
   freshSecrets,
   type ServiceHandle,
   spawnService,
-  testStack,
+  stackSettings,
 } from '@omium/dev/testing'
 import { Follower, type Following, systemClock } from '@omium/kit'
 import { type LogContext, logSettings, openLog } from '@omium/log'
@@ -33,21 +32,13 @@ const start = () =>
   spawnService('consumers/webhooks/src/main.ts', env, { readyLine: /"msg":"ready"/, readyTimeoutMs: 90_000 })
 
 beforeAll(async () => {
-  const stack = testStack()
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl)
   env = {
     ...freshSecrets(),
-    OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
-    OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
-    OMIUM_TOPIC_PREFIX: freshPrefix(),
+    ...stackSettings(),
     OMIUM_PARTITIONS: String(partitions),
     OMIUM_DATABASE_URL: databaseUrl,
-    OMIUM_S3_ENDPOINT: stack.s3.endpoint,
-    OMIUM_S3_REGION: stack.s3.region,
-    OMIUM_S3_BUCKET: stack.s3.bucket,
-    OMIUM_S3_ACCESS_KEY_ID: stack.s3.accessKeyId,
-    OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
     OMIUM_OWNER_SESSION_TIMEOUT_MS: '1500',
     OMIUM_WEBHOOKS_PORT: '0',
   }

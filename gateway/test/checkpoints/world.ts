@@ -33,7 +33,7 @@ const start = async () => {
     spawnService(
       'consumers/checkpoint-manager/src/main.ts',
       { ...env, OMIUM_CHECKPOINTS_PORT: '0' },
-      { readyLine: /"msg":"ready"/ },
+      { readyLine: /"msg":"ready"/, readyTimeoutMs: 90_000 },
     )
   let manager = await spawn()
   adopt(undefined, () => manager.kill())
