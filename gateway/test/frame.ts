@@ -10,14 +10,22 @@ import type { Limits } from '../src/services.ts'
 export const quiet = () => undefined
 
 export type ConfigChanges = Partial<Omit<Config, 'limits'>> & { readonly limits?: Partial<Limits> }
-type GatewayParts = Parameters<typeof startGateway>[3] & { readonly logger?: Logger }
+type GatewayParts = Parameters<typeof startGateway>[3] & {
+  readonly logger?: Logger
+  /** logs that behave otherwise */
+  readonly through?: Partial<GatewayLogs>
+}
 
 /**
  * What a gateway stands on, for one spec file: the run's services with a database, topics and secrets of its own, and the logs of
  * all contexts. What is opened on it goes with it, the latest first.
  * @param more settings beside those of every frame, or in place of them
+ * @param throughTo what the gateways' way to the database leads through
  */
-export const openFrame = async (more: Readonly<Record<string, string>> = {}) => {
+export const openFrame = async (
+  more: Readonly<Record<string, string>> = {},
+  throughTo = async (url: string): Promise<string> => url,
+) => {
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
   const env: Record<string, string> = {
@@ -25,10 +33,10 @@ export const openFrame = async (more: Readonly<Record<string, string>> = {}) => 
     ...stackSettings(),
     OMIUM_PARTITIONS: '2',
     OMIUM_DATABASE_URL: databaseUrl,
-    OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
     OMIUM_GATEWAY_PORT: '0',
     ...more,
   }
+  env['OMIUM_GATEWAY_DATABASE_URL'] = await throughTo(gatewayDatabaseUrl(databaseUrl))
   const closers: (() => Promise<unknown>)[] = []
   const adopt = <T>(thing: T, close: (thing: T) => Promise<unknown>): T => {
     closers.push(() => close(thing))
@@ -51,10 +59,10 @@ export const openFrame = async (more: Readonly<Record<string, string>> = {}) => 
       ),
     startGateway: async (
       { limits, ...changes }: ConfigChanges = {},
-      { logger = pino({ level: 'silent' }), ...parts }: GatewayParts = {},
+      { logger = pino({ level: 'silent' }), through, ...parts }: GatewayParts = {},
     ) => {
       const config = readConfig(env)
-      return startGateway({ ...config, ...changes, limits: { ...config.limits, ...limits } }, logs, logger, parts)
+      return startGateway({ ...config, ...changes, limits: { ...config.limits, ...limits } }, { ...logs, ...through }, logger, parts)
     },
     close: async () => {
       for (let close = closers.pop(); close; close = closers.pop()) await close()

@@ -5,6 +5,7 @@ import { executionsProjection } from '@omium/projection-executions'
 import { aggregateKey } from '@omium/schemas'
 import type { Logger } from 'pino'
 import { expect } from 'vitest'
+import type { GatewayLogs } from '../src/logs.ts'
 import type { Limits } from '../src/services.ts'
 import { type ConfigChanges, openFrame } from './frame.ts'
 import { ScriptedEngine } from './scripted-engine.ts'
@@ -27,14 +28,15 @@ export interface GatewayWorldOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly limits?: Partial<Limits>
   readonly logger?: Logger
+  /** what the gateways' way to the database leads through */
+  readonly throughTo?: (databaseUrl: string) => Promise<string>
 }
 
 export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
-  const frame = await openFrame({
-    OMIUM_PARTITIONS: String(partitions),
-    OMIUM_REDIS_URL: testStack().redisUrl,
-    ...options.env,
-  })
+  const frame = await openFrame(
+    { OMIUM_PARTITIONS: String(partitions), OMIUM_REDIS_URL: testStack().redisUrl, ...options.env },
+    options.throughTo,
+  )
   const { databaseUrl, env, pool, logs } = frame
   await putTenants(databaseUrl, env, { tenant: 'ten_a', apiKey: keyA }, { tenant: 'ten_b', apiKey: keyB })
   const log = logs.execution
@@ -42,15 +44,15 @@ export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
   frame.adopt(owner, (one) => one.close())
   await frame.project(executionsProjection, 'execution')
 
-  /** one more gateway on the same services, which whoever asks for it closes */
-  const startOne = ({ limits, ...changes }: ConfigChanges = {}) =>
+  /** one more gateway on the same services, or on logs that behave otherwise, which whoever asks for it closes */
+  const startOne = ({ limits, ...changes }: ConfigChanges = {}, through: Partial<GatewayLogs> = {}) =>
     frame.startGateway(
       {
         commandTimeoutMs: 3_000,
         ...changes,
         limits: { readWaitMs: 3_000, heartbeatMs: 100, slowReaderMs: 300, ...options.limits, ...limits },
       },
-      options.logger && { logger: options.logger },
+      { through, ...(options.logger && { logger: options.logger }) },
     )
   const gateway = frame.adopt(await startOne(), (one) => one.close())
 

@@ -136,6 +136,19 @@ describe('outgoing webhooks', () => {
     await world.call('DELETE', `/v1/webhooks/${id}`)
   })
 
+  it('are changed once for one idempotency key, and another method under it is no repetition', async () => {
+    const { id } = await create('/keyed')
+    const ask = (method: string, key: string, body?: object) =>
+      world.call(method, `/v1/webhooks/${id}`, { headers: { 'idempotency-key': key }, ...(body && { body }) })
+    expect((await ask('PATCH', 'once', { description: 'a' })).body.deduplicated).toBe(false)
+    expect((await ask('PATCH', 'once', { description: 'a' })).body.deduplicated).toBe(true)
+    for (const [method, body] of [['PATCH', { description: 'b' }], ['DELETE']] as const)
+      expect(await ask(method, 'once', body)).toMatchObject({ status: 409, body: { code: 'idempotency_conflict' } })
+    expect((await ask('DELETE', 'gone')).body.deduplicated).toBe(false)
+    expect((await ask('DELETE', 'gone')).body.deduplicated).toBe(true)
+    expect((await world.call('GET', `/v1/webhooks/${id}`)).status).toBe(404)
+  })
+
   it('retry, give up, disable, and bound what receivers do; one holds up no other', async () => {
     answers['/flaky'] = (response, earlier) => response.writeHead(earlier < 2 ? 500 : 200).end()
     answers['/dead'] = (response) => response.writeHead(500).end('no')
