@@ -1,7 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { eventually, type ServiceHandle, spawnService } from '@omium/dev/testing'
-import { type RunningProjection, runProjection } from '@omium/projection-kit'
 import { webhooksProjection } from '@omium/projection-webhooks'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -14,7 +13,6 @@ import { type GatewayWorld, keyB, startGatewayWorld } from './gateway-world.ts'
 const patience = { timeoutMs: 40_000 }
 let world: GatewayWorld
 let consumer: ServiceHandle
-let projection: RunningProjection
 
 interface Received {
   readonly path: string
@@ -66,19 +64,12 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.2', resolve))
   await new Promise<void>((resolve) => trap.listen(0, '127.0.0.1', resolve))
   world = await startGatewayWorld({ env: { OMIUM_EGRESS_ALLOW: '127.0.0.2', OMIUM_EGRESS_HTTP: 'true' } })
-  projection = await runProjection({
-    definition: webhooksProjection,
-    log: world.logs.webhook,
-    pool: world.pool,
-    databaseUrl: String(world.env['OMIUM_DATABASE_URL']),
-    onNotice: () => undefined,
-  })
+  await world.project(webhooksProjection, 'webhook')
   consumer = await startConsumer()
 }, 240_000)
 
 afterAll(async () => {
   await consumer?.stop()
-  await projection?.close()
   await world?.close()
   receiver.closeAllConnections()
   receiver.close()

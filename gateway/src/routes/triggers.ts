@@ -142,12 +142,8 @@ export const triggerRoutes =
         config: { permission: 'workflows:write' },
         schema: { tags, summary: 'Delete a trigger', params: idParam, response: { 200: workflowReceipt } },
       },
-      async (request) => {
-        const { id } = request.params
-        const receipt = await send(request, id, { type: 'DeleteTrigger', data: {} })
-        await triggerSignatures.forget(callerOf(request).tenant, id)
-        return receipt
-      },
+      // its secret is forgotten by the webhooks process, because of the event
+      async (request) => send(request, request.params.id, { type: 'DeleteTrigger', data: {} }),
     )
   }
 
