@@ -4,10 +4,11 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { requireExecution } from '../reads.ts'
-import { isStillAllowed, type Services } from '../services.ts'
+import type { Services } from '../services.ts'
 import { EventStream } from '../streams/event-stream.ts'
 import { executionSource } from '../streams/execution-source.ts'
 import { SseOutlet } from '../streams/sse-outlet.ts'
+import { askAgain, watchStanding } from '../streams/standing.ts'
 import { eventViewOf } from '../views.ts'
 
 /** An execution's history: paged, or live as server-sent events. */
@@ -67,7 +68,7 @@ export const eventRoutes =
           reply.raw.flushHeaders()
           const outlet = new SseOutlet(reply.raw, {
             heartbeatMs: limits.heartbeatMs,
-            isStillAllowed: () => isStillAllowed(services, request),
+            askAgain: () => askAgain(services, request),
             onError: (error) => request.log.warn({ err: error }, 'an event stream broke; its reader resumes'),
           })
           const source = executionSource(executions, reads, tenant, execution, afterVersion, limits.readWaitMs)
@@ -77,10 +78,12 @@ export const eventRoutes =
                 if (stream.takesDeltas) outlet.delta(execution.id, delta)
               })
             : undefined
+          const unwatch = watchStanding(services, request, () => void outlet.askAgain())
           reply.raw.once('close', () => stream.close())
           streams.add(stream)
           await stream.run()
           streams.delete(stream)
+          unwatch()
           stopDeltas?.()
           leave()
           return reply

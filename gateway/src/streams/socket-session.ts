@@ -1,3 +1,4 @@
+import type { Caller, PolicedPart } from '@omium/access'
 import { OmiumError, type StreamMessage, streamCloseCodes, streamRequest } from '@omium/schemas'
 import type { WebSocket } from 'ws'
 import { toOmiumError } from '../problems.ts'
@@ -13,17 +14,20 @@ import { tenantSource } from './tenant-source.ts'
  *
  * 1. A message that is not understood is answered with an error and changes nothing.
  * 2. Slowness is the connection's: the first subscription that the reader does not keep up with closes it (4008).
- * 3. Each heartbeat asks whether the key still opens what it opened; it closes the connection when not (4001).
+ * 3. Each heartbeat, and what the log says of rights, asks whether the caller may still have what they have: the connection, which
+ *    is closed when not (4001; 1001 when nobody can say), then each subscription by itself, which ends with an error.
  * 4. A peer that has answered nothing for some heartbeats is gone.
  * 5. Whoever sends more than is done for them waits: nothing is read while so many of their messages are being answered. Whoever
  *    does not take the answers is cut off; the library does so with answers to pings.
  */
 export interface SocketOptions {
   readonly services: Services
-  readonly tenant: string
+  readonly caller: Caller
   readonly heartbeatMs: number
-  /** false once the caller may no longer read */
-  isStillAllowed(): Promise<boolean>
+  /** who it is now; undefined: nobody can say, and nothing is known to have changed. @throws OmiumError once they may no longer read */
+  askAgain(): Promise<Caller | undefined>
+  /** @throws OmiumError `policy_denied` */
+  requirePart(caller: Caller, part: PolicedPart): void
   onError(error: unknown): void
 }
 
@@ -42,7 +46,10 @@ const closingMs = 2_000
 const closingSlowlyMs = 10_000
 
 interface Subscription {
+  /** what it is to policies */
+  readonly part: PolicedPart
   close(): void
+  fail(error: unknown): void
 }
 
 export class SocketSession {
@@ -54,10 +61,12 @@ export class SocketSession {
   #unanswered = 0
   #closing = false
   #answering = 0
+  #caller: Caller
 
   constructor(socket: WebSocket, options: SocketOptions) {
     this.#socket = socket
     this.#options = options
+    this.#caller = options.caller
     this.#heartbeat = setInterval(() => void this.#beat(), options.heartbeatMs)
     socket.on('pong', () => {
       this.#unanswered = 0
@@ -80,8 +89,25 @@ export class SocketSession {
     if (this.#unanswered++ >= mostUnanswered) return this.#socket.terminate()
     this.#socket.ping()
     this.#send({ type: 'heartbeat' })
-    const allowed = await this.#options.isStillAllowed().catch(() => true)
-    if (!allowed) this.#close(streamCloseCodes.unauthenticated, 'unauthenticated')
+    await this.askAgain()
+  }
+
+  /** Ends what the caller may not have any more. */
+  async askAgain(): Promise<void> {
+    try {
+      this.#caller = (await this.#options.askAgain()) ?? this.#caller
+    } catch (error) {
+      if (toOmiumError(error).status < 500) this.#close(streamCloseCodes.unauthenticated, 'unauthenticated')
+      else this.#close(streamCloseCodes.goingAway, 'rights have changed; resume')
+      return
+    }
+    for (const subscription of [...this.#subscriptions.values()]) {
+      try {
+        this.#options.requirePart(this.#caller, subscription.part)
+      } catch (error) {
+        subscription.fail(error)
+      }
+    }
   }
 
   #takesAnswers(): boolean {
@@ -126,13 +152,20 @@ export class SocketSession {
     after,
     deltas,
   }: ReturnType<typeof requestOf> & { type: 'subscribe' }) {
-    const { services, tenant } = this.#options
+    const { services } = this.#options
+    const { tenant } = this.#caller
     const { reads, executions, limits } = services
+    const part: PolicedPart = { action: 'executions:read', kind: 'executions', ids: [id] }
+    this.#options.requirePart(this.#caller, part)
     // taken at once: another request for the same name must not come between
-    let givenUp = false
+    let givenUp: (() => void) | undefined
     const held: Subscription = {
+      part,
       close: () => {
-        givenUp = true
+        givenUp = () => this.#ended(subscription)
+      },
+      fail: (error) => {
+        givenUp = () => this.#failed(subscription, error)
       },
     }
     this.#subscriptions.set(subscription, held)
@@ -140,7 +173,7 @@ export class SocketSession {
       this.#subscriptions.delete(subscription)
       throw error
     })
-    if (givenUp) return this.#ended(subscription)
+    if (givenUp) return (givenUp as () => void)()
     const source = executionSource(executions, reads, tenant, execution, after, limits.readWaitMs)
     const outlet = this.#outletOf(subscription)
     const stream = new EventStream(source, outlet, limits)
@@ -150,20 +183,27 @@ export class SocketSession {
         })
       : undefined
     this.#send({ type: 'subscribed', subscription })
-    this.#run(subscription, stream, stopDeltas)
+    this.#run(subscription, part, stream, stopDeltas)
   }
 
   async #follow({ subscription, after = [] }: ReturnType<typeof requestOf> & { type: 'follow' }) {
-    const { services, tenant } = this.#options
+    const { services } = this.#options
+    const { tenant } = this.#caller
     const { reads, executions, limits } = services
+    const part: PolicedPart = { action: 'executions:read', kind: 'executions', ids: [] }
+    this.#options.requirePart(this.#caller, part)
     const source = tenantSource(executions, reads, tenant, after, limits.readWaitMs)
     const stream = new EventStream(source, this.#outletOf(subscription), limits)
     this.#send({ type: 'subscribed', subscription, after: [...source.after] })
-    this.#run(subscription, stream, undefined)
+    this.#run(subscription, part, stream, undefined)
   }
 
-  #run(subscription: string, stream: EventStream, stopDeltas: (() => void) | undefined): void {
-    this.#subscriptions.set(subscription, stream)
+  #run(subscription: string, part: PolicedPart, stream: EventStream, stopDeltas: (() => void) | undefined): void {
+    this.#subscriptions.set(subscription, {
+      part,
+      close: () => stream.close(),
+      fail: (error) => stream.fail(error),
+    })
     void stream.run().then(stopDeltas)
   }
 
@@ -181,10 +221,7 @@ export class SocketSession {
       delta: (execution, delta) => this.#send({ type: 'delta', subscription, execution, delta }),
       drained: (timeoutMs) => this.#drained(timeoutMs),
       end: () => this.#ended(subscription),
-      fail: (error) => {
-        this.#subscriptions.delete(subscription)
-        this.#refuse(error, subscription)
-      },
+      fail: (error) => this.#failed(subscription, error),
       cut: () => this.#close(streamCloseCodes.slowReader, 'slow_reader'),
     }
   }
@@ -203,6 +240,11 @@ export class SocketSession {
       // its callback comes when everything before it was handed to the network
       socket.ping(undefined, undefined, () => settle(true))
     })
+  }
+
+  #failed(subscription: string, error: unknown): void {
+    this.#subscriptions.delete(subscription)
+    this.#refuse(error, subscription)
   }
 
   #ended(subscription: string): void {

@@ -6,8 +6,8 @@ const mostBytesBuffered = 4 * 1024 * 1024
 
 export interface SseOptions {
   readonly heartbeatMs: number
-  /** false once the caller may no longer read */
-  isStillAllowed(): Promise<boolean>
+  /** throws once the caller may no longer read */
+  askAgain(): Promise<unknown>
   onError(error: unknown): void
 }
 
@@ -65,7 +65,12 @@ export class SseOutlet implements Outlet {
   async #beat(): Promise<void> {
     if (this.waitingBytes > mostBytesBuffered) return this.cut()
     this.#out.write(': heartbeat\n\n')
-    if (!(await this.#options.isStillAllowed().catch(() => true))) this.end()
+    await this.askAgain()
+  }
+
+  /** Ends the stream if its reader may not have it any more; who connects again is told why. */
+  async askAgain(): Promise<void> {
+    await this.#options.askAgain().catch(() => this.end())
   }
 
   cut(): void {
