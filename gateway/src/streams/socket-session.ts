@@ -7,7 +7,7 @@ import type { Services } from '../services.ts'
 import { EventStream } from './event-stream.ts'
 import { executionSource } from './execution-source.ts'
 import { eventText, type Outlet } from './outlet.ts'
-import { tenantSource } from './tenant-source.ts'
+import { feeds, tenantSource } from './tenant-source.ts'
 
 /**
  * One WebSocket: subscriptions come and go by messages, each is an {@link EventStream} of its own, all share the connection.
@@ -26,7 +26,7 @@ export interface SocketOptions {
   readonly heartbeatMs: number
   /** who it is now; undefined: nobody can say, and nothing is known to have changed. @throws OmiumError once they may no longer read */
   askAgain(): Promise<Caller | undefined>
-  /** @throws OmiumError `policy_denied` */
+  /** @throws OmiumError `forbidden`, `policy_denied` */
   requirePart(caller: Caller, part: PolicedPart): void
   onError(error: unknown): void
 }
@@ -50,6 +50,8 @@ interface Subscription {
   readonly part: PolicedPart
   close(): void
   fail(error: unknown): void
+  /** at each heartbeat */
+  beat?(): void
 }
 
 export class SocketSession {
@@ -89,6 +91,7 @@ export class SocketSession {
     if (this.#unanswered++ >= mostUnanswered) return this.#socket.terminate()
     this.#socket.ping()
     this.#send({ type: 'heartbeat' })
+    for (const subscription of this.#subscriptions.values()) subscription.beat?.()
     await this.askAgain()
   }
 
@@ -155,7 +158,7 @@ export class SocketSession {
     const { services } = this.#options
     const { tenant } = this.#caller
     const { reads, executions, limits } = services
-    const part: PolicedPart = { action: 'executions:read', kind: 'executions', ids: [id] }
+    const part: PolicedPart = { action: feeds.executions.permission, kind: 'executions', ids: [id] }
     this.#options.requirePart(this.#caller, part)
     // taken at once: another request for the same name must not come between
     let givenUp: (() => void) | undefined
@@ -186,23 +189,38 @@ export class SocketSession {
     this.#run(subscription, part, stream, stopDeltas)
   }
 
-  async #follow({ subscription, after = [] }: ReturnType<typeof requestOf> & { type: 'follow' }) {
+  async #follow({ subscription, feed, after = [] }: ReturnType<typeof requestOf> & { type: 'follow' }) {
     const { services } = this.#options
     const { tenant } = this.#caller
     const { reads, executions, limits } = services
-    const part: PolicedPart = { action: 'executions:read', kind: 'executions', ids: [] }
+    const { permission: action, kind } = feeds[feed]
+    const part: PolicedPart = { action, kind, ids: [] }
     this.#options.requirePart(this.#caller, part)
-    const source = tenantSource(executions, reads, tenant, after, limits.readWaitMs)
+    const source = tenantSource(executions, reads, tenant, { feed, after, historyWaitMs: limits.readWaitMs, isLive: true })
     const stream = new EventStream(source, this.#outletOf(subscription), limits)
-    this.#send({ type: 'subscribed', subscription, after: [...source.after] })
-    this.#run(subscription, part, stream, undefined)
+    let stands = [...source.after()]
+    this.#send({ type: 'subscribed', subscription, after: stands })
+    this.#run(subscription, part, stream, undefined, () => {
+      if (!stream.isCaughtUp) return
+      source.caughtUp()
+      const now = [...source.after()]
+      if (now.join() !== stands.join()) this.#send({ type: 'position', subscription, after: now })
+      stands = now
+    })
   }
 
-  #run(subscription: string, part: PolicedPart, stream: EventStream, stopDeltas: (() => void) | undefined): void {
+  #run(
+    subscription: string,
+    part: PolicedPart,
+    stream: EventStream,
+    stopDeltas: (() => void) | undefined,
+    beat: () => void = () => undefined,
+  ): void {
     this.#subscriptions.set(subscription, {
       part,
       close: () => stream.close(),
       fail: (error) => stream.fail(error),
+      beat,
     })
     void stream.run().then(stopDeltas)
   }

@@ -1,17 +1,21 @@
 import type { ServerResponse } from 'node:http'
-import { eventText, type Outlet } from './outlet.ts'
+import { eventText, type Outlet, type StreamedEvent } from './outlet.ts'
 
 /** Comments keep a stream alive whose reader waits; a reader that does not even take those is cut off. */
 const mostBytesBuffered = 4 * 1024 * 1024
 
 export interface SseOptions {
   readonly heartbeatMs: number
-  /** throws once the caller may no longer read */
-  askAgain(): Promise<unknown>
+  /** the event as it is sent; its id is what a reader names as `Last-Event-ID` to go on after it. Absent: id is its version */
+  frame?(event: StreamedEvent): string
+  /** sent in place of a heartbeat when there is something to say */
+  beat?(): string | undefined
+  /** at each heartbeat: ends the stream once its reader may not have it any more */
+  askAgain(): void
   onError(error: unknown): void
 }
 
-/** Server-sent events. Ids are versions, so `Last-Event-ID` resumes after the last one received; live output has none. */
+/** Server-sent events. `Last-Event-ID` resumes after the last one received; live output has no id. */
 export class SseOutlet implements Outlet {
   readonly #out: ServerResponse
   readonly #options: SseOptions
@@ -20,7 +24,7 @@ export class SseOutlet implements Outlet {
   constructor(out: ServerResponse, options: SseOptions) {
     this.#out = out
     this.#options = options
-    this.#heartbeat = setInterval(() => void this.#beat(), options.heartbeatMs)
+    this.#heartbeat = setInterval(() => this.#beat(), options.heartbeatMs)
     out.once('close', () => clearInterval(this.#heartbeat))
   }
 
@@ -28,8 +32,8 @@ export class SseOutlet implements Outlet {
     return this.#out.writableLength
   }
 
-  event({ event }: Parameters<Outlet['event']>[0]): boolean {
-    return this.#out.write(`id: ${event.version}\nevent: ${event.type}\ndata: ${eventText(event)}\n\n`)
+  event(streamed: StreamedEvent): boolean {
+    return this.#out.write(this.#options.frame?.(streamed) ?? frameOf(streamed))
   }
 
   delta(_execution: string, delta: Parameters<Outlet['delta']>[1]): void {
@@ -62,15 +66,10 @@ export class SseOutlet implements Outlet {
     this.end()
   }
 
-  async #beat(): Promise<void> {
+  #beat(): void {
     if (this.waitingBytes > mostBytesBuffered) return this.cut()
-    this.#out.write(': heartbeat\n\n')
-    await this.askAgain()
-  }
-
-  /** Ends the stream if its reader may not have it any more; who connects again is told why. */
-  async askAgain(): Promise<void> {
-    await this.#options.askAgain().catch(() => this.end())
+    this.#out.write(this.#options.beat?.() ?? ': heartbeat\n\n')
+    this.#options.askAgain()
   }
 
   cut(): void {
@@ -78,3 +77,6 @@ export class SseOutlet implements Outlet {
     this.#out.destroy()
   }
 }
+
+const frameOf = ({ event }: StreamedEvent): string =>
+  `id: ${event.version}\nevent: ${event.type}\ndata: ${eventText(event)}\n\n`

@@ -1,4 +1,4 @@
-import { type Caller, identify, requirePermission } from '@omium/access'
+import { type Caller, identify, type PolicedPart, requirePermission } from '@omium/access'
 import { OmiumError } from '@omium/schemas'
 import type { FastifyRequest } from 'fastify'
 import { callerOf } from '../auth.ts'
@@ -31,6 +31,20 @@ export const askAgain = async (
     if (error instanceof OmiumError) throw error
     return undefined
   }
+}
+
+/**
+ * Whether they may have one thing of several that come over one connection.
+ * @throws OmiumError `forbidden`, `policy_denied`
+ */
+export const requirePart = (
+  { policies }: Pick<Services, 'policies'>,
+  request: FastifyRequest,
+  caller: Caller,
+  part: PolicedPart,
+): void => {
+  requirePermission(caller, part.action)
+  policies?.require(request, caller, part)
 }
 
 /** Calls back when something was said that may end what this request began. @returns the way to stop */
