@@ -8,7 +8,13 @@ import {
   withEnvelopeEncryption,
 } from '@omium/payloads'
 import { createPersonalData, createSubjectKeys, kmsOf } from '@omium/personal-data'
-import { createPool, createReads, type LiveContextOptions, type ProjectionLog, requireWalls } from '@omium/projection-kit'
+import {
+  createPool,
+  createReads,
+  type LiveContextOptions,
+  type ProjectionLog,
+  requireWalls,
+} from '@omium/projection-kit'
 import { connectRedis } from '@omium/resilience'
 import { openSignIn } from '@omium/sign-in'
 import { createWebhookSecrets } from '@omium/webhook-secrets'
@@ -72,11 +78,7 @@ export const startGateway = async (
     nowMs: context.nowMs,
   })
   const rights = createRights({ reads, keys: newKeys, open: personalData.open, nowMs: context.nowMs })
-  const open = (
-    log: ProjectionLog,
-    projection: string,
-    begin?: LiveContextOptions['begin'],
-  ): Promise<GatewayContext> =>
+  const open = (log: ProjectionLog, projection: string, begin?: LiveContextOptions['begin']): Promise<GatewayContext> =>
     openGatewayContext({
       log,
       projection,

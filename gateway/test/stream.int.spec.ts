@@ -241,7 +241,11 @@ describe("a tenant's charges", () => {
     // the same from the read model, as pages
     const seen: { event: EventView }[] = []
     let page = await world.call('GET', `/v1/charges?limit=1&after=${after}`, { key })
-    for (; page.body.nextCursor; page = await world.call('GET', `/v1/charges?limit=1&cursor=${page.body.nextCursor}`, { key }))
+    for (
+      ;
+      page.body.nextCursor;
+      page = await world.call('GET', `/v1/charges?limit=1&cursor=${page.body.nextCursor}`, { key })
+    )
       seen.push(...page.body.items)
     seen.push(...page.body.items)
     expect(seen).toEqual(eventsOf('money').map(({ execution, event }) => ({ execution, event })))
@@ -315,7 +319,8 @@ describe('feeds as server-sent events', () => {
     const { after } = (await world.call('GET', path)).body
     const id = await start()
     const writing = (async () => {
-      for (const event of [started, charged(1, 1), charged(2, 2), completed]) await world.engine.write('ten_a', id, event)
+      for (const event of [started, charged(1, 1), charged(2, 2), completed])
+        await world.engine.write('ten_a', id, event)
     })()
     const seen: number[] = []
     let lastId: string = after

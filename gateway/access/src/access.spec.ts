@@ -53,7 +53,13 @@ const bench = (entry: Record<string, unknown> = {}) => {
     return { rows: state.known && sql.values[0] === id ? [{ tenant: 'ten_a' }] : [] }
   }
   const reads = { query } as unknown as Reads
-  const keys = createApiKeys({ reads, peppers: [newer, pepper], environment: 'test', isFollowed: async () => state.followed, nowMs: () => state.now })
+  const keys = createApiKeys({
+    reads,
+    peppers: [newer, pepper],
+    environment: 'test',
+    isFollowed: async () => state.followed,
+    nowMs: () => state.now,
+  })
   return { state, key, id: id as string, keys, lookup: (given = key, ip = '127.0.0.1') => keys.lookup(given, ip) }
 }
 

@@ -67,7 +67,10 @@ export const remember = <T>(options: RememberOptions<T>): Remembered<T> => {
       const reached = changes.get(subject)
       if (!reached) continue
       if (!(await reached(catchUpMs)))
-        throw new OmiumError('unavailable', 'what may be done here has changed, and how is not known yet; try again shortly')
+        throw new OmiumError(
+          'unavailable',
+          'what may be done here has changed, and how is not known yet; try again shortly',
+        )
       if (changes.get(subject) === reached) changes.delete(subject)
     }
   }

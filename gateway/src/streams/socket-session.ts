@@ -196,7 +196,12 @@ export class SocketSession {
     const { permission: action, kind } = feeds[feed]
     const part: PolicedPart = { action, kind, ids: [] }
     this.#options.requirePart(this.#caller, part)
-    const source = tenantSource(executions, reads, tenant, { feed, after, historyWaitMs: limits.readWaitMs, isLive: true })
+    const source = tenantSource(executions, reads, tenant, {
+      feed,
+      after,
+      historyWaitMs: limits.readWaitMs,
+      isLive: true,
+    })
     const stream = new EventStream(source, this.#outletOf(subscription), limits)
     let stands = [...source.after()]
     this.#send({ type: 'subscribed', subscription, after: stands })

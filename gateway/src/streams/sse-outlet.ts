@@ -67,7 +67,10 @@ export class SseOutlet implements Outlet {
   }
 
   #beat(): void {
-    if (this.waitingBytes > mostBytesBuffered) return this.cut()
+    if (this.waitingBytes > mostBytesBuffered) {
+      this.cut()
+      return
+    }
     this.#out.write(this.#options.beat?.() ?? ': heartbeat\n\n')
     this.#options.askAgain()
   }

@@ -53,7 +53,9 @@ export const asUnavailable = (error: unknown): unknown => {
   const unreachable =
     (error instanceof DatabaseError && /^(08|53|57P)/.test(code ?? '')) ||
     /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)/.test(code ?? '') ||
-    /Connection terminated|timeout exceeded when trying to connect|Query read timeout|database does not answer|Client has encountered/.test(message ?? '')
+    /Connection terminated|timeout exceeded when trying to connect|Query read timeout|database does not answer|Client has encountered/.test(
+      message ?? '',
+    )
   return unreachable
     ? new OmiumError('unavailable', 'the database cannot be reached; try again shortly', { cause: error })
     : error

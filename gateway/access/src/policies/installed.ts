@@ -30,8 +30,8 @@ export interface InstalledPolicyOptions extends PolicyOptions {
   readonly lookEveryMs?: number
 }
 
-/** what a look may see instead of a text */
-const unreadable = Symbol('unreadable')
+/** what a look saw; undefined: the file cannot be read */
+type Seen = string | undefined
 
 /**
  * @param file with policies in Cedar; undefined: there are none, and nothing is loaded
@@ -51,8 +51,8 @@ export const openPolicies = async (
     throw missing(cause)
   })
   let authorizer = await parse(inForce)
-  let seen: string | typeof unreadable = inForce
-  let decidedOn: string | typeof unreadable = inForce
+  let seen: Seen = inForce
+  let decidedOn: Seen = inForce
   let problem: string | null = null
   const listeners = new Set<() => void>()
   const reloads = new Counter({
@@ -73,15 +73,18 @@ export const openPolicies = async (
   const refuse = (error: unknown): void => {
     problem = `${(error as Error).message}\nThe policies that were read before stay in force`
     reloads.inc({ outcome: 'refused' })
-    notices.error({ err: error, file }, 'the policies file is not taken; the policies that were read before stay in force')
+    notices.error(
+      { err: error, file },
+      'the policies file is not taken; the policies that were read before stay in force',
+    )
   }
-  const decide = async (found: string | typeof unreadable): Promise<void> => {
+  const decide = async (found: Seen): Promise<void> => {
     if (found === inForce) {
       problem = null
       return
     }
     try {
-      if (found === unreadable) throw missing()
+      if (found === undefined) throw missing()
       authorizer = await parse(found)
       inForce = found
     } catch (error) {
@@ -93,7 +96,7 @@ export const openPolicies = async (
     for (const listener of listeners) listener()
   }
   const look = async (): Promise<void> => {
-    const found = await readFile(file, 'utf8').catch(() => unreadable)
+    const found = await readFile(file, 'utf8').catch((): Seen => undefined)
     const isSettled = found === seen
     seen = found
     if (!isSettled || found === decidedOn) return
