@@ -11,6 +11,7 @@ import { createClientErrors } from './client-errors.ts'
 import { installIdempotency } from './idempotency.ts'
 import { installJsonBodies } from './json-body.ts'
 import { installKeyLimits } from './key-limits.ts'
+import { installMinPosition } from './min-position.ts'
 import { installOpenApi, showOpenApi } from './openapi.ts'
 import { installProblems, sendProblem } from './problems.ts'
 import { installRateLimits } from './rate-limits.ts'
@@ -133,6 +134,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   installGuard(plain, services)
   installKeyLimits(plain, services)
   installIdempotency(plain, { redis, prefix })
+  installMinPosition(plain, services)
 
   installOperations(plain, services, clientErrors.counts)
   await app.register(executionRoutes(services))

@@ -65,6 +65,8 @@ export const startGateway = async (
     max: 20,
     application_name: 'omium-gateway',
     query_timeout: queryTimeoutMs,
+    // what nobody waits for any more ends in the database, too
+    statement_timeout: queryTimeoutMs - 1_000,
     onIdleError: (error) => logger.warn({ err: error }, 'an idle database connection broke'),
   })
   await requireWalls(pool)

@@ -19,7 +19,7 @@ export const installOpenApi = async (app: FastifyInstance): Promise<void> => {
   })
   app.addHook('onRoute', ({ method, url, config }) => {
     const path = url.replaceAll(/:(\w+)/g, '{$1}')
-    for (const one of [method].flat()) routes.push({ method: String(one), path, permission: config?.permission })
+    for (const one of [method].flat()) routes.push({ method: String(one), path, permission: config?.permission, reads: config?.reads !== undefined })
   })
   await app.register(swagger, {
     openapi: {

@@ -15,6 +15,7 @@ export const describedApp = async (): Promise<Document> => {
     rates: { perKey: 0, perTenant: 0, perAddress: 0, sensitive: 0 },
     deltas: undefined,
     redis: undefined,
+    policies: undefined,
     topicPrefix: 'described',
   }
   // its pages and redirects are not part of the document

@@ -39,6 +39,7 @@ import { WebSocket } from 'ws'
 import { readConfig } from '../src/config.ts'
 import { startGateway } from '../src/gateway.ts'
 import { ScriptedEngine } from './scripted-engine.ts'
+import { freePort } from './sign-in/sso-world.ts'
 import { started } from './started-runs.ts'
 
 /**
@@ -80,6 +81,7 @@ beforeAll(async () => {
   const stack = testStack()
   ;[postgres, redis] = await Promise.all([startPostgres(), startRedis()])
   const databaseUrl = postgres.url
+  const port = await freePort()
   await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
   pool = createPool(databaseUrl)
   const env = {
@@ -98,7 +100,8 @@ beforeAll(async () => {
     OMIUM_S3_ACCESS_KEY_ID: stack.s3.accessKeyId,
     OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
     OMIUM_OWNER_SESSION_TIMEOUT_MS: '1500',
-    OMIUM_GATEWAY_PORT: '0',
+    OMIUM_GATEWAY_PORT: String(port),
+    OMIUM_URL: `http://127.0.0.1:${port}`,
     OMIUM_MODELS_PORT: '0',
     OMIUM_RATE_SENSITIVE: '0',
     OMIUM_IDENTITY_PORT: '0',
@@ -139,8 +142,7 @@ beforeAll(async () => {
     },
     'the spec',
   )
-  const platformUrl = gateway.url
-  models = await startModelGateway({ ...readModelConfig(env), platformUrl }, settings, {}, logger)
+  models = await startModelGateway(readModelConfig(env), settings, {}, logger)
 }, 240_000)
 
 afterAll(async () => {
@@ -195,11 +197,13 @@ const send = (aggregate: string, of: string, { type, data }: IdentityContextComm
 const scopes = { permissions: ['executions:read', 'models:use', 'tokens:write'] }
 let count = 0
 
-/** A key, used everywhere. */
+/** A key for everything that is tried here. */
 const newKey = async () => {
-  const made = await call(local, 'POST', '/v1/keys', { name: 'x', scopes })
-  expect(made.status).toBe(201)
-  const { id, key } = made.body as { id: string; key: string }
+  const { id, key } = await eventually(async () => {
+    const { status, body } = await call(local, 'POST', '/v1/keys', { name: 'x', scopes })
+    expect(status, JSON.stringify(body)).toBe(201)
+    return body as { id: string; key: string }
+  }, patient)
   return { id, as: { key } }
 }
 /** Somebody who is a member of the tenant, with a session. */
@@ -212,10 +216,11 @@ const newMember = async () => {
     type: 'RegisterUser',
     data: { address: subject, email: 'v1.spec.1.spec', login, tenant: { id: `ten_home${count}`, name: 'Home' } },
   })
-  await send(aggregateKey('tenant', tenant, tenant), tenant, {
-    type: 'AdmitMember',
-    data: { userId, role: 'developer', connection: 'sso_spec', decides: false },
-  })
+  const home = aggregateKey('tenant', tenant, tenant)
+  const invitationId = `inv_${userId}`
+  const invitation = { invitationId, address: subject, email: 'v1.spec.1.spec', expiresAt: Date.now() + 3_600_000 }
+  await send(home, tenant, { type: 'InviteMember', data: { ...invitation, role: 'developer' } })
+  await send(home, tenant, { type: 'AcceptInvitation', data: { invitationId, userId, address: subject } })
   await send(user, platformTenant, {
     type: 'StartSession',
     data: {

@@ -44,6 +44,7 @@ export interface ApiKeyOptions {
 /** the time of the last use is as coarse as this */
 const touchEveryMs = 60_000
 const mostTombstones = 10_000
+const mostTouched = 10_000
 
 const ofTenant = (tenant: string): string => `tenant:${tenant}`
 
@@ -63,7 +64,9 @@ export const createApiKeys = (options: ApiKeyOptions): ApiKeys => {
   const touch = (tenant: string, keyId: string): void => {
     const id = `${tenant}/${keyId}`
     if (nowMs() - (touched.get(id) ?? 0) < touchEveryMs) return
+    touched.delete(id)
     touched.set(id, nowMs())
+    if (touched.size > mostTouched) touched.delete(touched.keys().next().value as string)
     // informational: a request neither waits for it nor fails with it
     noteApiKeyUse(reads, tenant, keyId).catch(() => touched.delete(id))
   }

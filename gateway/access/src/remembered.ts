@@ -61,6 +61,9 @@ export const remember = <T>(options: RememberOptions<T>): Remembered<T> => {
   /** what the log says to have changed, until the database has it */
   const changes = new Map<string, Reached>()
 
+  /** a clock that was set back says nothing about age */
+  const isYoung = ({ at }: Answer<T>): boolean => nowMs() >= at && nowMs() - at < outageMs
+
   /** @throws OmiumError `unavailable` */
   const untilInDatabase = async (subjects: readonly string[]): Promise<void> => {
     for (const subject of subjects) {
@@ -85,7 +88,7 @@ export const remember = <T>(options: RememberOptions<T>): Remembered<T> => {
   }
 
   const answer = async (name: string, last: Answer<T> | undefined): Promise<Answer<T>> => {
-    const standIn = last && outlasts(last.value) && nowMs() - last.at < outageMs ? last : undefined
+    const standIn = last && outlasts(last.value) && isYoung(last) ? last : undefined
     try {
       return { value: await current(name, standIn === undefined), at: nowMs() }
     } catch (error) {
@@ -98,7 +101,7 @@ export const remember = <T>(options: RememberOptions<T>): Remembered<T> => {
   return {
     get: async (name) => {
       const known = entries.get(name)
-      if (known && known.until > nowMs()) return (await known.answer).value
+      if (known && known.until > nowMs() && known.until - nowMs() <= cacheMs) return (await known.answer).value
       const entry: Entry<T> = { answer: answer(name, known?.last), until: nowMs() + cacheMs, last: known?.last }
       entries.delete(name)
       entries.set(name, entry)

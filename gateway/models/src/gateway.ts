@@ -48,6 +48,8 @@ export const startModelGateway = async (
     max: 5,
     application_name: 'omium-models',
     query_timeout: queryTimeoutMs,
+    // what nobody waits for any more ends in the database, too
+    statement_timeout: queryTimeoutMs - 1_000,
     onIdleError: (error) => logger.warn({ err: error }, 'an idle database connection broke'),
   })
   await requireWalls(pool)

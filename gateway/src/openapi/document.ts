@@ -1,4 +1,4 @@
-import { callerId, type ErrorCode, errorCatalogue, problem } from '@omium/schemas'
+import { callerId, type ErrorCode, errorCatalogue, logPosition, problem } from '@omium/schemas'
 import { z } from 'zod'
 import { errorsOf, operationIds, requestExamples } from './operations.ts'
 
@@ -12,6 +12,8 @@ export interface RouteFacts {
   readonly path: string
   /** undefined: open to everybody */
   readonly permission: unknown
+  /** it reads a read model, and can wait for it */
+  readonly reads: boolean
 }
 
 type Json = Record<string, unknown>
@@ -37,10 +39,10 @@ const anyRoute: readonly ErrorCode[] = [
 ]
 const withBody: readonly ErrorCode[] = ['invalid_json', 'payload_too_large', 'unsupported_media_type']
 
-export const errorCodesOf = ({ method, permission }: RouteFacts, operation: Operation): ErrorCode[] => {
+export const errorCodesOf = ({ method, permission, reads }: RouteFacts, operation: Operation): ErrorCode[] => {
   const parameters = operation.parameters ?? []
   const area = (operation.tags ?? []).flatMap((tag) => errorsOf[tag] ?? [])
-  const reads = method === 'GET'
+  const isRead = method === 'GET'
   return [
     ...anyRoute,
     ...(permission === undefined
@@ -49,10 +51,10 @@ export const errorCodesOf = ({ method, permission }: RouteFacts, operation: Oper
     ...(operation.requestBody ? withBody : []),
     ...(parameters.length > 0 || operation.requestBody || method === 'POST' ? (['invalid_request'] as const) : []),
     ...(parameters.some((one) => one.in === 'path') ? (['not_found'] as const) : []),
-    ...(parameters.some((one) => one.name === 'min_position') ? (['offset_not_reached'] as const) : []),
+    ...(reads ? (['invalid_request', 'offset_not_reached'] as const) : []),
     ...(method === 'POST' && permission !== undefined ? (['idempotency_conflict'] as const) : []),
-    ...(reads ? [] : (['log_unreachable', 'log_in_doubt'] as const)),
-    ...(reads ? area.filter((code) => [401, 404, 410, 426, 500].includes(errorCatalogue[code].status)) : area),
+    ...(isRead ? [] : (['log_unreachable', 'log_in_doubt'] as const)),
+    ...(isRead ? area.filter((code) => [401, 404, 410, 426, 500].includes(errorCatalogue[code].status)) : area),
   ]
 }
 
@@ -87,6 +89,11 @@ const nameOf = ({ method, path }: RouteFacts): string => {
   return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
 }
 
+const withoutSchema = (schema: unknown): Json => {
+  const { $schema: _, ...rest } = schema as Json
+  return rest
+}
+
 const limitHeaders = ['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset'] as const
 const headerDescriptions: Readonly<Record<string, string>> = {
   'ratelimit-limit': 'Requests allowed in the window, of the limit of which least is left',
@@ -103,6 +110,14 @@ const idempotencyParameter = {
   schema: z.toJSONSchema(callerId, { target: 'draft-2020-12' }),
 }
 
+const minPositionParameter = {
+  name: 'min_position',
+  in: 'query',
+  required: false,
+  description: 'The `position` that a write was answered with: the read waits until it shows that.',
+  schema: withoutSchema(z.toJSONSchema(logPosition, { target: 'draft-2020-12' })),
+}
+
 const exampleOf = (code: ErrorCode) => {
   const { status, title, retryable } = errorCatalogue[code]
   return {
@@ -116,11 +131,6 @@ const exampleOf = (code: ErrorCode) => {
       requestId: 'req_4f2a9c1e',
     },
   }
-}
-
-const withoutSchema = (schema: unknown): Json => {
-  const { $schema: _, ...rest } = schema as Json
-  return rest
 }
 
 /** Completes the document that the routes' schemas make. */
@@ -145,6 +155,7 @@ export const describe = (document: Document, routes: readonly RouteFacts[]): Doc
     if (route.permission === undefined) operation['security'] = []
     if (route.method === 'POST' && route.permission !== undefined)
       operation.parameters = [...(operation.parameters ?? []), { ...idempotencyParameter }]
+    if (route.reads) operation.parameters = [...(operation.parameters ?? []), { ...minPositionParameter }]
     const example = requestExamples[operationId]
     const json = operation.requestBody?.content['application/json']
     const { anyOf } = (json?.schema ?? {}) as { anyOf?: { type?: string }[] }

@@ -5,7 +5,6 @@ import {
   type JournalItem,
   type JsonValue,
   journalPage,
-  logPosition,
   OmiumError,
   rewindPreview,
   rollBackBody,
@@ -151,14 +150,12 @@ export const rewindRoutes =
               .string()
               .regex(/^\d{1,9}$/, 'not one that this list gave')
               .optional(),
-            min_position: logPosition.optional(),
           }),
           response: { 200: journalPage },
         },
       },
       async (request) => {
-        const { limit, cursor, min_position } = request.query
-        await executions.untilReached(min_position)
+        const { limit, cursor } = request.query
         const { steps } = await historyOf(callerOf(request).tenant, request.params.id)
         const items: JournalItem[] = []
         let next = Number(cursor ?? 0)

@@ -69,7 +69,6 @@ export const listIncidentsQuery = z.object({
   fingerprint: z.string().max(64).optional(),
   execution: callerId.optional(),
   ...pageQuery.shape,
-  min_position: logPosition.optional(),
 })
 
 const hours = z.coerce.number().int().min(1).max(8784).default(168)
