@@ -326,7 +326,10 @@ describe('feeds as server-sent events', () => {
     let lastId: string = after
     while (seen.length < expected.length) {
       const blocks = await sse(path, (so) => eventsIn(so).length > 0, lastId)
-      seen.push(...eventsIn(blocks).map(({ execution, event }) => (expect(execution).toBe(id), event.version)))
+      for (const { execution, event } of eventsIn(blocks)) {
+        expect(execution).toBe(id)
+        seen.push(event.version)
+      }
       lastId = blocks.findLast((block) => block['id'] !== undefined)?.['id'] ?? lastId
     }
     await writing
