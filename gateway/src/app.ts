@@ -8,6 +8,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { installGuard } from './auth.ts'
 import { createClientErrors } from './client-errors.ts'
+import { installEtags } from './etags.ts'
 import { installIdempotency } from './idempotency.ts'
 import { installJsonBodies } from './json-body.ts'
 import { installKeyLimits } from './key-limits.ts'
@@ -135,6 +136,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   installKeyLimits(plain, services)
   installIdempotency(plain, { redis, prefix })
   installMinPosition(plain, services)
+  installEtags(plain)
 
   installOperations(plain, services, clientErrors.counts)
   await app.register(executionRoutes(services))

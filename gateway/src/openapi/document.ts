@@ -100,6 +100,15 @@ const headerDescriptions: Readonly<Record<string, string>> = {
   'ratelimit-remaining': 'Requests left in the window',
   'ratelimit-reset': 'Seconds until the window ends',
 }
+const ratedHeaders = Object.fromEntries(limitHeaders.map((name) => [name, { $ref: `#/components/headers/${name}` }]))
+const etagHeader = { etag: { description: 'Of what is shown, for `if-none-match`', schema: { type: 'string' } } }
+const ifNoneMatchParameter = {
+  name: 'if-none-match',
+  in: 'header',
+  required: false,
+  description: 'The `etag` of what the caller has: the answer is 304 while that is current.',
+  schema: { type: 'string' },
+}
 const idempotencyParameter = {
   name: 'idempotency-key',
   in: 'header',
@@ -144,10 +153,11 @@ export const describe = (document: Document, routes: readonly RouteFacts[]): Doc
     for (const [status, response] of Object.entries(operation.responses)) {
       // schemas say "nothing" as `undefined`, which is no content rather than content of no kind
       if (['101', '204', '304'].includes(status)) delete response.content
-      else
-        response['headers'] = Object.fromEntries(
-          limitHeaders.map((name) => [name, { $ref: `#/components/headers/${name}` }]),
-        )
+      else response['headers'] = ratedHeaders
+    }
+    if (route.reads) {
+      operation.responses['304'] = { description: 'What `if-none-match` names is still current' }
+      operation.responses['200'] = { ...operation.responses['200'], headers: { ...ratedHeaders, ...etagHeader } }
     }
     const codes = errorCodesOf(route, operation)
     for (const code of codes) used.add(code)
@@ -155,7 +165,8 @@ export const describe = (document: Document, routes: readonly RouteFacts[]): Doc
     if (route.permission === undefined) operation['security'] = []
     if (route.method === 'POST' && route.permission !== undefined)
       operation.parameters = [...(operation.parameters ?? []), { ...idempotencyParameter }]
-    if (route.reads) operation.parameters = [...(operation.parameters ?? []), { ...minPositionParameter }]
+    if (route.reads)
+      operation.parameters = [...(operation.parameters ?? []), { ...minPositionParameter }, { ...ifNoneMatchParameter }]
     const example = requestExamples[operationId]
     const json = operation.requestBody?.content['application/json']
     const { anyOf } = (json?.schema ?? {}) as { anyOf?: { type?: string }[] }
