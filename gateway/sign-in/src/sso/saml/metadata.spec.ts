@@ -25,7 +25,7 @@ const problemOf = (text: string): string => {
 
 describe('metadata of an identity provider', () => {
   it('says who it is, where requests go, and which keys sign', () => {
-    const found = readIdpMetadata(xml(), nowMs)
+    const found = readIdpMetadata(`\uFEFF${xml()}`, nowMs)
     expect(found).toEqual({ ...plan, certificates: [old?.certificate, next?.certificate] })
     expect(found.certificates.map((pem) => certificateView(pem))).toMatchObject([
       { subject: 'CN=old', expiresAt: expect.stringMatching(/^2036-/) },

@@ -24,7 +24,8 @@ const childrenOf = (element: Element, name: string): Element[] =>
 
 const parse = (xml: string): Element => {
   try {
-    return parseXml(xml)
+    // some begin with a byte order mark
+    return parseXml(xml.replace(/^\uFEFF/, ''))
   } catch (cause) {
     throw bad(`cannot be read as XML: ${(cause as Error).message.slice(0, 200)}`, cause)
   }
