@@ -1,5 +1,6 @@
 import { openCommandSender, partitionFor } from '@omium/log'
 import { type LiveContext, type LiveContextOptions, openLiveContext } from '@omium/projection-kit'
+import { eventsTopic } from '@omium/schemas'
 import { createExecute, type Execute } from './commands.ts'
 import { waitForPosition } from './reads.ts'
 
@@ -13,6 +14,8 @@ export interface GatewayContext extends LiveContext {
   untilCurrent(aggregate?: string): Promise<void>
   /** Waits until the read models hold a position (`<partition>:<offset>`). @throws OmiumError `offset_not_reached` */
   untilReached(position: string | undefined): Promise<void>
+  /** Asks the brokers. The tail itself waits for them for ever, and says nothing. @throws OmiumError `log_unreachable` */
+  askLog(): Promise<unknown>
 }
 
 export interface GatewayContextOptions extends LiveContextOptions {
@@ -33,7 +36,8 @@ export const openGatewayContext = async (options: GatewayContextOptions): Promis
       if (aggregate !== undefined) await caughtUp(partitionFor(aggregate, live.partitionCount))
       else await Promise.all(Array.from({ length: live.partitionCount }, (_, partition) => caughtUp(partition)))
     },
-    untilReached: (position) => waitForPosition(positions, position, readWaitMs),
+    untilReached: (position) => waitForPosition(positions, live.partitionCount, position, readWaitMs),
+    askLog: () => log.context.transport.endOffsets(eventsTopic(log.context.topicPrefix, log.context.definition.name)),
     close: async () => {
       await sender.close()
       await context.close()

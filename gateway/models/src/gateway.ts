@@ -113,6 +113,7 @@ export const startModelGateway = async (
       minting,
       logPrompts: config.logPrompts,
       bodyBytes: config.bodyBytes,
+      trustedProxies: config.trustedProxies,
       notReady: () =>
         reads.query({}, 'SELECT 1').then(
           () => null,

@@ -148,7 +148,7 @@ export const executionRoutes =
         const left = () => ended.resolve(null)
         socket.once('close', left)
         draining.addEventListener('abort', left)
-        if (draining.aborted) left()
+        if (draining.aborted || socket.destroyed) left()
         try {
           // an end that the live tail showed before the subscription is in the row once the read model is that far
           await services.executions.untilCurrent(aggregateKey('execution', tenant, id))
