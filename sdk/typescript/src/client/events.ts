@@ -1,12 +1,9 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { type DeltaView, deltaView, type EventView, eventView, OmiumError } from '@omium/schemas'
 import { createParser } from 'eventsource-parser'
-import type { Http } from './http.ts'
+import { either, type Http, pause, reconnectDelayMs, segment } from './http.ts'
 
 const terminalEvents: readonly string[] = ['ExecutionCompleted', 'ExecutionFailed', 'ExecutionCancelled']
 const silenceMs = 45_000
-const maxReconnectDelayMs = 3000
-const minReconnectDelayMs = 50
 
 export interface EventsOptions {
   /** only events with a higher version; 0 for all */
@@ -34,7 +31,7 @@ async function* readConnection(
   signal: AbortSignal,
   heard: () => void,
 ): AsyncGenerator<{ id: string | undefined; event: EventView | Delta }> {
-  const response = await http.send('GET', path, {
+  const response = await http.open(path, {
     accept: 'text/event-stream',
     ...(lastId !== undefined && { headers: { 'last-event-id': lastId } }),
     signal,
@@ -70,18 +67,19 @@ export async function* liveEvents(
   id: string,
   options: EventsOptions = {},
 ): AsyncGenerator<EventView | Delta> {
-  const path = `/v1/executions/${encodeURIComponent(id)}/events?deltas=${options.deltas === true}`
+  const path = `/v1/executions/${segment(id)}/events?deltas=${options.deltas === true}`
   let lastId = options.after ? String(options.after) : undefined
   let lastVersion = options.after ?? 0
   let failures = 0
-  while (!options.signal?.aborted) {
+  const ends = either(options.signal, http.signal)
+  while (!ends?.aborted) {
     const watchdog = new AbortController()
     let timer: NodeJS.Timeout | undefined
     const heard = () => {
       clearTimeout(timer)
       timer = setTimeout(() => watchdog.abort(), options.silenceMs ?? silenceMs)
     }
-    const signal = options.signal ? AbortSignal.any([options.signal, watchdog.signal]) : watchdog.signal
+    const signal = ends ? AbortSignal.any([ends, watchdog.signal]) : watchdog.signal
     try {
       heard()
       for await (const { id: eventId, event } of readConnection(http, path, lastId, signal, heard)) {
@@ -97,15 +95,13 @@ export async function* liveEvents(
         if (terminalEvents.includes(event.type)) return
       }
     } catch (error) {
-      if (options.signal?.aborted || error instanceof NothingFollows) return
+      if (ends?.aborted || error instanceof NothingFollows) return
       if (error instanceof OmiumError && !error.retryable) throw error
     } finally {
       clearTimeout(timer)
       watchdog.abort()
     }
     failures += 1
-    const backoff = Math.min(maxReconnectDelayMs, minReconnectDelayMs * 2 ** Math.min(failures, 10))
-    const pauseMs = Math.random() * backoff + minReconnectDelayMs
-    await delay(pauseMs, undefined, options.signal ? { signal: options.signal } : {}).catch(() => {})
+    await pause(reconnectDelayMs(failures), ends).catch(() => {})
   }
 }

@@ -1,6 +1,6 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import { type EventView, OmiumError, streamCloseCodes, streamMessage } from '@omium/schemas'
-import type { Http } from './http.ts'
+import { WebSocket } from 'ws'
+import { either, type Http, pause, reconnectDelayMs } from './http.ts'
 
 /** An event of any of the tenant's executions. */
 export interface FollowedEvent {
@@ -17,8 +17,6 @@ export interface FollowOptions {
 }
 
 const defaultSilenceMs = 45_000
-const minReconnectDelayMs = 50
-const maxReconnectDelayMs = 3_000
 /** a reader that has this many before it stops the connection until it has taken most of them */
 const mostWaiting = 1_000
 const fewWaiting = 100
@@ -29,7 +27,8 @@ async function* readConnection(
   positions: Map<string, string>,
   { signal, silenceMs = defaultSilenceMs }: FollowOptions,
 ): AsyncGenerator<FollowedEvent> {
-  const socket = await http.socket('/v1/stream')
+  const { url, headers } = await http.handshake('/v1/stream')
+  const socket = new WebSocket(url, { headers, perMessageDeflate: false })
   const waiting: FollowedEvent[] = []
   let over: { error?: OmiumError } | undefined
   let wake = (): void => undefined
@@ -105,13 +104,12 @@ const advance = (positions: Map<string, string>, position: string): void => {
 export async function* followEvents(http: Http, options: FollowOptions = {}): AsyncGenerator<FollowedEvent> {
   const positions = new Map<string, string>()
   for (const position of options.after ?? []) advance(positions, position)
-  for (let failures = 0; !options.signal?.aborted; failures++) {
-    for await (const followed of readConnection(http, positions, options)) {
+  const signal = either(options.signal, http.signal)
+  for (let failures = 0; !signal?.aborted; failures++) {
+    for await (const followed of readConnection(http, positions, { ...options, ...(signal && { signal }) })) {
       failures = 0
       yield followed
     }
-    const backoff = Math.min(maxReconnectDelayMs, minReconnectDelayMs * 2 ** Math.min(failures, 10))
-    const pauseMs = Math.random() * backoff + minReconnectDelayMs
-    await delay(pauseMs, undefined, options.signal ? { signal: options.signal } : {}).catch(() => {})
+    await pause(reconnectDelayMs(failures), signal).catch(() => {})
   }
 }

@@ -1,6 +1,8 @@
 """Clients of the platform, sync and async."""
 
 from .client import AsyncClient, AsyncRun, Client, Run
+from .feed import FollowedEvent
+from .members import InvitationView, MemberView, Role
 from .rewind import Edits
 from .views import (
     AgentView,
@@ -23,7 +25,11 @@ __all__ = [
     "EventView",
     "ExecutionView",
     "FailureView",
+    "FollowedEvent",
+    "InvitationView",
+    "MemberView",
     "Resolution",
+    "Role",
     "Run",
     "StepView",
     "WriteReceipt",

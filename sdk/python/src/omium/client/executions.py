@@ -57,6 +57,10 @@ SILENCE_S = 45.0
 """A stream of events that is silent for longer (heartbeats included) is taken for dead."""
 
 _LONG_POLL_S = 20.0
+_LONGEST_OUTAGE_S = 300.0
+"""how long a result is waited for while the gateway does not answer at all"""
+_GRACE_S = 1.0
+"""how much later than it was told to a wait may give up"""
 _ENDED = ("completed", "failed", "cancelled")
 _TERMINAL_EVENTS = ("ExecutionCompleted", "ExecutionFailed", "ExecutionCancelled")
 
@@ -246,16 +250,32 @@ class RunCalls(Calls, Generic[_Out, _Handle]):
 
     def _ended(self, timeout: float | None) -> Flow[ExecutionView]:
         deadline = None if timeout is None else time.monotonic() + timeout
+        answered_at = time.monotonic()
+        failures = 0
         while True:
             left = _LONG_POLL_S if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 raise OmiumError("timeout", f"execution {self.id} has not ended within {timeout} s")
             wait_s = min(_LONG_POLL_S, left)
             query = {"wait_ms": max(1, round(wait_s * 1000)), "min_position": self.position}
-            request = HttpRequest("GET", f"{_path(self.id)}/result", query=query, timeout_s=wait_s + 10)
-            view: ExecutionView | None = yield from self._api.json(request)
+            patience_s = wait_s + 10 if deadline is None else min(wait_s + 10, left + _GRACE_S)
+            path = f"{_path(self.id)}/result"
+            try:
+                view: ExecutionView | None = yield from self._api.json(
+                    HttpRequest("GET", path, query=query, timeout_s=patience_s, max_tries=1)
+                )
+            except OmiumError as error:
+                # the run goes on whatever becomes of the gateway, so waiting does, too
+                if not error.retryable or time.monotonic() - answered_at > _LONGEST_OUTAGE_S:
+                    raise
+                failures += 1
+                delay_s = reconnect_delay_s(failures)
+                yield Pause(delay_s if deadline is None else max(0.0, min(delay_s, deadline - time.monotonic())))
+                continue
             if view is not None and view["status"] in _ENDED:
                 return view
+            answered_at = time.monotonic()
+            failures = 0
 
     def _follow(self, after: int, *, deltas: bool) -> Items[EventView | DeltaView]:
         # a stream of a run that the read model does not have yet would be refused
