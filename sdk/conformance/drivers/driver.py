@@ -4,6 +4,7 @@ import asyncio
 import inspect
 import json
 import sys
+import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime
 from itertools import islice
@@ -180,6 +181,8 @@ async def _main(client: Any) -> None:
             answer = {"ok": await _answer(caller, asked["call"], asked.get("with") or {})}
         except OmiumError as error:
             answer = {"error": {"code": error.code, "detail": str(error)}}
+        except Exception:
+            answer = {"error": {"code": "none", "detail": traceback.format_exc()}}
         sys.stdout.write(f"{json.dumps(answer)}\n")
         sys.stdout.flush()
 

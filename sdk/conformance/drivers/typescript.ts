@@ -1,6 +1,7 @@
 import { createInterface } from 'node:readline'
 import { type Client, omium } from '@omium/sdk'
 import { z } from 'zod'
+import { lineOf } from '../src/lines.ts'
 
 /** The TypeScript client, called by lines of JSON; see README.md. */
 
@@ -136,5 +137,5 @@ for await (const line of createInterface({ input: process.stdin })) {
     const { code, message } = error as { code?: string; message: string }
     answer = { error: { code: code ?? 'none', detail: message } }
   }
-  process.stdout.write(`${JSON.stringify(answer)}\n`)
+  process.stdout.write(lineOf(answer))
 }

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { ensurePython } from '@omium/dev'
+import { lineOf } from './lines.ts'
 
 /** A client of the platform in a process of its own; README.md says how it is talked to. */
 export interface Driver {
@@ -37,7 +38,7 @@ export const startDriver = async (client: string, environment: Readonly<Record<s
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   return {
     async call(name, given, options) {
-      child.stdin.write(`${JSON.stringify({ call: name, with: given, options })}\n`)
+      child.stdin.write(lineOf({ call: name, with: given, options }))
       const line = await lines.next()
       if (line.done) throw new Error(`the driver ${client} has ended:\n${errors.slice(-4000)}`)
       return JSON.parse(line.value) as Answer

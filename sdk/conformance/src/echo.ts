@@ -11,7 +11,7 @@ export interface Asked {
   readonly userAgent: string
 }
 
-/** what fits every call: a receipt, a page, an execution that has ended */
+/** what fits every call: a receipt, a page, a thread's retention, an execution that has ended */
 const answer = {
   items: [],
   id: 'x',
@@ -20,6 +20,7 @@ const answer = {
   deduplicated: false,
   status: 'completed',
   output: null,
+  retention: {},
 }
 
 /** how much is fetched at once, and what the read model has to have reached: each client's own affair */

@@ -30,7 +30,9 @@ def follow(after: Sequence[str]) -> Items[FollowedEvent]:
     while True:
         heard = yield Dial("/v1/stream")
         if heard is None:
-            resumed = {"after": [f"{partition}:{offset}" for partition, offset in positions.items()]} if positions else {}
+            resumed = (
+                {"after": [f"{partition}:{offset}" for partition, offset in positions.items()]} if positions else {}
+            )
             heard = yield Tell(json.dumps({"type": "follow", "subscription": "feed", **resumed}))
         while not isinstance(heard, Hung):
             heard = yield Hear(_SILENCE_S)

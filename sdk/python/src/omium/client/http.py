@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import platform
@@ -131,26 +132,19 @@ class Http:
             begun = time.monotonic()
             answer = yield Send(request)
             retry_after = 0.0
-            error: OmiumError | None = None
             if isinstance(answer, httpx.Response):
-                said = f"answered {answer.status_code}"
-                if not answer.is_success:
-                    error = problem_of(answer, f"{request.method} {request.path}")
-                    said += f" {error.code}"
-                    retry_after = _seconds(answer.headers.get("retry-after"))
+                _tell(request, answer, f"answered {answer.status_code}", attempt, begun)
+                if answer.is_success:
+                    return _body_of(answer, request)
+                error = problem_of(answer, f"{request.method} {request.path}")
+                retry_after = _seconds(answer.headers.get("retry-after"))
             else:
-                said = f"not answered: {type(answer).__name__}"
+                _tell(request, answer, f"not answered: {type(answer).__name__}", attempt, begun)
                 error = OmiumError(
                     "unavailable",
                     f"{request.base_url or self.url} cannot be reached: {type(answer).__name__} {answer}".rstrip(),
                     cause=answer if isinstance(answer, BaseException) else None,
                 )
-            took_ms = round((time.monotonic() - begun) * 1000)
-            what = (request.method, request.path, said, took_ms, attempt, _request_id(answer))
-            _log.debug("%s %s %s in %d ms (try %d, request id %s)", *what)
-            if error is None:
-                assert isinstance(answer, httpx.Response)
-                return _body_of(answer, request)
             if not error.retryable or attempt >= max_tries or budget.left < 1:
                 raise error
             budget.left -= 1
@@ -160,13 +154,14 @@ class Http:
             yield Pause(wait)
 
 
-def _request_id(answer: object) -> str:
+def _tell(request: HttpRequest, answer: object, said: str, attempt: int, begun: float) -> None:
+    request_id = "none"
     if isinstance(answer, (httpx.Response, httpx.RequestError)):
-        try:
-            return answer.request.headers.get("x-request-id", "none")
-        except RuntimeError:
-            pass
-    return "none"
+        with contextlib.suppress(RuntimeError):
+            request_id = answer.request.headers.get("x-request-id", "none")
+    took_ms = round((time.monotonic() - begun) * 1000)
+    what = (request.method, request.path, said, took_ms, attempt, request_id)
+    _log.debug("%s %s %s in %d ms (try %d, request id %s)", *what)
 
 
 def reconnect_delay_s(failures: int) -> float:
