@@ -44,6 +44,8 @@ writeFileSync(
       rootDir: root,
       outDir: built,
       typeRoots: [join(root, 'node_modules/@types')],
+      // a source like the others, not a library
+      paths: { '@omium/schemas': [join(root, 'schemas/src/index.ts')] },
     },
     files: sources.map((file) => join(here, file)),
     include: [],

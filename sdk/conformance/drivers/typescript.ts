@@ -90,9 +90,11 @@ const calls = (client: Client): Record<string, (given: Any) => unknown> => ({
   'replays.create': ({ id, runs, from }) =>
     client.replays.create({ id, runs: { ids: runs }, ...(from !== undefined && { from: { path: from } }) }),
   'replays.report': ({ id }) => client.replays.report(id),
+  follow: ({ after, live, most }) => collected(client.follow({ after, live }), most),
+  charges: ({ after, live, most }) => collected(client.charges({ after, live }), most),
   'members.list': () => collected(client.members.list()),
   'members.get': ({ id }) => client.members.get(id),
-  'members.change_role': ({ id, role }) => client.members.changeRole(id, role),
+  'members.set_role': ({ id, role }) => client.members.setRole(id, role),
   'members.remove': ({ id }) => client.members.remove(id),
   'invitations.list': () => collected(client.invitations.list()),
   'invitations.create': ({ email, role }) => client.invitations.create(email, role),

@@ -11,7 +11,7 @@ export interface Asked {
   readonly userAgent: string
 }
 
-/** what fits every call: a receipt, a page, a thread's retention, an execution that has ended */
+/** what fits every call: a receipt, a page of a list or of a feed, a thread's retention, an execution that has ended */
 const answer = {
   items: [],
   id: 'x',
@@ -21,6 +21,7 @@ const answer = {
   status: 'completed',
   output: null,
   retention: {},
+  after: '0:1',
 }
 
 /** how much is fetched at once, and what the read model has to have reached: each client's own affair */

@@ -18,7 +18,7 @@ import type { Agent, RunOptions } from '../context.ts'
 import { toPlainJson } from '../replay/plain-json.ts'
 import { type Checkpoints, checkpointsOf } from './checkpoints.ts'
 import { type Delta, type EventsOptions, liveEvents } from './events.ts'
-import { type FollowedEvent, type FollowOptions, followEvents } from './follow.ts'
+import { type ChargeEvent, type FollowedEvent, type FollowOptions, followFeed } from './follow.ts'
 import {
   type AnswerOf,
   type ConnectionOptions,
@@ -116,6 +116,8 @@ export interface Client {
   me(): Promise<CallerView>
   /** Events of all executions as they happen; survives reconnects. */
   follow(options?: FollowOptions): AsyncGenerator<FollowedEvent>
+  /** What all executions use and cost, step by step, as it happens; survives reconnects. */
+  charges(options?: FollowOptions): AsyncGenerator<ChargeEvent>
   /** failures, what was decided about them, and a person's answers */
   readonly recoveries: Recoveries
   readonly recoveryPolicies: RecoveryPolicies
@@ -291,7 +293,8 @@ const clientOn = (http: Http): Client => {
     invitations: invitationsOf(http),
     request: (method, path, request) => http.json(method, path, request),
     pages: (path, item, query) => anyPages(http, path, item, query),
-    follow: (options) => followEvents(http, options),
+    follow: (options) => followFeed(http, 'GET /v1/events', options),
+    charges: (options) => followFeed(http, 'GET /v1/charges', options),
     recoveries: recoveriesOf(http),
     recoveryPolicies: recoveryPoliciesOf(http),
     checkpoints: checkpointsOf(http),

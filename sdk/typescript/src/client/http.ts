@@ -176,13 +176,6 @@ export class Http {
     return (await this.send('GET', path, request, false)).response
   }
 
-  /** What opens a WebSocket. */
-  async handshake(path: string): Promise<{ url: string; headers: Record<string, string> }> {
-    const authorization = `Bearer ${await this.credential()}`
-    const headers = { 'user-agent': userAgent, ...this.options.headers, authorization }
-    return { url: `${this.url}${path}`.replace(/^http/, 'ws'), headers }
-  }
-
   private async send(method: string, path: string, request: HttpRequest, read: boolean): Promise<Answered> {
     this.budget.left = Math.min(budgetLimit, this.budget.left + budgetPerRequest)
     const prepared = this.prepared(method, path, request)

@@ -1,7 +1,7 @@
 """Clients of the platform, sync and async."""
 
 from .client import AsyncClient, AsyncRun, Client, Run
-from .feed import FollowedEvent
+from .feed import ChargeEvent, FollowedEvent
 from .members import InvitationView, MemberView, Role
 from .rewind import Edits
 from .views import (
@@ -19,6 +19,7 @@ __all__ = [
     "AgentView",
     "AsyncClient",
     "AsyncRun",
+    "ChargeEvent",
     "Client",
     "DeltaView",
     "Edits",

@@ -16,7 +16,7 @@ from ..settings import connection
 from . import executions
 from .checkpoints import CheckpointCalls
 from .executions import ExecutionCalls, RunCalls
-from .feed import FollowedEvent, follow
+from .feed import ChargeEvent, FollowedEvent, feed
 from .flows import Awaiting, Blocking, Flow, HttpRequest, Items, Query, call, collected, items, pages
 from .http import Http, RequestOptions
 from .keys import KeyCalls
@@ -73,13 +73,19 @@ class _ClientCalls(ExecutionCalls):
         return pages(self._api, path, {"limit": 200, **(query or {})})
 
     @items
-    def follow(self, *, after: Sequence[str] = ()) -> Items[FollowedEvent]:
+    def follow(self, *, after: Sequence[str] = (), live: bool = True) -> Items[FollowedEvent]:
         """Events of all of the tenant's executions as they happen, each once and in the order of its execution; survives
-        broken connections. `after`: the last `event["position"]` seen of each partition; from now on unless given.
+        broken connections. `after`: the last `event["position"]` seen of each partition, from now on unless given;
+        `live=False`: what there is by now, then the end.
 
         Raises OmiumError when the gateway refuses for good: `unauthenticated`, `forbidden`, `invalid_request`.
         """
-        return follow(after)
+        return feed(self._api, "/v1/events", after, live)
+
+    @items
+    def charges(self, *, after: Sequence[str] = (), live: bool = True) -> Items[ChargeEvent]:
+        """What all executions use and cost, step by step, as it happens. As `follow`."""
+        return feed(self._api, "/v1/charges", after, live)
 
     @call
     def connect_worker(self) -> Flow[WorkerConnection]:

@@ -1,19 +1,16 @@
-"""Events of all of the tenant's executions; see `schemas/src/api/stream.ts` for the messages."""
+"""What happens to all of the tenant's executions, and what it costs; see `schemas/src/api/stream.ts` for the shapes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
-from ..errors import OmiumError
-from .flows import Dial, Give, Hear, Hung, Items, Pause, Tell
-from .http import reconnect_delay_s
+from .flows import Api, Give, HttpRequest, Items, following
+from .messages import messages
 from .views import EventView
 
-_SILENCE_S = 45.0
-_KEY_REVOKED = 4001
-_REFUSALS = {401: "unauthenticated", 403: "forbidden", _KEY_REVOKED: "unauthenticated"}
+_PAGE = 1000
 
 
 class FollowedEvent(TypedDict):
@@ -23,40 +20,55 @@ class FollowedEvent(TypedDict):
     event: EventView
 
 
-def follow(after: Sequence[str]) -> Items[FollowedEvent]:
+class ChargeUsage(TypedDict):
+    model: NotRequired[str]
+    inputTokens: NotRequired[int]
+    outputTokens: NotRequired[int]
+    costMicroCredits: NotRequired[int]
+    """millionths of a credit"""
+
+
+class ChargeData(TypedDict):
+    attempt: int
+    path: str
+    name: str
+    kind: str
+    stepAttempt: int
+    usage: ChargeUsage
+
+
+class ChargeView(TypedDict):
+    """A step's event with what it used and cost, without what was asked or answered."""
+
+    id: str
+    type: str
+    version: int
+    time: str
+    actor: str
+    position: str
+    data: ChargeData
+    commandId: NotRequired[str]
+
+
+class ChargeEvent(TypedDict):
+    execution: str
+    event: ChargeView
+
+
+def feed(api: Api, path: Literal["/v1/events", "/v1/charges"], after: Sequence[str], live: bool) -> Items[Any]:
     """See `Client.follow`."""
-    positions = dict(_parts(position) for position in after)
-    failures = 0
+    # also where nothing is behind: from then on it is known where the feed stood
+    stands = ",".join(after) or None
     while True:
-        heard = yield Dial("/v1/stream")
-        if heard is None:
-            resumed = (
-                {"after": [f"{partition}:{offset}" for partition, offset in positions.items()]} if positions else {}
-            )
-            heard = yield Tell(json.dumps({"type": "follow", "subscription": "feed", **resumed}))
-        while not isinstance(heard, Hung):
-            heard = yield Hear(_SILENCE_S)
-            if not isinstance(heard, str):
-                break
-            message: dict[str, Any] = json.loads(heard)
-            if message["type"] == "subscribed":
-                positions.update(_parts(position) for position in message.get("after", []))
-            elif message["type"] == "error":
-                error = OmiumError.from_failure(message["error"])
-                if not error.retryable:
-                    raise error
-                break
-            elif message["type"] == "event":
-                failures = 0
-                partition, offset = _parts(message["event"]["position"])
-                positions[partition] = offset
-                yield Give(FollowedEvent(execution=message["execution"], event=message["event"]))
-        if isinstance(heard, Hung) and heard.code in _REFUSALS:
-            raise OmiumError(_REFUSALS[heard.code], f"the gateway refused the stream with {heard.code}")
-        failures += 1
-        yield Pause(reconnect_delay_s(failures))
-
-
-def _parts(position: str) -> tuple[str, str]:
-    partition, _, offset = position.partition(":")
-    return partition, offset
+        page: dict[str, Any] = yield from api.json(HttpRequest("GET", path, query={"after": stands, "limit": _PAGE}))
+        for item in page["items"]:
+            yield Give(item)
+        stands = page["after"]
+        if "nextCursor" not in page:
+            break
+    if not live:
+        return
+    stream = messages(api, path, after=stands)
+    while (sent := (yield from following(stream))) is not None:
+        if sent.kind != "position":
+            yield Give(json.loads(sent.data))

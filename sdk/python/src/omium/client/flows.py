@@ -65,36 +65,6 @@ class NextLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Dial:
-    """Open a WebSocket; the answer is None, or `Hung`."""
-
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tell:
-    """Send a message on it; the answer is None, or `Hung`."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Hear:
-    """The answer is its next message, or `Hung`."""
-
-    silence_s: float
-    """after so much silence it is taken for dead"""
-
-
-@dataclass(frozen=True, slots=True)
-class Hung:
-    """There is no WebSocket any more."""
-
-    code: int | None = None
-    """with which it was closed, or the HTTP status with which it was refused"""
-
-
-@dataclass(frozen=True, slots=True)
 class Pause:
     seconds: float
 
@@ -104,8 +74,8 @@ class Give(Generic[_T]):
     item: _T
 
 
-Effect: TypeAlias = "Send | Open | NextLine | Dial | Tell | Hear | Pause"
-Answer: TypeAlias = "httpx.Response | httpx.RequestError | Hung | str | None"
+Effect: TypeAlias = "Send | Open | NextLine | Pause"
+Answer: TypeAlias = "httpx.Response | httpx.RequestError | str | None"
 Flow: TypeAlias = "Generator[Effect, Answer, _T]"
 Items: TypeAlias = "Generator[Effect | Give[_T], Answer, None]"
 

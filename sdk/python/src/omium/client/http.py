@@ -88,11 +88,6 @@ class Http:
             raise OmiumError("settings_invalid", "no model gateway: set OMIUM_MODELS_URL, or give models_url")
         return self._connection.models_url
 
-    def handshake(self, path: str) -> tuple[str, dict[str, str]]:
-        """Where a WebSocket is opened, and with what."""
-        headers = {"user-agent": _USER_AGENT, **self._options.headers}
-        return f"ws{self.url[4:]}{path}", {**headers, "authorization": f"Bearer {self._connection.api_key}"}
-
     def build(self, client: httpx.Client | httpx.AsyncClient, request: HttpRequest) -> httpx.Request:
         """The request as httpx sends it."""
         headers = {

@@ -44,7 +44,7 @@ class MemberCalls(Calls):
         return self._api.json(HttpRequest("GET", f"/v1/members/{segment(user_id)}"))
 
     @call
-    def change_role(self, user_id: str, role: Role) -> Flow[IdentityReceipt]:
+    def set_role(self, user_id: str, role: Role) -> Flow[IdentityReceipt]:
         """Nobody gives a role that is above their own. Raises OmiumError `last_owner`, `forbidden`."""
         return self._api.json(HttpRequest("PATCH", f"/v1/members/{segment(user_id)}", {"role": role}))
 

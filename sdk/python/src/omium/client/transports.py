@@ -5,17 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import httpx
 
 from ..sse import alines_in, lines_in
-from .flows import Answer, Api, Dial, Effect, Flow, Give, Hear, Items, NextLine, Open, Pause, Send, Tell
+from .flows import Answer, Api, Effect, Flow, Give, Items, NextLine, Open, Pause, Send
 from .http import Http, RequestOptions
-
-if TYPE_CHECKING:
-    from .sockets import AsyncSocket, Socket
 
 _T = TypeVar("_T")
 
@@ -78,7 +75,6 @@ class _Blocking:
         self._http = client
         self._opened: httpx.Response | None = None
         self._lines: Iterator[str] = iter(())
-        self._socket: Socket | None = None
 
     def do(self, effect: Effect) -> Answer:
         try:
@@ -94,15 +90,6 @@ class _Blocking:
                     return opened
                 case NextLine():
                     return next(self._lines, None)
-                case Dial(path):
-                    from .sockets import Socket
-
-                    self._socket = self._socket or Socket()
-                    return self._socket.dial(*self._api.handshake(path), _trusts_env(self._api.url))
-                case Tell(message):
-                    return self._socket.tell(message) if self._socket else None
-                case Hear(silence_s):
-                    return self._socket.hear(silence_s) if self._socket else None
                 case Pause(seconds):
                     time.sleep(seconds)
                     return None
@@ -112,8 +99,6 @@ class _Blocking:
     def close(self) -> None:
         if self._opened is not None:
             self._opened.close()
-        if self._socket is not None:
-            self._socket.close()
 
 
 class AsyncTransport:
@@ -168,7 +153,6 @@ class _OnLoop:
         self._http = client
         self._opened: httpx.Response | None = None
         self._lines: AsyncIterator[str] | None = None
-        self._socket: AsyncSocket | None = None
 
     async def do(self, effect: Effect) -> Answer:
         try:
@@ -184,15 +168,6 @@ class _OnLoop:
                     return opened
                 case NextLine():
                     return None if self._lines is None else await anext(self._lines, None)
-                case Dial(path):
-                    from .sockets import AsyncSocket
-
-                    self._socket = self._socket or AsyncSocket()
-                    return await self._socket.dial(*self._api.handshake(path), _trusts_env(self._api.url))
-                case Tell(message):
-                    return await self._socket.tell(message) if self._socket else None
-                case Hear(silence_s):
-                    return await self._socket.hear(silence_s) if self._socket else None
                 case Pause(seconds):
                     await asyncio.sleep(seconds)
                     return None
@@ -202,8 +177,6 @@ class _OnLoop:
     async def close(self) -> None:
         if self._opened is not None:
             await self._opened.aclose()
-        if self._socket is not None:
-            await self._socket.close()
 
 
 class NoTransport:
