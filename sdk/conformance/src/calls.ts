@@ -15,9 +15,12 @@ export const readCalls = () =>
     z.array(z.strictObject({ call: z.string(), asks: operation, with: z.record(z.string(), z.unknown()).default({}) })),
   )
 
-/** Operations that clients have no call for, with the reasons. */
-export const readWithoutCall = () =>
-  read('without-call.yaml', z.array(z.strictObject({ why: z.string(), operations: z.array(operation) })))
+/** What is typed on the command line, and an operation that it asks for. */
+export const readCommands = () => Object.entries(read('cli.yaml', z.record(z.string(), operation)))
+
+/** Operations that clients have no call for, or the command line no command, with the reasons. */
+export const readWithout = (what: 'call' | 'command') =>
+  read(`without-${what}.yaml`, z.array(z.strictObject({ why: z.string(), operations: z.array(operation) })))
 
 /** The operations of the API, as its OpenAPI document has them: a spec of the gateway holds the file to it. */
 export const readOperations = (): string[] => {

@@ -87,6 +87,21 @@ const calledOnce = async (
   return answer
 }
 
+const outcome = (
+  { expect, error }: Call,
+  answer: Answer,
+  known: Readonly<Record<string, unknown>>,
+  wrong: (came: unknown) => Error,
+): unknown => {
+  if ('error' in answer) {
+    if (answer.error.code !== error) throw wrong(answer)
+    return answer.error
+  }
+  if (error !== undefined) throw wrong(answer)
+  if (expect !== undefined && !holds(filled(expect, known), answer.ok)) throw wrong(answer)
+  return answer.ok
+}
+
 type Sent = Extract<Step, { sent: unknown }>['sent']
 
 const checkSent = (expected: Sent, network: Network, wrong: (came: unknown) => Error): void => {

@@ -51,7 +51,14 @@ export const startStage = async (): Promise<TenantOfPlatform & { stop(): Promise
   const platform = await tenantOfPlatform()
   const { url, apiKey } = platform
   const logger = pino({ level: 'silent' })
-  const host = worker({ url, apiKey, agents: [...agents, workflowAgent], signals: false, logger })
+  const host = worker({
+    url,
+    apiKey,
+    agents: [...agents, workflowAgent],
+    signals: false,
+    stallTimeoutMs: false,
+    logger,
+  })
   await host.start()
   const ours = agents.length + 1
   await eventually(async () => (await omium(platform).agents()).length === ours, { timeoutMs: 30_000 })

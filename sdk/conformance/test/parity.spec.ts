@@ -1,5 +1,9 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { main } from '@omium/cli'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { operationOf, readCalls, readOperations, readWithoutCall } from '../src/calls.ts'
+import { operationOf, readCalls, readCommands, readOperations, readWithout } from '../src/calls.ts'
 import { clientNames, startDriver } from '../src/drivers.ts'
 import { type Asked, startEcho } from '../src/echo.ts'
 
@@ -7,8 +11,7 @@ import { type Asked, startEcho } from '../src/echo.ts'
 
 const calls = readCalls()
 const operations = readOperations()
-const withoutCall = readWithoutCall()
-const uncalled = withoutCall.flatMap((group) => group.operations)
+const commands = readCommands()
 
 /** by client, then by call */
 const asked = new Map<string, Map<string, Asked | string>>()
@@ -35,8 +38,11 @@ const askAll = async (client: string): Promise<void> => {
 beforeAll(() => Promise.all(clientNames.map(askAll)), 120_000)
 afterAll(() => asked.clear())
 
-it('every operation of the API has a call, or a reason why not', () => {
-  const known = new Set([...calls.map(({ asks }) => asks), ...uncalled])
+it.each([
+  ['call', calls.map(({ asks }) => asks)],
+  ['command', commands.map(([, asks]) => asks)],
+] as const)('every operation of the API has a %s, or a reason why not', (what, covered) => {
+  const known = new Set([...covered, ...readWithout(what).flatMap((group) => group.operations)])
   expect(operations.filter((name) => !known.has(name))).toEqual([])
   expect([...known].filter((name) => !operations.includes(name))).toEqual([])
 })
@@ -55,4 +61,34 @@ it.each(calls)('$call says the same in all clients', ({ call }) => {
     return typeof request === 'object' ? { ...request, userAgent: '' } : request
   })
   for (const other of others) expect(other).toEqual(first)
+})
+
+describe('omium', () => {
+  let echo: Awaited<ReturnType<typeof startEcho>>
+  let cwd: string
+  beforeAll(async () => {
+    echo = await startEcho()
+    cwd = mkdtempSync(join(tmpdir(), 'omium-parity-'))
+  })
+  afterAll(async () => {
+    await echo.close()
+    rmSync(cwd, { recursive: true })
+  })
+
+  it.each(commands)('%s asks for %s', async (command, asks) => {
+    echo.asked.length = 0
+    const said: string[] = []
+    const say = (line: string): void => void said.push(line)
+    await main(command.split(' '), {
+      out: say,
+      err: say,
+      readStdin: async () => 'om_test_none',
+      env: { OMIUM_URL: echo.url, OMIUM_API_KEY: 'om_test_none', OMIUM_HOME: cwd },
+      cwd,
+      interactive: false,
+      interrupted: new AbortController().signal,
+    })
+    const requests = echo.asked.map(({ request }) => operationOf(request, operations))
+    expect(requests, said.join('\n')).toContain(asks)
+  })
 })
