@@ -99,7 +99,7 @@ writeFileSync(
         ),
         './package.json': './package.json',
       },
-      files: ['dist'],
+      files: ['dist', 'CHANGELOG.md'],
       dependencies: { ...compatible(own.dependencies), ...compatible(schemas.dependencies) },
       peerDependencies: { '@types/node': '>=24' },
       peerDependenciesMeta: { '@types/node': { optional: true } },
