@@ -57,11 +57,12 @@ interface Receipt {
 
 /**
  * Calls while the network loses the request before the gateway hears of it, and its answer after the gateway has done it. All
- * tries have one key, all answers say the same, and one of them that it was done by it.
+ * tries have one key; what is granted says the same each time, and once that it was done by it. What tells a secret is granted
+ * once: whoever asks again is refused with a code.
  * @param turn which of its ways the network has
  */
 const calledOnce = async (
-  { call }: Call,
+  { call, error }: Call,
   at: { driver: Driver; network: Network; given: unknown; turn: number; wrong: (came: unknown) => Error },
 ): Promise<Answer> => {
   const { driver, network, given, turn, wrong } = at
@@ -70,18 +71,19 @@ const calledOnce = async (
   const answer = await driver.call(call, given, { timeout: mishaps.includes('late') ? tooLateS : patientS })
   const keys = new Set(network.sent.map(({ idempotencyKey }) => idempotencyKey))
   const met = network.sent.flatMap(({ mishap }) => (mishap ? [mishap] : []))
-  const receipts = network.sent.flatMap(({ answer }) => (answer ? [JSON.parse(answer.text) as Receipt] : []))
-  const [first, ...others] = receipts.map(({ deduplicated, position, ...rest }) => rest)
-  const done = receipts.filter(({ deduplicated = false }) => !deduplicated).length
-  const says = receipts.every(({ deduplicated }) => deduplicated !== undefined)
+  const answers = network.sent.flatMap((sent) => (sent.answer ? [sent.answer] : []))
+  const granted = answers.filter(({ status }) => status < 300).map(({ text }) => JSON.parse(text) as Receipt)
+  const [first, ...others] = granted.map(({ deduplicated, position, ...rest }) => rest)
+  const done = granted.filter(({ deduplicated = false }) => !deduplicated).length
+  const says = granted.every(({ deduplicated }) => deduplicated !== undefined)
+  const isOnce = error === undefined ? granted.length === answers.length && (done === 1 || !says) : granted.length === 1
   const good =
-    'ok' in answer &&
     isDeepStrictEqual(met, mishaps) &&
     keys.size === 1 &&
     !keys.has(undefined) &&
-    others.length > 0 &&
+    answers.length > 1 &&
     others.every((other) => isDeepStrictEqual(other, first)) &&
-    (done === 1 || !says)
+    isOnce
   if (!good) throw wrong({ answer, network: network.sent })
   network.calm()
   return answer

@@ -46,7 +46,7 @@ it('the guide to the TypeScript client', async () => {
     '401',
   ])
     expect(stdout).toMatch(line)
-}, 120_000)
+}, 240_000)
 
 it('the guide to the Python client', async () => {
   const { python } = await ensurePython({ progress: () => undefined })
@@ -66,4 +66,4 @@ it('the guide to the Python client', async () => {
     '401',
   ])
     expect(stdout).toMatch(line)
-}, 120_000)
+}, 240_000)

@@ -14,7 +14,7 @@ let project: Project
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'omium-installed-'))
   project = startProject(folder)
-}, 120_000)
+}, 240_000)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const agentProgram = `
@@ -47,7 +47,7 @@ it('the TypeScript SDK runs and has its types, without the repository', () => {
   project.check({ module: 'ESNext', moduleResolution: 'bundler', verbatimModuleSyntax: false })
   expect(project.node(['agent.ts'])).toBe('42 function,function,function\n')
   expect(project.node(['old.cts'])).toBe('OmiumError\n')
-}, 60_000)
+}, 240_000)
 
 it('nothing else is in the package, and nothing of where it was made', () => {
   const installed = join(folder, 'node_modules/@omium/sdk')
@@ -83,4 +83,4 @@ it('the program of the Python guide has its types', async () => {
     encoding: 'utf8',
   })
   expect(said).toContain('0 errors, 0 warnings')
-}, 60_000)
+}, 240_000)

@@ -273,7 +273,8 @@ class RunCalls(Calls, Generic[_Out, _Handle]):
 
     def _follow(self, after: int, *, deltas: bool) -> Items[EventView | DeltaView]:
         # a stream of a run that the read model does not have yet would be refused
-        yield from self._get()
+        if self.position is not None:
+            yield from self._get()
         path = f"{_path(self.id)}/events"
         query = {"deltas": "true" if deltas else "false"}
         stream = messages(self._api, path, query=query, after=str(after) if after else None)
