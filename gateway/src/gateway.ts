@@ -31,19 +31,10 @@ import { type GatewayContext, openGatewayContext } from './context.ts'
 import { followAccess } from './follow-access.ts'
 import { createKnownModels } from './known-models.ts'
 import { ensureLocalKey } from './local-key.ts'
+import type { GatewayLogs } from './logs.ts'
 import { createHistories } from './rewind/histories.ts'
 import { createStreamSlots } from './streams/stream-slots.ts'
 import { createTriggerSignatures } from './trigger-signatures.ts'
-
-/** One for each context that the gateway takes part in. */
-export interface GatewayLogs {
-  readonly execution: ProjectionLog
-  readonly recovery: ProjectionLog
-  readonly checkpoint: ProjectionLog
-  readonly workflow: ProjectionLog
-  readonly identity: ProjectionLog
-  readonly webhook: ProjectionLog
-}
 
 /** how long requests in flight may take when the process ends, ms */
 const drainMs = 5_000
@@ -141,6 +132,7 @@ export const startGateway = async (
     return key
   }
   const { nowMs } = context
+  const domainProof = createDomainProof({ servers: config.dnsServers, timeoutMs: 5_000 })
   const serviceTokens = createServiceTokens({
     verify: (token) => verifyServiceToken({ issuer, audience: 'gateway', keyOf, nowMs }, token),
     apiKeys,
@@ -181,7 +173,7 @@ export const startGateway = async (
       serviceTokens,
       people: { sessions: sessions ?? signIn.callers, members },
       signIn,
-      domainProof: createDomainProof({ servers: config.dnsServers, timeoutMs: 5_000 }),
+      domainProof,
       personalData,
       ids: context.ids,
       nowMs: context.nowMs,
@@ -203,6 +195,7 @@ export const startGateway = async (
       await app.close()
       clearTimeout(bound)
       signIn.close()
+      domainProof.close()
       models.close()
       deltas?.close()
       redis?.disconnect()
