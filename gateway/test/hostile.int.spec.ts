@@ -17,7 +17,7 @@ const sockets = new Set<Socket | WebSocket>()
 
 beforeAll(async () => {
   world = await startGatewayWorld({ limits: { heartbeatMs: 3_000, slowReaderMs: 500, streamsPerTenant } })
-})
+}, 240_000)
 afterEach(async () => {
   for (const socket of sockets) socket instanceof WebSocket ? socket.terminate() : socket.destroy()
   sockets.clear()
