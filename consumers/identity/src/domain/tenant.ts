@@ -1,5 +1,6 @@
 import { type Permission, type Role, rolePermissions, type TenantCommand, type TenantEvent } from '@omium/schemas'
 import { type Asked, type Decision, decided, refused } from './decision.ts'
+import { held } from './held.ts'
 
 /**
  * A tenant: its members, what they may do, who is invited.
@@ -131,7 +132,11 @@ export const decideTenant = (
     if (state.owner === data.owner) return decided()
     return refused('identity_conflict', `the tenant ${tenant} belongs to somebody else`)
   }
-  if (!state) return refused('tenant_unknown', `there is no tenant ${tenant}`)
+  if (!state) {
+    // a stranger may ask this of any name, and does not learn which tenants there are
+    if (type === 'AcceptInvitation') return notInvited(data.invitationId)
+    return refused('tenant_unknown', `there is no tenant ${tenant}`)
+  }
   // whoever comes in is no member yet; whoever leaves needs nobody's leave
   if (type === 'AcceptInvitation') return accept(state, data, asked)
   if (type === 'AdmitMember') return admit(state, data, asked)
@@ -163,9 +168,9 @@ interface Right {
 const rightOf = (state: TenantState, actor: string): Right => {
   if (actor === 'system') return { permits: () => true, overOwners: true }
   if (!actor.startsWith('user:')) return { permits: () => true, overOwners: ownersOf(state) === 0 }
-  const role = state.members[actor.slice('user:'.length)]
-  const held = role ? rolePermissions[role] : []
-  return { permits: (permission) => held.includes(permission), overOwners: role === 'owner' }
+  const role = held(state.members, actor.slice('user:'.length))
+  const permitted = role ? rolePermissions[role] : []
+  return { permits: (permission) => permitted.includes(permission), overOwners: role === 'owner' }
 }
 
 type Change = Exclude<TenantCommand, { type: 'FoundTenant' | 'AcceptInvitation' | 'AdmitMember' }>
@@ -187,13 +192,13 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
       return data.role === 'owner' && !right.overOwners ? ownersOnly() : invite(state, data, asked)
     case 'RevokeInvitation': {
       const { invitationId } = data
-      const invitation = state.invitations[invitationId]
+      const invitation = held(state.invitations, invitationId)
       if (!invitation) return refused('invitation_unknown', `there is no open invitation ${invitationId}`)
       if (invitation.role === 'owner' && !right.overOwners) return ownersOnly()
       return decided({ type: 'InvitationRevoked', data: { invitationId, by } })
     }
     case 'ChangeMemberRole': {
-      const was = state.members[data.userId]
+      const was = held(state.members, data.userId)
       if (!was) return refused('member_unknown', `${data.userId} is no member`)
       if (was === data.role) return decided()
       if ((was === 'owner' || data.role === 'owner') && !right.overOwners) return ownersOnly()
@@ -201,7 +206,7 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
       return decided({ type: 'MemberRoleChanged', data: { ...data, was, by } })
     }
     case 'RemoveMember': {
-      const role = state.members[data.userId]
+      const role = held(state.members, data.userId)
       if (!role) return refused('member_unknown', `${data.userId} is no member`)
       const erased = data.why === 'erased' && by === 'system'
       if (role === 'owner' && !right.overOwners) return ownersOnly()
@@ -214,6 +219,8 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
 }
 
 const ownersOnly = () => refused<TenantEvent>('forbidden', 'only an owner may make, change or remove owners')
+const notInvited = (invitationId: string) =>
+  refused<TenantEvent>('invitation_unknown', `there is no open invitation ${invitationId} for this address`)
 const lastOwner = () => refused<TenantEvent>('last_owner', 'this is the last owner: make another member owner first')
 
 type Erase = Extract<TenantCommand, { type: 'EraseMember' }>['data']
@@ -221,11 +228,11 @@ type Erase = Extract<TenantCommand, { type: 'EraseMember' }>['data']
 /** Ends what this tenant holds of somebody; what it never held is erased all the same, so that asking reveals nothing. */
 const erase = (state: TenantState, data: Erase, right: Right, by: string): Decision<TenantEvent> => {
   const { userId, address } = data
-  const held = userId === undefined ? undefined : state.members[userId]
-  if (held === 'owner' && !right.overOwners) return ownersOnly()
-  if (held === 'owner' && ownersOf(state) === 1) return lastOwner()
+  const role = userId === undefined ? undefined : held(state.members, userId)
+  if (role === 'owner' && !right.overOwners) return ownersOnly()
+  if (role === 'owner' && ownersOf(state) === 1) return lastOwner()
   const removed: TenantEvent[] =
-    held && userId !== undefined ? [{ type: 'MemberRemoved', data: { userId, why: 'erased', by } }] : []
+    role && userId !== undefined ? [{ type: 'MemberRemoved', data: { userId, why: 'erased', by } }] : []
   const revoked = Object.entries(state.invitations)
     .filter(([, invitation]) => invitation.address === address)
     .map(([invitationId]): TenantEvent => ({ type: 'InvitationRevoked', data: { invitationId, by } }))
@@ -239,7 +246,7 @@ type Invite = Extract<TenantCommand, { type: 'InviteMember' }>['data']
 
 /** A new invitation takes the place of an open one to the same address; what has expired goes with it. */
 const invite = (state: TenantState, data: Invite, { actor: by, nowMs }: Asked): Decision<TenantEvent> => {
-  if (state.invitations[data.invitationId])
+  if (held(state.invitations, data.invitationId))
     return refused('identity_conflict', `there is an invitation ${data.invitationId}`)
   if (data.expiresAt <= nowMs) return refused('invalid_request', 'expiresAt has passed already')
   const gone = Object.entries(state.invitations).filter(
@@ -258,12 +265,12 @@ const accept = (state: TenantState, data: Accept, { actor, nowMs }: Asked): Deci
   const { invitationId, userId, address } = data
   if (actor !== 'system' && actor !== `user:${userId}`)
     return refused('forbidden', 'an invitation is accepted by whoever was invited')
-  const invitation = state.invitations[invitationId]
-  if (!invitation && state.members[userId]) return decided()
-  if (!invitation || invitation.address !== address || invitation.expiresAt <= nowMs)
-    return refused('invitation_unknown', `there is no open invitation ${invitationId} for this address`)
+  const invitation = held(state.invitations, invitationId)
+  const isMember = held(state.members, userId) !== undefined
+  if (!invitation && isMember) return decided()
+  if (!invitation || invitation.address !== address || invitation.expiresAt <= nowMs) return notInvited(invitationId)
   const accepted: TenantEvent = { type: 'InvitationAccepted', data: { invitationId, userId } }
-  if (state.members[userId]) return decided<TenantEvent>(accepted)
+  if (isMember) return decided<TenantEvent>(accepted)
   if (Object.keys(state.members).length >= mostMembers)
     return refused('identity_conflict', `a tenant has at most ${mostMembers} members`)
   const { role } = invitation
@@ -280,7 +287,7 @@ const admit = (state: TenantState, data: Admit, { actor }: Asked): Decision<Tena
   const { userId, role, connection, decides } = data
   if (actor !== signInActor) return refused('forbidden', 'members are admitted by signing in')
   const by = `sso:${connection}`
-  const was = state.members[userId]
+  const was = held(state.members, userId)
   if (was === undefined) {
     if (Object.keys(state.members).length >= mostMembers)
       return refused('identity_conflict', `a tenant has at most ${mostMembers} members`)
