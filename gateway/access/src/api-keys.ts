@@ -109,12 +109,13 @@ export const createApiKeys = ({ reads, peppers, environment, nowMs, cacheMs = 3_
   }
 }
 
-const callerFor = ({ tenant, id, permissions, workflows, agents }: ApiKeyEntry): Caller => ({
+const callerFor = ({ tenant, id, permissions, workflows, agents, expiresAt, ranges, hours }: ApiKeyEntry): Caller => ({
   tenant,
   id,
   actor: `key:${id}`,
   permissions: new Set(permissions),
   limits: workflows || agents ? { workflows: workflows ?? [], agents: agents ?? [] } : undefined,
+  bounds: { expiresAt: expiresAt?.getTime(), ranges, hours },
   session: undefined,
   role: undefined,
 })

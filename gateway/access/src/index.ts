@@ -9,6 +9,7 @@ export {
   type SessionCaller,
   type SessionCallers,
 } from './caller.ts'
+export { type NewKey, requireMayAppoint, requireMayGive } from './giving.ts'
 export {
   callerOf,
   type GuardParts,

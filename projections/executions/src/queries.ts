@@ -65,7 +65,7 @@ export const listExecutions = async (
   if (withoutLabel) conditions.push(`jsonb_exists(labels, ${bind(withoutLabel)}) IS NOT TRUE`)
   if (within)
     conditions.push(`(agent = ANY(${bind(within.agents)}) OR (agent = 'omium.workflow'
-      AND regexp_replace(id, '^wf\\.(.+)\\.[^.]+$', '\\1') = ANY(${bind(within.workflows)})))`)
+      AND regexp_replace(id, '^wf\\.([^.]+)\\..+$', '\\1') = ANY(${bind(within.workflows)})))`)
   if (cursor) {
     const [createdAt, id] = decodeCursor(cursor, ['string', 'string']) as [string, string]
     if (Number.isNaN(Date.parse(createdAt))) throw badCursor()
