@@ -87,22 +87,22 @@ describe('a link by mail', () => {
     expect(page.headers.get('referrer-policy')).toBe('same-origin')
   })
   it('goes to the one who has the address, however it is written, and to nobody who has one that only looks like it', async () => {
-    const me = await signInByMail(new Browser(), 'kim@example.com')
+    const me = await signInByMail(new Browser(), 'kelly@example.com')
     const browser = new Browser()
-    await askForLink(browser, ' KIM@EXAMPLE.COM ')
-    await browser.visit(await bench.linkTo('kim@example.com', 2))
+    await askForLink(browser, ' KELLY@EXAMPLE.COM ')
+    await browser.visit(await bench.linkTo('kelly@example.com', 2))
     expect((await whoami(browser)).userId).toBe(me.userId)
     // the Kelvin sign is `k` in lower case; the others are letters of their own
     for (const email of [
-      '\u212Aim@example.com',
-      'k\u0131m@example.com',
-      'kim@ex\u0430mple.com',
-      'kim@example.com\u0000',
+      '\u212Aelly@example.com',
+      'kell\u0131@example.com',
+      'kelly@ex\u0430mple.com',
+      'kelly@example.com\u0000',
     ])
       expect((await askForLink(new Browser(), email)).status, email).toBe(422)
-    expect(bench.mails.filter(({ to }) => to === 'kim@example.com')).toHaveLength(2)
-    expect((await signInByMail(new Browser(), 'kim+1@example.com')).userId).not.toBe(me.userId)
-    bench.issuer.account = { sub: 'kelvin', email: '\u212Aim@example.com', email_verified: true }
+    expect(bench.mails.filter(({ to }) => to === 'kelly@example.com')).toHaveLength(2)
+    expect((await signInByMail(new Browser(), 'kelly+1@example.com')).userId).not.toBe(me.userId)
+    bench.issuer.account = { sub: 'kelvin', email: '\u212Aelly@example.com', email_verified: true }
     expect(codeOf(await viaProvider(new Browser(), 'corp'))).toBe('address_unverified')
   })
   it('clicked twice is one session, also at once; signed out, it opens nothing', async () => {
