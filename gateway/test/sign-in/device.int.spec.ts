@@ -165,3 +165,23 @@ describe('a program', () => {
       expect(all).not.toContain(secret)
   })
 })
+
+it('whoever is under way when the process that decides is killed gets there, and nothing counts twice', async () => {
+  const { device_code, user_code } = await ask()
+  expect((await decide(ada, user_code, 'approved')).text).toContain('The program is in')
+  const late = new Browser()
+  await late.visit(at('/auth/magic-links'), { form: { email: 'late@example.com' } })
+  const link = await bench.linkTo('late@example.com')
+  const refresh = (browser: Browser) => browser.visit(at('/auth/refresh'), { method: 'POST' })
+  const before = ada.cookie(bench.url, 'omium_refresh') ?? ''
+  const restarted = bench.replaceIdentity()
+  // in the middle of it: answered by whoever takes over
+  const [polled, opened, refreshed] = await Promise.all([answer(device_code), late.visit(link), refresh(ada)])
+  await restarted
+  expect([polled.status, opened.status, refreshed.status]).toEqual([200, 200, 200])
+  expect(ada.cookie(bench.url, 'omium_refresh')).not.toBe(before)
+  expect((await answer(device_code)).body['error']).toBe('invalid_grant')
+  await late.visit(at('/auth/sign-out'), { method: 'POST' })
+  expect(codeOf(await late.visit(link))).toBe('session_ended')
+  expect(codeOf(await decide(ada, user_code, 'approved'))).toBe('sign_in_expired')
+})

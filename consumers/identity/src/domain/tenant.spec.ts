@@ -85,6 +85,23 @@ describe('who may change what', () => {
       expect(given(...before).when(actor, command)).toMatchObject({ code: 'forbidden' })
     expect(given(...before).when('user:usr_p', command)).toMatchObject({ status: 'decided' })
   })
+  it("an admin gives no role that permits what admins may not do, and takes any but an owner's", () => {
+    const before = given(founded, added('usr_a', 'admin'), added('usr_b', 'billing'), added('usr_d', 'developer'))
+    for (const command of [
+      changeRole('usr_d', 'billing'),
+      changeRole('usr_a', 'billing'),
+      { type: 'InviteMember', data: invitation('billing') } as TenantCommand,
+    ]) {
+      expect(before.when('user:usr_a', command)).toMatchObject({ code: 'forbidden' })
+      expect(before.when('user:usr_o', command)).toMatchObject({ status: 'decided' })
+    }
+    for (const role of ['admin', 'developer', 'operator', 'viewer'] as const)
+      expect(before.when('user:usr_a', { type: 'InviteMember', data: invitation(role) })).toMatchObject({
+        status: 'decided',
+      })
+    expect(before.when('user:usr_a', changeRole('usr_b', 'viewer'))).toMatchObject({ status: 'decided' })
+    expect(before.when('user:usr_a', remove('usr_b'))).toMatchObject({ status: 'decided' })
+  })
   it.each(['constructor', 'toString', 'hasOwnProperty', 'valueOf'])(
     'there is no member and no invitation %s',
     (name) => {

@@ -8,7 +8,8 @@ import { held } from './held.ts'
  * 1. Once a tenant has an owner it has one for ever: the last owner cannot leave, be removed or get another role. Only the
  *    erasure of a person is stronger.
  * 2. Only owners (and the platform itself) make owners, change owners' roles and remove owners. Keys never do, but that a
- *    tenant without any owner may get its first one so.
+ *    tenant without any owner may get its first one so. Nor does any member give a role that permits more than their own: who may
+ *    not spend the tenant's money does not say who may.
  * 3. A member that asks is checked against the roles held here, so whatever the caller believed, a removed member decides
  *    nothing.
  * 4. An invitation is for its address, until its time, once.
@@ -162,15 +163,21 @@ interface Right {
   permits(permission: Permission): boolean
   /** may touch owners and make them */
   readonly overOwners: boolean
+  /** may give the role to somebody */
+  gives(role: Role): boolean
 }
 
 /** What a key may do was checked where it came in; what members may do is known here. */
 const rightOf = (state: TenantState, actor: string): Right => {
-  if (actor === 'system') return { permits: () => true, overOwners: true }
-  if (!actor.startsWith('user:')) return { permits: () => true, overOwners: ownersOf(state) === 0 }
+  if (actor === 'system') return { permits: () => true, overOwners: true, gives: () => true }
+  if (!actor.startsWith('user:')) {
+    const overOwners = ownersOf(state) === 0
+    return { permits: () => true, overOwners, gives: (role) => role !== 'owner' || overOwners }
+  }
   const role = held(state.members, actor.slice('user:'.length))
   const permitted = role ? rolePermissions[role] : []
-  return { permits: (permission) => permitted.includes(permission), overOwners: role === 'owner' }
+  const permits = (permission: Permission) => permitted.includes(permission)
+  return { permits, overOwners: role === 'owner', gives: (given) => rolePermissions[given].every(permits) }
 }
 
 type Change = Exclude<TenantCommand, { type: 'FoundTenant' | 'AcceptInvitation' | 'AdmitMember' }>
@@ -189,7 +196,7 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
     case 'RequireMfa':
       return decided({ type: 'MfaRequirementChanged', data: { ...data, by } })
     case 'InviteMember':
-      return data.role === 'owner' && !right.overOwners ? ownersOnly() : invite(state, data, asked)
+      return right.gives(data.role) ? invite(state, data, asked) : tooMuch(data.role)
     case 'RevokeInvitation': {
       const { invitationId } = data
       const invitation = held(state.invitations, invitationId)
@@ -201,7 +208,8 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
       const was = held(state.members, data.userId)
       if (!was) return refused('member_unknown', `${data.userId} is no member`)
       if (was === data.role) return decided()
-      if ((was === 'owner' || data.role === 'owner') && !right.overOwners) return ownersOnly()
+      if (was === 'owner' && !right.overOwners) return ownersOnly()
+      if (!right.gives(data.role)) return tooMuch(data.role)
       if (was === 'owner' && ownersOf(state) === 1) return lastOwner()
       return decided({ type: 'MemberRoleChanged', data: { ...data, was, by } })
     }
@@ -219,6 +227,8 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
 }
 
 const ownersOnly = () => refused<TenantEvent>('forbidden', 'only an owner may make, change or remove owners')
+const tooMuch = (role: Role) =>
+  role === 'owner' ? ownersOnly() : refused<TenantEvent>('forbidden', `the role ${role} permits more than your own`)
 const notInvited = (invitationId: string) =>
   refused<TenantEvent>('invitation_unknown', `there is no open invitation ${invitationId} for this address`)
 const lastOwner = () => refused<TenantEvent>('last_owner', 'this is the last owner: make another member owner first')
