@@ -22,11 +22,9 @@ export const timeMs = z.number().int().nonnegative()
 /** HMAC-SHA-256, hex, of a value under a key of the platform: equal values can be found, but not read. */
 export const keyedDigest = z.string().regex(/^[0-9a-f]{64}$/)
 
-/** Lower case and without what is around it. Letters beyond ASCII are refused before: some have an ASCII letter as lower case. */
 export const emailAddress = z
   .string()
   .max(254)
-  .refine((text) => !/[^\p{ASCII}]/u.test(text.trim()), 'expected an address in ASCII')
   .transform((text) => text.trim().toLowerCase())
   .pipe(z.email())
 
