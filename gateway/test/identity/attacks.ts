@@ -1,28 +1,10 @@
 import { eventually } from '@omium/dev/testing'
 import { rolePermissions, roles } from '@omium/schemas'
-import type { Pool } from 'pg'
 import { describe, expect, it } from 'vitest'
+import type { As, IdentityWorld, Somebody } from './world.ts'
 
-/** What people and keys try that they should not. The suites run in the world of `identity.int.spec.ts`. */
-type As = { readonly key: string } | { readonly person: string } | null
-interface Somebody {
-  readonly userId: string
-  readonly email: string
-  readonly address: string
-  readonly home: string
-  at(tenant: string): As
-}
-export interface AttackedWorld {
-  readonly local: As
-  readonly localKey: string
-  // biome-ignore lint/suspicious/noExplicitAny: bodies are what the assertions are about
-  call(as: As, method: string, path: string, body?: unknown): Promise<{ status: number; body: any }>
-  somebody(): Promise<Somebody>
-  join(by: As, tenant: string, person: Somebody, role: string): Promise<void>
-  parts(): { readonly pool: Pool; readonly gateway: { readonly url: string } }
-}
-
-export const attackSpecs = ({ local, localKey, call, somebody, join, parts }: AttackedWorld): void => {
+/** What people and keys try that they should not. */
+export const attackSpecs = ({ local, localKey, call, somebody, join, parts }: IdentityWorld) => {
   describe('people', () => {
     it('who do something at the same moment as others leave what has to be: one membership, one owner', async () => {
       const [owner, other, guest] = [await somebody(), await somebody(), await somebody()]
@@ -120,7 +102,8 @@ export const attackSpecs = ({ local, localKey, call, somebody, join, parts }: At
 
     it('give no role that permits what they may not do', async () => {
       const { key } = await create(local, { scopes: { permissions: ['members:write', 'members:read'] } })
-      const invite = (as: As, role: string) => call(as, 'POST', '/v1/invitations', { email: `${role}@example.org`, role })
+      const invite = (as: As, role: string) =>
+        call(as, 'POST', '/v1/invitations', { email: `${role}@example.org`, role })
       for (const role of roles) expect(await invite({ key }, role), role).toMatchObject({ status: 403 })
       const viewing = await create(local, { scopes: { permissions: [...rolePermissions.viewer, 'members:write'] } })
       expect((await invite({ key: viewing.key }, 'viewer')).status).toBe(201)
@@ -139,7 +122,9 @@ export const attackSpecs = ({ local, localKey, call, somebody, join, parts }: At
 
   it('what is answered to somebody who is known is kept in no cache', async () => {
     for (const path of ['/v1/me', '/v1/members', '/v1/keys', '/v1/executions/none']) {
-      const { headers } = await fetch(`${parts().gateway.url}${path}`, { headers: { authorization: `Bearer ${localKey}` } })
+      const { headers } = await fetch(`${parts().gateway.url}${path}`, {
+        headers: { authorization: `Bearer ${localKey}` },
+      })
       expect(headers.get('cache-control'), path).toBe('no-store')
     }
   })
