@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import underPressure from '@fastify/under-pressure'
-import websocket from '@fastify/websocket'
 import { OmiumError } from '@omium/schemas'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
@@ -19,9 +18,9 @@ import { apiKeyRoutes } from './routes/api-keys.ts'
 import { checkpointRoutes } from './routes/checkpoints.ts'
 import { domainRoutes } from './routes/domains.ts'
 import { eventRoutes } from './routes/events.ts'
-import { feedRoutes } from './routes/feeds.ts'
 import { executionCommandRoutes } from './routes/execution-commands.ts'
 import { executionRoutes } from './routes/executions.ts'
+import { feedRoutes } from './routes/feeds.ts'
 import { memberRoutes } from './routes/members.ts'
 import { installOperations } from './routes/operations.ts'
 import { platformRoutes } from './routes/platform.ts'
@@ -39,6 +38,7 @@ import { triggerRoutes, webhookRoutes } from './routes/triggers.ts'
 import { outgoingWebhookRoutes } from './routes/webhooks.ts'
 import { workflowRoutes } from './routes/workflows.ts'
 import type { Services } from './services.ts'
+import { installUpgrades } from './streams/upgrades.ts'
 
 const requestIdHeader = 'x-request-id'
 const acceptableRequestId = /^[A-Za-z0-9._-]{8,128}$/
@@ -117,17 +117,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
       sendProblem(new OmiumError('unavailable', 'the gateway is overloaded; try again shortly'), request, reply)
     },
   })
-  await app.register(websocket, {
-    options: { maxPayload: longestMessageBytes, perMessageDeflate: false },
-    errorHandler: (error, socket, request) => {
-      // frames that break the protocol are the peer's affair: the session ends with the code that says so
-      if ((error as { code?: string }).code?.startsWith('WS_ERR_')) return
-      request.log.error({ err: error }, 'a WebSocket broke')
-      socket.terminate()
-    },
-    // the sessions say goodbye themselves
-    preClose: (done) => done(),
-  })
+  const upgrades = installUpgrades(plain, { longestMessageBytes })
   await installOpenApi(plain)
   await installRateLimits(plain, { rates, redis, prefix })
   installGuard(plain, services)
@@ -141,7 +131,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(replayRoutes(services))
   await app.register(eventRoutes(services))
   await app.register(feedRoutes(services))
-  await app.register(streamRoutes(services))
+  await app.register(streamRoutes(services, upgrades))
   await app.register(recoveryRoutes(services))
   await app.register(recoveryPolicyRoutes(services))
   await app.register(checkpointRoutes(services))

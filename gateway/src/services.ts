@@ -105,7 +105,10 @@ export const defaultLimits: Limits = {
 }
 
 /** Whether what came with a request that lasts long would still let it in. */
-export const isStillAllowed = async (services: Services, request: FastifyRequest): Promise<boolean> => {
+export const isStillAllowed = async (
+  services: Services,
+  request: Pick<FastifyRequest, 'headers' | 'ip' | 'method' | 'params' | 'routeOptions'>,
+): Promise<boolean> => {
   try {
     const { headers, ip } = request
     const caller = await identify({ headers, ip, method: 'GET' }, services)

@@ -1,21 +1,26 @@
-import { requirePermission } from '@omium/access'
 import { OmiumError } from '@omium/schemas'
+import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
-import { isStillAllowed, type Services } from '../services.ts'
-import { SocketSession } from '../streams/socket-session.ts'
+import type { Services } from '../services.ts'
+import { askedBy } from '../streams/asked-by.ts'
+import { createHeartbeats } from '../streams/heartbeats.ts'
+import { type Sessions, SocketSession } from '../streams/socket-session.ts'
 import { feeds } from '../streams/tenant-source.ts'
+import type { Upgrades } from '../streams/upgrades.ts'
 
 /** `/v1/stream`: any number of live subscriptions over one WebSocket. Its messages are `api/stream.ts` of the schemas. */
 export const streamRoutes =
-  (services: Services): FastifyPluginAsyncZod =>
+  (services: Services, upgrades: Upgrades): FastifyPluginAsyncZod =>
   async (app) => {
     const { limits, corsOrigins, streamSlots } = services
-    const sessions = new Set<SocketSession>()
+    const sessions = createHeartbeats(limits.heartbeatMs)
+    let routeOptions: FastifyRequest['routeOptions'] | undefined
     app.addHook('preClose', async () => {
-      for (const session of sessions) session.end()
+      sessions.end()
     })
+    const shared: Sessions = { services, log: app.log, ended: sessions.delete }
 
     app.route({
       method: 'GET',
@@ -39,20 +44,14 @@ export const streamRoutes =
         // the connection is the stream from now on, whatever becomes of the handshake
         if (request.ws) request.raw.socket.once('close', streamSlots.take(callerOf(request).tenant))
       },
-      handler: async () => {
-        throw new OmiumError('upgrade_required', 'open this path as a WebSocket')
-      },
-      wsHandler: (socket, request) => {
-        const session = new SocketSession(socket, {
-          services,
-          tenant: callerOf(request).tenant,
-          heartbeatMs: limits.heartbeatMs,
-          require: (permission) => requirePermission(callerOf(request), permission),
-          isStillAllowed: () => isStillAllowed(services, request),
-          onError: (error) => request.log.warn({ err: error }, 'a subscription broke; its reader resumes'),
+      handler: async (request, reply) => {
+        if (!request.ws) throw new OmiumError('upgrade_required', 'open this path as a WebSocket')
+        routeOptions ??= request.routeOptions
+        const asked = askedBy(request, routeOptions)
+        upgrades.take(request, reply, (socket) => {
+          sessions.add(new SocketSession(socket, shared, asked))
         })
-        sessions.add(session)
-        socket.on('close', () => sessions.delete(session))
+        return reply
       },
     })
   }

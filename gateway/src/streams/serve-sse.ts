@@ -56,7 +56,7 @@ export const createSseStreams = (services: Services): SseStreams => {
       const stop = watch?.(stream, outlet)
       reply.raw.once('close', () => stream.close())
       streams.add(stream)
-      await stream.run()
+      await new Promise<void>((ended) => stream.run(ended))
       streams.delete(stream)
       stop?.()
       leave()

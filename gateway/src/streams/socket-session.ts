@@ -1,32 +1,22 @@
-import { OmiumError, type Permission, type StreamMessage, streamCloseCodes, streamRequest } from '@omium/schemas'
+import { requirePermission } from '@omium/access'
+import { type DeltaView, OmiumError, type StreamMessage, streamCloseCodes, streamRequest } from '@omium/schemas'
+import type { FastifyBaseLogger } from 'fastify'
 import type { WebSocket } from 'ws'
 import { toOmiumError } from '../problems.ts'
 import { requireExecution } from '../reads.ts'
-import type { Services } from '../services.ts'
+import { isStillAllowed, type Services } from '../services.ts'
+import type { AskedBy } from './asked-by.ts'
 import { EventStream } from './event-stream.ts'
 import { executionSource } from './execution-source.ts'
-import { eventText, type Outlet } from './outlet.ts'
+import { eventText, type Outlet, type StreamedEvent } from './outlet.ts'
 import { feeds, tenantSource } from './tenant-source.ts'
 
-/**
- * One WebSocket: subscriptions come and go by messages, each is an {@link EventStream} of its own, all share the connection.
- *
- * 1. A message that is not understood is answered with an error and changes nothing.
- * 2. Slowness is the connection's: the first subscription that the reader does not keep up with closes it (4008).
- * 3. Each heartbeat asks whether the key still opens what it opened; it closes the connection when not (4001).
- * 4. A peer that has answered nothing for some heartbeats is gone.
- * 5. Whoever sends more than is done for them waits: nothing is read while so many of their messages are being answered. Whoever
- *    does not take the answers is cut off; the library does so with answers to pings.
- */
-export interface SocketOptions {
+/** What all sessions share. */
+export interface Sessions {
   readonly services: Services
-  readonly tenant: string
-  readonly heartbeatMs: number
-  /** @throws OmiumError `forbidden` */
-  require(permission: Permission): void
-  /** false once the caller may no longer read */
-  isStillAllowed(): Promise<boolean>
-  onError(error: unknown): void
+  readonly log: FastifyBaseLogger
+  /** its socket is closed */
+  ended(session: SocketSession): void
 }
 
 const mostSubscriptions = 200
@@ -49,20 +39,30 @@ interface Subscription {
   beat?(): void
 }
 
+/**
+ * One WebSocket: subscriptions come and go by messages, each is an {@link EventStream} of its own, all share the connection.
+ *
+ * 1. A message that is not understood is answered with an error and changes nothing.
+ * 2. Slowness is the connection's: the first subscription that the reader does not keep up with closes it (4008).
+ * 3. Each heartbeat asks whether the key still opens what it opened; it closes the connection when not (4001).
+ * 4. A peer that has answered nothing for some heartbeats is gone.
+ * 5. Whoever sends more than is done for them waits: nothing is read while so many of their messages are being answered. Whoever
+ *    does not take the answers is cut off; the library does so with answers to pings.
+ */
 export class SocketSession {
   readonly #socket: WebSocket
-  readonly #options: SocketOptions
+  readonly #sessions: Sessions
+  readonly #asked: AskedBy
   readonly #subscriptions = new Map<string, Subscription>()
-  readonly #heartbeat: NodeJS.Timeout
   /** heartbeats since the peer was heard */
   #unanswered = 0
   #closing = false
   #answering = 0
 
-  constructor(socket: WebSocket, options: SocketOptions) {
+  constructor(socket: WebSocket, sessions: Sessions, asked: AskedBy) {
     this.#socket = socket
-    this.#options = options
-    this.#heartbeat = setInterval(() => void this.#beat(), options.heartbeatMs)
+    this.#sessions = sessions
+    this.#asked = asked
     socket.on('pong', () => {
       this.#unanswered = 0
     })
@@ -72,7 +72,10 @@ export class SocketSession {
     })
     // what breaks the protocol has been answered with its code already
     socket.on('error', () => this.#leave(closingMs))
-    socket.on('close', () => this.#stop())
+    socket.on('close', () => {
+      this.#stop()
+      sessions.ended(this)
+    })
   }
 
   /** the process ends: whoever listens goes on elsewhere */
@@ -80,18 +83,20 @@ export class SocketSession {
     this.#close(streamCloseCodes.goingAway, 'the gateway ends; resume')
   }
 
-  async #beat(): Promise<void> {
+  /** to be called every `heartbeatMs` */
+  async beat(): Promise<void> {
+    if (this.#closing) return
     if (this.#unanswered++ >= mostUnanswered) return this.#socket.terminate()
     this.#socket.ping()
-    this.#send({ type: 'heartbeat' })
+    this.send({ type: 'heartbeat' })
     for (const subscription of this.#subscriptions.values()) subscription.beat?.()
-    const allowed = await this.#options.isStillAllowed().catch(() => true)
+    const allowed = await isStillAllowed(this.#sessions.services, this.#asked).catch(() => true)
     if (!allowed) this.#close(streamCloseCodes.unauthenticated, 'unauthenticated')
   }
 
   #takesAnswers(): boolean {
     if (this.#socket.bufferedAmount <= mostBytesUntaken) return true
-    this.#close(streamCloseCodes.slowReader, 'slow_reader')
+    this.cut()
     this.#socket.pause()
     return false
   }
@@ -121,7 +126,7 @@ export class SocketSession {
         throw new OmiumError('invalid_request', `one connection may have ${mostSubscriptions} subscriptions`)
       await (request.type === 'subscribe' ? this.#subscribe(request) : this.#follow(request))
     } catch (error) {
-      this.#refuse(error, subscription)
+      this.refuse(error, subscription)
     }
   }
 
@@ -131,9 +136,10 @@ export class SocketSession {
     after,
     deltas,
   }: ReturnType<typeof requestOf> & { type: 'subscribe' }) {
-    const { services, tenant } = this.#options
+    const { services } = this.#sessions
     const { reads, executions, limits } = services
-    this.#options.require(feeds.executions.permission)
+    const { tenant } = this.#asked.caller
+    requirePermission(this.#asked.caller, feeds.executions.permission)
     // taken at once: another request for the same name must not come between
     let givenUp = false
     const held: Subscription = {
@@ -146,27 +152,32 @@ export class SocketSession {
       this.#subscriptions.delete(subscription)
       throw error
     })
-    if (givenUp) return this.#ended(subscription)
+    if (givenUp) return this.ended(subscription)
     const source = executionSource(executions, reads, tenant, execution, after, limits.readWaitMs)
-    const outlet = this.#outletOf(subscription)
+    const outlet = new SubscriptionOutlet(this, subscription)
     const stream = new EventStream(source, outlet, limits)
     const stopDeltas = deltas
       ? services.deltas?.subscribe(tenant, id, (delta) => {
           if (stream.takesDeltas) outlet.delta(id, delta)
         })
       : undefined
-    this.#send({ type: 'subscribed', subscription })
+    this.send({ type: 'subscribed', subscription })
     this.#run(subscription, stream, stopDeltas)
   }
 
   async #follow({ subscription, feed, after = [] }: ReturnType<typeof requestOf> & { type: 'follow' }) {
-    const { services, tenant } = this.#options
-    const { reads, executions, limits } = services
-    this.#options.require(feeds[feed].permission)
-    const source = tenantSource(executions, reads, tenant, { feed, after, historyWaitMs: limits.readWaitMs, isLive: true })
-    const stream = new EventStream(source, this.#outletOf(subscription), limits)
+    const { reads, executions, limits } = this.#sessions.services
+    const { tenant } = this.#asked.caller
+    requirePermission(this.#asked.caller, feeds[feed].permission)
+    const source = tenantSource(executions, reads, tenant, {
+      feed,
+      after,
+      historyWaitMs: limits.readWaitMs,
+      isLive: true,
+    })
+    const stream = new EventStream(source, new SubscriptionOutlet(this, subscription), limits)
     let stands = [...source.after()]
-    this.#send({ type: 'subscribed', subscription, after: stands })
+    this.send({ type: 'subscribed', subscription, after: stands })
     this.#run(subscription, stream, undefined)
     this.#subscriptions.set(subscription, {
       close: () => stream.close(),
@@ -174,7 +185,7 @@ export class SocketSession {
         if (!stream.isCaughtUp) return
         source.caughtUp()
         const now = [...source.after()]
-        if (now.join() !== stands.join()) this.#send({ type: 'position', subscription, after: now })
+        if (now.join() !== stands.join()) this.send({ type: 'position', subscription, after: now })
         stands = now
       },
     })
@@ -182,32 +193,22 @@ export class SocketSession {
 
   #run(subscription: string, stream: EventStream, stopDeltas: (() => void) | undefined): void {
     this.#subscriptions.set(subscription, stream)
-    void stream.run().then(stopDeltas)
+    stream.run(stopDeltas)
   }
 
-  #outletOf(subscription: string): Outlet {
+  get waitingBytes(): number {
+    return this.#socket.bufferedAmount
+  }
+
+  /** false: the reader is behind */
+  sendEvent(subscription: string, { execution, event }: StreamedEvent): boolean {
     const socket = this.#socket
     const name = JSON.stringify(subscription)
-    return {
-      get waitingBytes() {
-        return socket.bufferedAmount
-      },
-      event: ({ execution, event }) => {
-        socket.send(`{"type":"event","subscription":${name},"execution":"${execution}","event":${eventText(event)}}`)
-        return socket.bufferedAmount < highWaterBytes
-      },
-      delta: (execution, delta) => this.#send({ type: 'delta', subscription, execution, delta }),
-      drained: (timeoutMs) => this.#drained(timeoutMs),
-      end: () => this.#ended(subscription),
-      fail: (error) => {
-        this.#subscriptions.delete(subscription)
-        this.#refuse(error, subscription)
-      },
-      cut: () => this.#close(streamCloseCodes.slowReader, 'slow_reader'),
-    }
+    socket.send(`{"type":"event","subscription":${name},"execution":"${execution}","event":${eventText(event)}}`)
+    return socket.bufferedAmount < highWaterBytes
   }
 
-  #drained(timeoutMs: number): Promise<boolean> {
+  drained(timeoutMs: number): Promise<boolean> {
     const socket = this.#socket
     return new Promise((resolve) => {
       const settle = (drained: boolean) => {
@@ -223,23 +224,34 @@ export class SocketSession {
     })
   }
 
-  #ended(subscription: string): void {
+  ended(subscription: string): void {
     this.#subscriptions.delete(subscription)
-    this.#send({ type: 'ended', subscription })
+    this.send({ type: 'ended', subscription })
   }
 
-  #refuse(thrown: unknown, subscription: string | undefined): void {
+  refuse(thrown: unknown, subscription: string | undefined): void {
     const error = toOmiumError(thrown)
-    if (error.status >= 500) this.#options.onError(thrown)
-    this.#send({
+    if (error.status >= 500)
+      this.#sessions.log.warn({ err: thrown, reqId: this.#asked.id }, 'a subscription broke; its reader resumes')
+    this.send({
       type: 'error',
       ...(subscription !== undefined && { subscription }),
       error: new OmiumError(error.code, error.message).toFailure(),
     })
   }
 
-  #send(message: StreamMessage): void {
+  send(message: StreamMessage): void {
     if (!this.#closing && this.#socket.readyState === this.#socket.OPEN) this.#socket.send(JSON.stringify(message))
+  }
+
+  /** a subscription is over, for a reason of ours */
+  fail(thrown: unknown, subscription: string): void {
+    this.#subscriptions.delete(subscription)
+    this.refuse(thrown, subscription)
+  }
+
+  cut(): void {
+    this.#close(streamCloseCodes.slowReader, 'slow_reader')
   }
 
   #close(code: number, reason: string): void {
@@ -258,9 +270,47 @@ export class SocketSession {
   #stop(): void {
     // that its subscriptions end with it says nothing about the runs
     this.#closing = true
-    clearInterval(this.#heartbeat)
     for (const subscription of this.#subscriptions.values()) subscription.close()
     this.#subscriptions.clear()
+  }
+}
+
+/** One subscription's way out. */
+class SubscriptionOutlet implements Outlet {
+  readonly #session: SocketSession
+  readonly #subscription: string
+
+  constructor(session: SocketSession, subscription: string) {
+    this.#session = session
+    this.#subscription = subscription
+  }
+
+  get waitingBytes(): number {
+    return this.#session.waitingBytes
+  }
+
+  event(event: StreamedEvent): boolean {
+    return this.#session.sendEvent(this.#subscription, event)
+  }
+
+  delta(execution: string, delta: DeltaView): void {
+    this.#session.send({ type: 'delta', subscription: this.#subscription, execution, delta })
+  }
+
+  drained(timeoutMs: number): Promise<boolean> {
+    return this.#session.drained(timeoutMs)
+  }
+
+  end(): void {
+    this.#session.ended(this.#subscription)
+  }
+
+  fail(error: unknown): void {
+    this.#session.fail(error, this.#subscription)
+  }
+
+  cut(): void {
+    this.#session.cut()
   }
 }
 
