@@ -1,7 +1,14 @@
 import type { AcceptedEvent } from '@omium/log'
 import { listTenantCharges, listTenantEvents } from '@omium/projection-executions'
 import type { Reads } from '@omium/projection-kit'
-import { type EventView, type FeedName, OmiumError, type Permission, parseAggregateKey, type Usage } from '@omium/schemas'
+import {
+  type EventView,
+  type FeedName,
+  OmiumError,
+  type Permission,
+  parseAggregateKey,
+  type Usage,
+} from '@omium/schemas'
 import type { GatewayContext } from '../context.ts'
 import { eventViewOf, liveChargeView, liveEventView } from '../views.ts'
 import type { StreamSource } from './event-stream.ts'
