@@ -46,7 +46,7 @@ interface Filled {
   readonly values?: Readonly<Record<string, string>>
 }
 
-const valueOf = (name: string, type: string, { by, values }: Filled): string => {
+const cellOf = (name: string, type: string, { by, values }: Filled): string => {
   const given = values?.[name]
   if (given !== undefined) return `'${given}'`
   if (type.startsWith('timestamp'))
@@ -68,7 +68,7 @@ const fill = async (table: string, filled: Filled): Promise<void> => {
   await owner.query(
     `INSERT INTO ${table} (tenant, ${columns.map(({ name }) => `"${name}"`).join(', ')})
      SELECT CASE WHEN n <= ${ofTenant} THEN 'ten_a' ELSE 'ten_' || n % 20 END,
-            ${columns.map(({ name, type }) => valueOf(name, type, filled)).join(', ')}
+            ${columns.map(({ name, type }) => cellOf(name, type, filled)).join(', ')}
      FROM generate_series(1, ${ofTenant + ofOthers}) n`,
   )
 }

@@ -241,7 +241,11 @@ describe("a tenant's charges", () => {
     // the same from the read model, as pages
     const seen: { event: EventView }[] = []
     let page = await world.call('GET', `/v1/charges?limit=1&after=${after}`, { key })
-    for (; page.body.nextCursor; page = await world.call('GET', `/v1/charges?limit=1&cursor=${page.body.nextCursor}`, { key }))
+    for (
+      ;
+      page.body.nextCursor;
+      page = await world.call('GET', `/v1/charges?limit=1&cursor=${page.body.nextCursor}`, { key })
+    )
       seen.push(...page.body.items)
     seen.push(...page.body.items)
     expect(seen).toEqual(eventsOf('money').map(({ execution, event }) => ({ execution, event })))
@@ -315,13 +319,17 @@ describe('feeds as server-sent events', () => {
     const { after } = (await world.call('GET', path)).body
     const id = await start()
     const writing = (async () => {
-      for (const event of [started, charged(1, 1), charged(2, 2), completed]) await world.engine.write('ten_a', id, event)
+      for (const event of [started, charged(1, 1), charged(2, 2), completed])
+        await world.engine.write('ten_a', id, event)
     })()
     const seen: number[] = []
     let lastId: string = after
     while (seen.length < expected.length) {
       const blocks = await sse(path, (so) => eventsIn(so).length > 0, lastId)
-      seen.push(...eventsIn(blocks).map(({ execution, event }) => (expect(execution).toBe(id), event.version)))
+      for (const { execution, event } of eventsIn(blocks)) {
+        expect(execution).toBe(id)
+        seen.push(event.version)
+      }
       lastId = blocks.findLast((block) => block['id'] !== undefined)?.['id'] ?? lastId
     }
     await writing

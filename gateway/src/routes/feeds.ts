@@ -82,7 +82,8 @@ export const feedRoutes =
           response: { 200: chargesPage },
         },
       },
-      async (request, reply) => answer(request, reply, 'charges', request.query),
+      async (request, reply) =>
+        answer(request, reply, 'charges', request.query) as Promise<z.input<typeof chargesPage>>,
     )
   }
 

@@ -11,7 +11,16 @@ export interface AskedBy extends Pick<FastifyRequest, 'id' | 'headers' | 'ip' | 
 }
 
 /** whatever may prove or disprove who asks; see `identify` */
-const proofs = ['authorization', 'cookie', 'origin', 'sec-fetch-site', 'upgrade'] as const
+const proofs = [
+  'authorization',
+  'cookie',
+  'origin',
+  'referer',
+  'sec-fetch-dest',
+  'sec-fetch-mode',
+  'sec-fetch-site',
+  'upgrade',
+] as const
 
 /** @param routeOptions of the request's route, if they are at hand: one object for all of its requests */
 export const askedBy = (request: FastifyRequest, routeOptions = request.routeOptions): AskedBy => {

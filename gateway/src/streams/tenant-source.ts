@@ -24,7 +24,7 @@ export interface TenantSource extends StreamSource {
   /** where the feed stands, or stands once the event was sent: it goes on after these positions; at first, where it begins */
   after(event?: StreamedEvent): readonly string[]
   /** what there is after where the feed stands, as far as was searched; `isLast`: that was up to where the live tail stood */
-  page(limit: number): Promise<{ readonly items: readonly StreamedEvent[]; readonly isLast: boolean }>
+  page(limit: number): Promise<{ readonly items: StreamedEvent[]; readonly isLast: boolean }>
   /** to be called when all that the live tail showed was sent: moves on past what is not of this feed */
   caughtUp(): void
 }

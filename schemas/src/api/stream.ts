@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { failure } from '../errors.ts'
-import { callerId } from '../ids.ts'
 import { stepRef, usage } from '../execution/model.ts'
+import { callerId } from '../ids.ts'
 import { deltaView, eventView, logPosition } from './executions.ts'
 import { page } from './pages.ts'
 
@@ -23,7 +23,10 @@ export const chargeView = eventView.extend({
 export type ChargeView = z.infer<typeof chargeView>
 
 /** `0:17,1:4`: a position of each partition, where a feed is read on. A partition that is not named begins now. */
-export const feedPosition = z.string().regex(/^\d{1,4}:\d{1,16}(,\d{1,4}:\d{1,16})*$/, 'expected <partition>:<offset>,...').max(8192)
+export const feedPosition = z
+  .string()
+  .regex(/^\d{1,4}:\d{1,16}(,\d{1,4}:\d{1,16})*$/, 'expected <partition>:<offset>,...')
+  .max(8192)
 
 export const feedQuery = z.object({
   /** events after these positions; absent: from now on */
