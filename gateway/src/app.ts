@@ -1,8 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
-import underPressure from '@fastify/under-pressure'
-import { OmiumError } from '@omium/schemas'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { installGuard } from './auth.ts'
@@ -10,6 +8,7 @@ import { createClientErrors } from './client-errors.ts'
 import { installIdempotency } from './idempotency.ts'
 import { installJsonBodies } from './json-body.ts'
 import { installKeyLimits } from './key-limits.ts'
+import { installLoadShedding } from './load-shedding.ts'
 import { installOpenApi, showOpenApi } from './openapi.ts'
 import { installProblems, sendProblem } from './problems.ts'
 import { installRateLimits } from './rate-limits.ts'
@@ -99,9 +98,11 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   installProblems(plain)
   installJsonBodies(plain)
 
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     reply.header(requestIdHeader, request.id)
+    done()
   })
+  const shed = installLoadShedding(plain, services.reads)
   await app.register(helmet, { contentSecurityPolicy: { directives: { defaultSrc: ["'none'"] } } })
   await app.register(cors, {
     origin: corsOrigins.length > 0 ? [...corsOrigins] : false,
@@ -111,12 +112,6 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
     maxAge: 600,
     strictPreflight: false,
   })
-  await app.register(underPressure, {
-    maxEventLoopDelay: 2_000,
-    pressureHandler: (request, reply) => {
-      sendProblem(new OmiumError('unavailable', 'the gateway is overloaded; try again shortly'), request, reply)
-    },
-  })
   const upgrades = installUpgrades(plain, { longestMessageBytes })
   await installOpenApi(plain)
   await installRateLimits(plain, { rates, redis, prefix })
@@ -124,7 +119,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   installKeyLimits(plain, services)
   installIdempotency(plain, { redis, prefix })
 
-  installOperations(plain, services, clientErrors.counts)
+  installOperations(plain, services, clientErrors.counts, shed)
   await app.register(executionRoutes(services))
   await app.register(executionCommandRoutes(services))
   await app.register(rewindRoutes(services))
