@@ -132,6 +132,7 @@ export const startGateway = async (
     return key
   }
   const { nowMs } = context
+  const domainProof = createDomainProof({ servers: config.dnsServers, timeoutMs: 5_000 })
   const serviceTokens = createServiceTokens({
     verify: (token) => verifyServiceToken({ issuer, audience: 'gateway', keyOf, nowMs }, token),
     apiKeys,
@@ -172,7 +173,7 @@ export const startGateway = async (
       serviceTokens,
       people: { sessions: sessions ?? signIn.callers, members },
       signIn,
-      domainProof: createDomainProof({ servers: config.dnsServers, timeoutMs: 5_000 }),
+      domainProof,
       personalData,
       ids: context.ids,
       nowMs: context.nowMs,
@@ -194,6 +195,7 @@ export const startGateway = async (
       await app.close()
       clearTimeout(bound)
       signIn.close()
+      domainProof.close()
       models.close()
       deltas?.close()
       redis?.disconnect()

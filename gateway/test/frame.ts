@@ -62,7 +62,12 @@ export const openFrame = async (
       { logger = pino({ level: 'silent' }), through, ...parts }: GatewayParts = {},
     ) => {
       const config = readConfig(env)
-      return startGateway({ ...config, ...changes, limits: { ...config.limits, ...limits } }, { ...logs, ...through }, logger, parts)
+      return startGateway(
+        { ...config, ...changes, limits: { ...config.limits, ...limits } },
+        { ...logs, ...through },
+        logger,
+        parts,
+      )
     },
     close: async () => {
       for (let close = closers.pop(); close; close = closers.pop()) await close()

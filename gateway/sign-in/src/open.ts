@@ -134,6 +134,8 @@ export const openSignIn = async (options: SignInOptions) => {
     signatures: { issuer: origin, keys },
     /** @returns where a trial of a connection begins, for whoever asked for it; a path and its query */
     testOf: sso.testOf,
+    /** reads what identity providers say about themselves */
+    idpMetadata: sso.metadata,
     publicUrl: origin,
     close: () => {
       keys.close()

@@ -445,6 +445,10 @@ export interface Operations {
     path: { id: string }
     answer: { url: string; expiresAt: string }
   }
+  'POST /v1/sso/metadata': {
+    body: { xml: string } | { url: string }
+    answer: { entityId: string; ssoUrl: string; certificates: { pem: string; subject: string; expiresAt: string }[] }
+  }
   'POST /v1/tenants': {
     body: { name: string }
     answer: { position: string; deduplicated: boolean; id: string }
