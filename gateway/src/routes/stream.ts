@@ -1,12 +1,14 @@
 import { OmiumError } from '@omium/schemas'
 import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import type { WebSocket } from 'ws'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import type { Services } from '../services.ts'
-import { askedBy } from '../streams/asked-by.ts'
+import { type AskedBy, askedBy } from '../streams/asked-by.ts'
 import { createHeartbeats } from '../streams/heartbeats.ts'
-import { type Sessions, SocketSession } from '../streams/socket-session.ts'
+import { SocketSession } from '../streams/socket-session.ts'
+import { watchStanding } from '../streams/standing.ts'
 import { feeds } from '../streams/tenant-source.ts'
 import type { Upgrades } from '../streams/upgrades.ts'
 
@@ -20,7 +22,15 @@ export const streamRoutes =
     app.addHook('preClose', async () => {
       sessions.end()
     })
-    const shared: Sessions = { services, log: app.log, ended: sessions.delete }
+    const open = (socket: WebSocket, asked: AskedBy): void => {
+      const session = new SocketSession(socket, { services, log: app.log }, asked)
+      sessions.add(session)
+      const unwatch = watchStanding(services, asked, () => void session.askAgain())
+      socket.on('close', () => {
+        unwatch()
+        sessions.delete(session)
+      })
+    }
 
     app.route({
       method: 'GET',
@@ -54,7 +64,7 @@ export const streamRoutes =
         routeOptions ??= request.routeOptions
         const asked = askedBy(request, routeOptions)
         upgrades.take(request, reply, (socket) => {
-          sessions.add(new SocketSession(socket, shared, asked))
+          open(socket, asked)
         })
         return reply
       },

@@ -93,9 +93,7 @@ export class EventStream {
       if (this.#finished) this.close()
       else if (!this.#closed) this.#state = 'at rest'
     } catch (error) {
-      if (this.#closed) return
-      this.#stop()
-      this.#outlet.fail(error)
+      this.fail(error)
     }
   }
 
@@ -103,6 +101,13 @@ export class EventStream {
     if (this.#closed) return
     this.#stop()
     this.#outlet.end()
+  }
+
+  /** Its reader may not have it any more. */
+  fail(error: unknown): void {
+    if (this.#closed) return
+    this.#stop()
+    this.#outlet.fail(error)
   }
 
   #stop(): void {

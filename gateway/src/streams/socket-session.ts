@@ -1,22 +1,21 @@
-import { requirePermission } from '@omium/access'
+import type { Caller, PolicedPart } from '@omium/access'
 import { type DeltaView, OmiumError, type StreamMessage, streamCloseCodes, streamRequest } from '@omium/schemas'
 import type { FastifyBaseLogger } from 'fastify'
 import type { WebSocket } from 'ws'
 import { toOmiumError } from '../problems.ts'
 import { requireExecution } from '../reads.ts'
-import { isStillAllowed, type Services } from '../services.ts'
+import type { Services } from '../services.ts'
 import type { AskedBy } from './asked-by.ts'
 import { EventStream } from './event-stream.ts'
 import { executionSource } from './execution-source.ts'
 import { eventText, type Outlet, type StreamedEvent } from './outlet.ts'
+import { askAgain, requirePart } from './standing.ts'
 import { feeds, tenantSource } from './tenant-source.ts'
 
 /** What all sessions share. */
-export interface Sessions {
+interface Shared {
   readonly services: Services
   readonly log: FastifyBaseLogger
-  /** its socket is closed */
-  ended(session: SocketSession): void
 }
 
 const mostSubscriptions = 200
@@ -34,7 +33,10 @@ const closingMs = 2_000
 const closingSlowlyMs = 10_000
 
 interface Subscription {
+  /** what it is to policies */
+  readonly part: PolicedPart
   close(): void
+  fail(error: unknown): void
   /** at each heartbeat */
   beat?(): void
 }
@@ -44,25 +46,28 @@ interface Subscription {
  *
  * 1. A message that is not understood is answered with an error and changes nothing.
  * 2. Slowness is the connection's: the first subscription that the reader does not keep up with closes it (4008).
- * 3. Each heartbeat asks whether the key still opens what it opened; it closes the connection when not (4001).
+ * 3. Each heartbeat, and what the log says of rights, asks whether the caller may still have what they have: the connection, which
+ *    is closed when not (4001; 1001 when nobody can say), then each subscription by itself, which ends with an error.
  * 4. A peer that has answered nothing for some heartbeats is gone.
  * 5. Whoever sends more than is done for them waits: nothing is read while so many of their messages are being answered. Whoever
  *    does not take the answers is cut off; the library does so with answers to pings.
  */
 export class SocketSession {
   readonly #socket: WebSocket
-  readonly #sessions: Sessions
+  readonly #shared: Shared
   readonly #asked: AskedBy
   readonly #subscriptions = new Map<string, Subscription>()
   /** heartbeats since the peer was heard */
   #unanswered = 0
   #closing = false
   #answering = 0
+  #caller: Caller
 
-  constructor(socket: WebSocket, sessions: Sessions, asked: AskedBy) {
+  constructor(socket: WebSocket, shared: Shared, asked: AskedBy) {
     this.#socket = socket
-    this.#sessions = sessions
+    this.#shared = shared
     this.#asked = asked
+    this.#caller = asked.caller
     socket.on('pong', () => {
       this.#unanswered = 0
     })
@@ -72,10 +77,7 @@ export class SocketSession {
     })
     // what breaks the protocol has been answered with its code already
     socket.on('error', () => this.#leave(closingMs))
-    socket.on('close', () => {
-      this.#stop()
-      sessions.ended(this)
-    })
+    socket.on('close', () => this.#stop())
   }
 
   /** the process ends: whoever listens goes on elsewhere */
@@ -90,8 +92,30 @@ export class SocketSession {
     this.#socket.ping()
     this.send({ type: 'heartbeat' })
     for (const subscription of this.#subscriptions.values()) subscription.beat?.()
-    const allowed = await isStillAllowed(this.#sessions.services, this.#asked).catch(() => true)
-    if (!allowed) this.#close(streamCloseCodes.unauthenticated, 'unauthenticated')
+    await this.askAgain()
+  }
+
+  /** Ends what the caller may not have any more. */
+  async askAgain(): Promise<void> {
+    try {
+      this.#caller = (await askAgain(this.#shared.services, this.#asked)) ?? this.#caller
+    } catch (error) {
+      if (toOmiumError(error).status < 500) this.#close(streamCloseCodes.unauthenticated, 'unauthenticated')
+      else this.#close(streamCloseCodes.goingAway, 'rights have changed; resume')
+      return
+    }
+    for (const subscription of [...this.#subscriptions.values()]) {
+      try {
+        this.#requirePart(subscription.part)
+      } catch (error) {
+        subscription.fail(error)
+      }
+    }
+  }
+
+  /** @throws OmiumError `forbidden`, `policy_denied` */
+  #requirePart(part: PolicedPart): void {
+    requirePart(this.#shared.services, this.#asked, this.#caller, part)
   }
 
   #takesAnswers(): boolean {
@@ -126,7 +150,7 @@ export class SocketSession {
         throw new OmiumError('invalid_request', `one connection may have ${mostSubscriptions} subscriptions`)
       await (request.type === 'subscribe' ? this.#subscribe(request) : this.#follow(request))
     } catch (error) {
-      this.refuse(error, subscription)
+      this.#refuse(error, subscription)
     }
   }
 
@@ -136,15 +160,20 @@ export class SocketSession {
     after,
     deltas,
   }: ReturnType<typeof requestOf> & { type: 'subscribe' }) {
-    const { services } = this.#sessions
+    const { services } = this.#shared
+    const { tenant } = this.#caller
     const { reads, executions, limits } = services
-    const { tenant } = this.#asked.caller
-    requirePermission(this.#asked.caller, feeds.executions.permission)
+    const part: PolicedPart = { action: feeds.executions.permission, kind: 'executions', ids: [id] }
+    this.#requirePart(part)
     // taken at once: another request for the same name must not come between
-    let givenUp = false
+    let givenUp: (() => void) | undefined
     const held: Subscription = {
+      part,
       close: () => {
-        givenUp = true
+        givenUp = () => this.ended(subscription)
+      },
+      fail: (error) => {
+        givenUp = () => this.failed(subscription, error)
       },
     }
     this.#subscriptions.set(subscription, held)
@@ -152,7 +181,7 @@ export class SocketSession {
       this.#subscriptions.delete(subscription)
       throw error
     })
-    if (givenUp) return this.ended(subscription)
+    if (givenUp) return (givenUp as () => void)()
     const source = executionSource(executions, reads, tenant, execution, after, limits.readWaitMs)
     const outlet = new SubscriptionOutlet(this, subscription)
     const stream = new EventStream(source, outlet, limits)
@@ -162,13 +191,16 @@ export class SocketSession {
         })
       : undefined
     this.send({ type: 'subscribed', subscription })
-    this.#run(subscription, stream, stopDeltas)
+    this.#run(subscription, part, stream, stopDeltas)
   }
 
   async #follow({ subscription, feed, after = [] }: ReturnType<typeof requestOf> & { type: 'follow' }) {
-    const { reads, executions, limits } = this.#sessions.services
-    const { tenant } = this.#asked.caller
-    requirePermission(this.#asked.caller, feeds[feed].permission)
+    const { services } = this.#shared
+    const { tenant } = this.#caller
+    const { reads, executions, limits } = services
+    const { permission: action, kind } = feeds[feed]
+    const part: PolicedPart = { action, kind, ids: [] }
+    this.#requirePart(part)
     const source = tenantSource(executions, reads, tenant, {
       feed,
       after,
@@ -178,21 +210,28 @@ export class SocketSession {
     const stream = new EventStream(source, new SubscriptionOutlet(this, subscription), limits)
     let stands = [...source.after()]
     this.send({ type: 'subscribed', subscription, after: stands })
-    this.#run(subscription, stream, undefined)
-    this.#subscriptions.set(subscription, {
-      close: () => stream.close(),
-      beat: () => {
-        if (!stream.isCaughtUp) return
-        source.caughtUp()
-        const now = [...source.after()]
-        if (now.join() !== stands.join()) this.send({ type: 'position', subscription, after: now })
-        stands = now
-      },
+    this.#run(subscription, part, stream, undefined, () => {
+      if (!stream.isCaughtUp) return
+      source.caughtUp()
+      const now = [...source.after()]
+      if (now.join() !== stands.join()) this.send({ type: 'position', subscription, after: now })
+      stands = now
     })
   }
 
-  #run(subscription: string, stream: EventStream, stopDeltas: (() => void) | undefined): void {
-    this.#subscriptions.set(subscription, stream)
+  #run(
+    subscription: string,
+    part: PolicedPart,
+    stream: EventStream,
+    stopDeltas: (() => void) | undefined,
+    beat: () => void = () => undefined,
+  ): void {
+    this.#subscriptions.set(subscription, {
+      part,
+      close: () => stream.close(),
+      fail: (error) => stream.fail(error),
+      beat,
+    })
     stream.run(stopDeltas)
   }
 
@@ -224,15 +263,20 @@ export class SocketSession {
     })
   }
 
+  failed(subscription: string, error: unknown): void {
+    this.#subscriptions.delete(subscription)
+    this.#refuse(error, subscription)
+  }
+
   ended(subscription: string): void {
     this.#subscriptions.delete(subscription)
     this.send({ type: 'ended', subscription })
   }
 
-  refuse(thrown: unknown, subscription: string | undefined): void {
+  #refuse(thrown: unknown, subscription: string | undefined): void {
     const error = toOmiumError(thrown)
     if (error.status >= 500)
-      this.#sessions.log.warn({ err: thrown, reqId: this.#asked.id }, 'a subscription broke; its reader resumes')
+      this.#shared.log.warn({ err: thrown, reqId: this.#asked.id }, 'a subscription broke; its reader resumes')
     this.send({
       type: 'error',
       ...(subscription !== undefined && { subscription }),
@@ -242,12 +286,6 @@ export class SocketSession {
 
   send(message: StreamMessage): void {
     if (!this.#closing && this.#socket.readyState === this.#socket.OPEN) this.#socket.send(JSON.stringify(message))
-  }
-
-  /** a subscription is over, for a reason of ours */
-  fail(thrown: unknown, subscription: string): void {
-    this.#subscriptions.delete(subscription)
-    this.refuse(thrown, subscription)
   }
 
   cut(): void {
@@ -306,7 +344,7 @@ class SubscriptionOutlet implements Outlet {
   }
 
   fail(error: unknown): void {
-    this.#session.fail(error, this.#subscription)
+    this.#session.failed(this.#subscription, error)
   }
 
   cut(): void {
