@@ -4,6 +4,7 @@ import { OmiumError } from '@omium/schemas'
 export const benches = [
   'engine',
   'gateway',
+  'overload',
   'recovery',
   'frameworks',
   'rebuild',

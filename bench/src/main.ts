@@ -12,6 +12,7 @@ import { matrixText } from './matrix/report.ts'
 import { benchMatrix } from './matrix.ts'
 import { benchModels, modelsText } from './models.ts'
 import { benchMttr, mttrText } from './mttr.ts'
+import { benchOverload, overloadText } from './overload.ts'
 import { benchRebuild, rebuildText } from './rebuild.ts'
 import { benchRecovery, recoveryText } from './recovery.ts'
 import { benchSoak, soakText } from './soak.ts'
@@ -27,6 +28,11 @@ const run = async (flags: Flags, say: (line: string) => void): Promise<{ result:
     case 'gateway': {
       const result = await benchGateway(flags, say)
       return { result, text: gatewayText(result) }
+    }
+    case 'overload': {
+      const result = await benchOverload(flags, say)
+      if (!result.holds) process.exitCode = 1
+      return { result, text: overloadText(result) }
     }
     case 'frameworks': {
       const result = await benchFrameworks(flags, say)
