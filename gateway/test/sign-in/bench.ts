@@ -8,9 +8,9 @@ import {
   type CaughtMail,
   eventually,
   freshDatabase,
-  freshPrefix,
   gatewayDatabaseUrl,
   spawnService,
+  stackSettings,
   startMailCatcher,
   testStack,
 } from '@omium/dev/testing'
@@ -43,22 +43,14 @@ const key = (id: string) => `${id}:${randomBytes(32).toString('base64')}`
  * provider, a mail server. Two gateways over one database; the second serves no HTTP.
  */
 export const startBench = async ({ host = '127.0.0.1' }: { readonly host?: '127.0.0.1' | 'localhost' } = {}) => {
-  const stack = testStack()
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
   const env: Record<string, string> = {
-    OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
-    OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
-    OMIUM_TOPIC_PREFIX: freshPrefix(),
+    ...stackSettings(),
     OMIUM_PARTITIONS: '2',
     OMIUM_DATABASE_URL: databaseUrl,
     OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
     OMIUM_TOKEN_SECRET: randomBytes(32).toString('hex'),
-    OMIUM_S3_ENDPOINT: stack.s3.endpoint,
-    OMIUM_S3_REGION: stack.s3.region,
-    OMIUM_S3_BUCKET: stack.s3.bucket,
-    OMIUM_S3_ACCESS_KEY_ID: stack.s3.accessKeyId,
-    OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
     OMIUM_MASTER_KEYS: key('m1'),
     OMIUM_IDENTITY_PORT: '0',
     OMIUM_LOG_LEVEL: 'info',
@@ -146,7 +138,7 @@ export const startBench = async ({ host = '127.0.0.1' }: { readonly host?: '127.
     kms,
     identity,
     personalData,
-    redisUrl: stack.redisUrl,
+    redisUrl: testStack().redisUrl,
     redisPrefix: env['OMIUM_TOPIC_PREFIX'] as string,
     ids,
     nowMs,

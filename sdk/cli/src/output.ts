@@ -3,7 +3,11 @@ import type { Io } from './io.ts'
 
 const maxCellWidth = 60
 const longLine = 100
-const clip = (text: string): string => (text.length <= maxCellWidth ? text : `${text.slice(0, maxCellWidth - 1)}…`)
+/** one line: what is in a cell must not look like another row */
+const clip = (text: string): string => {
+  const line = text.replaceAll('\n', '\\n').replaceAll('\t', '\\t')
+  return line.length <= maxCellWidth ? line : `${line.slice(0, maxCellWidth - 1)}…`
+}
 
 /** Rows under a header, columns aligned; values are cut to what fits a line. */
 export const table = (header: readonly string[], rows: readonly (readonly string[])[]): string => {
