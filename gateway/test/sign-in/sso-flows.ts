@@ -46,6 +46,7 @@ export const ssoFlows = (worldOf: () => SsoWorld) => {
     const { call, dns } = worldOf()
     const authorization = by && as(by)
     const { body } = await call('POST', '/v1/domains', { domain }, authorization)
+    expect(body).toMatchObject({ record: { type: 'TXT' } })
     dns.records.set(domain, ['v=spf1 -all', body.record.value])
     expect((await call('POST', `/v1/domains/${domain}/verify`, undefined, authorization)).status).toBe(200)
   }
