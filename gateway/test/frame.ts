@@ -7,7 +7,7 @@ import { startGateway } from '../src/gateway.ts'
 import { type GatewayLogs, openGatewayLogs } from '../src/logs.ts'
 import type { Limits } from '../src/services.ts'
 
-export const quiet = () => undefined
+const quiet = () => undefined
 
 export type ConfigChanges = Partial<Omit<Config, 'limits'>> & { readonly limits?: Partial<Limits> }
 type GatewayParts = Parameters<typeof startGateway>[3] & {
@@ -74,7 +74,6 @@ export const openFrame = async (
     },
   }
 }
-export type Frame = Awaited<ReturnType<typeof openFrame>>
 
 /** A world that specs speak of before it is open. */
 export const openedLater = <T extends { close(): Promise<unknown> }>(open: () => Promise<T>) => {

@@ -1,4 +1,4 @@
-import type { EndedSessions } from '@omium/access'
+import type { Rights } from '@omium/access'
 import type { Kms, PersonalData } from '@omium/personal-data'
 import type { Reads } from '@omium/projection-kit'
 import type { EgressRules } from '@omium/safe-fetch'
@@ -46,8 +46,8 @@ export interface SignInOptions {
   /** for what is the installation's: the keys that sign */
   readonly pool: Pool
   readonly reads: Reads
-  /** what the log said of sessions */
-  readonly ended: EndedSessions
+  /** what the log says of sessions */
+  readonly rights: Pick<Rights, 'ended' | 'isFollowed'>
   readonly kms: Kms
   readonly identity: IdentityCommands
   readonly personalData: PersonalData
@@ -92,7 +92,8 @@ export const openSignIn = async (options: SignInOptions) => {
     cookies,
     publicOrigin: origin,
     session: reads.session,
-    ended: options.ended,
+    ended: options.rights.ended,
+    isFollowed: options.rights.isFollowed,
     nowMs,
   })
   const mailer = options.smtpUrl === undefined ? undefined : createSmtpMailer(options.smtpUrl, options.mailFrom)

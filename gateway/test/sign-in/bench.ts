@@ -134,7 +134,7 @@ export const startBench = async ({ host = '127.0.0.1' }: { readonly host?: '127.
     env: { CLIENT_SECRET: client.secret },
     pool,
     reads: createReads(pool),
-    ended: createEndedSessions(),
+    rights: { ended: createEndedSessions(), isFollowed: async () => true },
     kms,
     identity,
     personalData,
