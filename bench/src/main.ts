@@ -15,6 +15,7 @@ import { benchMttr, mttrText } from './mttr.ts'
 import { benchRebuild, rebuildText } from './rebuild.ts'
 import { benchRecovery, recoveryText } from './recovery.ts'
 import { benchSoak, soakText } from './soak.ts'
+import { benchTiming, tells, timingText } from './timing.ts'
 
 /** Runs a bench, writes its result to `.omium/bench/` and prints it. Numbers come from this run and nowhere else. */
 const run = async (flags: Flags, say: (line: string) => void): Promise<{ result: unknown; text: string }> => {
@@ -55,6 +56,11 @@ const run = async (flags: Flags, say: (line: string) => void): Promise<{ result:
     case 'keys': {
       const result = await benchKeys(flags, say)
       return { result, text: keysText(result) }
+    }
+    case 'timing': {
+      const result = await benchTiming(flags, say)
+      if (tells(result)) process.exitCode = 1
+      return { result, text: timingText(result) }
     }
     case 'soak': {
       const result = await benchSoak(flags, say)

@@ -111,6 +111,10 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   app.addHook('onRequest', async (request, reply) => {
     reply.header(requestIdHeader, request.id)
   })
+  // what is for somebody who is known stays in no cache: browsers would keep it beyond the end of the session
+  app.addHook('onSend', async (request, reply) => {
+    if (request.caller && !reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
+  })
   await app.register(helmet, { contentSecurityPolicy: { directives: { defaultSrc: ["'none'"] } } })
   await app.register(cors, {
     origin: corsOrigins.length > 0 ? [...corsOrigins] : false,

@@ -113,12 +113,13 @@ export const createApiKeys = (options: ApiKeyOptions): ApiKeys => {
   }
 }
 
-const callerFor = ({ tenant, id, permissions, workflows, agents }: ApiKeyEntry): Caller => ({
+const callerFor = ({ tenant, id, permissions, workflows, agents, expiresAt, ranges, hours }: ApiKeyEntry): Caller => ({
   tenant,
   id,
   actor: `key:${id}`,
   permissions: new Set(permissions),
   limits: workflows || agents ? { workflows: workflows ?? [], agents: agents ?? [] } : undefined,
+  bounds: { expiresAt: expiresAt?.getTime(), ranges, hours },
   session: undefined,
   role: undefined,
 })

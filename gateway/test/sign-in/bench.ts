@@ -53,6 +53,7 @@ export const startBench = async ({ host = '127.0.0.1' }: { readonly host?: '127.
     OMIUM_TOKEN_SECRET: randomBytes(32).toString('hex'),
     OMIUM_MASTER_KEYS: key('m1'),
     OMIUM_IDENTITY_PORT: '0',
+    OMIUM_OWNER_SESSION_TIMEOUT_MS: '3000',
     OMIUM_LOG_LEVEL: 'info',
   }
   const folder = mkdtempSync(join(tmpdir(), 'omium-sign-in-'))
@@ -86,7 +87,8 @@ export const startBench = async ({ host = '127.0.0.1' }: { readonly host?: '127.
       },
     }),
   )
-  const service = await spawnService('consumers/identity/src/main.ts', env)
+  const spawnIdentity = () => spawnService('consumers/identity/src/main.ts', env)
+  let service = await spawnIdentity()
   const log = await openLog(env, identityContext, 'sign-in-spec', quiet)
   const owner = createPool(databaseUrl)
   const pool = createPool(gatewayDatabaseUrl(databaseUrl))
@@ -171,6 +173,12 @@ export const startBench = async ({ host = '127.0.0.1' }: { readonly host?: '127.
         },
         { timeoutMs: 15_000 },
       ),
+    /** the identity service ends as if its machine had lost power, and another one takes over */
+    replaceIdentity: async () => {
+      await service.kill('SIGKILL')
+      service = await spawnIdentity()
+      await service.waitForLine(/"msg":"ready"/, 120_000)
+    },
     close: async () => {
       await app.close()
       for (const gateway of gateways) gateway.close()
