@@ -10,6 +10,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
+import httpx
+
 import omium
 from omium import OmiumError, RunOptions
 
@@ -173,13 +175,14 @@ async def _answer(client: Any, call: str, given: Given) -> Any:
     return _plain(await made if inspect.isawaitable(made) else made)
 
 
-async def _main(client: Any) -> None:
+async def _main(client: Any, connections: Any) -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         try:
             options = asked.get("options")
-            # of its own, since clients have budgets of retries
-            caller = type(client)(**_some(options, timeout="timeout", max_tries="tries")) if options else client
+            # of its own, since clients have budgets of retries; over the same connections
+            more = _some(options or {}, timeout="timeout", max_tries="tries")
+            caller = type(client)(http_client=connections, **more) if options else client
             answer = {"ok": await _answer(caller, asked["call"], asked.get("with") or {})}
         except OmiumError as error:
             answer = {"error": {"code": error.code, "detail": str(error)}}
@@ -189,4 +192,7 @@ async def _main(client: Any) -> None:
         sys.stdout.flush()
 
 
-asyncio.run(_main(omium.Client() if sys.argv[1] == "sync" else omium.AsyncClient()))
+if sys.argv[1] == "sync":
+    asyncio.run(_main(omium.Client(), httpx.Client(trust_env=False)))
+else:
+    asyncio.run(_main(omium.AsyncClient(), httpx.AsyncClient(trust_env=False)))

@@ -28,11 +28,6 @@ const agents = [
     input: z.null(),
     run: async (_, ctx) => ctx.step('fail', () => Promise.reject(nonRetryable('this cannot be'))),
   }),
-  agent({
-    id: 'conformance.unsure',
-    input: z.null(),
-    run: async (_, ctx) => ctx.step('pay', () => new Promise(() => undefined), { effect: true, timeoutMs: 50 }),
-  }),
   // of the guides
   agent({
     id: 'researcher',

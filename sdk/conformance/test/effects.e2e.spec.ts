@@ -18,7 +18,7 @@ type Stage = Awaited<ReturnType<typeof startStage>>
 let stages: Stage[]
 beforeAll(async () => {
   stages = await Promise.all(clientNames.map(startStage))
-}, 240_000)
+}, 600_000)
 afterAll(() => Promise.all((stages ?? []).map((stage) => stage.stop())))
 
 const stageOf = (client: string): Stage => {
@@ -31,8 +31,8 @@ it('every call that changes something is among them', () => {
   const tried = new Set(
     effects.flatMap(({ steps }) => steps.flatMap((step) => ('call' in step && step.once ? [step.call] : []))),
   )
-  // these look, or need a second person; they go the same way
-  const others = /validate|verify|preview|^members\./
+  // these look, or need a second person, or a crash between an effect and its record; they go the same way
+  const others = /validate|verify|preview|^members\.|^resolve$/
   const changes = readCalls().filter(({ asks, call }) => !asks.startsWith('GET') && !others.test(call))
   expect(changes.map(({ call }) => call).filter((call) => !tried.has(call))).toEqual([])
 })
@@ -59,7 +59,7 @@ it.concurrent.each(clientNames)(
       await network.close()
     }
   },
-  240_000,
+  600_000,
 )
 
 it('who waits for a result, or follows a run, goes on when the gateway is killed, and when it is replaced', async () => {
@@ -97,4 +97,4 @@ it('who waits for a result, or follows a run, goes on when the gateway is killed
     for (const wait of await Promise.allSettled(waits)) if (wait.status === 'fulfilled') await wait.value.close()
     await gateway.stop()
   }
-}, 240_000)
+}, 600_000)

@@ -17,7 +17,7 @@ let stages: Awaited<ReturnType<typeof startStage>>[]
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'omium-guides-'))
   stages = await Promise.all([startStage(), startStage()])
-}, 240_000)
+}, 600_000)
 afterAll(async () => {
   await Promise.all((stages ?? []).map((stage) => stage.stop()))
   rmSync(folder, { recursive: true, force: true })
@@ -46,7 +46,7 @@ it('the guide to the TypeScript client', async () => {
     '401',
   ])
     expect(stdout).toMatch(line)
-}, 240_000)
+}, 600_000)
 
 it('the guide to the Python client', async () => {
   const { python } = await ensurePython({ progress: () => undefined })
@@ -66,4 +66,4 @@ it('the guide to the Python client', async () => {
     '401',
   ])
     expect(stdout).toMatch(line)
-}, 240_000)
+}, 600_000)

@@ -24,7 +24,7 @@ interface CreateFlags extends Flags {
 }
 
 interface ChangeFlags extends Flags {
-  url?: string
+  address?: string
   types?: string
   description?: string
 }
@@ -92,11 +92,11 @@ export const addWebhooksCommand = (program: Command, io: Io): void => {
     .command('change')
     .description('what is not given stays')
     .argument('<id>')
-    .option('--url <url>')
+    .option('--address <url>', 'where it is from now on')
     .option('--types <list>', 'separated by commas')
     .option('--description <text>')
     .option(...asJson)
-    .action(async (id: string, { url, types, description, json }: ChangeFlags) => {
+    .action(async (id: string, { address: url, types, description, json }: ChangeFlags) => {
       const receipt = await clientOf(io).webhooks.change(id, {
         url,
         types: types === undefined ? undefined : typesOf(types),
