@@ -54,6 +54,8 @@ interface Receipt {
   readonly deduplicated?: boolean
   readonly position?: string
   readonly executionPosition?: string
+  /** told once */
+  readonly secret?: string
 }
 
 /**
@@ -74,7 +76,7 @@ const calledOnce = async (
   const met = network.sent.flatMap(({ mishap }) => (mishap ? [mishap] : []))
   const answers = network.sent.flatMap((sent) => (sent.answer ? [sent.answer] : []))
   const granted = answers.filter(({ status }) => status < 300).map(({ text }) => JSON.parse(text) as Receipt)
-  const [first, ...others] = granted.map(({ deduplicated, position, executionPosition, ...rest }) => rest)
+  const [first, ...others] = granted.map(({ deduplicated, position, executionPosition, secret, ...rest }) => rest)
   const done = granted.filter(({ deduplicated }) => deduplicated === false).length
   const isOnce = error === undefined ? granted.length === answers.length && done <= 1 : granted.length === 1
   const good =
