@@ -7,6 +7,8 @@ export const defaultReturnTo = '/auth/session'
 export const devicePage = '/auth/device'
 /** Where people see to their second factors. */
 export const factorsPath = '/auth/factors'
+/** Where people see in which browsers and programs they are signed in. */
+export const sessionsPath = '/auth/sessions'
 
 /** No scheme, no host, nothing that a browser reads as one: `//`, a backslash, control characters. */
 const relativePath = /^\/(?![/\\])[^\\\p{Cc}\s]*$/u
@@ -29,7 +31,7 @@ const lies = (path: string, prefixes: readonly string[]): boolean => {
  */
 export const checkReturnTo = (path: string | undefined, prefixes: readonly string[]): string => {
   if (path === undefined || path === '') return defaultReturnTo
-  if (!lies(path, [...prefixes, defaultReturnTo, devicePage, factorsPath]))
+  if (!lies(path, [...prefixes, defaultReturnTo, devicePage, factorsPath, sessionsPath]))
     throw new OmiumError('invalid_request', 'return_to: expected a path of this site that is open to sign-in')
   return path
 }

@@ -9,6 +9,7 @@ import { addExecutionsCommand } from './commands/executions.ts'
 import { addKeysCommand } from './commands/keys.ts'
 import { addLoginCommands } from './commands/login.ts'
 import { addMembersCommands } from './commands/members.ts'
+import { addMfaCommand } from './commands/mfa.ts'
 import { addModelsCommand } from './commands/models.ts'
 import { addPoliciesCommand } from './commands/policies.ts'
 import { addPrivacyCommand } from './commands/privacy.ts'
@@ -19,6 +20,7 @@ import { addReplaysCommand } from './commands/replays.ts'
 import { addDiffCommand } from './commands/rewind.ts'
 import { addRunCommand } from './commands/run.ts'
 import { addSchedulesCommand } from './commands/schedules.ts'
+import { addSessionsCommand } from './commands/sessions.ts'
 import { addSsoCommand } from './commands/sso.ts'
 import { addTenantsCommand } from './commands/tenants.ts'
 import { addTriggersCommand } from './commands/triggers.ts'
@@ -51,7 +53,8 @@ const withFlags = (io: Io, program: Command): Io => ({
   },
 })
 
-const programOf = (outside: Io): Command => {
+/** The whole command line. */
+export const programOf = (outside: Io): Command => {
   const program = new Command('omium')
     .description('Durable agents: run them, watch them, steer them')
     .version('0.1.0')
@@ -61,6 +64,8 @@ const programOf = (outside: Io): Command => {
   const io = withFlags(outside, program)
   addLoginCommands(program, io)
   addContextCommand(program, io)
+  addMfaCommand(program, io)
+  addSessionsCommand(program, io)
   addRunCommand(program, io)
   addExecutionsCommand(program, io)
   addAgentsCommand(program, io)

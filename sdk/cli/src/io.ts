@@ -7,7 +7,7 @@ export interface Io {
   readStdin(): Promise<string>
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
-  /** a person sits at both ends */
+  /** a person can be asked: what they type comes here, and they see what is said beside the result */
   readonly interactive: boolean
   /** aborts at the first Ctrl-C */
   readonly interrupted: AbortSignal
@@ -26,7 +26,7 @@ export const processIo = (): Io => {
     },
     env: process.env,
     cwd: process.cwd(),
-    interactive: process.stdin.isTTY === true && process.stdout.isTTY === true,
+    interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
     interrupted: interrupt.signal,
   }
 }

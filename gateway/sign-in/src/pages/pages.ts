@@ -43,7 +43,12 @@ export const sessionPage = ({ email, tenant }: SessionPage): string =>
   page(
     'Signed in',
     `<p>You are ${escapeHtml(email)}, in ${escapeHtml(tenant)}.</p>
-<p><a href="/auth/factors">Second factors</a></p>
+<ul>
+<li><a href="/auth/device">Let a program in</a> that shows a code (<code>omium login</code>)</li>
+<li><a href="/auth/factors">Second factors and passkeys</a></li>
+<li><a href="/auth/sessions">Where you are signed in</a></li>
+<li><a href="/docs">The API</a></li>
+</ul>
 <form method="post" action="/auth/sign-out"><button type="submit">Sign out</button></form>`,
   )
 

@@ -5,7 +5,7 @@ import { RunFailed, UsageError } from '../exit-codes.ts'
 import type { Io } from '../io.ts'
 import { printList } from '../lists.ts'
 import { show } from '../output.ts'
-import { readSecret } from './login.ts'
+import { readSecret } from '../prompts.ts'
 
 interface Flags {
   json?: boolean
@@ -95,6 +95,7 @@ export const addKeysCommand = (program: Command, io: Io): void => {
 
   keys
     .command('ls')
+    .description('all of them, newest first')
     .option('--json', 'one JSON object per line')
     .action(async ({ json }: Flags) => {
       await printList(

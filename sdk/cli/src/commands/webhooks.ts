@@ -42,6 +42,7 @@ export const addWebhooksCommand = (program: Command, io: Io): void => {
 
   webhooks
     .command('ls')
+    .description('all of them')
     .option('--json', 'one JSON object per line')
     .action(async ({ json }: Flags) => {
       await printList(
@@ -55,6 +56,7 @@ export const addWebhooksCommand = (program: Command, io: Io): void => {
 
   webhooks
     .command('show')
+    .description('one of them')
     .argument('<id>')
     .option(...asJson)
     .action(async (id: string, { json }: Flags) => {
@@ -82,13 +84,14 @@ export const addWebhooksCommand = (program: Command, io: Io): void => {
       show(io, json, receipt, () => secretText(receipt))
     })
 
-  for (const [verb, method, done] of [
-    ['enable', 'enable', 'enabled'],
-    ['disable', 'disable', 'disabled'],
-    ['rm', 'delete', 'deleted'],
+  for (const [verb, method, done, description] of [
+    ['enable', 'enable', 'enabled', 'tell it what happens from now on'],
+    ['disable', 'disable', 'disabled', 'tell it nothing until it is enabled'],
+    ['rm', 'delete', 'deleted', 'delete one, and its secrets'],
   ] as const)
     webhooks
       .command(verb)
+      .description(description)
       .argument('<id>')
       .option(...asJson)
       .action(async (id: string, { json }: Flags) => {
@@ -164,6 +167,7 @@ export const addWebhooksCommand = (program: Command, io: Io): void => {
 
   webhooks
     .command('redeliver')
+    .description('deliver once more what was given up')
     .argument('<id>')
     .argument('<delivery>')
     .option(...asJson)

@@ -77,11 +77,11 @@ function __omium_words
   end
   switch "$at $last"
 ${chosen(places)
-  .map(([option, values]) => `    case '${option}'; string split ' ' ${values}; return`)
+  .map(([option, values]) => `    case '${option}'; string split -- ' ' ${values}; return`)
   .join('\n')}
   end
   switch "$at"
-${places.map((place) => `    case '${place.path}'; string split ' ' ${candidates(place)}`).join('\n')}
+${places.map((place) => `    case '${place.path}'; string split -- ' ' ${candidates(place)}`).join('\n')}
   end
 end
 complete -c omium -a '(__omium_words (commandline -opc)[2..-1])'

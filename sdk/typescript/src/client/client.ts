@@ -21,6 +21,7 @@ import { type Delta, type EventsOptions, liveEvents } from './events.ts'
 import { type FollowedEvent, type FollowOptions, followEvents } from './follow.ts'
 import { type AnswerOf, type ConnectionOptions, Http, type HttpRequest } from './http.ts'
 import { type Keys, keysOf } from './keys.ts'
+import { type Invitations, invitationsOf, type Members, membersOf } from './members.ts'
 import { type ModelView, readModels } from './models.ts'
 import { pages } from './pages.ts'
 import { type Recoveries, type RecoveryPolicies, recoveriesOf, recoveryPoliciesOf } from './recoveries.ts'
@@ -110,6 +111,8 @@ export interface Client {
   readonly triggers: Triggers
   readonly webhooks: Webhooks
   readonly keys: Keys
+  readonly members: Members
+  readonly invitations: Invitations
   /**
    * An operation of the API that has no call here: JSON in, JSON out, null for no content. Sent again when it has to be,
    * under one idempotency key. @throws OmiumError with the gateway's code
@@ -240,6 +243,8 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     models: () => readModels(http),
     me: () => http.call('GET /v1/me', {}),
     keys: keysOf(http),
+    members: membersOf(http),
+    invitations: invitationsOf(http),
     request: (method, path, request) => http.json(method, path, request),
     pages: (path, item, query) => anyPages(http, path, item, query),
     follow: (options) => followEvents(http, options),

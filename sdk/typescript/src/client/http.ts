@@ -6,7 +6,7 @@ import { z } from 'zod'
 import type { Operations } from './generated/operations.ts'
 
 export interface ConnectionOptions {
-  /** base URL of the gateway; `OMIUM_URL`, else http://127.0.0.1:8080 */
+  /** base URL of the gateway; `OMIUM_URL`, else http://localhost:8080 */
   url?: string
   /** `OMIUM_API_KEY` unless given */
   apiKey?: string

@@ -15,6 +15,7 @@ from .executions import ExecutionCalls, RunCalls
 from .flows import Awaiting, Blocking, Flow, HttpRequest, call, collected, pages
 from .http import Http
 from .keys import KeyCalls
+from .members import InvitationCalls, MemberCalls
 from .recoveries import RecoveryCalls, RecoveryPolicyCalls
 from .replays import ReplayCalls
 from .schedules import ScheduleCalls
@@ -78,6 +79,12 @@ class Replays(ReplayCalls, Blocking): ...
 class Keys(KeyCalls, Blocking): ...
 
 
+class Members(MemberCalls, Blocking): ...
+
+
+class Invitations(InvitationCalls, Blocking): ...
+
+
 class Webhooks(WebhookCalls, Blocking): ...
 
 
@@ -99,6 +106,8 @@ class Client(_ClientCalls, Blocking):
         self.recovery_policies = RecoveryPolicies(driver)
         self.replays = Replays(driver)
         self.keys = Keys(driver)
+        self.members = Members(driver)
+        self.invitations = Invitations(driver)
         self.webhooks = Webhooks(driver)
 
     def __enter__(self) -> Client:
@@ -164,6 +173,12 @@ class AsyncReplays(ReplayCalls, Awaiting): ...
 class AsyncKeys(KeyCalls, Awaiting): ...
 
 
+class AsyncMembers(MemberCalls, Awaiting): ...
+
+
+class AsyncInvitations(InvitationCalls, Awaiting): ...
+
+
 class AsyncWebhooks(WebhookCalls, Awaiting): ...
 
 
@@ -185,6 +200,8 @@ class AsyncClient(_ClientCalls, Awaiting):
         self.recovery_policies = AsyncRecoveryPolicies(driver)
         self.replays = AsyncReplays(driver)
         self.keys = AsyncKeys(driver)
+        self.members = AsyncMembers(driver)
+        self.invitations = AsyncInvitations(driver)
         self.webhooks = AsyncWebhooks(driver)
 
     async def __aenter__(self) -> AsyncClient:
