@@ -62,34 +62,48 @@ export const programOf = (outside: Io): Command => {
     .option('--url <url>', 'of the platform; OMIUM_URL')
     .addHelpText('after', () => `\nExit codes:\n${exitCodesText()}`)
   const io = withFlags(outside, program)
+  program.commandsGroup('You:')
   addLoginCommands(program, io)
   addContextCommand(program, io)
   addMfaCommand(program, io)
   addSessionsCommand(program, io)
+  program.commandsGroup('Runs:')
   addRunCommand(program, io)
   addExecutionsCommand(program, io)
   addAgentsCommand(program, io)
+  addModelsCommand(program, io)
+  addCheckpointsCommand(program, io)
+  addDiffCommand(program, io)
+  addReplayCommand(program, io)
+  addReplaysCommand(program, io)
+  addRecoveriesCommand(program, io)
+  addPoliciesCommand(program, io)
+  program.commandsGroup('Workflows and what happens by itself:')
   addWorkflowsCommand(program, io)
   addSchedulesCommand(program, io)
   addTriggersCommand(program, io)
   addWebhooksCommand(program, io)
-  addModelsCommand(program, io)
-  addRecoveriesCommand(program, io)
-  addPoliciesCommand(program, io)
-  addCheckpointsCommand(program, io)
-  addPrivacyCommand(program, io)
-  addKeysCommand(program, io)
-  addMembersCommands(program, io)
+  program.commandsGroup('The tenant:')
   addTenantsCommand(program, io)
+  addMembersCommands(program, io)
+  addKeysCommand(program, io)
   addSsoCommand(program, io)
-  addProjectionsCommand(program, io)
-  addReplayCommand(program, io)
-  addReplaysCommand(program, io)
-  addDiffCommand(program, io)
+  addPrivacyCommand(program, io)
+  program.commandsGroup('The local stack:')
   addDevCommands(program, io)
+  addProjectionsCommand(program, io)
+  program.commandsGroup('This program:')
   addCompletionCommand(program, io)
   settled(program, outside)
   return program
+}
+
+/** What to do about it, where the command line knows more than whoever refused. */
+const hintOf = ({ code, message }: OmiumError): string => {
+  if (code === 'step_up_required') return '; a command in a terminal asks for that proof, and so does omium login'
+  if (code === 'unavailable' && /\/\/(localhost|127\.0\.0\.1|\[::1\])\b.*ECONNREFUSED/.test(message))
+    return '; omium status shows what of the local stack runs, omium dev starts it'
+  return ''
 }
 
 /** Runs one command line (without `node omium`) and gives its exit code; never throws. */
@@ -100,7 +114,7 @@ export const main = async (argv: readonly string[], io: Io): Promise<number> => 
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
     const { message } = error as Error
-    const text = error instanceof OmiumError ? `${error.code}: ${message}` : message
+    const text = error instanceof OmiumError ? `${error.code}: ${message}${hintOf(error)}` : message
     io.err(argv.includes('--json') && error instanceof OmiumError ? JSON.stringify(error.toFailure()) : text)
     return exitCodeOf(error)
   }

@@ -56,7 +56,9 @@ export const magicLinkRoutes =
       const browser = cookies.read(request.headers.cookie, 'browser') || randomBytes(32).toString('base64url')
       await magicLinks.send({ email, returnTo: landing, browser, correlationId: request.id })
       cookies.set(reply, 'browser', browser, magicLinkMs)
-      return wantsHtml(request) ? sendPage(reply, checkYourMailPage()) : reply.status(202).send({ status: 'sent' })
+      return wantsHtml(request)
+        ? sendPage(reply, checkYourMailPage(isLoopback(publicUrl)))
+        : reply.status(202).send({ status: 'sent' })
     }
 
     app.post(

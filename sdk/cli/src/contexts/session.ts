@@ -41,7 +41,8 @@ export const askGateway = async (
       signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
     })
   } catch (cause) {
-    throw new OmiumError('unavailable', `${url} cannot be reached`, { cause })
+    const { code } = ((cause as Error).cause ?? {}) as { code?: string }
+    throw new OmiumError('unavailable', `${url} cannot be reached${code === undefined ? '' : `: ${code}`}`, { cause })
   }
   const answer: unknown = await response.json().catch(() => undefined)
   if (response.ok) return { ok: answer }
