@@ -21,6 +21,7 @@ import { domainRoutes } from './routes/domains.ts'
 import { eventRoutes } from './routes/events.ts'
 import { executionCommandRoutes } from './routes/execution-commands.ts'
 import { executionRoutes } from './routes/executions.ts'
+import { feedRoutes } from './routes/feeds.ts'
 import { memberRoutes } from './routes/members.ts'
 import { installOperations } from './routes/operations.ts'
 import { platformRoutes } from './routes/platform.ts'
@@ -139,6 +140,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(rewindRoutes(services))
   await app.register(replayRoutes(services))
   await app.register(eventRoutes(services))
+  await app.register(feedRoutes(services))
   await app.register(streamRoutes(services))
   await app.register(recoveryRoutes(services))
   await app.register(recoveryPolicyRoutes(services))

@@ -9,6 +9,7 @@ import {
 } from '@omium/projection-executions'
 import type {
   agentView,
+  ChargeView,
   EventView,
   ExecutionView,
   Failure,
@@ -87,6 +88,18 @@ export const liveEventView = (accepted: AcceptedEvent): EventView => {
     data: data as JsonValue,
   }
   liveViews.set(accepted, view)
+  return view
+}
+
+const chargeViews = new WeakMap<AcceptedEvent, EventView>()
+
+/** As {@link liveEventView}, with nothing but what the step used and cost. */
+export const liveChargeView = (accepted: AcceptedEvent): EventView => {
+  const known = chargeViews.get(accepted)
+  if (known) return known
+  const { attempt, path, name, kind, stepAttempt, usage } = accepted.data as ChargeView['data']
+  const view = { ...liveEventView(accepted), data: { attempt, path, name, kind, stepAttempt, usage } as JsonValue }
+  chargeViews.set(accepted, view)
   return view
 }
 

@@ -33,6 +33,11 @@ export const step = (n: number, output: unknown = { n }): ExecutionEvent => ({
     durationMs: 3,
   },
 })
+export const charged = (n: number, costMicroCredits: number): ExecutionEvent => {
+  const { type, data } = step(n, 'secret answer') as Extract<ExecutionEvent, { type: 'StepCompleted' }>
+  const usage = { model: 'gpt-5', inputTokens: 10, outputTokens: n, costMicroCredits }
+  return { type, data: { ...data, input: { inline: 'secret question' }, usage } }
+}
 export const completed: ExecutionEvent = {
   type: 'ExecutionCompleted',
   data: { attempt: 1, output: { inline: 'done' } },

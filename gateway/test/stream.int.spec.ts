@@ -1,11 +1,11 @@
 import { once } from 'node:events'
 import { putTenants } from '@omium/access/testing'
 import { eventually, newApiKey } from '@omium/dev/testing'
-import type { StreamMessage, StreamRequest } from '@omium/schemas'
+import type { ChargeView, EventView, Permission, StreamMessage, StreamRequest } from '@omium/schemas'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { type GatewayWorld, keyA, keyB, startGatewayWorld } from './gateway-world.ts'
-import { completed, started, step } from './started-runs.ts'
+import { charged, completed, started, step } from './started-runs.ts'
 
 /** Subscriptions over WebSockets, against the real log and read model. */
 let world: GatewayWorld
@@ -54,6 +54,7 @@ const open = async ({ key = keyA as string | null, at = world.gateway.url, origi
     socket,
     messages,
     closed,
+    about,
     send: (request: StreamRequest) => socket.send(JSON.stringify(request)),
     eventsOf,
     versions: (subscription: string) => eventsOf(subscription).map(({ event }) => event.version),
@@ -194,6 +195,156 @@ describe("a tenant's feed", () => {
     await other.close()
     expect(await second.closed).toMatchObject({ code: 1001 })
     expect(second.messages.some(({ type }) => type === 'ended')).toBe(false)
+  })
+})
+
+describe("a tenant's charges", () => {
+  const reading = (permissions: Permission[]) => {
+    const apiKey = newApiKey()
+    return putTenants(world.env['OMIUM_DATABASE_URL'] ?? '', world.env, { tenant: 'ten_a', apiKey, permissions }).then(
+      () => apiKey,
+    )
+  }
+  const costs = (items: readonly { event: EventView }[]) =>
+    items.map(({ event }) => (event.data as ChargeView['data']).usage.costMicroCredits)
+
+  it('are what steps used and cost, for who may see the money, without what was asked and answered', async () => {
+    const key = await reading(['billing:read'])
+    const { send, until, eventsOf, messages } = await open({ key })
+    send({ type: 'follow', subscription: 'money', feed: 'charges' })
+    const { after = [] } = await until('money', 'subscribed')
+    const id = await start()
+    const foreign = await start(keyB)
+    await world.engine.write('ten_b', foreign, started, charged(1, 7))
+    await world.engine.write('ten_a', id, started, step(1), charged(2, 200), step(3), charged(4, 400), completed)
+    await eventually(() => expect(costs(eventsOf('money'))).toEqual([200, 400]), patient)
+    expect(eventsOf('money')[0]).toMatchObject({
+      execution: id,
+      event: {
+        type: 'StepCompleted',
+        version: 4,
+        data: { path: 'step#2', kind: 'step', usage: { model: 'gpt-5', inputTokens: 10, outputTokens: 2 } },
+      },
+    })
+    expect(JSON.stringify(messages)).not.toContain('secret')
+
+    // and the runs themselves stay shut
+    for (const request of [
+      { type: 'follow', subscription: 'runs' },
+      { type: 'subscribe', subscription: 'run', execution: id },
+    ] as const) {
+      send(request)
+      expect((await until(request.subscription, 'error')).error.code).toBe('forbidden')
+    }
+    expect((await world.call('GET', '/v1/events', { key })).status).toBe(403)
+
+    // the same from the read model, as pages
+    const seen: { event: EventView }[] = []
+    let page = await world.call('GET', `/v1/charges?limit=1&after=${after}`, { key })
+    for (
+      ;
+      page.body.nextCursor;
+      page = await world.call('GET', `/v1/charges?limit=1&cursor=${page.body.nextCursor}`, { key })
+    )
+      seen.push(...page.body.items)
+    seen.push(...page.body.items)
+    expect(seen).toEqual(eventsOf('money').map(({ execution, event }) => ({ execution, event })))
+    expect((await world.call('GET', `/v1/charges?after=${page.body.after}`, { key })).body).toEqual({
+      items: [],
+      after: page.body.after,
+    })
+  })
+
+  it('are not for who may see the runs only', async () => {
+    const key = await reading(['executions:read'])
+    const { send, until } = await open({ key })
+    send({ type: 'follow', subscription: 'money', feed: 'charges' })
+    expect((await until('money', 'error')).error.code).toBe('forbidden')
+    expect((await world.call('GET', '/v1/charges', { key })).status).toBe(403)
+  })
+
+  it('tell a reader who had none for long how far he is', async () => {
+    const { send, until, about } = await open()
+    send({ type: 'follow', subscription: 'money', feed: 'charges' })
+    const { after = [] } = await until('money', 'subscribed')
+    const runs = [await start(), await start(), await start(keyB)]
+    const last = await eventually(() => {
+      const positions = about('money').filter(({ type }) => type === 'position')
+      const found = positions.at(-1) as (StreamMessage & { type: 'position' }) | undefined
+      expect(totalOf(found?.after ?? [])).toBeGreaterThanOrEqual(totalOf(after) + runs.length)
+      return found
+    }, patient)
+    await world.engine.write('ten_a', runs[0] as string, started, charged(1, 5))
+    const again = await open()
+    again.send({ type: 'follow', subscription: 'money', feed: 'charges', after: last?.after })
+    await eventually(() => expect(costs(again.eventsOf('money'))).toEqual([5]), patient)
+  })
+  const totalOf = (positions: readonly string[]) =>
+    positions.reduce((total, position) => total + Number(position.split(':')[1]), 0)
+})
+
+describe('feeds as server-sent events', () => {
+  /** blocks of a stream until `enough`, as objects of their fields */
+  const sse = async (path: string, enough: (blocks: Record<string, string>[]) => boolean, lastId?: string) => {
+    const abort = new AbortController()
+    const response = await fetch(`${world.gateway.url}${path}`, {
+      headers: {
+        authorization: `Bearer ${keyA}`,
+        accept: 'text/event-stream',
+        ...(lastId !== undefined && { 'last-event-id': lastId }),
+      },
+      signal: abort.signal,
+    })
+    expect(response.headers.get('content-type')).toContain('text/event-stream')
+    const blocks: Record<string, string>[] = []
+    let text = ''
+    for await (const chunk of response.body ?? []) {
+      text += Buffer.from(chunk).toString()
+      const whole = text.split('\n\n')
+      text = whole.pop() ?? ''
+      for (const block of whole)
+        blocks.push(Object.fromEntries(block.split('\n').map((line) => line.split(/: (.*)/s).slice(0, 2))))
+      if (enough(blocks)) break
+    }
+    abort.abort()
+    return blocks
+  }
+  const eventsIn = (blocks: Record<string, string>[]) =>
+    blocks.filter(({ event }) => event !== undefined && event !== 'position').map(({ data }) => JSON.parse(data ?? ''))
+
+  it.each([
+    { path: '/v1/events', expected: [1, 2, 3, 4, 5] },
+    { path: '/v1/charges', expected: [3, 4] },
+  ])('$path resumes after the last id, however often the reader is cut', async ({ path, expected }) => {
+    const { after } = (await world.call('GET', path)).body
+    const id = await start()
+    const writing = (async () => {
+      for (const event of [started, charged(1, 1), charged(2, 2), completed])
+        await world.engine.write('ten_a', id, event)
+    })()
+    const seen: number[] = []
+    let lastId: string = after
+    while (seen.length < expected.length) {
+      const blocks = await sse(path, (so) => eventsIn(so).length > 0, lastId)
+      for (const { execution, event } of eventsIn(blocks)) {
+        expect(execution).toBe(id)
+        seen.push(event.version)
+      }
+      lastId = blocks.findLast((block) => block['id'] !== undefined)?.['id'] ?? lastId
+    }
+    await writing
+    expect(seen).toEqual(expected)
+    // nothing but how far it is
+    const quiet = await sse(path, (so) => so.length > 1 || so.some(({ event }) => event === 'position'), after)
+    expect(eventsIn(quiet).length).toBeLessThanOrEqual(expected.length)
+  })
+
+  it('refuse ids that they never sent', async () => {
+    const headers = { accept: 'text/event-stream', 'last-event-id': 'x' }
+    for (const path of ['/v1/events', '/v1/charges']) {
+      expect((await world.call('GET', path, { headers })).body.code).toBe('invalid_request')
+      expect((await world.call('GET', `${path}?after=9:1`)).body.code).toBe('invalid_request')
+    }
   })
 })
 

@@ -157,6 +157,7 @@ const everyRead: Record<string, (reads: Reads) => Promise<unknown>> = {
   getExecution: (r) => executions.getExecution(r, 'ten_a', 'x'),
   listExecutions: (r) => executions.listExecutions(r, 'ten_a', page),
   listEvents: (r) => executions.listEvents(r, 'ten_a', 'x', { afterVersion: 0, limit: 10 }),
+  listTenantCharges: (r) => executions.listTenantCharges(r, 'ten_a', { partition: 1, after: 0, upTo: 10 }),
   listTenantEvents: (r) => executions.listTenantEvents(r, 'ten_a', { partition: 1, after: 0, upTo: 10 }),
   listSteps: (r) => executions.listSteps(r, 'ten_a', 'x', page),
   listFailures: (r) => executions.listFailures(r, 'ten_a', page),

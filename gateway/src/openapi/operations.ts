@@ -13,6 +13,8 @@ export const operationIds: Readonly<Record<string, string>> = {
   'POST /v1/checkpoints/{thread}/{id}/unpin': 'unpinCheckpoint',
   'POST /v1/checkpoints/{thread}/{id}/verify': 'verifyCheckpoint',
   'POST /v1/checkpoints/{thread}/{id}/writes': 'addCheckpointWrites',
+  'GET /v1/charges': 'listCharges',
+  'GET /v1/events': 'listTenantEvents',
   'GET /v1/executions': 'listExecutions',
   'POST /v1/executions': 'startExecution',
   'GET /v1/executions/{id}': 'getExecution',

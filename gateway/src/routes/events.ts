@@ -4,21 +4,18 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { requireExecution } from '../reads.ts'
-import { isStillAllowed, type Services } from '../services.ts'
-import { EventStream } from '../streams/event-stream.ts'
+import type { Services } from '../services.ts'
 import { executionSource } from '../streams/execution-source.ts'
-import { SseOutlet } from '../streams/sse-outlet.ts'
+import { createSseStreams } from '../streams/serve-sse.ts'
 import { eventViewOf } from '../views.ts'
 
 /** An execution's history: paged, or live as server-sent events. */
 export const eventRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { reads, executions, deltas, limits, streamSlots } = services
-    const streams = new Set<EventStream>()
-    app.addHook('preClose', async () => {
-      for (const stream of streams) stream.close()
-    })
+    const { reads, executions, deltas, limits } = services
+    const streams = createSseStreams(services)
+    app.addHook('preClose', async () => streams.close())
 
     app.get(
       '/v1/executions/:id/events',
@@ -56,34 +53,16 @@ export const eventRoutes =
           const afterVersion = lastEventId(request.headers['last-event-id']) ?? after
           if (isTerminal(execution.status) && afterVersion >= execution.version)
             return reply.status(204).send(undefined)
-          const leave = streamSlots.take(tenant)
-          reply.hijack()
-          reply.raw.writeHead(200, {
-            'content-type': 'text/event-stream; charset=utf-8',
-            'cache-control': 'no-store',
-            'x-accel-buffering': 'no',
-            'x-request-id': request.id,
-          })
-          reply.raw.flushHeaders()
-          const outlet = new SseOutlet(reply.raw, {
-            heartbeatMs: limits.heartbeatMs,
-            isStillAllowed: () => isStillAllowed(services, request),
-            onError: (error) => request.log.warn({ err: error }, 'an event stream broke; its reader resumes'),
-          })
           const source = executionSource(executions, reads, tenant, execution, afterVersion, limits.readWaitMs)
-          const stream = new EventStream(source, outlet, limits)
-          const stopDeltas = request.query.deltas
-            ? deltas?.subscribe(tenant, execution.id, (delta) => {
-                if (stream.takesDeltas) outlet.delta(execution.id, delta)
-              })
-            : undefined
-          reply.raw.once('close', () => stream.close())
-          streams.add(stream)
-          await stream.run()
-          streams.delete(stream)
-          stopDeltas?.()
-          leave()
-          return reply
+          const { deltas: shown } = request.query
+          return streams.serve(request, reply, tenant, source, {
+            watch: (stream, outlet) =>
+              shown
+                ? deltas?.subscribe(tenant, execution.id, (delta) => {
+                    if (stream.takesDeltas) outlet.delta(execution.id, delta)
+                  })
+                : undefined,
+          })
         }
         const events = await listEvents(reads, tenant, execution.id, {
           afterVersion: cursor === undefined ? after : Number(cursor),

@@ -1,9 +1,11 @@
+import { requirePermission } from '@omium/access'
 import { OmiumError } from '@omium/schemas'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import { isStillAllowed, type Services } from '../services.ts'
 import { SocketSession } from '../streams/socket-session.ts'
+import { feeds } from '../streams/tenant-source.ts'
 
 /** `/v1/stream`: any number of live subscriptions over one WebSocket. Its messages are `api/stream.ts` of the schemas. */
 export const streamRoutes =
@@ -19,13 +21,13 @@ export const streamRoutes =
       method: 'GET',
       url: '/v1/stream',
       exposeHeadRoute: false,
-      config: { permission: 'executions:read' },
+      config: { permission: [feeds.executions.permission, feeds.charges.permission] },
       schema: {
         tags: ['streams'],
         summary: 'Live events over a WebSocket',
         description:
           'Messages are JSON texts: `{"type":"subscribe","subscription":"a","execution":"..."}` for one run, ' +
-          '`{"type":"follow","subscription":"b"}` for all of them. Reconnect and subscribe with `after` to resume.',
+          '`{"type":"follow","subscription":"b"}` for all of them, with `"feed":"charges"` for what they cost. Reconnect and subscribe with `after` to resume.',
         response: { 101: z.undefined().describe('The connection is a WebSocket now') },
       },
       // browsers send cookies along from anywhere: only known places may open a stream
@@ -45,6 +47,7 @@ export const streamRoutes =
           services,
           tenant: callerOf(request).tenant,
           heartbeatMs: limits.heartbeatMs,
+          require: (permission) => requirePermission(callerOf(request), permission),
           isStillAllowed: () => isStillAllowed(services, request),
           onError: (error) => request.log.warn({ err: error }, 'a subscription broke; its reader resumes'),
         })

@@ -39,6 +39,7 @@ export class EventStream {
   readonly #unfollow: () => void
   #buffer: AcceptedEvent[] = []
   #isLive = false
+  #isWaiting = false
   #finished = false
   #closed = false
   #wake: (() => void) | undefined
@@ -59,6 +60,11 @@ export class EventStream {
     return this.#isLive && !this.#closed && this.#outlet.waitingBytes <= mostBytesBeforeDelta
   }
 
+  /** whether everything was sent that the live tail showed so far */
+  get isCaughtUp(): boolean {
+    return this.#isWaiting && this.#buffer.length === 0
+  }
+
   /** Sends until nothing follows, the reader leaves, or {@link close}. */
   async run(): Promise<void> {
     try {
@@ -70,9 +76,11 @@ export class EventStream {
         this.#buffer = []
         for (const event of events) await this.#sendLive(this.#source.view(event))
         if (this.#buffer.length > 0 || this.#finished || this.#closed) continue
+        this.#isWaiting = true
         await new Promise<void>((resolve) => {
           this.#wake = resolve
         })
+        this.#isWaiting = false
       }
       this.close()
     } catch (error) {

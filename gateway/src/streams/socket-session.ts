@@ -1,4 +1,4 @@
-import { OmiumError, type StreamMessage, streamCloseCodes, streamRequest } from '@omium/schemas'
+import { OmiumError, type Permission, type StreamMessage, streamCloseCodes, streamRequest } from '@omium/schemas'
 import type { WebSocket } from 'ws'
 import { toOmiumError } from '../problems.ts'
 import { requireExecution } from '../reads.ts'
@@ -6,7 +6,7 @@ import type { Services } from '../services.ts'
 import { EventStream } from './event-stream.ts'
 import { executionSource } from './execution-source.ts'
 import { eventText, type Outlet } from './outlet.ts'
-import { tenantSource } from './tenant-source.ts'
+import { feeds, tenantSource } from './tenant-source.ts'
 
 /**
  * One WebSocket: subscriptions come and go by messages, each is an {@link EventStream} of its own, all share the connection.
@@ -22,6 +22,8 @@ export interface SocketOptions {
   readonly services: Services
   readonly tenant: string
   readonly heartbeatMs: number
+  /** @throws OmiumError `forbidden` */
+  require(permission: Permission): void
   /** false once the caller may no longer read */
   isStillAllowed(): Promise<boolean>
   onError(error: unknown): void
@@ -43,6 +45,8 @@ const closingSlowlyMs = 10_000
 
 interface Subscription {
   close(): void
+  /** at each heartbeat */
+  beat?(): void
 }
 
 export class SocketSession {
@@ -80,6 +84,7 @@ export class SocketSession {
     if (this.#unanswered++ >= mostUnanswered) return this.#socket.terminate()
     this.#socket.ping()
     this.#send({ type: 'heartbeat' })
+    for (const subscription of this.#subscriptions.values()) subscription.beat?.()
     const allowed = await this.#options.isStillAllowed().catch(() => true)
     if (!allowed) this.#close(streamCloseCodes.unauthenticated, 'unauthenticated')
   }
@@ -128,6 +133,7 @@ export class SocketSession {
   }: ReturnType<typeof requestOf> & { type: 'subscribe' }) {
     const { services, tenant } = this.#options
     const { reads, executions, limits } = services
+    this.#options.require(feeds.executions.permission)
     // taken at once: another request for the same name must not come between
     let givenUp = false
     const held: Subscription = {
@@ -153,13 +159,30 @@ export class SocketSession {
     this.#run(subscription, stream, stopDeltas)
   }
 
-  async #follow({ subscription, after = [] }: ReturnType<typeof requestOf> & { type: 'follow' }) {
+  async #follow({ subscription, feed, after = [] }: ReturnType<typeof requestOf> & { type: 'follow' }) {
     const { services, tenant } = this.#options
     const { reads, executions, limits } = services
-    const source = tenantSource(executions, reads, tenant, after, limits.readWaitMs)
+    this.#options.require(feeds[feed].permission)
+    const source = tenantSource(executions, reads, tenant, {
+      feed,
+      after,
+      historyWaitMs: limits.readWaitMs,
+      isLive: true,
+    })
     const stream = new EventStream(source, this.#outletOf(subscription), limits)
-    this.#send({ type: 'subscribed', subscription, after: [...source.after] })
+    let stands = [...source.after()]
+    this.#send({ type: 'subscribed', subscription, after: stands })
     this.#run(subscription, stream, undefined)
+    this.#subscriptions.set(subscription, {
+      close: () => stream.close(),
+      beat: () => {
+        if (!stream.isCaughtUp) return
+        source.caughtUp()
+        const now = [...source.after()]
+        if (now.join() !== stands.join()) this.#send({ type: 'position', subscription, after: now })
+        stands = now
+      },
+    })
   }
 
   #run(subscription: string, stream: EventStream, stopDeltas: (() => void) | undefined): void {

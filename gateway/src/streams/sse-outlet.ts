@@ -1,17 +1,21 @@
 import type { ServerResponse } from 'node:http'
-import { eventText, type Outlet } from './outlet.ts'
+import { eventText, type Outlet, type StreamedEvent } from './outlet.ts'
 
 /** Comments keep a stream alive whose reader waits; a reader that does not even take those is cut off. */
 const mostBytesBuffered = 4 * 1024 * 1024
 
 export interface SseOptions {
   readonly heartbeatMs: number
+  /** the event as it is sent; its id is what a reader names as `Last-Event-ID` to go on after it. Absent: id is its version */
+  frame?(event: StreamedEvent): string
+  /** sent in place of a heartbeat when there is something to say */
+  beat?(): string | undefined
   /** false once the caller may no longer read */
   isStillAllowed(): Promise<boolean>
   onError(error: unknown): void
 }
 
-/** Server-sent events. Ids are versions, so `Last-Event-ID` resumes after the last one received; live output has none. */
+/** Server-sent events. `Last-Event-ID` resumes after the last one received; live output has no id. */
 export class SseOutlet implements Outlet {
   readonly #out: ServerResponse
   readonly #options: SseOptions
@@ -28,8 +32,8 @@ export class SseOutlet implements Outlet {
     return this.#out.writableLength
   }
 
-  event({ event }: Parameters<Outlet['event']>[0]): boolean {
-    return this.#out.write(`id: ${event.version}\nevent: ${event.type}\ndata: ${eventText(event)}\n\n`)
+  event(streamed: StreamedEvent): boolean {
+    return this.#out.write(this.#options.frame?.(streamed) ?? frameOf(streamed))
   }
 
   delta(_execution: string, delta: Parameters<Outlet['delta']>[1]): void {
@@ -64,7 +68,7 @@ export class SseOutlet implements Outlet {
 
   async #beat(): Promise<void> {
     if (this.waitingBytes > mostBytesBuffered) return this.cut()
-    this.#out.write(': heartbeat\n\n')
+    this.#out.write(this.#options.beat?.() ?? ': heartbeat\n\n')
     if (!(await this.#options.isStillAllowed().catch(() => true))) this.end()
   }
 
@@ -73,3 +77,6 @@ export class SseOutlet implements Outlet {
     this.#out.destroy()
   }
 }
+
+const frameOf = ({ event }: StreamedEvent): string =>
+  `id: ${event.version}\nevent: ${event.type}\ndata: ${eventText(event)}\n\n`

@@ -15,6 +15,7 @@ export {
   listExecutions,
   listFailures,
   listSteps,
+  listTenantCharges,
   listTenantEvents,
   type Page,
   type StepRecord,

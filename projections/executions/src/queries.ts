@@ -153,6 +153,26 @@ export const listTenantEvents = async (
   return rows
 }
 
+/** As {@link listTenantEvents}, of steps that used a model or cost something only; `data` has their usage and no content. */
+export const listTenantCharges: typeof listTenantEvents = async (reads, tenant, { partition, after, upTo }) => {
+  const { rows } = await reads.query<EventRecord & { executionId: string }>(
+    { tenant },
+    {
+      name: 'tenant-charges',
+      text: `SELECT execution_id AS "executionId", event_id AS id, type, version, time, actor, command_id AS "commandId", partition,
+             log_offset AS "offset", json_strip_nulls(json_build_object('attempt', attempt, 'path', data -> 'path', 'name', step_name,
+               'kind', step_kind, 'stepAttempt', step_attempt, 'usage', json_build_object('model', model,
+               'inputTokens', input_tokens, 'outputTokens', output_tokens, 'costMicroCredits', cost_micro_credits))) AS data
+           FROM executions.events
+           WHERE tenant = $1 AND partition = $2 AND log_offset > $3 AND log_offset <= $4
+             AND num_nonnulls(model, input_tokens, output_tokens, cost_micro_credits) > 0
+           ORDER BY log_offset`,
+      values: [tenant, partition, after, upTo],
+    },
+  )
+  return rows
+}
+
 export interface StepRecord {
   readonly path: string
   readonly firstVersion: number

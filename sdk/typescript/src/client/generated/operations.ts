@@ -55,6 +55,10 @@ export interface Operations {
     query: { limit?: number | undefined; cursor?: string | undefined }
     answer: { items: { agent: string; description?: string; inputSchema?: Record<string, JsonValue>; registeredAt: string }[]; nextCursor?: string }
   }
+  'GET /v1/charges': {
+    query: { after?: string | undefined; cursor?: string | undefined; limit?: number | undefined }
+    answer: { items: ({ execution: string; event: { id: string; type: string; version: number; time: string; actor: string; commandId?: string; position: string; data: { attempt: number; path: string; name: string; kind: 'step' | 'llm' | 'tool' | 'value' | 'checkpoint' | 'wait' | 'approval' | 'child'; stepAttempt: number; usage: { model?: string; inputTokens?: number; outputTokens?: number; costMicroCredits?: number } } } })[]; nextCursor?: string; after: string }
+  }
   'GET /v1/checkpoints': {
     query: { thread?: string | undefined; namespace?: string | undefined; id?: string | undefined; kind?: 'state' | 'run' | undefined; metadata?: string | undefined; order?: 'created' | 'id' | undefined; before?: string | undefined; superseded?: string | undefined; limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined }
     answer: { items: ({ thread: string; id: string; namespace: string; parent?: string; needsParent: boolean; kind: 'state' | 'run'; status: 'intact' | 'corrupted' | 'superseded'; format: string; bytes: number; sha256: string; label?: string; metadata: Record<string, string | number | boolean | null>; point?: { executionId: string; version: number; path?: string }; pins: string[]; createdAt: string; version: number; position: string })[]; nextCursor?: string }
@@ -71,6 +75,10 @@ export interface Operations {
   'GET /v1/domains/{domain}': {
     path: { domain: string }
     answer: { domain: string; status: 'pending' | 'verified' | 'missing' | 'lapsed'; record: { type: 'TXT'; name: string; value: string }; claimedAt: string; verifiedAt?: string; missingSince?: string }
+  }
+  'GET /v1/events': {
+    query: { after?: string | undefined; cursor?: string | undefined; limit?: number | undefined }
+    answer: { items: { execution: string; event: { id: string; type: string; version: number; time: string; actor: string; commandId?: string; position: string; data: JsonValue } }[]; nextCursor?: string; after: string }
   }
   'GET /v1/executions': {
     query: { status?: 'awaiting_permit' | 'queued' | 'running' | 'suspended' | 'paused' | 'recovering' | 'completed' | 'failed' | 'cancelled' | undefined; agent?: string | undefined; parent?: string | undefined; forked_from?: string | undefined; label?: string | readonly string[] | undefined; limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined }

@@ -1,0 +1,66 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { isStillAllowed, type Services } from '../services.ts'
+import { EventStream, type StreamSource } from './event-stream.ts'
+import { type SseOptions, SseOutlet } from './sse-outlet.ts'
+
+/** What a stream shows besides, and how. */
+export interface Shown extends Pick<SseOptions, 'frame'> {
+  /** said in place of a heartbeat */
+  beat?(stream: EventStream): string | undefined
+  /** what is shown between the events; returns the way to stop */
+  watch?(stream: EventStream, outlet: SseOutlet): (() => void) | undefined
+}
+
+/** Every stream of server-sent events of one app: its end ends them. */
+export interface SseStreams {
+  /**
+   * Answers the request with the source's events until nothing follows or the reader leaves. The reader holds one of its
+   * tenant's slots meanwhile.
+   * @throws OmiumError `rate_limited` before anything is sent
+   */
+  serve(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    tenant: string,
+    source: StreamSource,
+    shown?: Shown,
+  ): Promise<FastifyReply>
+  close(): void
+}
+
+export const createSseStreams = (services: Services): SseStreams => {
+  const { limits, streamSlots } = services
+  const streams = new Set<EventStream>()
+  return {
+    close() {
+      for (const stream of streams) stream.close()
+    },
+    async serve(request, reply, tenant, source, { frame, beat, watch } = {}) {
+      const leave = streamSlots.take(tenant)
+      reply.hijack()
+      reply.raw.writeHead(200, {
+        'content-type': 'text/event-stream; charset=utf-8',
+        'cache-control': 'no-store',
+        'x-accel-buffering': 'no',
+        'x-request-id': request.id,
+      })
+      reply.raw.flushHeaders()
+      const outlet: SseOutlet = new SseOutlet(reply.raw, {
+        heartbeatMs: limits.heartbeatMs,
+        isStillAllowed: () => isStillAllowed(services, request),
+        onError: (error) => request.log.warn({ err: error }, 'an event stream broke; its reader resumes'),
+        ...(frame && { frame }),
+        beat: () => beat?.(stream),
+      })
+      const stream: EventStream = new EventStream(source, outlet, limits)
+      const stop = watch?.(stream, outlet)
+      reply.raw.once('close', () => stream.close())
+      streams.add(stream)
+      await stream.run()
+      streams.delete(stream)
+      stop?.()
+      leave()
+      return reply
+    },
+  }
+}
