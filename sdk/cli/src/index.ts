@@ -26,7 +26,7 @@ import { addTenantsCommand } from './commands/tenants.ts'
 import { addTriggersCommand } from './commands/triggers.ts'
 import { addWebhooksCommand } from './commands/webhooks.ts'
 import { addWorkflowsCommand } from './commands/workflows.ts'
-import { exitCodeMeanings, exitCodeOf, exitCodes } from './exit-codes.ts'
+import { exitCodeMeanings, exitCodeOf, exitCodes, Interrupted, UsageError } from './exit-codes.ts'
 import type { Io } from './io.ts'
 
 export { exitCodes } from './exit-codes.ts'
@@ -111,7 +111,10 @@ export const main = async (argv: readonly string[], io: Io): Promise<number> => 
   try {
     await programOf(io).parseAsync(argv, { from: 'user' })
     return exitCodes.ok
-  } catch (error) {
+  } catch (thrown) {
+    // what a person did in the midst of a request comes wrapped (contexts/step-up.ts)
+    const own = thrown instanceof OmiumError && (thrown.cause instanceof UsageError || thrown.cause instanceof Interrupted)
+    const error = own ? thrown.cause : thrown
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
     const { message } = error as Error
     const text = error instanceof OmiumError ? `${error.code}: ${message}${hintOf(error)}` : message

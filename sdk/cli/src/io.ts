@@ -9,6 +9,8 @@ export interface Io {
   readonly cwd: string
   /** a person can be asked: what they type comes here, and they see what is said beside the result */
   readonly interactive: boolean
+  /** what a person types at a question; the terminal's own prompts unless given */
+  readonly typed?: (question: string) => string
   /** aborts at the first Ctrl-C */
   readonly interrupted: AbortSignal
 }

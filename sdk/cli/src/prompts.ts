@@ -19,6 +19,7 @@ export const readSecret = async (io: Io, message: string): Promise<string> => {
 /** A line from a person, or standard input. @returns `''` for nothing */
 export const readLine = async (io: Io, message: string): Promise<string> => {
   if (!io.interactive) return (await io.readStdin()).trim()
+  if (io.typed) return io.typed(message)
   const { isCancel, text } = await load()
   const given = await text({ message, output })
   if (isCancel(given)) throw new UsageError('nothing was given')

@@ -50,7 +50,7 @@ export const signInByDevice = async (
   const asked = requested.parse('ok' in answer ? answer.ok : undefined)
   const page = `${asked.verification_uri}${fresh ? '?fresh=true' : ''}`
   io.err(`Open ${page} and type the code ${asked.user_code}`)
-  if (browser && io.interactive) openBrowser(page)
+  if (browser && io.interactive && !io.typed) openBrowser(page)
   const deadline = performance.now() + asked.expires_in * 1000
   let interval = asked.interval
   while (performance.now() < deadline) {

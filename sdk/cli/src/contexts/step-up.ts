@@ -24,11 +24,20 @@ export const provingFetch =
     const response = await fetch(input, init)
     const accepts = io.interactive && response.status === 401 ? await acceptedBy(response) : undefined
     if (!accepts) return response
-    const token = (await proveByCode(io, name, url, accepts)) ?? (await proveByBrowser(io, name, url))
+    const token = await prove(io, name, url, accepts)
     const headers = new Headers(init?.headers)
     headers.set('authorization', `Bearer ${token}`)
     return fetch(input, { ...init, headers })
   }
+
+const prove = async (io: Io, name: string, url: string, accepts: readonly string[]): Promise<string> => {
+  try {
+    return (await proveByCode(io, name, url, accepts)) ?? (await proveByBrowser(io, name, url))
+  } catch (cause) {
+    // what the client takes for a refusal, and does not try again
+    throw cause instanceof OmiumError ? cause : new OmiumError('step_up_required', (cause as Error).message, { cause })
+  }
+}
 
 /** What would prove enough, if that is what is missing. */
 const acceptedBy = async (response: Response): Promise<readonly string[] | undefined> => {

@@ -151,6 +151,8 @@ export class Http {
       })
     } catch (cause) {
       if (request.signal?.aborted) throw request.signal.reason
+      // a refusal of whoever gave this `fetch`, not of the network
+      if (cause instanceof OmiumError) throw cause
       const why = timeout.signal.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(cause)
       const error = new OmiumError('unavailable', `${base} cannot be reached: ${why}`, { cause })
       return { error, retryAfterMs: 0 }
