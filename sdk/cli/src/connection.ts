@@ -106,7 +106,9 @@ export const urlToSignInAt = (io: Io): string =>
 export const signedInContext = (io: Io): string => {
   const { from, name, options } = connectionOf(io)
   if (from !== 'context' || name === undefined || !options.accessToken)
-    throw new UsageError('this is for people who are signed in: omium login')
+    throw new UsageError(
+      `this is for people who are signed in: ${from === 'environment' ? 'unset OMIUM_API_KEY, which is nobody, then ' : ''}omium login`,
+    )
   return name
 }
 

@@ -62,7 +62,9 @@ export const sessionRoutes =
           expiresAt,
         }),
       )
-      return wantsHtml(request) ? sendPage(reply, sessionsPage(items)) : { items }
+      if (!wantsHtml(request)) return { items }
+      const names = new Map((await sessions.memberships(userId)).map(({ tenant, name }) => [tenant, name]))
+      return sendPage(reply, sessionsPage(items.map((one) => ({ ...one, tenant: names.get(one.tenant) ?? one.tenant }))))
     })
 
     app.delete(

@@ -25,6 +25,7 @@ const addMembers = (program: Command, io: Io): void => {
         clientOf(io).members.list(),
         ['id', 'e-mail', 'name', 'role', 'since'],
         ({ userId, email, name, role, since }) => [userId, email ?? '', name ?? '', role, since],
+        'no members',
       )
     })
 
