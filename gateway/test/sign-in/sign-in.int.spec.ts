@@ -367,7 +367,7 @@ describe('a session', () => {
         const late = await browser.visit(at('/auth/sessions'))
         expect([late.url.pathname, late.url.searchParams.get('return_to')]).toEqual(['/auth/sign-in', '/auth/sessions'])
       },
-      { timeoutMs: 20_000 },
+      { timeoutMs: 20_000, intervalMs: 200 },
     )
     expect(browser.cookie(bench.url, 'omium_refresh')).toBeUndefined()
   })
