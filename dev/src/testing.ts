@@ -4,7 +4,7 @@ import pg from 'pg'
 import { inject } from 'vitest'
 import type { Endpoints } from './stack.ts'
 import { foundTenant } from './testing/found-tenant.ts'
-import { platformOn } from './testing/platform.ts'
+import { platformOn, schemaPrefix } from './testing/platform.ts'
 import type { RunningStack } from './up.ts'
 
 export { ensureChromium } from './chromium.ts'
@@ -53,6 +53,22 @@ export const freshDatabase = async (): Promise<string> => {
 
 /** A topic prefix that no other spec file uses. */
 export const freshPrefix = (): string => `spec-${randomBytes(5).toString('hex')}`
+
+/** Settings of processes on the services of this run, but for database and Redis: with topics of their own, and the run's schemas. */
+export const stackSettings = (topicPrefix = freshPrefix()): Record<string, string> => {
+  const { kafkaBrokers, registryUrl, s3 } = testStack()
+  return {
+    OMIUM_KAFKA_BROKERS: kafkaBrokers.join(','),
+    OMIUM_SCHEMA_REGISTRY_URL: registryUrl,
+    OMIUM_SCHEMA_PREFIX: schemaPrefix,
+    OMIUM_TOPIC_PREFIX: topicPrefix,
+    OMIUM_S3_ENDPOINT: s3.endpoint,
+    OMIUM_S3_REGION: s3.region,
+    OMIUM_S3_BUCKET: s3.bucket,
+    OMIUM_S3_ACCESS_KEY_ID: s3.accessKeyId,
+    OMIUM_S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
+  }
+}
 
 /** The platform as a tenant sees it. */
 export interface TenantOfPlatform {

@@ -69,6 +69,7 @@ const rotateLogs = async (folder: string): Promise<void> => {
 const passedOn = [
   'NODE_OPTIONS',
   'OMIUM_TOPIC_PREFIX',
+  'OMIUM_SCHEMA_PREFIX',
   'OMIUM_PARTITIONS',
   'OMIUM_FSYNC',
   'OMIUM_LOG_LEVEL',

@@ -7,6 +7,7 @@ import { OmiumError } from '@omium/schemas'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { installGuard } from './auth.ts'
+import { installBodyBudget } from './body-budget.ts'
 import { createClientErrors } from './client-errors.ts'
 import { installIdempotency } from './idempotency.ts'
 import { installJsonBodies } from './json-body.ts'
@@ -54,6 +55,8 @@ const exposedHeaders = [
   'ratelimit-reset',
   'retry-after',
 ]
+/** the one that speaks WebSocket */
+const streamPath = '/v1/stream'
 /** requests over a WebSocket are a few fields */
 const longestMessageBytes = 64 * 1024
 
@@ -72,6 +75,10 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
       headersTimeout: limits.headersMs,
       // how late the two limits above may be noticed
       connectionsCheckingInterval: Math.min(1_000, limits.headersMs),
+      // many clients offer HTTP/2 with every request: what is not ours to upgrade is a request like any other (RFC 9110, 7.8), with its
+      // body, and within the limits above
+      shouldUpgradeCallback: ({ headers, url }) =>
+        headers.upgrade?.toLowerCase() === 'websocket' && url?.split('?')[0] === streamPath,
     },
     genReqId: ({ headers }) => {
       const given = headers[requestIdHeader]
@@ -131,8 +138,9 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await installOpenApi(plain)
   await installRateLimits(plain, { rates, redis, prefix })
   installGuard(plain, services)
+  installBodyBudget(plain)
   installKeyLimits(plain, services)
-  installIdempotency(plain, { redis, prefix })
+  installIdempotency(plain, { redis, prefix, digest: services.personalData.digest })
 
   installOperations(plain, services, clientErrors.counts)
   await app.register(executionRoutes(services))

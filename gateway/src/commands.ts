@@ -41,13 +41,9 @@ export const createExecute =
   (sender: CommandSender, live: Live, timeoutMs: number): Execute =>
   async (asker, aggregate, commandId, { type, data }) => {
     const wait = live.awaitOutcome(commandId, timeoutMs)
-    try {
-      await sender.send({ id: commandId, type, data, aggregate, ...asker })
-    } catch (error) {
-      wait.cancel()
-      throw error
-    }
-    const outcome = await wait.outcome
+    const sent = sender.send({ id: commandId, type, data, aggregate, ...asker }).then(() => wait.outcome)
+    // a log that hangs is not waited for any longer than for the outcome, and an outcome says that the command was sent
+    const outcome = await Promise.race([sent, wait.outcome]).finally(wait.cancel)
     if (outcome.status === 'rejected') throw new OmiumError(outcome.code, outcome.detail)
     const { partition, offset } = outcome.position
     return { position: `${partition}:${offset}`, deduplicated: outcome.deduplicated }

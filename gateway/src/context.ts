@@ -1,5 +1,6 @@
 import { openCommandSender, partitionFor } from '@omium/log'
 import { newestCheckpoints, type PositionWatch, type ProjectionLog, watchPositions } from '@omium/projection-kit'
+import { eventsTopic } from '@omium/schemas'
 import type { Pool } from 'pg'
 import { createExecute, type Execute } from './commands.ts'
 import { type Live, openLive } from './live.ts'
@@ -19,6 +20,8 @@ export interface GatewayContext {
   untilReached(position: string | undefined): Promise<void>
   /** null while it can serve, otherwise why not */
   notReady(): string | null
+  /** Asks the brokers. The tail itself waits for them for ever, and says nothing. @throws OmiumError `log_unreachable` */
+  askLog(): Promise<unknown>
   close(): Promise<void>
 }
 
@@ -53,7 +56,8 @@ export const openGatewayContext = async (options: GatewayContextOptions): Promis
       if (aggregate !== undefined) await caughtUp(partitionFor(aggregate, live.partitionCount))
       else await Promise.all(Array.from({ length: live.partitionCount }, (_, partition) => caughtUp(partition)))
     },
-    untilReached: (position) => waitForPosition(positions, position, readWaitMs),
+    untilReached: (position) => waitForPosition(positions, live.partitionCount, position, readWaitMs),
+    askLog: () => context.transport.endOffsets(eventsTopic(context.topicPrefix, context.definition.name)),
     notReady: () => live.notReady() ?? (positions.connected ? null : `the watch on ${projection} is not connected`),
     close: async () => {
       await sender.close()

@@ -32,19 +32,10 @@ import { followAccess } from './follow-access.ts'
 import { createKnownModels } from './known-models.ts'
 import { listen } from './listen.ts'
 import { ensureLocalKey } from './local-key.ts'
+import type { GatewayLogs } from './logs.ts'
 import { createHistories } from './rewind/histories.ts'
 import { createStreamSlots } from './streams/stream-slots.ts'
 import { createTriggerSignatures } from './trigger-signatures.ts'
-
-/** One for each context that the gateway takes part in. */
-export interface GatewayLogs {
-  readonly execution: ProjectionLog
-  readonly recovery: ProjectionLog
-  readonly checkpoint: ProjectionLog
-  readonly workflow: ProjectionLog
-  readonly identity: ProjectionLog
-  readonly webhook: ProjectionLog
-}
 
 /** how long requests in flight may take when the process ends, ms */
 const drainMs = 5_000

@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis'
 import { idempotencyKeyOf } from './requests.ts'
 
 /**
- * `idempotency-key`: a POST that is sent again is not done again.
+ * `idempotency-key`: a request that changes something and is sent again is not done again, whatever its method.
  *
  * 1. What makes it once is the log: ids of commands, and of what is created, follow from tenant and key (requests.ts), and a
  *    command is decided once, whichever gateway sends it and wherever one died. The repetition hears the recorded outcome.
@@ -12,13 +12,20 @@ import { idempotencyKeyOf } from './requests.ts'
  *    answered with something that it did not ask for. Without Redis only this is missing.
  */
 const rememberedSeconds = 86_400
+/** RFC 9110, 9.2.1 */
+const safeMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
 
-const fingerprintOf = ({ method, url, body }: FastifyRequest): string => hashJson([method, url, body ?? null])
+export interface IdempotencyParts {
+  readonly redis: Redis | undefined
+  readonly prefix: string
+  /** under a key of the platform: bodies have addresses of people in them, and whoever reads Redis must not be able to test some */
+  readonly digest: (kind: 'request', value: string) => string
+}
 
-export const installIdempotency = (
-  app: FastifyInstance,
-  { redis, prefix }: { readonly redis: Redis | undefined; readonly prefix: string },
-): void => {
+export const installIdempotency = (app: FastifyInstance, { redis, prefix, digest }: IdempotencyParts): void => {
+  const fingerprintOf = ({ method, url, body }: FastifyRequest): string =>
+    digest('request', hashJson([method, url, body ?? null]))
+
   /** The request that the key belongs to; undefined when nobody can say. */
   const claim = async (tenant: string, key: string, fingerprint: string): Promise<string | undefined> => {
     if (redis?.status !== 'ready') return undefined
@@ -35,7 +42,7 @@ export const installIdempotency = (
   }
 
   app.addHook('preHandler', async (request) => {
-    if (request.method !== 'POST' || !request.caller) return
+    if (safeMethods.has(request.method) || !request.caller) return
     const key = idempotencyKeyOf(request)
     if (key === undefined) return
     const fingerprint = fingerprintOf(request)

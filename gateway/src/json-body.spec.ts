@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isTooDeep } from './json-body.ts'
+import { isTooDeep, requireFlat } from './json-body.ts'
 
 const tooDeep = (text: string) => isTooDeep(Buffer.from(text), 3)
 
@@ -15,5 +15,10 @@ describe('the depth of JSON', () => {
     ['["[[[[\\', false],
   ])('%s', (text, expected) => {
     expect(tooDeep(text)).toBe(expected)
+  })
+
+  it('is refused with a code beyond what can be walked over', () => {
+    expect(() => requireFlat(Buffer.from('['.repeat(1_000)))).not.toThrow()
+    expect(() => requireFlat(Buffer.from('['.repeat(1_001)))).toThrow(expect.objectContaining({ code: 'invalid_json' }))
   })
 })

@@ -25,6 +25,11 @@ export const isTooDeep = (json: Uint8Array, limit = deepest): boolean => {
   return false
 }
 
+/** @throws OmiumError `invalid_json` for a value that is nested too deeply */
+export const requireFlat = (json: Uint8Array): void => {
+  if (isTooDeep(json)) throw new OmiumError('invalid_json', `the body is nested deeper than ${deepest} levels`)
+}
+
 /** JSON bodies: UTF-8, of bounded depth. `content-type: application/json` with nothing after it is how many clients send none. */
 export const installJsonBodies = (app: FastifyInstance): void => {
   // values are the caller's own: a member `__proto__` is data like any other, and is never assigned to an object here
@@ -33,7 +38,11 @@ export const installJsonBodies = (app: FastifyInstance): void => {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
     if (body.length === 0) return done(null, undefined)
     if (!isUtf8(body)) return done(new OmiumError('invalid_json', 'the body is not UTF-8'))
-    if (isTooDeep(body)) return done(new OmiumError('invalid_json', `the body is nested deeper than ${deepest} levels`))
+    try {
+      requireFlat(body)
+    } catch (error) {
+      return done(error as Error)
+    }
     return parse(request, body.toString(), done)
   })
 }

@@ -11,14 +11,20 @@ const parsePosition = (text: string): Position => {
   return { partition, offset }
 }
 
-/** @throws OmiumError `offset_not_reached` when the read model does not include the position within `timeoutMs` */
+/**
+ * @throws OmiumError `offset_not_reached` when the read model does not include the position within `timeoutMs`, `invalid_request` for
+ * one that no write can have answered
+ */
 export const waitForPosition = async (
   positions: PositionWatch,
+  partitions: number,
   position: string | undefined,
   timeoutMs: number,
 ): Promise<void> => {
   if (position === undefined) return
   const { partition, offset } = parsePosition(position)
+  if (partition >= partitions || !Number.isSafeInteger(offset))
+    throw new OmiumError('invalid_request', `min_position: there is no place ${position.slice(0, 40)} in the log`)
   if (await positions.reached(partition, offset, timeoutMs)) return
   throw new OmiumError(
     'offset_not_reached',

@@ -40,7 +40,10 @@ export const idempotencyKeyOf = ({ headers }: FastifyRequest): string | undefine
 export const commandIdOf = (request: FastifyRequest, ids: Services['ids'], aggregateId: string): string => {
   const key = idempotencyKeyOf(request)
   if (key === undefined) return ids('command')
-  return deterministicCommandId('key', callerOf(request).tenant, aggregateId, request.routeOptions.url ?? '', key)
+  const { method, routeOptions } = request
+  // several methods share a path: under one key, removing something is not a repetition of changing it
+  const action = method === 'POST' ? (routeOptions.url ?? '') : `${method} ${routeOptions.url}`
+  return deterministicCommandId('key', callerOf(request).tenant, aggregateId, action, key)
 }
 
 /** Id of what a request creates when its caller names none: with an `idempotency-key` the same for each repetition. */

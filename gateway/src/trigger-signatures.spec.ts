@@ -10,7 +10,7 @@ const seconds = nowMs / 1000
 const target = { tenant: 'ten_a', triggerId: 'hook', sealed: 'wsk_1' }
 
 /** keeps one secret */
-const secrets = (known = ''): WebhookSecrets => ({
+const secrets = (known = ''): Pick<WebhookSecrets, 'keep' | 'open'> => ({
   keep: async (tenant, owner, secret) => {
     known = `${tenant}/${owner}/wsk_1 ${secret}`
     return 'wsk_1'
@@ -20,7 +20,6 @@ const secrets = (known = ''): WebhookSecrets => ({
     if (name !== `${tenant}/${owner}/${id}`) throw new Error('no such secret')
     return secret
   },
-  forget: async () => undefined,
 })
 const bench = async () => {
   const signatures = createTriggerSignatures(secrets(), tokenSecret)

@@ -1,6 +1,6 @@
 import { createDecipheriv, createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
 import { OmiumError } from '@omium/schemas'
-import { isWebhookSecretId, type WebhookSecrets } from '@omium/webhook-secrets'
+import { isWebhookSecretId, triggerOwner, type WebhookSecrets } from '@omium/webhook-secrets'
 
 /** Webhooks that come in: the secrets of triggers, and the check of what is signed with them. */
 export interface TriggerSignatures {
@@ -19,8 +19,6 @@ export interface TriggerSignatures {
     body: Buffer,
     nowMs: number,
   ): Promise<string>
-  /** the trigger is deleted */
-  forget(tenant: string, triggerId: string): Promise<void>
 }
 
 export interface WebhookTarget {
@@ -39,8 +37,10 @@ export const signWebhook = (secret: string, body: Buffer | string, seconds: numb
 }
 
 /** @param tokenSecret what secrets of older triggers, which stand encrypted in the triggers themselves, were encrypted with */
-export const createTriggerSignatures = (secrets: WebhookSecrets, tokenSecret: string): TriggerSignatures => {
-  const ownerOf = (triggerId: string) => `trigger/${triggerId}`
+export const createTriggerSignatures = (
+  secrets: Pick<WebhookSecrets, 'keep' | 'open'>,
+  tokenSecret: string,
+): TriggerSignatures => {
   const formerKey = Buffer.from(hkdfSync('sha256', tokenSecret, '', 'omium.webhook-secret.v1', 32))
 
   const openFormer = ({ tenant, triggerId, sealed }: WebhookTarget): string => {
@@ -53,13 +53,13 @@ export const createTriggerSignatures = (secrets: WebhookSecrets, tokenSecret: st
 
   const open = (target: WebhookTarget): Promise<string> | string =>
     isWebhookSecretId(target.sealed)
-      ? secrets.open(target.tenant, ownerOf(target.triggerId), target.sealed)
+      ? secrets.open(target.tenant, triggerOwner(target.triggerId), target.sealed)
       : openFormer(target)
 
   return {
     async create(tenant, triggerId) {
       const secret = `whs_${randomBytes(32).toString('base64url')}`
-      return { secret, sealed: await secrets.keep(tenant, ownerOf(triggerId), secret) }
+      return { secret, sealed: await secrets.keep(tenant, triggerOwner(triggerId), secret) }
     },
     async verify(target, signature, eventId, body, nowMs) {
       const [, seconds, given] = header.exec(signature ?? '') ?? []
@@ -76,6 +76,5 @@ export const createTriggerSignatures = (secrets: WebhookSecrets, tokenSecret: st
       if (!same) throw refuse('x-omium-signature: it does not fit the body and the id of the event')
       return presented
     },
-    forget: (tenant, triggerId) => secrets.forget(tenant, ownerOf(triggerId)),
   }
 }

@@ -41,7 +41,7 @@ export const executionSummary = (record: ExecutionRecord): ExecutionView => {
     options: record.options,
     ...(record.parentId !== null && { parentId: record.parentId }),
     ...(record.forkedFrom !== null && { forkedFrom: record.forkedFrom }),
-    ...(record.forkedUpto !== null && { forkedToPath: record.forkedUpto }),
+    ...(record.forkedToPath !== null && { forkedToPath: record.forkedToPath }),
     ...(record.generation > 0 && { generation: record.generation }),
     ...(recovery && { recovery: { ...recovery, giveUpAt: new Date(recovery.giveUpAt).toISOString() } }),
     createdAt: record.createdAt.toISOString(),

@@ -20,6 +20,8 @@ import type { Services } from './services.ts'
 const mostListed = 5_000
 const pageSize = 200
 const longestToolDescription = 1024
+/** read together; a bundle, in which what is shared is there once, is smaller by far */
+const mostCalledBytes = 40 * 1024 * 1024
 
 /** For whom a definition is checked: what there is for one tenant and key need not be there for another. */
 export interface Reader {
@@ -70,11 +72,15 @@ const resolve = async (
   called: readonly Called[],
 ): Promise<Map<string, Resolved>> => {
   const resolved = new Map<string, Resolved>()
+  let bytes = 0
   for (const { workflow, version } of called.slice(0, 100)) {
     const key = subworkflowKey(workflow, version ?? 0)
     if (resolved.has(key)) continue
     const record = await getVersion(reads, tenant, workflow, version)
     if (!record) continue
+    bytes += 'ref' in record.bundle ? record.bundle.ref.bytes : 0
+    if (bytes > mostCalledBytes)
+      throw new OmiumError('payload_too_large', 'the workflows that it calls are larger, together, than one may be')
     const bundle = (await payloads.open(record.bundle)) as unknown as WorkflowBundle
     resolved.set(key, { version: record.version, bundle })
   }

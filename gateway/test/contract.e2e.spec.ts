@@ -5,18 +5,10 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { ensurePythonTool, testPlatform } from '@omium/dev/testing'
 import { createLogger } from '@omium/kit'
-import { openLog } from '@omium/projection-kit'
-import {
-  checkpointContext,
-  executionContext,
-  identityContext,
-  recoveryContext,
-  webhookContext,
-  workflowContext,
-} from '@omium/schemas'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { readConfig } from '../src/config.ts'
-import { type GatewayLogs, startGateway } from '../src/gateway.ts'
+import { startGateway } from '../src/gateway.ts'
+import { openGatewayLogs } from '../src/logs.ts'
 
 /**
  * The gateway does what its own description says: schemathesis sends it what fits and what does not, to every operation, and
@@ -27,7 +19,7 @@ const quiet = () => undefined
 const folder = import.meta.dirname
 const lines: string[] = []
 let platform: Awaited<ReturnType<typeof testPlatform>>
-let logs: GatewayLogs
+let opened: Awaited<ReturnType<typeof openGatewayLogs>>
 let gateway: Awaited<ReturnType<typeof startGateway>>
 let bin: string
 
@@ -41,21 +33,13 @@ beforeAll(async () => {
     'webhooks',
   ])
   const { environment } = platform
-  const open = (context: Parameters<typeof openLog>[1]) => openLog(environment, context, 'contract-spec', quiet)
-  logs = {
-    execution: await open(executionContext),
-    recovery: await open(recoveryContext),
-    checkpoint: await open(checkpointContext),
-    workflow: await open(workflowContext),
-    identity: await open(identityContext),
-    webhook: await open(webhookContext),
-  }
+  opened = await openGatewayLogs(environment, 'contract-spec', quiet)
   const config = readConfig({ ...environment, OMIUM_GATEWAY_PORT: '0', OMIUM_RATE_SENSITIVE: '0' })
   // waits that a caller may ask for are only as long as the test has time
   const limits = { ...config.limits, readWaitMs: 50, resultWaitMs: 50 }
   gateway = await startGateway(
     { ...config, limits },
-    logs,
+    opened.logs,
     createLogger('gateway', 'trace', { write: (line) => void lines.push(line) }),
   )
   ;({ bin } = await ensurePythonTool('schemathesis', 'gateway/test/schemathesis.lock', { progress: quiet }))
@@ -63,7 +47,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await gateway?.close()
-  for (const log of Object.values(logs ?? {})) await log.close()
+  await opened?.close()
   await platform?.stop()
 })
 

@@ -72,6 +72,13 @@ describe('bad input', () => {
     ['a NUL in a tenant', head('POST /v1/hooks/ten%00/x', 'content-length: 0\r\n'), 422, 'invalid_request'],
     ['a NUL in a filter', head('GET /v1/executions?agent=a%00'), 422, 'invalid_request'],
     ['an id that is far too long', head(`GET /v1/executions/${'a'.repeat(300)}`), 404, 'not_found'],
+    [
+      'a place in a partition that there is not',
+      head('GET /v1/executions?min_position=4096:1'),
+      422,
+      'invalid_request',
+    ],
+    ['a place beyond numbers', head(`GET /v1/executions?min_position=0:${'9'.repeat(400)}`), 422, 'invalid_request'],
     ['a query parameter that is given twice', head('GET /v1/executions?limit=1&limit=2'), 422, 'invalid_request'],
     ['a method that the path does not have', head('PATCH /v1/executions'), 405, 'method_not_allowed'],
     ['TRACE', head('TRACE /v1/executions'), 405, 'method_not_allowed'],
@@ -119,6 +126,22 @@ describe('bad input', () => {
     const reply = await call('POST', '/v1/executions', { raw: bytes })
     expect([reply.status, reply.body.code]).toEqual([status, code])
   })
+
+  it.each(['h2c', 'websocket'])(
+    'a request that offers %s is a request like any other, with its body',
+    async (protocol) => {
+      const offer = `connection: upgrade, http2-settings\r\nhttp2-settings: AAMAAABkAAQCAAAAAAIAAAAA\r\nupgrade: ${protocol}\r\n`
+      const body = JSON.stringify({ agent: 'writer', input })
+      const headers = `${authorization}${offer}content-type: application/json\r\ncontent-length: ${body.length}\r\n`
+      const { status } = await raw(
+        `POST /v1/executions HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${headers}\r\n${body}`,
+      )
+      expect(status).toBe(201)
+      expect(
+        (await raw(`GET /v1/agents HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${authorization}${offer}\r\n`)).status,
+      ).toBe(200)
+    },
+  )
 
   it('takes a NUL inside of an input for what it is', async () => {
     const id = newId()
@@ -272,6 +295,21 @@ describe('browsers', () => {
         expect(foreign.headers.get('access-control-allow-origin')).toBeNull()
       }
     }
+  })
+
+  it('may follow a run from the origins in the settings, with all headers that other answers have', async () => {
+    const id = newId()
+    const { body } = await call('POST', '/v1/executions', { body: { agent: 'writer', input, id } })
+    const path = `/v1/executions/${id}/events?min_position=${body.position}`
+    const headers = { origin: 'https://app.example', accept: 'text/event-stream', authorization: `Bearer ${keyA}` }
+    const stream = await fetch(`${world.gateway.url}${path}`, { headers })
+    expect(stream.headers.get('content-type')).toContain('text/event-stream')
+    expect(stream.headers.get('access-control-allow-origin')).toBe('https://app.example')
+    expect(stream.headers.get('x-content-type-options')).toBe('nosniff')
+    expect(stream.headers.get('x-request-id')).toMatch(/^req_/)
+    await stream.body?.cancel()
+    // with HEAD there is nothing to wait for
+    expect((await fetch(`${world.gateway.url}${path}`, { method: 'HEAD', headers })).status).toBe(200)
   })
 
   it('get no script but the documentation, and that asks nobody else', async () => {

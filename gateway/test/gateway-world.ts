@@ -1,32 +1,13 @@
-import { randomBytes } from 'node:crypto'
 import { putTenants } from '@omium/access/testing'
-import {
-  eventually,
-  freshDatabase,
-  freshPrefix,
-  freshSecrets,
-  gatewayDatabaseUrl,
-  newApiKey,
-  testStack,
-} from '@omium/dev/testing'
+import { eventually, newApiKey, testStack } from '@omium/dev/testing'
 import { openCommandSender } from '@omium/log'
-import { migrate } from '@omium/migrations'
 import { executionsProjection } from '@omium/projection-executions'
-import { createPool, openLog, runProjection } from '@omium/projection-kit'
-import {
-  aggregateKey,
-  checkpointContext,
-  executionContext,
-  identityContext,
-  recoveryContext,
-  webhookContext,
-  workflowContext,
-} from '@omium/schemas'
-import { type Logger, pino } from 'pino'
+import { aggregateKey } from '@omium/schemas'
+import type { Logger } from 'pino'
 import { expect } from 'vitest'
-import { type Config, readConfig } from '../src/config.ts'
-import { startGateway } from '../src/gateway.ts'
+import type { GatewayLogs } from '../src/logs.ts'
 import type { Limits } from '../src/services.ts'
+import { type ConfigChanges, openFrame } from './frame.ts'
 import { ScriptedEngine } from './scripted-engine.ts'
 
 /** A gateway on the real log, database, object store and Redis; behind it a scripted engine, so that each answer can be provoked. */
@@ -47,58 +28,33 @@ export interface GatewayWorldOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly limits?: Partial<Limits>
   readonly logger?: Logger
+  /** what the gateways' way to the database leads through */
+  readonly throughTo?: (databaseUrl: string) => Promise<string>
 }
 
 export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
-  const stack = testStack()
-  const databaseUrl = await freshDatabase()
-  await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
-  const secrets = freshSecrets()
-  await putTenants(databaseUrl, secrets, { tenant: 'ten_a', apiKey: keyA }, { tenant: 'ten_b', apiKey: keyB })
-  const pool = createPool(databaseUrl)
-  const env: Record<string, string> = {
-    OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
-    OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
-    OMIUM_TOPIC_PREFIX: freshPrefix(),
-    OMIUM_PARTITIONS: String(partitions),
-    OMIUM_DATABASE_URL: databaseUrl,
-    OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
-    ...secrets,
-    OMIUM_TOKEN_SECRET: randomBytes(32).toString('hex'),
-    OMIUM_S3_ENDPOINT: stack.s3.endpoint,
-    OMIUM_S3_REGION: stack.s3.region,
-    OMIUM_S3_BUCKET: stack.s3.bucket,
-    OMIUM_S3_ACCESS_KEY_ID: stack.s3.accessKeyId,
-    OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
-    OMIUM_REDIS_URL: stack.redisUrl,
-    OMIUM_GATEWAY_PORT: '0',
-    ...options.env,
-  }
-  const quiet = () => undefined
-  const open = (definition: Parameters<typeof openLog>[1]) => openLog(env, definition, 'gateway-spec', quiet)
-  const logs = {
-    execution: await open(executionContext),
-    recovery: await open(recoveryContext),
-    checkpoint: await open(checkpointContext),
-    workflow: await open(workflowContext),
-    identity: await open(identityContext),
-    webhook: await open(webhookContext),
-  }
+  const frame = await openFrame(
+    { OMIUM_PARTITIONS: String(partitions), OMIUM_REDIS_URL: testStack().redisUrl, ...options.env },
+    options.throughTo,
+  )
+  const { databaseUrl, env, pool, logs } = frame
+  await putTenants(databaseUrl, env, { tenant: 'ten_a', apiKey: keyA }, { tenant: 'ten_b', apiKey: keyB })
   const log = logs.execution
   const { engine, owner } = await ScriptedEngine.start(log.context, partitions, endpoint)
-  const projection = await runProjection({ definition: executionsProjection, log, pool, databaseUrl, onNotice: quiet })
+  frame.adopt(owner, (one) => one.close())
+  await frame.project(executionsProjection, 'execution')
 
-  /** one more gateway on the same services */
-  const startOne = (changes: Partial<Config> = {}) => {
-    const config = readConfig(env)
-    const limits = { ...config.limits, readWaitMs: 3_000, heartbeatMs: 100, slowReaderMs: 300, ...options.limits }
-    return startGateway(
-      { ...config, commandTimeoutMs: 3_000, limits, ...changes },
-      logs,
-      options.logger ?? pino({ level: 'silent' }),
+  /** one more gateway on the same services, or on logs that behave otherwise, which whoever asks for it closes */
+  const startOne = ({ limits, ...changes }: ConfigChanges = {}, through: Partial<GatewayLogs> = {}) =>
+    frame.startGateway(
+      {
+        commandTimeoutMs: 3_000,
+        ...changes,
+        limits: { readWaitMs: 3_000, heartbeatMs: 100, slowReaderMs: 300, ...options.limits, ...limits },
+      },
+      { through, ...(options.logger && { logger: options.logger }) },
     )
-  }
-  const gateway = await startOne()
+  const gateway = frame.adopt(await startOne(), (one) => one.close())
 
   const call = async (
     method: string,
@@ -160,13 +116,8 @@ export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
     endpoint,
     call,
     startOne,
-    close: async () => {
-      await gateway.close()
-      await projection.close()
-      await owner.close()
-      for (const one of Object.values(logs)) await one.close()
-      await pool.end()
-    },
+    project: frame.project,
+    close: frame.close,
   }
 }
 export type GatewayWorld = Awaited<ReturnType<typeof startGatewayWorld>>

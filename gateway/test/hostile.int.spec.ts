@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { eventually, spawnService } from '@omium/dev/testing'
+import { putTenants } from '@omium/access/testing'
+import { eventually, newApiKey, spawnService } from '@omium/dev/testing'
 import type { ExecutionEvent } from '@omium/schemas'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
@@ -112,10 +114,12 @@ describe('names that mean something to JavaScript', () => {
   })
 })
 
+const upgradeOf = (key: string): string =>
+  `GET /v1/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\nconnection: upgrade\r\nupgrade: websocket\r\n` +
+  `sec-websocket-version: 13\r\nsec-websocket-key: ${randomBytes(16).toString('base64')}\r\n\r\n`
+
 describe('frames that no client sends', () => {
-  const upgrade =
-    `GET /v1/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${keyB}\r\nconnection: upgrade\r\nupgrade: websocket\r\n` +
-    `sec-websocket-version: 13\r\nsec-websocket-key: ${randomBytes(16).toString('base64')}\r\n\r\n`
+  const upgrade = upgradeOf(keyB)
   /** A masked frame, with the mask 0. */
   const frame = (first: number, payload: Uint8Array = Buffer.alloc(0)) => {
     const { length } = payload
@@ -229,6 +233,67 @@ describe('a tenant that opens streams without end', () => {
     expect(await sse(body.executionId, keyB).answered()).toBe(200)
     streams[0]?.socket.destroy()
     await eventually(async () => expect(await sse(id).answered()).toBe(200), patient)
+  })
+})
+
+describe('who leaves before a stream begins', () => {
+  /** Runs while nobody can read the table. @returns when as many as that wait for it */
+  const whileLocked = async (table: string, waiting: number, run: () => Promise<void> | void) => {
+    const lock = await world.pool.connect()
+    try {
+      await lock.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`)
+      await run()
+      await eventually(async () => {
+        const { rows } = await lock.query('SELECT count(*)::int AS count FROM pg_locks WHERE NOT granted')
+        expect(rows[0].count).toBeGreaterThanOrEqual(waiting)
+      }, patient)
+      for (const socket of sockets) if (!(socket instanceof WebSocket)) socket.destroy()
+      // answered after what came before it
+      for (let i = 0; i < 3; i++) expect((await fetch(`${world.gateway.url}/health`)).status).toBe(200)
+    } finally {
+      await lock.query('COMMIT')
+      lock.release()
+    }
+  }
+  const openSockets = async (key: string) => {
+    const opened: WebSocket[] = []
+    try {
+      for (let i = 0; i < streamsPerTenant; i++) {
+        const socket = new WebSocket(`${world.gateway.url.replace('http', 'ws')}/v1/stream`, {
+          headers: { authorization: `Bearer ${key}` },
+        })
+        sockets.add(socket)
+        opened.push(socket)
+        await once(socket, 'open')
+      }
+    } catch (error) {
+      // tried again: those that came through must not be in the way
+      for (const socket of opened) socket.terminate()
+      throw error
+    }
+  }
+
+  it('keeps no place: server-sent events', async () => {
+    const { body } = await world.call('POST', '/v1/executions', {
+      key: keyB,
+      body: { agent: 'writer', input: { topic: 'leaving' } },
+    })
+    await whileLocked('executions.executions', streamsPerTenant, () => {
+      for (let i = 0; i < streamsPerTenant; i++)
+        dial(
+          `GET /v1/executions/${body.executionId}/events HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${keyB}\r\naccept: text/event-stream\r\n\r\n`,
+        )
+    })
+    await eventually(() => openSockets(keyB), patient)
+  })
+
+  it('keeps no place: WebSocket', async () => {
+    const key = newApiKey()
+    await putTenants(String(world.env['OMIUM_DATABASE_URL']), world.env as never, { tenant: 'ten_c', apiKey: key })
+    await whileLocked('identity.api_keys', 1, () => {
+      for (let i = 0; i < streamsPerTenant; i++) dial(upgradeOf(key))
+    })
+    await eventually(() => openSockets(key), patient)
   })
 })
 

@@ -105,6 +105,21 @@ describe('limits', () => {
   })
 })
 
+describe('with a Redis that hangs', () => {
+  it('nobody waits for it: what guards secrets is closed, everything else is open within a limit of the process', async () => {
+    const { ask, redis } = await serve({ perKey: 3, perAddress: 1_000, sensitive: 10 })
+    expect((await ask('/sensitive')).status).toBe(200)
+    redisProcess.hang(true)
+    const begun = performance.now()
+    expect(await times(3, () => ask('/sensitive'))).toEqual([503, 503, 503])
+    expect(await times(4, () => ask('/plain', 'a/k'))).toEqual([200, 200, 200, 429])
+    expect(performance.now() - begun).toBeLessThan(5_000)
+    redisProcess.hang(false)
+    await eventually(() => redis?.status === 'ready')
+    await eventually(async () => expect((await ask('/sensitive')).status).toBe(200))
+  })
+})
+
 describe('without the Redis that there was', () => {
   it('what guards secrets is closed, everything else is open within a limit of the process', async () => {
     const { ask, redis } = await serve({ perKey: 3, perAddress: 1_000, sensitive: 10 })

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { createS3ObjectStore } from '@omium/payloads'
 import type { ProjectionLog } from '@omium/projection-kit'
-import { commandsTopic, contexts, eventsTopic } from '@omium/schemas'
+import { commandsTopic, contexts, deadLettersTopic, eventsTopic } from '@omium/schemas'
 import { Redis } from 'ioredis'
 import type { Pool } from 'pg'
 
@@ -23,6 +23,7 @@ export type Dump = ReadonlyMap<string, string>
 const topicsOf = async ({ log }: Stores, take: (place: string, text: string) => void): Promise<void> => {
   const { transport, topicPrefix } = log.context
   const topics = contexts.flatMap(({ name }) => [commandsTopic(topicPrefix, name), eventsTopic(topicPrefix, name)])
+  topics.push(deadLettersTopic(topicPrefix))
   for (const topic of topics) {
     const ends = [...(await transport.endOffsets(topic).catch(() => new Map<number, number>()))]
     for (const [partition, end] of ends.filter(([, end]) => end > 0)) {

@@ -1,7 +1,6 @@
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { eventually, type ServiceHandle, spawnService } from '@omium/dev/testing'
-import { type RunningProjection, runProjection } from '@omium/projection-kit'
 import { webhooksProjection } from '@omium/projection-webhooks'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -14,7 +13,6 @@ import { type GatewayWorld, keyB, startGatewayWorld } from './gateway-world.ts'
 const patience = { timeoutMs: 40_000 }
 let world: GatewayWorld
 let consumer: ServiceHandle
-let projection: RunningProjection
 
 interface Received {
   readonly path: string
@@ -66,19 +64,12 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => receiver.listen(0, '127.0.0.2', resolve))
   await new Promise<void>((resolve) => trap.listen(0, '127.0.0.1', resolve))
   world = await startGatewayWorld({ env: { OMIUM_EGRESS_ALLOW: '127.0.0.2', OMIUM_EGRESS_HTTP: 'true' } })
-  projection = await runProjection({
-    definition: webhooksProjection,
-    log: world.logs.webhook,
-    pool: world.pool,
-    databaseUrl: String(world.env['OMIUM_DATABASE_URL']),
-    onNotice: () => undefined,
-  })
+  await world.project(webhooksProjection, 'webhook')
   consumer = await startConsumer()
 }, 240_000)
 
 afterAll(async () => {
   await consumer?.stop()
-  await projection?.close()
   await world?.close()
   receiver.closeAllConnections()
   receiver.close()
@@ -143,6 +134,19 @@ describe('outgoing webhooks', () => {
     expect(String(third.headers['webhook-signature']).split(' ')).toHaveLength(2)
     expect(() => new Webhook(rotated.body.secret).verify(third.body, third.headers as Record<string, string>)).toThrow()
     await world.call('DELETE', `/v1/webhooks/${id}`)
+  })
+
+  it('are changed once for one idempotency key, and another method under it is no repetition', async () => {
+    const { id } = await create('/keyed')
+    const ask = (method: string, key: string, body?: object) =>
+      world.call(method, `/v1/webhooks/${id}`, { headers: { 'idempotency-key': key }, ...(body && { body }) })
+    expect((await ask('PATCH', 'once', { description: 'a' })).body.deduplicated).toBe(false)
+    expect((await ask('PATCH', 'once', { description: 'a' })).body.deduplicated).toBe(true)
+    for (const [method, body] of [['PATCH', { description: 'b' }], ['DELETE']] as const)
+      expect(await ask(method, 'once', body)).toMatchObject({ status: 409, body: { code: 'idempotency_conflict' } })
+    expect((await ask('DELETE', 'gone')).body.deduplicated).toBe(false)
+    expect((await ask('DELETE', 'gone')).body.deduplicated).toBe(true)
+    expect((await world.call('GET', `/v1/webhooks/${id}`)).status).toBe(404)
   })
 
   it('retry, give up, disable, and bound what receivers do; one holds up no other', async () => {

@@ -87,6 +87,11 @@ export const settings = {
       `a segment "${tenantTopicsSegment}" is where topics of tenants begin`,
     )
     .default(defaultTopicPrefix),
+  /** of subjects in the schema registry, when it is not the topic prefix: installations that share one share their schemas */
+  OMIUM_SCHEMA_PREFIX: z
+    .string()
+    .regex(/^[a-zA-Z0-9._-]{1,100}$/)
+    .optional(),
   /** partitions of each new topic; never changes once topics exist */
   OMIUM_PARTITIONS: z.coerce.number().int().min(1).max(1000).default(12),
   OMIUM_REPLICATION: z.coerce.number().int().min(1).max(9).default(1),

@@ -1,8 +1,7 @@
 import { createDeltaPublisher } from '@omium/deltas'
-import { keepReading, runCapability, systemClock } from '@omium/kit'
-import { openTail } from '@omium/log'
+import { ContextView, runCapability, systemClock } from '@omium/kit'
 import { createPayloadStore } from '@omium/payloads'
-import { eventsTopic, executionContext, identityContext } from '@omium/schemas'
+import { executionContext, identityContext } from '@omium/schemas'
 import { publishedKeys, verifyServiceToken } from '@omium/worker-tokens'
 import { createAgentRegistrar } from './agent-registrar.ts'
 import { readConfig } from './config.ts'
@@ -47,21 +46,15 @@ await runCapability({
       verifyService: (token) => verifyServiceToken({ issuer, audience: 'engine', keyOf, nowMs }, token),
       nowMs,
     })
-    const identity = await openLog(identityContext)
-    const revocations = keepReading({
+    const revocations = new ContextView({
+      context: await openLog(identityContext),
       clock: systemClock,
-      open: async () => {
-        const topic = eventsTopic(identity.topicPrefix, identity.definition.name)
-        const partitions = await identity.transport.partitionCount(topic)
-        const all = Array.from({ length: partitions }, (_, partition) => ({ partition, fromOffset: 0 }))
-        return openTail(identity, all, { wants: admission.wants })
-      },
-      take: async ({ events }) => {
-        for (const event of events) admission.observe(event)
-      },
-      onFailure: (err) => logger.warn({ err }, 'revocations are not heard of for the moment'),
+      notices: logger,
+      wants: admission.wants,
+      learn: admission.observe,
     })
     life.onClose('revocations', () => revocations.close())
+    await revocations.open()
     const literalHost = host.includes(':') ? `[${host}]` : host
     return {
       machine: executionMachine,

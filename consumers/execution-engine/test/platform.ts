@@ -1,23 +1,21 @@
-import { randomBytes } from 'node:crypto'
-import { freshPrefix, type ServiceHandle, spawnService, testStack } from '@omium/dev/testing'
+import { type ServiceHandle, spawnService, stackSettings, testStack } from '@omium/dev/testing'
 import {
   type AcceptedEvent,
   type CommandSender,
-  connectKafka,
-  createRegistryCodec,
   type LogContext,
+  logSettings,
   openCommandSender,
+  openLog,
   openTail,
-  provisionContext,
 } from '@omium/log'
 import {
   aggregateKey,
-  createIdSource,
   type ExecutionContextCommand,
   type ExecutionOptions,
   executionContext,
   executionOptions,
   type JsonValue,
+  readSettings,
 } from '@omium/schemas'
 import { tenant, tokenSecret } from './scripted-worker.ts'
 
@@ -55,19 +53,13 @@ export const isOf =
     event.envelope.aggregate === runKey(executionId) && types.includes(event.type)
 
 export const openPlatform = async (): Promise<Platform> => {
-  const stack = testStack()
-  const topicPrefix = freshPrefix()
-  const nowMs = (): number => Date.now()
-  const transport = await connectKafka({ brokers: stack.kafkaBrokers, clientId: 'spec' })
-  const context: LogContext = {
-    transport,
-    codec: createRegistryCodec({ registryUrl: stack.registryUrl, topicPrefix }),
+  const settings = { ...stackSettings(), OMIUM_PARTITIONS: String(partitions) }
+  const context = await openLog(readSettings(settings, logSettings), {
     definition: executionContext,
-    topicPrefix,
-    nowMs,
-    ids: createIdSource(nowMs, randomBytes),
-  }
-  await provisionContext(context, { partitions, replication: 1, fsync: false })
+    clientId: 'spec',
+    onNotice: () => undefined,
+  })
+  const { transport } = context
   const sender: CommandSender = await openCommandSender(context)
   const tail = await openTail(
     context,
@@ -90,22 +82,14 @@ export const openPlatform = async (): Promise<Platform> => {
       const service = await spawnService(
         'consumers/execution-engine/src/main.ts',
         {
-          OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
-          OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
-          OMIUM_S3_ENDPOINT: stack.s3.endpoint,
-          OMIUM_S3_ACCESS_KEY_ID: stack.s3.accessKeyId,
-          OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
-          OMIUM_S3_BUCKET: stack.s3.bucket,
-          OMIUM_S3_REGION: stack.s3.region,
-          OMIUM_REDIS_URL: stack.redisUrl,
-          OMIUM_TOPIC_PREFIX: topicPrefix,
-          OMIUM_PARTITIONS: String(partitions),
+          ...settings,
+          OMIUM_REDIS_URL: testStack().redisUrl,
           OMIUM_TOKEN_SECRET: tokenSecret,
           OMIUM_ENGINE_PORT: '0',
           OMIUM_OWNER_SESSION_TIMEOUT_MS: '1500',
           ...env,
         },
-        { readyLine: /"msg":"ready"/ },
+        { readyLine: /"msg":"ready"/, readyTimeoutMs: 90_000 },
       )
       services.push(service)
       const [, url] = await service.waitForLine(/"endpoint":"(ws:[^"]+)"/)

@@ -1,4 +1,4 @@
-import { testStack } from '@omium/dev/testing'
+import { stackSettings } from '@omium/dev/testing'
 import type { ExecutionView } from '@omium/schemas'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { replayExecution } from '../src/replay.ts'
@@ -17,17 +17,7 @@ it('a run folded anew from the log agrees with a true read model, and names what
   await worker.waitFor('welcome')
   await platform.start('three-1', 'three', {}, { topic: 'x' })
   const completed = await platform.until(isOf('three-1', 'ExecutionCompleted'))
-  const stack = testStack()
-  const env = {
-    OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
-    OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
-    OMIUM_TOPIC_PREFIX: platform.context.topicPrefix,
-    OMIUM_PARTITIONS: '4',
-    OMIUM_S3_ENDPOINT: stack.s3.endpoint,
-    OMIUM_S3_ACCESS_KEY_ID: stack.s3.accessKeyId,
-    OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
-    OMIUM_S3_BUCKET: stack.s3.bucket,
-  }
+  const env = { ...stackSettings(platform.context.topicPrefix), OMIUM_PARTITIONS: '4' }
   const readModel: ExecutionView = {
     id: 'three-1',
     agent: 'three',

@@ -3,7 +3,7 @@ import { Installation, Process } from '@omium/log/testing'
 import { OmiumError } from '@omium/schemas'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { clockOf, Till } from '../test/till.ts'
-import { type EventReader, Follower, type Following, type Work } from './follower.ts'
+import { type EventReader, Follower, type Following, openPast, type Work } from './follower.ts'
 import { Followers } from './followers.ts'
 import { silent } from './testing.ts'
 
@@ -201,6 +201,37 @@ describe('a follower', () => {
     const later = installation.world.nowMs + 10_000
     await installation.eventually('ten seconds', () => installation.world.nowMs > later)
     expect(current.length).toBe(before)
+  })
+})
+
+describe('the past', () => {
+  it('is read from a landmark on, with what was known there', async () => {
+    const following = { ...book.following(installation.context(new Process('past'))), landmarkEvery: 5 }
+    const store = installation.snapshots.storeFor(new Process('past'))
+    const options = { store, clock: clockOf(installation), notices: silent }
+    const follower = new Follower(0, following as Following, options)
+    for (let amount = 1; amount <= 30; amount++) {
+      await deposit(amount)
+      await performed(amount)
+    }
+    await follower.close(true)
+    const read = async (offset: number) => {
+      const { memory, tail } = await openPast(
+        following,
+        options,
+        { partition: 0, offset },
+        ({ type }) => type === 'Deposited',
+      )
+      const batch = await tail.next()
+      await tail.close()
+      return { total: memory?.total, first: batch?.events[0]?.data as { amount: number }, at: batch?.events[0]?.offset }
+    }
+    const end = (await places())[0]?.nextOffset ?? 0
+    const { total, first, at } = await read(end - 10)
+    expect(at).toBeGreaterThan(end - 30)
+    expect(at).toBeLessThanOrEqual(end - 10)
+    expect(total).toBe(((first.amount - 1) * first.amount) / 2)
+    expect(await read(0)).toMatchObject({ total: undefined, first: { amount: 1 } })
   })
 })
 

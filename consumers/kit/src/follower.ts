@@ -35,6 +35,8 @@ export interface Following<M = unknown, W extends Work = Work> {
   readonly version: number
   /** how often readers look around, ms */
   readonly sweepMs?: number
+  /** older places are kept too, so many offsets apart at least, for those who look at the past: see `openPast` */
+  readonly landmarkEvery?: number
   /** @param memory what the last reader remembered; null: from the beginning of the log */
   begin(memory: M | null, log: { readonly partition: number; readonly endOffset: number }): EventReader<M, W>
 }
@@ -75,6 +77,32 @@ const storeEveryMs = 5_000
 const foldsKept = 3
 const aggregatesAtOnce = 8
 
+const placesOf = (
+  { context, name, version, landmarkEvery }: Following,
+  { store, notices }: Pick<FollowerOptions, 'store' | 'notices'>,
+): Places => {
+  const topic = `${eventsTopic(context.topicPrefix, context.definition.name)}~${name}`
+  return new Places({ store, topic, version, landmarkEvery, notices })
+}
+
+/**
+ * One partition as it was: what readers of a following knew at a place at or before an offset, and a tail from there on. So far back
+ * as landmarks go; at worst from the beginning of the log, of which nothing was known (null).
+ */
+export const openPast = async <M, W extends Work>(
+  following: Following<M, W>,
+  options: Pick<FollowerOptions, 'store' | 'notices'>,
+  from: { readonly partition: number; readonly offset: number },
+  wants: (envelope: EventEnvelope) => boolean,
+): Promise<{ readonly memory: M | null; readonly tail: Tail }> => {
+  const { partition, offset } = from
+  const isUsable = ({ fold }: Place): boolean => fold !== null && fold.nextOffset <= offset
+  const place = await placesOf(following as Following, options).load(partition, offset, isUsable)
+  const begin = place?.fold ? { fromOffset: place.fold.nextOffset, checkpoint: place.fold } : { fromOffset: 0 }
+  const tail = await openTail(following.context, [{ partition, ...begin }], { wants })
+  return { memory: (place?.memory ?? null) as M | null, tail }
+}
+
 export class Follower {
   readonly partition: number
   readonly #following: Following
@@ -99,13 +127,13 @@ export class Follower {
   #turn: Promise<unknown> = Promise.resolve()
 
   constructor(partition: number, following: Following, options: FollowerOptions) {
-    const { context, name, version } = following
-    const { store, clock, notices } = options
+    const { context } = following
+    const { clock, notices } = options
     this.partition = partition
     this.#following = following
     this.#options = options
     this.#topic = eventsTopic(context.topicPrefix, context.definition.name)
-    this.#places = new Places({ store, topic: `${this.#topic}~${name}`, version, notices })
+    this.#places = placesOf(following, options)
     this.#reading = keepReading({
       clock,
       open: () => this.#open(),
@@ -171,7 +199,9 @@ export class Follower {
     this.#complete = true
     this.#nextOffset = nextOffset
     this.#doneOffset = Math.max(this.#doneOffset, nextOffset)
-    if (this.#options.clock.nowMs() - this.#storedAt >= storeEveryMs) await this.#store()
+    const { landmarkEvery = Number.POSITIVE_INFINITY } = this.#following
+    const isDue = this.#options.clock.nowMs() - this.#storedAt >= storeEveryMs
+    if (isDue || this.#doneOffset - this.#storedOffset >= landmarkEvery) await this.#store()
   }
 
   #observe(reader: EventReader, event: AcceptedEvent): readonly Work[] {

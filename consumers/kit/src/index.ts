@@ -8,7 +8,8 @@ export {
   runCapability,
   withFollowers,
 } from './capability.ts'
-export { type EventReader, Follower, type FollowerOptions, type Following, type Work } from './follower.ts'
+export { ContextView, type ContextViewOptions } from './context-view.ts'
+export { type EventReader, Follower, type FollowerOptions, type Following, openPast, type Work } from './follower.ts'
 export { Followers } from './followers.ts'
 export { type Authorship, authorOf, bySystem, HostedPartition, type HostingOptions } from './hosted-partition.ts'
 export { type HealthOptions, type HealthServer, openHealthServer } from './http-server.ts'

@@ -16,7 +16,7 @@ export interface Place {
   readonly passedOver: readonly string[]
 }
 
-const placesKept = 2
+const newestKept = 2
 const zip = promisify(gzip)
 const unzip = promisify(gunzip)
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
@@ -42,12 +42,32 @@ const decode = async (version: number, packed: Buffer): Promise<Place> => {
   return { ...place, fold: fold && { ...fold, body: Buffer.from(fold.body, 'base64') } }
 }
 
+/**
+ * Which places are kept: the newest, and landmarks. These are `every` offsets apart at least, and further the older they are, by a
+ * quarter of their distance to the newest. So there are few, however long the log; and whoever wants to begin at some offset finds
+ * one before it that is nearer, in all likelihood, than half of what follows.
+ * @param offsets of places, the newest first
+ */
+export const keptPlaces = (offsets: readonly number[], every = Number.POSITIVE_INFINITY): ReadonlySet<number> => {
+  const kept = new Set(offsets.slice(0, newestKept))
+  const [newest = 0] = offsets
+  let last = 0
+  for (const offset of offsets.toReversed()) {
+    if (offset - last < Math.max(every, (newest - offset) / 4)) continue
+    kept.add(offset)
+    last = offset
+  }
+  return kept
+}
+
 export interface PlacesOptions {
   readonly store: SnapshotStore
   /** of what is followed and by whom, e.g. `omium.execution.events~recovery` */
   readonly topic: string
   /** of the follower's memory; places of another version are not used */
   readonly version: number
+  /** how many offsets landmarks are apart; absent: there are none */
+  readonly landmarkEvery?: number | undefined
   readonly notices: Notices
 }
 
@@ -59,14 +79,15 @@ export class Places {
     this.#options = options
   }
 
-  /** The newest usable one that is no further than the log; null when there is none. */
-  async load(partition: number, endOffset: number): Promise<Place | null> {
+  /** The newest usable one that is no further than an offset, e.g. the end of the log; null when there is none. */
+  async load(partition: number, upTo: number, isUsable: (place: Place) => boolean = () => true): Promise<Place | null> {
     const { store, topic, version, notices } = this.#options
     try {
       for (const { key, nextOffset } of await store.list(topic, partition)) {
-        if (nextOffset > endOffset) continue
+        if (nextOffset > upTo) continue
         try {
-          return await decode(version, await store.load(key))
+          const place = await decode(version, await store.load(key))
+          if (isUsable(place)) return place
         } catch (error) {
           notices.warn(
             { err: error, key },
@@ -81,10 +102,13 @@ export class Places {
   }
 
   async save(partition: number, place: Place): Promise<void> {
-    const { store, topic, version, notices } = this.#options
+    const { store, topic, version, landmarkEvery, notices } = this.#options
     try {
       await store.save(topic, partition, place.doneOffset, await encode(version, place))
-      for (const { key } of (await store.list(topic, partition)).slice(placesKept)) await store.remove(key)
+      const places = await store.list(topic, partition)
+      const offsets = places.map(({ nextOffset }) => nextOffset)
+      const kept = keptPlaces(offsets, landmarkEvery)
+      for (const { key, nextOffset } of places) if (!kept.has(nextOffset)) await store.remove(key)
     } catch (error) {
       notices.warn({ err: error, topic, partition }, 'a place to go on from could not be stored')
     }

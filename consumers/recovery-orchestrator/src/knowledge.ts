@@ -1,8 +1,7 @@
-import { type Clock, keepReading, type Notices, type Reading } from '@omium/kit'
-import { type AcceptedEvent, type LogContext, openTail } from '@omium/log'
+import { ContextView, type ContextViewOptions } from '@omium/kit'
+import type { AcceptedEvent } from '@omium/log'
 import {
   defaultRecoveryPolicy,
-  eventsTopic,
   parseAggregateKey,
   type RecoveryContextEvent,
   type RecoveryPolicy,
@@ -34,46 +33,28 @@ interface Count {
 }
 
 export class KnowledgeBook {
-  readonly #port: { readonly context: LogContext; readonly clock: Clock; readonly notices: Notices }
   readonly #policies = new Map<string, { version: number; policy: RecoveryPolicy | null }>()
   readonly #byClass = new Map<string, Count>()
   readonly #byFingerprint = new Map<string, Count>()
-  readonly #positions = new Map<number, number>()
-  #reading: Reading | undefined
+  readonly #view: ContextView
 
-  constructor(port: { readonly context: LogContext; readonly clock: Clock; readonly notices: Notices }) {
-    this.#port = port
-  }
-
-  /** Reads on for ever, once what is on the log now is known. */
-  async open(): Promise<void> {
-    const { context, clock, notices } = this.#port
-    const ends = await context.transport.endOffsets(eventsTopic(context.topicPrefix, context.definition.name))
-    for (const partition of ends.keys()) this.#positions.set(partition, 0)
-    const isCurrent = (): boolean => [...ends].every(([partition, end]) => (this.#positions.get(partition) ?? 0) >= end)
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.#reading = keepReading({
-      clock,
-      open: () =>
-        openTail(
-          context,
-          [...this.#positions].map(([partition, fromOffset]) => ({ partition, fromOffset })),
-          { wants: ({ type }) => wanted.has(type) },
-        ),
-      take: async (batch) => {
-        for (const event of batch.events) this.#learn(event)
-        this.#positions.set(batch.partition, batch.nextOffset)
-        if (isCurrent()) resolve()
-      },
-      onFailure: (error) => notices.warn({ err: error }, 'the recovery events are read anew'),
+  /** @param port the recovery context, a clock, and where to complain */
+  constructor(port: Pick<ContextViewOptions, 'context' | 'clock' | 'notices'>) {
+    this.#view = new ContextView({
+      ...port,
+      wants: ({ type }) => wanted.has(type),
+      learn: (event) => this.#learn(event),
     })
-    this.#reading.signal.addEventListener('abort', () => resolve())
-    if (isCurrent()) resolve()
-    await promise
   }
 
-  async close(): Promise<void> {
-    await this.#reading?.close()
+  /** Reads on until it is closed, once what is on the log now is known. */
+  async open(): Promise<void> {
+    await this.#view.open()
+    await this.#view.current()
+  }
+
+  close(): Promise<void> {
+    return this.#view.close()
   }
 
   at(nowMs: number): Knowledge {

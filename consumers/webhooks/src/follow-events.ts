@@ -30,12 +30,14 @@ export interface FollowEventsPort {
 
 /** changes with whatever `derive` does otherwise with the same events */
 const version = 1
+/** replays begin where a reader was: see `history.ts` */
+const landmarkEvery = 50_000
 /** what is older is delivered by a replay only */
 const oldestMs = 3 * 86_400_000
 
-type Memory = readonly [aggregate: string, about: About][]
+export type Memory = readonly [aggregate: string, about: About][]
 
-interface Telling extends Work {
+export interface Telling extends Work {
   readonly event: PublicEvent
   readonly correlationId: string
   /** it was there before this reader */
@@ -46,6 +48,7 @@ export const followEvents = (port: FollowEventsPort): Following<Memory, Telling>
   context: port.log,
   name: 'webhooks',
   version,
+  landmarkEvery,
   begin: (memory, { endOffset }) => new PublicEventReader(port, memory, endOffset),
 })
 

@@ -1,13 +1,13 @@
 import { runCapability, systemClock } from '@omium/kit'
 import { kmsOf } from '@omium/personal-data'
 import { createSafeFetch, egressRules } from '@omium/safe-fetch'
-import { executionContext, recoveryContext, webhookContext } from '@omium/schemas'
+import { executionContext, recoveryContext, webhookContext, workflowContext } from '@omium/schemas'
 import { createWebhookSecrets } from '@omium/webhook-secrets'
 import pg from 'pg'
 import { readConfig } from './config.ts'
 import { EndpointBook } from './endpoint-book.ts'
 import { followEvents } from './follow-events.ts'
-import { forgetSecrets } from './forget-secrets.ts'
+import { followSecrets } from './follow-secrets.ts'
 import { createHistory } from './history.ts'
 import { webhookMachine } from './machine.ts'
 import { createWebhookMetrics } from './metrics.ts'
@@ -25,12 +25,15 @@ await runCapability({
   settings,
   listen: { host: '127.0.0.1', port: settings.OMIUM_WEBHOOKS_PORT },
   metrics: metrics.registry,
-  async build({ log, logger, life, openLog, openCommandSender }) {
-    const followed = [await openLog(executionContext), await openLog(recoveryContext)]
+  async build({ log, logger, life, snapshots, openLog, openCommandSender }) {
     const commands = await openCommandSender(log)
     const endpoints = new EndpointBook({ context: log, clock: systemClock, notices: logger })
     life.onClose('endpoints', () => endpoints.close())
     await endpoints.open()
+    const followings = [await openLog(executionContext), await openLog(recoveryContext)].map((followed) =>
+      followEvents({ log: followed, commands, endpoints, clock: systemClock }),
+    )
+    const workflows = await openLog(workflowContext)
     const pool = new pg.Pool({
       connectionString: settings.OMIUM_DATABASE_URL,
       max: 4,
@@ -55,7 +58,7 @@ await runCapability({
         disableAfterMs: settings.OMIUM_WEBHOOK_DISABLE_AFTER_MS,
       },
       keepMs: settings.OMIUM_WEBHOOK_KEEP_MS,
-      history: createHistory(followed),
+      history: createHistory(followings, { store: snapshots, notices: logger }),
       clock: systemClock,
       notices: logger,
       measures: metrics.measures,
@@ -65,8 +68,8 @@ await runCapability({
       machine: webhookMachine,
       handler: webhooks,
       follows: [
-        ...followed.map((context) => followEvents({ log: context, commands, endpoints, clock: systemClock })),
-        forgetSecrets({ log, secrets }),
+        ...followings,
+        ...[log, workflows].map((one) => followSecrets({ log: one, secrets, clock: systemClock })),
       ],
       joined: (running) => metrics.observe(webhooks, sender, running),
     }

@@ -2,6 +2,9 @@ import { services as platformServices } from '../services.ts'
 import type { Endpoints } from '../stack.ts'
 import { devUp, type RunningStack } from '../up.ts'
 
+/** of all spec files: a registry takes longer to register schemas than most processes take to start */
+export const schemaPrefix = 'specs'
+
 /**
  * The platform's processes on services that run already, with a database and a topic prefix of their own: the quick way to
  * a whole product in a spec. Stop it in `afterAll`.
@@ -27,6 +30,7 @@ export const platformOn = (
       OMIUM_S3_BUCKET: s3.bucket,
       OMIUM_S3_REGION: s3.region,
       OMIUM_TOPIC_PREFIX: own.topicPrefix,
+      OMIUM_SCHEMA_PREFIX: schemaPrefix,
       ...env,
     },
   })

@@ -1,6 +1,8 @@
 import { type AccessHours, type Weekday, weekdays } from '@omium/schemas'
 
 const clocks = new Map<string, Intl.DateTimeFormat>()
+/** a time zone has many spellings */
+const mostClocks = 1_000
 
 /** What clocks and calendars of a time zone show. */
 const shownIn = (timeZone: string, atMs: number): { day: Weekday; time: string } => {
@@ -9,6 +11,7 @@ const shownIn = (timeZone: string, atMs: number): { day: Weekday; time: string }
     const fields = { weekday: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' } as const
     clock = new Intl.DateTimeFormat('en-GB', { timeZone, ...fields })
     clocks.set(timeZone, clock)
+    if (clocks.size > mostClocks) clocks.delete(clocks.keys().next().value as string)
   }
   const parts = Object.fromEntries(clock.formatToParts(atMs).map(({ type, value }) => [type, value]))
   return { day: String(parts['weekday']).toLowerCase() as Weekday, time: `${parts['hour']}:${parts['minute']}` }

@@ -31,6 +31,8 @@ export interface AppParts {
   readonly minting: Minting
   readonly logPrompts: boolean
   readonly bodyBytes: number
+  /** `x-forwarded-for` counts from these only: keys may be limited to addresses */
+  readonly trustedProxies: readonly string[]
   /** null when calls can be served, otherwise what is missing */
   notReady(): Promise<string | null>
 }
@@ -42,6 +44,10 @@ export const buildApp = async (parts: AppParts, loggerInstance: FastifyBaseLogge
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: parts.bodyBytes,
+    // until the whole request is there
+    requestTimeout: 60_000,
+    http: { headersTimeout: 10_000, connectionsCheckingInterval: 1_000 },
+    trustProxy: parts.trustedProxies.length > 0 ? [...parts.trustedProxies] : false,
     genReqId: () => `req_${randomUUID()}`,
     routerOptions: { maxParamLength: 300 },
     forceCloseConnections: 'idle',

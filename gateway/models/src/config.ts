@@ -10,6 +10,7 @@ export const modelGatewaySettings = [
   'OMIUM_MODELS_FILE',
   'OMIUM_MODELS_LOCAL',
   'OMIUM_MODELS_LOG_PROMPTS',
+  'OMIUM_TRUSTED_PROXIES',
   'OMIUM_KEY_PEPPERS',
   'OMIUM_KEY_ENVIRONMENT',
   'OMIUM_POLICIES_FILE',
@@ -30,6 +31,7 @@ export const configOf = (settings: Settings<(typeof modelGatewaySettings)[number
   keys: { environment: settings.OMIUM_KEY_ENVIRONMENT, peppers: peppersOf(settings.OMIUM_KEY_PEPPERS) },
   policiesFile: settings.OMIUM_POLICIES_FILE,
   logPrompts: settings.OMIUM_MODELS_LOG_PROMPTS,
+  trustedProxies: settings.OMIUM_TRUSTED_PROXIES,
   bodyBytes: 32 * 1024 * 1024,
 })
 export type ModelGatewayConfig = ReturnType<typeof configOf>

@@ -93,6 +93,7 @@ export const startModelGateway = async (
       minting,
       logPrompts: config.logPrompts,
       bodyBytes: config.bodyBytes,
+      trustedProxies: config.trustedProxies,
       notReady: () =>
         reads.query({}, 'SELECT 1').then(
           () => null,

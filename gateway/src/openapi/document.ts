@@ -37,7 +37,11 @@ const anyRoute: readonly ErrorCode[] = [
 ]
 const withBody: readonly ErrorCode[] = ['invalid_json', 'payload_too_large', 'unsupported_media_type']
 
-export const errorCodesOf = ({ method, permission }: RouteFacts, operation: Operation): ErrorCode[] => {
+/** A request that changes something may say by a key which one it is. */
+const takesKey = ({ method, permission }: RouteFacts): boolean => method !== 'GET' && permission !== undefined
+
+export const errorCodesOf = (route: RouteFacts, operation: Operation): ErrorCode[] => {
+  const { method, permission } = route
   const parameters = operation.parameters ?? []
   const area = (operation.tags ?? []).flatMap((tag) => errorsOf[tag] ?? [])
   const reads = method === 'GET'
@@ -47,10 +51,10 @@ export const errorCodesOf = ({ method, permission }: RouteFacts, operation: Oper
       ? []
       : (['unauthenticated', 'forbidden', 'policy_denied', 'step_up_required', 'mfa_enrolment_required'] as const)),
     ...(operation.requestBody ? withBody : []),
-    ...(parameters.length > 0 || operation.requestBody || method === 'POST' ? (['invalid_request'] as const) : []),
+    ...(parameters.length > 0 || operation.requestBody || !reads ? (['invalid_request'] as const) : []),
     ...(parameters.some((one) => one.in === 'path') ? (['not_found'] as const) : []),
     ...(parameters.some((one) => one.name === 'min_position') ? (['offset_not_reached'] as const) : []),
-    ...(method === 'POST' && permission !== undefined ? (['idempotency_conflict'] as const) : []),
+    ...(takesKey(route) ? (['idempotency_conflict'] as const) : []),
     ...(reads ? [] : (['log_unreachable', 'log_in_doubt'] as const)),
     ...(reads ? area.filter((code) => [401, 404, 410, 426, 500].includes(errorCatalogue[code].status)) : area),
   ]
@@ -143,8 +147,7 @@ export const describe = (document: Document, routes: readonly RouteFacts[]): Doc
     for (const code of codes) used.add(code)
     operation.responses = { ...problemResponses(codes), ...operation.responses }
     if (route.permission === undefined) operation['security'] = []
-    if (route.method === 'POST' && route.permission !== undefined)
-      operation.parameters = [...(operation.parameters ?? []), { ...idempotencyParameter }]
+    if (takesKey(route)) operation.parameters = [...(operation.parameters ?? []), { ...idempotencyParameter }]
     const example = requestExamples[operationId]
     const json = operation.requestBody?.content['application/json']
     const { anyOf } = (json?.schema ?? {}) as { anyOf?: { type?: string }[] }

@@ -6,7 +6,7 @@ import { callerOf } from '../auth.ts'
 import { requireExecution } from '../reads.ts'
 import type { Services } from '../services.ts'
 import { executionSource } from '../streams/execution-source.ts'
-import { createSseStreams } from '../streams/serve-sse.ts'
+import { createSseStreams, wantsEvents } from '../streams/serve-sse.ts'
 import { eventViewOf } from '../views.ts'
 
 /** An execution's history: paged, or live as server-sent events. */
@@ -49,7 +49,7 @@ export const eventRoutes =
         const { tenant } = callerOf(request)
         const { after, cursor, limit } = request.query
         const execution = await requireExecution(services, tenant, request.params.id)
-        if (request.headers.accept?.includes('text/event-stream')) {
+        if (wantsEvents(request)) {
           const afterVersion = lastEventId(request.headers['last-event-id']) ?? after
           if (isTerminal(execution.status) && afterVersion >= execution.version)
             return reply.status(204).send(undefined)

@@ -153,7 +153,7 @@ export const executionRoutes =
         const left = () => ended.resolve(null)
         socket.once('close', left)
         draining.addEventListener('abort', left)
-        if (draining.aborted) left()
+        if (draining.aborted || socket.destroyed) left()
         try {
           await executions.untilReached(min_position)
           // an end that the live tail showed before the subscription is in the row once the read model is that far

@@ -5,7 +5,7 @@ import type { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import type { Services } from '../services.ts'
 import { eventText } from '../streams/outlet.ts'
-import { createSseStreams } from '../streams/serve-sse.ts'
+import { createSseStreams, wantsEvents } from '../streams/serve-sse.ts'
 import { feeds, tenantSource } from '../streams/tenant-source.ts'
 
 const description =
@@ -28,7 +28,7 @@ export const feedRoutes =
       { after, cursor = after, limit }: z.output<typeof feedQuery>,
     ) => {
       const { tenant } = callerOf(request)
-      const isLive = request.headers.accept?.includes('text/event-stream') === true
+      const isLive = wantsEvents(request)
       const from = (isLive ? lastEventId(request.headers['last-event-id']) : undefined) ?? cursor
       const source = tenantSource(executions, reads, tenant, {
         feed,

@@ -16,7 +16,7 @@ export const installOperations = (
   services: Services,
   unread: ReadonlyMap<string, number>,
 ): void => {
-  const { reads, redis, objects, executions, recoveries, checkpoints, workflows, identity, webhooks, nowMs } = services
+  const { reads, redis, objects, executions, recoveries, checkpoints, workflows, identity, webhooks } = services
   const contexts: Readonly<Record<string, GatewayContext>> = {
     execution: executions,
     recovery: recoveries,
@@ -81,7 +81,12 @@ export const installOperations = (
     measure(request.method, request.routeOptions.url, reply.statusCode, reply.elapsedTime)
   })
 
-  const database = createProbe('the database', () => reads.query({}, 'SELECT 1'), { nowMs, timeoutMs: 2_000 })
+  // not the time of day, which may be set back
+  const nowMs = () => performance.now()
+  const needed: readonly Probe[] = [
+    createProbe('the database', () => reads.query({}, 'SELECT 1'), { nowMs, timeoutMs: 2_000 }),
+    createProbe('the log', () => executions.askLog(), { nowMs, timeoutMs: 2_000 }),
+  ]
   // whoever asks often waits a second only: what is not needed must not make them give up
   const short = { nowMs, timeoutMs: 500 }
   const optional: readonly Probe[] = [
@@ -93,7 +98,8 @@ export const installOperations = (
 
   const draining = drainSignal(app)
   const notReady = async (): Promise<string> => {
-    const problems = [...Object.values(contexts).map((context) => context.notReady()), await database()]
+    const asked = await Promise.all(needed.map((probe) => probe()))
+    const problems = [...Object.values(contexts).map((context) => context.notReady()), ...asked]
     if (draining.aborted) problems.push('the process ends')
     return told(problems)
   }

@@ -36,8 +36,13 @@ export const streamRoutes =
         const known = origin === undefined || corsOrigins.includes(origin)
         if (!known && (!URL.canParse(origin) || new URL(origin).host !== host))
           throw new OmiumError('forbidden', `pages of ${origin.slice(0, 200)} may not open a stream`)
+        if (!request.ws) return
         // the connection is the stream from now on, whatever becomes of the handshake
-        if (request.ws) request.raw.socket.once('close', streamSlots.take(callerOf(request).tenant))
+        const { socket } = request.raw
+        const leave = streamSlots.take(callerOf(request).tenant)
+        socket.once('close', leave)
+        // whoever left while it was found out who they are closes nothing any more
+        if (socket.destroyed) leave()
       },
       handler: async () => {
         throw new OmiumError('upgrade_required', 'open this path as a WebSocket')

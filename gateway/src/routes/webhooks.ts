@@ -40,6 +40,9 @@ import { askerOf, commandIdOf, newIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 import { attemptViewOf, deliveryViewOf, endpointViewOf, replayViewOf } from '../webhooks/views.ts'
 
+/** each is told of each event: what happens once must not become work without end */
+const mostEndpoints = 100
+
 /** Outgoing webhooks: endpoints of the caller's tenant, what they were told, and replays. */
 export const outgoingWebhookRoutes =
   (services: Services): FastifyPluginAsyncZod =>
@@ -109,6 +112,9 @@ export const outgoingWebhookRoutes =
       async (request, reply) => {
         const { url, types, filter, description } = request.body
         checkTarget(url, egress)
+        const { items } = await listEndpoints(reads, callerOf(request).tenant, { limit: mostEndpoints })
+        if (items.length >= mostEndpoints)
+          throw new OmiumError('webhook_conflict', `a tenant may have ${mostEndpoints} endpoints; remove one first`)
         const id = newIdOf(request, ids, 'webhook')
         const { secret, secretId } = await newSecretOf(request, id)
         const spec: WebhookSpec = {

@@ -1,7 +1,12 @@
+import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { isStillAllowed, type Services } from '../services.ts'
 import { EventStream, type StreamSource } from './event-stream.ts'
 import { type SseOptions, SseOutlet } from './sse-outlet.ts'
+
+/** Whether a stream is asked for rather than a page. With HEAD it would hold its connection and show nothing. */
+export const wantsEvents = ({ method, headers }: FastifyRequest): boolean =>
+  method === 'GET' && headers.accept?.includes('text/event-stream') === true
 
 /** What a stream shows besides, and how. */
 export interface Shown extends Pick<SseOptions, 'frame'> {
@@ -39,10 +44,11 @@ export const createSseStreams = (services: Services): SseStreams => {
       const leave = streamSlots.take(tenant)
       reply.hijack()
       reply.raw.writeHead(200, {
+        // who may read it (CORS), and all else that every answer says
+        ...(reply.getHeaders() as OutgoingHttpHeaders),
         'content-type': 'text/event-stream; charset=utf-8',
         'cache-control': 'no-store',
         'x-accel-buffering': 'no',
-        'x-request-id': request.id,
       })
       reply.raw.flushHeaders()
       const outlet: SseOutlet = new SseOutlet(reply.raw, {
@@ -55,6 +61,8 @@ export const createSseStreams = (services: Services): SseStreams => {
       const stream: EventStream = new EventStream(source, outlet, limits)
       const stop = watch?.(stream, outlet)
       reply.raw.once('close', () => stream.close())
+      // whoever left while it was looked up what they want is not heard leaving any more
+      if (reply.raw.destroyed) stream.close()
       streams.add(stream)
       await stream.run()
       streams.delete(stream)

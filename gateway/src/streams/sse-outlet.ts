@@ -3,6 +3,8 @@ import { eventText, type Outlet, type StreamedEvent } from './outlet.ts'
 
 /** Comments keep a stream alive whose reader waits; a reader that does not even take those is cut off. */
 const mostBytesBuffered = 4 * 1024 * 1024
+/** how long a reader may take to hear of the end, ms */
+const endingMs = 10_000
 
 export interface SseOptions {
   readonly heartbeatMs: number
@@ -15,7 +17,10 @@ export interface SseOptions {
   onError(error: unknown): void
 }
 
-/** Server-sent events. `Last-Event-ID` resumes after the last one received; live output has no id. */
+/**
+ * Server-sent events. `Last-Event-ID` resumes after the last one received; live output has no id. What still comes after the end is
+ * dropped: the end may be that of the caller's rights, of which the stream knows nothing.
+ */
 export class SseOutlet implements Outlet {
   readonly #out: ServerResponse
   readonly #options: SseOptions
@@ -33,11 +38,11 @@ export class SseOutlet implements Outlet {
   }
 
   event(streamed: StreamedEvent): boolean {
-    return this.#out.write(this.#options.frame?.(streamed) ?? frameOf(streamed))
+    return this.#write(this.#options.frame?.(streamed) ?? frameOf(streamed))
   }
 
   delta(_execution: string, delta: Parameters<Outlet['delta']>[1]): void {
-    this.#out.write(`event: delta\ndata: ${JSON.stringify(delta)}\n\n`)
+    this.#write(`event: delta\ndata: ${JSON.stringify(delta)}\n\n`)
   }
 
   drained(timeoutMs: number): Promise<boolean> {
@@ -58,7 +63,12 @@ export class SseOutlet implements Outlet {
 
   end(): void {
     clearInterval(this.#heartbeat)
-    this.#out.end()
+    const out = this.#out
+    if (out.writableEnded || out.destroyed) return
+    out.end()
+    // whoever takes nothing does not take the end either
+    const timer = setTimeout(() => this.cut(), endingMs)
+    out.once('close', () => clearTimeout(timer))
   }
 
   fail(error: unknown): void {
@@ -68,8 +78,15 @@ export class SseOutlet implements Outlet {
 
   async #beat(): Promise<void> {
     if (this.waitingBytes > mostBytesBuffered) return this.cut()
-    this.#out.write(this.#options.beat?.() ?? ': heartbeat\n\n')
+    this.#write(this.#options.beat?.() ?? ': heartbeat\n\n')
     if (!(await this.#options.isStillAllowed().catch(() => true))) this.end()
+  }
+
+  /** @returns false: the reader is behind */
+  #write(text: string): boolean {
+    const out = this.#out
+    // an error that nobody listens to would end the process
+    return out.writableEnded || out.destroyed || out.write(text)
   }
 
   cut(): void {

@@ -8,9 +8,9 @@ import {
   type CaughtMail,
   eventually,
   freshDatabase,
-  freshPrefix,
   gatewayDatabaseUrl,
   spawnService,
+  stackSettings,
   startMailCatcher,
   testStack,
 } from '@omium/dev/testing'
@@ -37,18 +37,17 @@ const freePort = (): Promise<number> =>
 
 const quiet = () => undefined
 
-/**
- * Sign-in with everything around it for real: the log, the identity service in a process of its own, its read model, an OpenID
- * provider, a mail server. Two gateways over one database; the second serves no HTTP.
- */
 export interface BenchOptions {
   readonly host?: '127.0.0.1' | 'localhost'
   /** the identity service mails what changes about who gets in */
   readonly notices?: boolean
 }
 
+/**
+ * Sign-in with everything around it for real: the log, the identity service in a process of its own, its read model, an OpenID
+ * provider, a mail server. Two gateways over one database; the second serves no HTTP.
+ */
 export const startBench = async ({ host = '127.0.0.1', notices = false }: BenchOptions = {}) => {
-  const stack = testStack()
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
   const masterKey = randomBytes(32)
@@ -56,18 +55,11 @@ export const startBench = async ({ host = '127.0.0.1', notices = false }: BenchO
   const port = await freePort()
   const url = `http://${host}:${port}`
   const env: Record<string, string> = {
-    OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
-    OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
-    OMIUM_TOPIC_PREFIX: freshPrefix(),
+    ...stackSettings(),
     OMIUM_PARTITIONS: '2',
     OMIUM_DATABASE_URL: databaseUrl,
     OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
     OMIUM_TOKEN_SECRET: randomBytes(32).toString('hex'),
-    OMIUM_S3_ENDPOINT: stack.s3.endpoint,
-    OMIUM_S3_REGION: stack.s3.region,
-    OMIUM_S3_BUCKET: stack.s3.bucket,
-    OMIUM_S3_ACCESS_KEY_ID: stack.s3.accessKeyId,
-    OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
     OMIUM_MASTER_KEYS: `m1:${masterKey.toString('base64')}`,
     OMIUM_URL: url,
     ...(notices && { OMIUM_SMTP_URL: `smtp://127.0.0.1:${mailPort}` }),
@@ -158,7 +150,7 @@ export const startBench = async ({ host = '127.0.0.1', notices = false }: BenchO
     kms,
     identity,
     personalData,
-    redisUrl: stack.redisUrl,
+    redisUrl: testStack().redisUrl,
     redisPrefix: env['OMIUM_TOPIC_PREFIX'] as string,
     ids,
     nowMs,

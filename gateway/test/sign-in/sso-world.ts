@@ -2,37 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import {
-  type CaughtMail,
-  eventually,
-  freshDatabase,
-  freshPrefix,
-  freshSecrets,
-  gatewayDatabaseUrl,
-  newApiKey,
-  spawnService,
-  startMailCatcher,
-  testStack,
-} from '@omium/dev/testing'
-import { migrate } from '@omium/migrations'
+import { type CaughtMail, eventually, newApiKey, spawnService, startMailCatcher } from '@omium/dev/testing'
 import { identityProjection } from '@omium/projection-identity'
-import { createPool, openLog, runProjection } from '@omium/projection-kit'
-import {
-  checkpointContext,
-  executionContext,
-  identityContext,
-  recoveryContext,
-  webhookContext,
-  workflowContext,
-} from '@omium/schemas'
 import { createSamlIdp } from '@omium/sign-in/testing'
-import { pino } from 'pino'
-import { readConfig } from '../../src/config.ts'
-import { startGateway } from '../../src/gateway.ts'
+import { openFrame } from '../frame.ts'
 import { startDnsServer } from './dns-server.ts'
 import { startOpenIdIssuer } from './openid-issuer.ts'
-
-const quiet = () => undefined
 
 export const freePort = (): Promise<number> =>
   new Promise((resolve) => {
@@ -47,9 +22,6 @@ export const freePort = (): Promise<number> =>
  * provider around it, all real. Domains are looked at again all the time, and lapse after a moment.
  */
 export const startSsoWorld = async () => {
-  const stack = testStack()
-  const databaseUrl = await freshDatabase()
-  await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
   const dns = await startDnsServer()
   const folder = mkdtempSync(join(tmpdir(), 'omium-sso-'))
   const mails: CaughtMail[] = []
@@ -57,20 +29,8 @@ export const startSsoWorld = async () => {
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
   const apiKey = newApiKey()
-  const env: Record<string, string> = {
-    ...freshSecrets(),
+  const frame = await openFrame({
     OMIUM_LOCAL_API_KEY: apiKey,
-    OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
-    OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
-    OMIUM_TOPIC_PREFIX: freshPrefix(),
-    OMIUM_PARTITIONS: '2',
-    OMIUM_DATABASE_URL: databaseUrl,
-    OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
-    OMIUM_S3_ENDPOINT: stack.s3.endpoint,
-    OMIUM_S3_REGION: stack.s3.region,
-    OMIUM_S3_BUCKET: stack.s3.bucket,
-    OMIUM_S3_ACCESS_KEY_ID: stack.s3.accessKeyId,
-    OMIUM_S3_SECRET_ACCESS_KEY: stack.s3.secretAccessKey,
     OMIUM_GATEWAY_PORT: String(port),
     OMIUM_IDENTITY_PORT: '0',
     OMIUM_URL: url,
@@ -81,35 +41,12 @@ export const startSsoWorld = async () => {
     OMIUM_EGRESS_ALLOW: '127.0.0.0/8',
     OMIUM_EGRESS_HTTP: 'true',
     OMIUM_TRUSTED_PROXIES: '127.0.0.1',
-  }
-  const service = await spawnService('consumers/identity/src/main.ts', env)
-  const definitions = {
-    identity: identityContext,
-    execution: executionContext,
-    checkpoint: checkpointContext,
-    recovery: recoveryContext,
-    workflow: workflowContext,
-    webhook: webhookContext,
-  }
-  const open = (name: keyof typeof definitions) => openLog(env, definitions[name], 'sso-spec', quiet)
-  const logs = {
-    identity: await open('identity'),
-    execution: await open('execution'),
-    checkpoint: await open('checkpoint'),
-    recovery: await open('recovery'),
-    workflow: await open('workflow'),
-    webhook: await open('webhook'),
-  }
-  const pool = createPool(databaseUrl)
-  const projection = await runProjection({
-    definition: identityProjection,
-    log: logs.identity,
-    pool,
-    databaseUrl,
-    onNotice: quiet,
   })
+  const service = await spawnService('consumers/identity/src/main.ts', frame.env)
+  frame.adopt(service, (one) => one.stop())
+  await frame.project(identityProjection, 'identity')
   await service.waitForLine(/"msg":"ready"/, 120_000)
-  const gateway = await startGateway(readConfig(env), logs, pino({ level: 'silent' }))
+  const gateway = frame.adopt(await frame.startGateway(), (one) => one.close())
   const idp = await createSamlIdp('https://idp.corp.example')
   const issuers: { close(): Promise<void> }[] = []
 
@@ -117,7 +54,7 @@ export const startSsoWorld = async () => {
     url,
     apiKey,
     dns,
-    pool,
+    pool: frame.pool,
     idp,
     gateway,
     /** an OpenID provider that sends people back to these addresses */
@@ -147,11 +84,8 @@ export const startSsoWorld = async () => {
         { timeoutMs: 15_000 },
       ),
     close: async () => {
-      await gateway.close()
-      await projection.close()
-      for (const log of Object.values(logs)) await log.close()
-      await service.stop()
-      await Promise.all([...issuers.map((issuer) => issuer.close()), catcher.close(), dns.close(), pool.end()])
+      await frame.close()
+      await Promise.all([...issuers.map((issuer) => issuer.close()), catcher.close(), dns.close()])
       rmSync(folder, { recursive: true, force: true })
     },
   }

@@ -11,6 +11,7 @@ export const logSettings = [
   'OMIUM_KAFKA_BROKERS',
   'OMIUM_SCHEMA_REGISTRY_URL',
   'OMIUM_TOPIC_PREFIX',
+  'OMIUM_SCHEMA_PREFIX',
   'OMIUM_PARTITIONS',
   'OMIUM_REPLICATION',
   'OMIUM_FSYNC',
@@ -50,7 +51,11 @@ export const openLog = async (settings: LogSettings, options: OpenLogOptions): P
   const nowMs = (): number => Date.now()
   const context: LogContext = {
     transport,
-    codec: createRegistryCodec({ registryUrl: settings.OMIUM_SCHEMA_REGISTRY_URL, topicPrefix, onNotice }),
+    codec: createRegistryCodec({
+      registryUrl: settings.OMIUM_SCHEMA_REGISTRY_URL,
+      subjectPrefix: settings.OMIUM_SCHEMA_PREFIX ?? topicPrefix,
+      onNotice,
+    }),
     definition,
     topicPrefix,
     nowMs,

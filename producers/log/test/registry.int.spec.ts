@@ -23,7 +23,7 @@ const envelope: EventEnvelope = {
 const both = ['event', 'command'] as const
 
 describe('the codec on a real schema registry', () => {
-  const codec = (topicPrefix: string) => createRegistryCodec({ registryUrl: testStack().registryUrl, topicPrefix })
+  const codec = (subjectPrefix: string) => createRegistryCodec({ registryUrl: testStack().registryUrl, subjectPrefix })
 
   test('the whole execution context registers; a second process finds it registered', async () => {
     const prefix = freshPrefix()

@@ -7,17 +7,23 @@ import { createWebhookSecrets, isWebhookSecretId } from './webhook-secrets.ts'
 
 /** the table, by what the statements begin with */
 const inMemory = () => {
-  const stored: { id: string; tenant: string; owner: string; wrapped: Buffer }[] = []
+  const stored: { id: string; tenant: string; owner: string; wrapped: Buffer; inForceAt: number | null }[] = []
   const secrets = createWebhookSecrets({
     kms: createLocalKms([{ id: 'm1', key: randomBytes(32) }]),
     query: async (_tenant, text, values) => {
       if (text.startsWith('INSERT')) {
         const [id, tenant, owner, wrapped] = values as [string, string, string, Buffer]
-        stored.push({ id, tenant, owner, wrapped })
+        stored.push({ id, tenant, owner, wrapped, inForceAt: null })
       }
-      const [tenant, owner, id] = values
+      const [tenant, owner, id, offset] = values
       const fits = (row: (typeof stored)[number]) => row.tenant === tenant && row.owner === owner
-      if (text.startsWith('DELETE')) stored.splice(0, stored.length, ...stored.filter((row) => !fits(row)))
+      if (text.startsWith('UPDATE'))
+        for (const row of stored.filter((one) => fits(one) && one.id === id))
+          row.inForceAt = Math.max(row.inForceAt ?? 0, offset as number)
+      const goes = (row: (typeof stored)[number]) =>
+        fits(row) &&
+        (text.includes('IS NULL') ? row.id === id && row.inForceAt === null : (row.inForceAt ?? 1e9) < (id as number))
+      if (text.startsWith('DELETE')) stored.splice(0, stored.length, ...stored.filter((row) => !goes(row)))
       return { rows: stored.filter((row) => fits(row) && row.id === id) }
     },
   })
@@ -47,7 +53,10 @@ it('are kept wrapped, opened for their owner only, and forgotten', async () => {
     ['ten_a', 'trigger/w'],
   ] as const)
     await expect(secrets.open(tenant, owner, id)).rejects.toMatchObject({ code: 'internal' })
-  await secrets.forget('ten_a', 'webhook_endpoint/w')
+  await secrets.forget('ten_a', 'webhook_endpoint/w', 8)
+  expect(stored).toHaveLength(1)
+  await secrets.confirm('ten_a', 'webhook_endpoint/w', id, 7)
+  await secrets.forget('ten_a', 'webhook_endpoint/w', 8)
   await expect(secrets.open('ten_a', 'webhook_endpoint/w', id)).rejects.toMatchObject({ code: 'internal' })
 })
 

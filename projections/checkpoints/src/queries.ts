@@ -1,12 +1,5 @@
-import type { Reads } from '@omium/projection-kit'
-import {
-  type CheckpointKind,
-  type CheckpointMetadata,
-  type CheckpointRetention,
-  type ObjectRef,
-  OmiumError,
-  type RunPoint,
-} from '@omium/schemas'
+import { type KeyPart, keyset, type Page, type Paging, type Reads } from '@omium/projection-kit'
+import type { CheckpointKind, CheckpointMetadata, CheckpointRetention, ObjectRef, RunPoint } from '@omium/schemas'
 import { searchable } from './searchable.ts'
 
 /**
@@ -87,7 +80,7 @@ export const buildsOnDamage = async (
 
 export type CheckpointOrder = 'created' | 'id'
 
-export interface CheckpointFilter {
+export interface CheckpointFilter extends Paging {
   readonly thread?: string | undefined
   readonly namespace?: string | undefined
   readonly id?: string | undefined
@@ -98,14 +91,6 @@ export interface CheckpointFilter {
   /** with order `id`: only smaller ids */
   readonly before?: string | undefined
   readonly superseded: boolean
-  readonly limit: number
-  readonly cursor?: string | undefined
-}
-
-export interface CheckpointPage {
-  readonly items: readonly CheckpointRecord[]
-  /** opaque; absent on the last page */
-  readonly nextCursor?: string
 }
 
 /** Newest first, or greatest id first. @throws OmiumError `invalid_request` for a cursor that this list never gave */
@@ -113,7 +98,7 @@ export const listCheckpoints = async (
   reads: Reads,
   tenant: string,
   { thread, namespace, id, kind, metadata, order, before, superseded, limit, cursor }: CheckpointFilter,
-): Promise<CheckpointPage> => {
+): Promise<Page<CheckpointRecord>> => {
   const values: unknown[] = [tenant]
   const bind = (value: unknown) => `$${values.push(value)}`
   const conditions = ['tenant = $1']
@@ -125,14 +110,15 @@ export const listCheckpoints = async (
   if (!superseded) conditions.push('NOT superseded')
   if (before !== undefined) conditions.push(`id < ${bind(before)}`)
   // within a thread the order of creation is the thread's own; across threads it is that of the clocks
-  const keys: readonly Key[] =
+  const keys: readonly SortKey[] =
     order === 'id'
       ? [idKey, threadKey, namespaceKey]
       : thread !== undefined
         ? [seqKey]
         : [createdKey, threadKey, seqKey]
-  if (cursor !== undefined) {
-    const from = decodeCursor(cursor, keys)
+  const list = keyset(...keys.map(({ part }) => part))
+  const from = list.after(cursor)
+  if (from) {
     const placeholders = keys.map(({ cast }, i) => `${bind(from[i])}${cast}`)
     conditions.push(`(${keys.map(({ column }) => column).join(', ')}) < (${placeholders.join(', ')})`)
   }
@@ -142,50 +128,24 @@ export const listCheckpoints = async (
      ORDER BY ${keys.map(({ column }) => `${column} DESC`).join(', ')} LIMIT ${bind(limit + 1)}`,
     values,
   )
-  const items = rows.slice(0, limit)
-  const last = items.at(-1)
-  if (rows.length <= limit || !last) return { items }
-  return { items, nextCursor: Buffer.from(JSON.stringify(keys.map(({ of }) => of(last)))).toString('base64url') }
+  return list.page(rows, limit, (record) => keys.map(({ of }) => of(record)))
 }
 
-interface Key {
+interface SortKey {
   readonly column: string
   readonly cast: string
-  readonly type: 'string' | 'number'
-  readonly of: (record: CheckpointRecord) => string | number
+  readonly part: KeyPart
+  readonly of: (record: CheckpointRecord) => Date | string | number
 }
-const idKey: Key = { column: 'id', cast: '', type: 'string', of: ({ id }) => id }
-const threadKey: Key = { column: 'thread', cast: '', type: 'string', of: ({ thread }) => thread }
-const namespaceKey: Key = { column: 'namespace', cast: '', type: 'string', of: ({ namespace }) => namespace }
-const seqKey: Key = { column: 'seq', cast: '::int', type: 'number', of: ({ seq }) => seq }
-const createdKey: Key = {
+const idKey: SortKey = { column: 'id', cast: '', part: 'text', of: ({ id }) => id }
+const threadKey: SortKey = { column: 'thread', cast: '', part: 'text', of: ({ thread }) => thread }
+const namespaceKey: SortKey = { column: 'namespace', cast: '', part: 'text', of: ({ namespace }) => namespace }
+const seqKey: SortKey = { column: 'seq', cast: '::int', part: 'integer', of: ({ seq }) => seq }
+const createdKey: SortKey = {
   column: 'created_at',
   cast: '::timestamptz',
-  type: 'string',
-  of: ({ createdAt }) => createdAt.toISOString(),
-}
-
-const badCursor = () =>
-  new OmiumError('invalid_request', 'cursor: not one that this list gave; start again without a cursor')
-
-const decodeCursor = (cursor: string, keys: readonly Key[]): readonly unknown[] => {
-  let from: unknown
-  try {
-    from = JSON.parse(Buffer.from(cursor, 'base64url').toString())
-  } catch {
-    throw badCursor()
-  }
-  const fits =
-    Array.isArray(from) &&
-    from.length === keys.length &&
-    keys.every(({ type, column }, i) => {
-      const part: unknown = from[i]
-      if (typeof part !== type) return false
-      if (typeof part === 'number') return Number.isInteger(part) && Math.abs(part) < 2 ** 31
-      return !(part as string).includes('\0') && (column !== 'created_at' || !Number.isNaN(Date.parse(part as string)))
-    })
-  if (!fits) throw badCursor()
-  return from as readonly unknown[]
+  part: 'time',
+  of: ({ createdAt }) => createdAt,
 }
 
 export interface WritesRecord {

@@ -285,7 +285,7 @@ const fromStored = (row: StoredRow): ExecutionRow => ({
   error: null,
   parentId: row.parent_id,
   forkedFrom: row.forked_from,
-  forkedUpto: row.forked_upto,
+  forkedToPath: row.forked_upto,
   generation: row.generation,
   createdAt: row.created_at.getTime(),
   startedAt: row.started_at?.getTime() ?? null,

@@ -36,7 +36,7 @@ export interface ExecutionRow {
   readonly parentId: string | null
   readonly forkedFrom: string | null
   /** the last step taken over from there; null: all of them, or no fork */
-  readonly forkedUpto: string | null
+  readonly forkedToPath: string | null
   /** roll backs so far */
   readonly generation: number
   readonly createdAt: number
@@ -98,7 +98,7 @@ const requested = (
   error: null,
   parentId: data.parent?.executionId ?? null,
   forkedFrom: data.forkedFrom?.executionId ?? null,
-  forkedUpto: data.forkedFrom?.uptoPath ?? null,
+  forkedToPath: data.forkedFrom?.uptoPath ?? null,
   generation: 0,
   createdAt: time,
   startedAt: null,

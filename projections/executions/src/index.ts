@@ -17,6 +17,5 @@ export {
   listSteps,
   listTenantCharges,
   listTenantEvents,
-  type Page,
   type StepRecord,
 } from './queries.ts'

@@ -1,17 +1,11 @@
-import type { Reads } from '@omium/projection-kit'
-import { type AgentDefinition, type ExecutionStatus, type JsonValue, OmiumError, type Payload } from '@omium/schemas'
+import { byId, byTime, keyset, type Page, type Paging, type Reads } from '@omium/projection-kit'
+import type { AgentDefinition, ExecutionStatus, JsonValue, Payload } from '@omium/schemas'
 import type { ExecutionRow } from './execution-row.ts'
 
 /**
  * Everything that is read from the execution read models. Every function takes the tenant first and every statement has it
  * in its WHERE clause: another tenant's rows are as if they did not exist. Payloads come as recorded, references unopened.
  */
-
-export interface Page<T> {
-  readonly items: readonly T[]
-  /** opaque; absent on the last page */
-  readonly nextCursor?: string
-}
 
 /** An execution as it is read: its row, with times as the database gives them. Lists come without input and output. */
 export interface ExecutionRecord
@@ -25,10 +19,10 @@ export interface ExecutionRecord
 
 const listColumns = `id, agent, status, attempt, pending, steps_completed AS "stepsCompleted",
   cost_micro_credits AS "costMicroCredits", input_tokens AS "inputTokens", output_tokens AS "outputTokens", options, error,
-  parent_id AS "parentId", forked_from AS "forkedFrom", forked_upto AS "forkedUpto", generation, created_at AS "createdAt", started_at AS "startedAt",
+  parent_id AS "parentId", forked_from AS "forkedFrom", forked_upto AS "forkedToPath", generation, created_at AS "createdAt", started_at AS "startedAt",
   finished_at AS "finishedAt", version, partition, log_offset AS "offset"`
 
-export interface ExecutionFilter {
+export interface ExecutionFilter extends Paging {
   readonly status?: ExecutionStatus | undefined
   readonly agent?: string | undefined
   readonly parent?: string | undefined
@@ -39,9 +33,10 @@ export interface ExecutionFilter {
   readonly withoutLabel?: string | undefined
   /** runs of these agents, and runs of these workflows; undefined: all */
   readonly within?: { readonly agents: readonly string[]; readonly workflows: readonly string[] } | undefined
-  readonly limit: number
-  readonly cursor?: string | undefined
 }
+
+const byVersion = keyset('integer')
+const byFailure = keyset('time', 'text', 'integer')
 
 /** rows that a page is asked for: few sizes, so that statements are few */
 const pageSizes = [21, 51, 201]
@@ -66,16 +61,13 @@ export const listExecutions = async (
   if (within)
     conditions.push(`(agent = ANY(${bind(within.agents)}) OR (agent = 'omium.workflow'
       AND regexp_replace(id, '^wf\\.(.+)\\.[^.]+$', '\\1') = ANY(${bind(within.workflows)})))`)
-  if (cursor) {
-    const [createdAt, id] = decodeCursor(cursor, ['string', 'string']) as [string, string]
-    if (Number.isNaN(Date.parse(createdAt))) throw badCursor()
-    conditions.push(`(created_at, id) < (${bind(createdAt)}::timestamptz, ${bind(id)})`)
-  }
+  const before = byTime.after(cursor)
+  if (before) conditions.push(`(created_at, id) < (${bind(before[0])}::timestamptz, ${bind(before[1])})`)
   // planning costs more than reading a page: what is asked for all the time is planned once for each connection, which takes a
   // limit that the planner knows
   const size = pageSizes.find((rows) => rows > limit) ?? limit + 1
   const isUsual = !(parent || forkedFrom || labels || withoutLabel || within)
-  const shape = [size, status && (status === 'completed' ? 'c' : 's'), agent && 'a', cursor && 'p'].filter(Boolean)
+  const shape = [size, status && (status === 'completed' ? 'c' : 's'), agent && 'a', before && 'p'].filter(Boolean)
   const { rows } = await reads.query<ExecutionRecord>(
     { tenant },
     {
@@ -85,7 +77,7 @@ export const listExecutions = async (
       values,
     },
   )
-  return paged(rows, limit, ({ createdAt, id }) => [createdAt.toISOString(), id])
+  return byTime.page(rows, limit, ({ createdAt, id }) => [createdAt, id])
 }
 
 export const getExecution = async (reads: Reads, tenant: string, id: string): Promise<ExecutionRecord | undefined> => {
@@ -194,9 +186,9 @@ export const listSteps = async (
   reads: Reads,
   tenant: string,
   executionId: string,
-  { limit, cursor, superseded = false }: { limit: number; cursor?: string | undefined; superseded?: boolean },
+  { limit, cursor, superseded = false }: Paging & { superseded?: boolean },
 ): Promise<Page<StepRecord>> => {
-  const after = cursor ? (decodeCursor(cursor, ['number']) as [number])[0] : 0
+  const [after] = byVersion.after(cursor) ?? [0]
   const { rows } = await reads.query<StepRecord>(
     { tenant },
     {
@@ -214,7 +206,7 @@ export const listSteps = async (
       values: [tenant, executionId, after, limit + 1, superseded],
     },
   )
-  return paged(rows, limit, ({ firstVersion }) => [firstVersion])
+  return byVersion.page(rows, limit, ({ firstVersion }) => [firstVersion])
 }
 
 export interface FailureRecord {
@@ -233,15 +225,15 @@ export interface FailureRecord {
 export const listFailures = async (
   reads: Reads,
   tenant: string,
-  { execution, limit, cursor }: { execution?: string | undefined; limit: number; cursor?: string | undefined },
+  { execution, limit, cursor }: Paging & { execution?: string | undefined },
 ): Promise<Page<FailureRecord>> => {
   const values: unknown[] = [tenant]
   const bind = (value: unknown) => `$${values.push(value)}`
   const conditions = ['tenant = $1']
   if (execution) conditions.push(`execution_id = ${bind(execution)}`)
-  if (cursor) {
-    const [time, id, version] = decodeCursor(cursor, ['string', 'string', 'number']) as [string, string, number]
-    if (Number.isNaN(Date.parse(time))) throw badCursor()
+  const before = byFailure.after(cursor)
+  if (before) {
+    const [time, id, version] = before
     conditions.push(`(time, execution_id, version) < (${bind(time)}::timestamptz, ${bind(id)}, ${bind(version)})`)
   }
   const { rows } = await reads.query<FailureRecord>(
@@ -251,7 +243,7 @@ export const listFailures = async (
      ORDER BY time DESC, execution_id DESC, version DESC LIMIT ${bind(limit + 1)}`,
     values,
   )
-  return paged(rows, limit, ({ time, executionId, version }) => [time.toISOString(), executionId, version])
+  return byFailure.page(rows, limit, ({ time, executionId, version }) => [time, executionId, version])
 }
 
 export interface AgentRecord {
@@ -266,15 +258,15 @@ const agentColumns = 'agent, definition, definition_hash AS "definitionHash", re
 export const listAgents = async (
   reads: Reads,
   tenant: string,
-  { limit, cursor }: { limit: number; cursor?: string | undefined },
+  { limit, cursor }: Paging,
 ): Promise<Page<AgentRecord>> => {
-  const after = cursor ? (decodeCursor(cursor, ['string']) as [string])[0] : ''
+  const [after] = byId.after(cursor) ?? ['']
   const { rows } = await reads.query<AgentRecord>(
     { tenant },
     `SELECT ${agentColumns} FROM executions.agents WHERE tenant = $1 AND agent > $2 ORDER BY agent LIMIT $3`,
     [tenant, after, limit + 1],
   )
-  return paged(rows, limit, ({ agent }) => [agent])
+  return byId.page(rows, limit, ({ agent }) => [agent])
 }
 
 export const getAgent = async (reads: Reads, tenant: string, agent: string): Promise<AgentRecord | undefined> => {
@@ -296,32 +288,4 @@ export const listEngineEndpoints = async (reads: Reads): Promise<string[]> => {
     'SELECT DISTINCT endpoint FROM executions.partition_owners WHERE endpoint IS NOT NULL ORDER BY endpoint',
   )
   return rows.map(({ endpoint }) => endpoint)
-}
-
-const paged = <T>(rows: readonly T[], limit: number, keyOf: (item: T) => readonly unknown[]): Page<T> => {
-  const items = rows.slice(0, limit)
-  const last = items.at(-1)
-  if (rows.length <= limit || !last) return { items }
-  return { items, nextCursor: Buffer.from(JSON.stringify(keyOf(last))).toString('base64url') }
-}
-
-const badCursor = () =>
-  new OmiumError('invalid_request', 'cursor: not one that this list gave; start again without a cursor')
-
-const decodeCursor = (cursor: string, types: readonly ('string' | 'number')[]): unknown[] => {
-  let key: unknown
-  try {
-    key = JSON.parse(Buffer.from(cursor, 'base64url').toString())
-  } catch {
-    throw badCursor()
-  }
-  const fits =
-    Array.isArray(key) &&
-    key.length === types.length &&
-    key.every(
-      (part, i) =>
-        typeof part === types[i] && (typeof part === 'number' ? Number.isSafeInteger(part) : !part.includes('\0')),
-    )
-  if (!fits) throw badCursor()
-  return key as unknown[]
 }

@@ -140,7 +140,7 @@ export const executionRow = (row: ExecutionRow): CopyValue[] => [
   json(row.error),
   row.parentId,
   row.forkedFrom,
-  row.forkedUpto,
+  row.forkedToPath,
   row.generation,
   json(row.options.labels ?? null),
   timestamp(row.createdAt),

@@ -1,4 +1,4 @@
-import { eventually, freshDatabase, freshPrefix, type ServiceHandle, spawnService, testStack } from '@omium/dev/testing'
+import { eventually, freshDatabase, type ServiceHandle, spawnService, stackSettings } from '@omium/dev/testing'
 import { partitionFor } from '@omium/log'
 import { HistoryWriter } from '@omium/log/testing'
 import { migrate } from '@omium/migrations'
@@ -35,14 +35,11 @@ const runHistory = (id: string) => [
 ]
 
 beforeAll(async () => {
-  const stack = testStack()
   databaseUrl = await freshDatabase()
   await migrate(databaseUrl)
   pool = createPool(databaseUrl)
   env = {
-    OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
-    OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
-    OMIUM_TOPIC_PREFIX: freshPrefix(),
+    ...stackSettings(),
     OMIUM_PARTITIONS: String(partitions),
     OMIUM_DATABASE_URL: databaseUrl,
     OMIUM_PROJECTIONS: 'executions',

@@ -1,4 +1,4 @@
-import { type Page, pageOf, positionOf, type Reads } from '@omium/projection-kit'
+import { byTime, type Page, type Reads } from '@omium/projection-kit'
 import type { AccessHours, Permission } from '@omium/schemas'
 
 export interface ApiKeyRecord {
@@ -83,14 +83,14 @@ export const listApiKeys = async (
   tenant: string,
   { limit, cursor }: { readonly limit: number; readonly cursor?: string | undefined },
 ): Promise<Page<ApiKeyRecord>> => {
-  const before = positionOf(cursor)
+  const [at, id] = byTime.after(cursor) ?? [null, null]
   const { rows } = await reads.query<ApiKeyRecord>(
     { tenant },
     `${withUse} WHERE k.tenant = $1 AND ($2::timestamptz IS NULL OR (k.created_at, k.id) < ($2, $3))
      ORDER BY k.created_at DESC, k.id DESC LIMIT $4`,
-    [tenant, before?.at ?? null, before?.id ?? null, limit + 1],
+    [tenant, at, id, limit + 1],
   )
-  return pageOf(rows, limit, (row) => [row.createdAt, row.id])
+  return byTime.page(rows, limit, (row) => [row.createdAt, row.id])
 }
 
 /** Informational: nobody waits for it. */

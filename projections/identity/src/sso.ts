@@ -1,4 +1,4 @@
-import { type Page, type Paging, pageOf, positionOf, type Reads } from '@omium/projection-kit'
+import { byTime, type Page, type Paging, type Reads } from '@omium/projection-kit'
 import { domainOfAddress, type Role, type SsoConnection, type SsoRoleRule } from '@omium/schemas'
 
 /** Connections to tenants' identity providers, and their domains. What is asked for without a tenant says so. */
@@ -44,15 +44,15 @@ export const listSsoConnections = async (
   tenant: string,
   { limit, cursor }: Paging,
 ): Promise<Page<SsoConnectionRecord>> => {
-  const before = positionOf(cursor)
+  const [at, id] = byTime.after(cursor) ?? [null, null]
   const { rows } = await reads.query<SsoConnectionRecord>(
     { tenant },
     `SELECT ${columns} FROM identity.sso_connections c
      WHERE c.tenant = $1 AND ($2::timestamptz IS NULL OR (c.created_at, c.id) < ($2, $3))
      ORDER BY c.created_at DESC, c.id DESC LIMIT $4`,
-    [tenant, before?.at ?? null, before?.id ?? null, limit + 1],
+    [tenant, at, id, limit + 1],
   )
-  return pageOf(rows, limit, (row) => [row.createdAt, row.id])
+  return byTime.page(rows, limit, (row) => [row.createdAt, row.id])
 }
 
 /** Of whichever tenant: for somebody who signs in, or comes back from the identity provider. */
@@ -154,13 +154,13 @@ export const listDomains = async (
   tenant: string,
   { limit, cursor }: Paging,
 ): Promise<Page<DomainRecord>> => {
-  const before = positionOf(cursor)
+  const [at, id] = byTime.after(cursor) ?? [null, null]
   const { rows } = await reads.query<DomainRecord>(
     { tenant },
     `SELECT ${domainColumns} FROM identity.domains
      WHERE tenant = $1 AND ($2::timestamptz IS NULL OR (claimed_at, domain) < ($2, $3))
      ORDER BY claimed_at DESC, domain DESC LIMIT $4`,
-    [tenant, before?.at ?? null, before?.id ?? null, limit + 1],
+    [tenant, at, id, limit + 1],
   )
-  return pageOf(rows, limit, (row) => [row.claimedAt, row.domain])
+  return byTime.page(rows, limit, (row) => [row.claimedAt, row.domain])
 }

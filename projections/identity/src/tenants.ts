@@ -1,4 +1,4 @@
-import { type Page, type Paging, pageOf, positionOf, type Reads } from '@omium/projection-kit'
+import { byTime, type Page, type Paging, type Reads } from '@omium/projection-kit'
 import type { AccessHours, Role } from '@omium/schemas'
 
 /** What belongs to a tenant. Every function takes the tenant, and every statement has it in its WHERE clause. */
@@ -65,16 +65,16 @@ export const listMembers = async (
   tenant: string,
   { limit, cursor }: Paging,
 ): Promise<Page<MemberRecord>> => {
-  const after = positionOf(cursor)
+  const [at, id] = byTime.after(cursor) ?? [null, null]
   const { rows } = await reads.query<MemberRecord>(
     { tenant },
     `SELECT m.user_id AS "userId", m.role, m.since, u.email, u.name
      FROM identity.memberships m LEFT JOIN identity.users u ON u.id = m.user_id AND u.erased_at IS NULL
      WHERE m.tenant = $1 AND ($2::timestamptz IS NULL OR (m.since, m.user_id) > ($2, $3))
      ORDER BY m.since, m.user_id LIMIT $4`,
-    [tenant, after?.at ?? null, after?.id ?? null, limit + 1],
+    [tenant, at, id, limit + 1],
   )
-  return pageOf(rows, limit, (row) => [row.since, row.userId])
+  return byTime.page(rows, limit, (row) => [row.since, row.userId])
 }
 
 export const getMember = async (reads: Reads, tenant: string, userId: string): Promise<MemberRecord | undefined> => {
@@ -111,15 +111,15 @@ export const listInvitations = async (
   tenant: string,
   { limit, cursor }: Paging,
 ): Promise<Page<InvitationRecord>> => {
-  const before = positionOf(cursor)
+  const [at, id] = byTime.after(cursor) ?? [null, null]
   const { rows } = await reads.query<InvitationRecord>(
     { tenant },
     `SELECT ${invitationColumns} FROM identity.invitations
      WHERE tenant = $1 AND status = 'open' AND ($2::timestamptz IS NULL OR (invited_at, id) < ($2, $3))
      ORDER BY invited_at DESC, id DESC LIMIT $4`,
-    [tenant, before?.at ?? null, before?.id ?? null, limit + 1],
+    [tenant, at, id, limit + 1],
   )
-  return pageOf(rows, limit, (row) => [row.invitedAt, row.id])
+  return byTime.page(rows, limit, (row) => [row.invitedAt, row.id])
 }
 
 /** Open invitations of one address, to whichever tenants: for whoever has proved that it is theirs. */

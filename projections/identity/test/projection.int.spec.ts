@@ -1,4 +1,4 @@
-import { eventually, freshDatabase, freshPrefix, testStack } from '@omium/dev/testing'
+import { eventually, freshDatabase, stackSettings } from '@omium/dev/testing'
 import { HistoryWriter } from '@omium/log/testing'
 import { migrate } from '@omium/migrations'
 import {
@@ -82,15 +82,12 @@ const invitation = (invitationId: string): IdentityContextEvent => ({
 })
 
 beforeAll(async () => {
-  const stack = testStack()
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl)
   pool = createPool(databaseUrl)
   reads = createReads(pool)
   const env = {
-    OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
-    OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
-    OMIUM_TOPIC_PREFIX: freshPrefix(),
+    ...stackSettings(),
     OMIUM_PARTITIONS: String(partitions),
   }
   const quiet = () => undefined

@@ -6,7 +6,7 @@ export { type Maintenance, type MaintenanceOptions, maintenanceOf } from './main
 export { mergeMetrics } from './metrics.ts'
 export { newestCheckpoints } from './offsets.ts'
 export { openLog } from './open-log.ts'
-export { type Page, type Paging, pageOf, positionOf } from './pages.ts'
+export { byId, byTime, type KeyPart, keyset, type Page, type Paging } from './pages.ts'
 export { type PositionWatch, watchPositions } from './positions.ts'
 export { createReads, type Reads, requireWalls, type Scope } from './reads.ts'
 export { type Comparison, type RebuildOptions, type RebuildResult, rebuild, verify } from './rebuild.ts'

@@ -20,6 +20,8 @@ interface Waiter {
 }
 
 const reconnectDelayMs = 500
+/** a database that takes longer to let somebody in, or to answer them then, is away */
+const connectMs = 10_000
 
 export const watchPositions = async (
   databaseUrl: string,
@@ -40,7 +42,13 @@ export const watchPositions = async (
   }
 
   const connect = async (): Promise<void> => {
-    const fresh = new Client({ connectionString: databaseUrl, application_name: 'omium-positions', keepAlive: true })
+    const fresh = new Client({
+      connectionString: databaseUrl,
+      application_name: 'omium-positions',
+      keepAlive: true,
+      connectionTimeoutMillis: connectMs,
+      query_timeout: connectMs,
+    })
     const lost = (error: Error) => {
       if (client !== fresh || closed) return
       client = undefined
@@ -54,15 +62,22 @@ export const watchPositions = async (
       if (notice.projection !== projection) return
       for (const [partition, offset] of Object.entries(notice.offsets ?? {})) advance(Number(partition), offset)
     })
-    await fresh.connect()
-    await fresh.query(`LISTEN ${positionsChannel}`)
-    const { rows } = await fresh.query<{ partition: number; next_offset: string }>(
-      `SELECT partition, next_offset FROM projection_offsets
-       JOIN projection_versions USING (projection, generation) WHERE projection = $1 AND live`,
-      [projection],
-    )
-    client = fresh
-    for (const row of rows) advance(row.partition, Number(row.next_offset))
+    try {
+      await fresh.connect()
+      await fresh.query(`LISTEN ${positionsChannel}`)
+      const { rows } = await fresh.query<{ partition: number; next_offset: string }>(
+        `SELECT partition, next_offset FROM projection_offsets
+         JOIN projection_versions USING (projection, generation) WHERE projection = $1 AND live`,
+        [projection],
+      )
+      if (closed) return await fresh.end()
+      client = fresh
+      for (const row of rows) advance(row.partition, Number(row.next_offset))
+    } catch (error) {
+      // one that is of no use must not stay open: another one is tried soon, and again
+      fresh.end().catch(() => undefined)
+      throw error
+    }
   }
   const retry = () => {
     if (closed) return

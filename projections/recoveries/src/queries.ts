@@ -1,12 +1,11 @@
-import type { Reads } from '@omium/projection-kit'
-import {
-  type CauseLink,
-  type FailureClass,
-  type IncidentStatus,
-  type JsonValue,
-  OmiumError,
-  type RecoveryPolicy,
-  type RecoveryStrategy,
+import { byTime, type Page, type Paging, type Reads } from '@omium/projection-kit'
+import type {
+  CauseLink,
+  FailureClass,
+  IncidentStatus,
+  JsonValue,
+  RecoveryPolicy,
+  RecoveryStrategy,
 } from '@omium/schemas'
 import type { IncidentRow } from './incident-row.ts'
 import { columnNames, fromStored, type StoredIncident } from './rows.ts'
@@ -16,19 +15,11 @@ import { columnNames, fromStored, type StoredIncident } from './rows.ts'
  * its WHERE clause: another tenant's rows are as if they did not exist.
  */
 
-export interface Page<T> {
-  readonly items: readonly T[]
-  /** opaque; absent on the last page */
-  readonly nextCursor?: string
-}
-
-export interface IncidentFilter {
+export interface IncidentFilter extends Paging {
   readonly status?: IncidentStatus | undefined
   readonly class?: FailureClass | undefined
   readonly fingerprint?: string | undefined
   readonly execution?: string | undefined
-  readonly limit: number
-  readonly cursor?: string | undefined
 }
 
 /** Newest first. @throws OmiumError `invalid_request` for a cursor that this list never gave */
@@ -49,37 +40,15 @@ export const listIncidents = async (
   if (failureClass) conditions.push(`class = ${bind(failureClass)}`)
   if (fingerprint) conditions.push(`fingerprint = ${bind(fingerprint)}`)
   if (execution) conditions.push(`execution_id = ${bind(execution)}`)
-  if (cursor) {
-    const [openedAt, id] = decodeCursor(cursor)
-    conditions.push(`(opened_at, id) < (${bind(openedAt)}::timestamptz, ${bind(id)})`)
-  }
+  const before = byTime.after(cursor)
+  if (before) conditions.push(`(opened_at, id) < (${bind(before[0])}::timestamptz, ${bind(before[1])})`)
   const { rows } = await reads.query<StoredIncident>(
     { tenant },
     `SELECT ${columnNames} FROM recoveries.incidents WHERE ${conditions.join(' AND ')}
      ORDER BY opened_at DESC, id DESC LIMIT ${bind(limit + 1)}`,
     values,
   )
-  const items = rows.slice(0, limit).map(fromStored)
-  const last = items.at(-1)
-  if (rows.length <= limit || !last) return { items }
-  const key = [new Date(last.openedAt).toISOString(), last.id]
-  return { items, nextCursor: Buffer.from(JSON.stringify(key)).toString('base64url') }
-}
-
-const decodeCursor = (cursor: string): [string, string] => {
-  const bad = () =>
-    new OmiumError('invalid_request', 'cursor: not one that this list gave; start again without a cursor')
-  let key: unknown
-  try {
-    key = JSON.parse(Buffer.from(cursor, 'base64url').toString())
-  } catch {
-    throw bad()
-  }
-  const fits =
-    Array.isArray(key) && key.length === 2 && key.every((part) => typeof part === 'string' && !part.includes('\0'))
-  const [time, id] = fits ? (key as [string, string]) : ['', '']
-  if (Number.isNaN(Date.parse(time))) throw bad()
-  return [time, id]
+  return byTime.page(rows.map(fromStored), limit, ({ openedAt, id }) => [new Date(openedAt), id])
 }
 
 export const getIncident = async (reads: Reads, tenant: string, id: string): Promise<IncidentRow | undefined> => {

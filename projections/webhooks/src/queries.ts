@@ -1,4 +1,4 @@
-import { type Page, type Paging, pageOf, positionOf, type Reads } from '@omium/projection-kit'
+import { byTime, type Page, type Paging, type Reads } from '@omium/projection-kit'
 import type { WebhookDisabledReason, WebhookEventType, WebhookMessageType } from '@omium/schemas'
 
 /**
@@ -44,15 +44,15 @@ export const listEndpoints = async (
   tenant: string,
   { limit, cursor }: Paging,
 ): Promise<Page<EndpointRecord>> => {
-  const before = positionOf(cursor)
+  const [at, id] = byTime.after(cursor) ?? [null, null]
   const { rows } = await reads.query<EndpointRecord>(
     { tenant },
     `SELECT ${endpointColumns} FROM webhooks.endpoints
      WHERE tenant = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2, $3))
      ORDER BY created_at DESC, id DESC LIMIT $4`,
-    [tenant, before?.at ?? null, before?.id ?? null, limit + 1],
+    [tenant, at, id, limit + 1],
   )
-  return pageOf(rows, limit, ({ createdAt, id }) => [createdAt, id])
+  return byTime.page(rows, limit, ({ createdAt, id }) => [createdAt, id])
 }
 
 export type DeliveryStatus = 'pending' | 'delivered' | 'dead'
@@ -86,16 +86,16 @@ export const listDeliveries = async (
   endpointId: string,
   { status, limit, cursor }: DeliveryFilter,
 ): Promise<Page<DeliveryRecord>> => {
-  const before = positionOf(cursor)
+  const [at, id] = byTime.after(cursor) ?? [null, null]
   const { rows } = await reads.query<DeliveryRecord>(
     { tenant },
     `SELECT ${deliveryColumns} FROM webhooks.deliveries
      WHERE tenant = $1 AND endpoint_id = $2 AND ($3::text IS NULL OR status = $3)
        AND ($4::timestamptz IS NULL OR (requested_at, id) < ($4, $5))
      ORDER BY requested_at DESC, id DESC LIMIT $6`,
-    [tenant, endpointId, status ?? null, before?.at ?? null, before?.id ?? null, limit + 1],
+    [tenant, endpointId, status ?? null, at, id, limit + 1],
   )
-  return pageOf(rows, limit, ({ requestedAt, id }) => [requestedAt, id])
+  return byTime.page(rows, limit, ({ requestedAt, id }) => [requestedAt, id])
 }
 
 export const getDelivery = async (
@@ -158,7 +158,7 @@ export const listReplays = async (
   endpointId: string,
   { limit, cursor }: Paging,
 ): Promise<Page<ReplayRecord>> => {
-  const before = positionOf(cursor)
+  const [at, id] = byTime.after(cursor) ?? [null, null]
   const { rows } = await reads.query<ReplayRecord>(
     { tenant },
     `SELECT id, from_at AS "from", to_at AS "to", types, status, found, requested_by AS "requestedBy",
@@ -166,7 +166,7 @@ export const listReplays = async (
      FROM webhooks.replays WHERE tenant = $1 AND endpoint_id = $2
        AND ($3::timestamptz IS NULL OR (requested_at, id) < ($3, $4))
      ORDER BY requested_at DESC, id DESC LIMIT $5`,
-    [tenant, endpointId, before?.at ?? null, before?.id ?? null, limit + 1],
+    [tenant, endpointId, at, id, limit + 1],
   )
-  return pageOf(rows, limit, ({ requestedAt, id }) => [requestedAt, id])
+  return byTime.page(rows, limit, ({ requestedAt, id }) => [requestedAt, id])
 }

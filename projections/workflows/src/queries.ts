@@ -1,13 +1,5 @@
-import type { Reads } from '@omium/projection-kit'
-import {
-  OmiumError,
-  type Payload,
-  type RunEnd,
-  type RunSource,
-  type ScheduleSpec,
-  type TriggerSpec,
-  type WorkflowVersionStatus,
-} from '@omium/schemas'
+import { byId, byTime, keyset, type Page, type Paging, type Reads } from '@omium/projection-kit'
+import type { Payload, RunEnd, RunSource, ScheduleSpec, TriggerSpec, WorkflowVersionStatus } from '@omium/schemas'
 
 /**
  * Everything that is read from the workflow read models. Every function takes the tenant first and every statement has it in
@@ -37,41 +29,8 @@ export interface VersionRecord {
   readonly deprecatedAt: Date | null
 }
 
-export interface Slice {
-  readonly limit: number
-  readonly cursor?: string | undefined
-}
-export interface Page<T> {
-  readonly items: readonly T[]
-  readonly nextCursor?: string
-}
-
-const page = <T>(rows: readonly T[], limit: number, keyOf: (row: T) => string): Page<T> => {
-  const items = rows.slice(0, limit)
-  const last = items.at(-1)
-  return rows.length > limit && last ? { items, nextCursor: keyOf(last) } : { items }
-}
-
-const badCursor = (): OmiumError =>
-  new OmiumError('invalid_request', 'cursor: not one that this list gave; start again without a cursor')
-
-/** Of lists by id: the last id of the page before. */
-const afterId = (cursor = ''): string => {
-  if (cursor.includes('\0')) throw badCursor()
-  return cursor
-}
-
-/** A time in the one form in which lists give it: others may be none to the database. */
-const isTime = (text: string): boolean =>
-  /^[1-9]\d{3}-/.test(text) && !Number.isNaN(Date.parse(text)) && new Date(text).toISOString() === text
-
-/** Of lists by time, newest first: moment, then id, of the last row of the page before. */
-const beforeTime = (cursor: string | undefined): [time: string, id: string] => {
-  if (!cursor) return ['infinity', '']
-  const [time = '', id = ''] = cursor.split('~')
-  if (!isTime(time) || id.includes('\0')) throw badCursor()
-  return [time, id]
-}
+/** of one schedule */
+const byMoment = keyset('time')
 
 const workflowColumns = `id, name, description, latest_version AS "latestVersion", published_version AS "publishedVersion",
   active_runs AS "activeRuns", created_at AS "createdAt", updated_at AS "updatedAt", partition, log_offset AS "offset"`
@@ -80,14 +39,15 @@ const workflowColumns = `id, name, description, latest_version AS "latestVersion
 export const listWorkflows = async (
   reads: Reads,
   tenant: string,
-  { limit, cursor }: Slice,
+  { limit, cursor }: Paging,
 ): Promise<Page<WorkflowRecord>> => {
+  const [after] = byId.after(cursor) ?? ['']
   const { rows } = await reads.query<WorkflowRecord>(
     { tenant },
     `SELECT ${workflowColumns} FROM workflows.workflows WHERE tenant = $1 AND id > $2 AND NOT deleted ORDER BY id LIMIT $3`,
-    [tenant, afterId(cursor), limit + 1],
+    [tenant, after, limit + 1],
   )
-  return page(rows, limit, ({ id }) => id)
+  return byId.page(rows, limit, ({ id }) => [id])
 }
 
 export const getWorkflow = async (reads: Reads, tenant: string, id: string): Promise<WorkflowRecord | undefined> => {
@@ -149,9 +109,9 @@ export const listRuns = async (
   reads: Reads,
   tenant: string,
   workflow: string,
-  { limit, cursor }: Slice,
+  { limit, cursor }: Paging,
 ): Promise<Page<RunRecord>> => {
-  const [before, id] = beforeTime(cursor)
+  const [before, id] = byTime.after(cursor) ?? ['infinity', '']
   const { rows } = await reads.query<RunRecord>(
     { tenant },
     `SELECT id, workflow, version, source, status, ended, requested_at AS "requestedAt", ended_at AS "endedAt"
@@ -159,7 +119,7 @@ export const listRuns = async (
      ORDER BY requested_at DESC, id DESC LIMIT $5`,
     [tenant, workflow, before, id, limit + 1],
   )
-  return page(rows, limit, (row) => `${row.requestedAt.toISOString()}~${row.id}`)
+  return byTime.page(rows, limit, (row) => [row.requestedAt, row.id])
 }
 
 export interface ScheduleRecord {
@@ -180,16 +140,17 @@ const scheduleColumns = `id, spec, status, cursor_at AS "cursorAt", fired, skipp
 export const listSchedules = async (
   reads: Reads,
   tenant: string,
-  { limit, cursor, workflow }: Slice & { workflow?: string | undefined },
+  { limit, cursor, workflow }: Paging & { workflow?: string | undefined },
 ): Promise<Page<ScheduleRecord>> => {
+  const [after] = byId.after(cursor) ?? ['']
   const { rows } = await reads.query<ScheduleRecord>(
     { tenant },
     `SELECT ${scheduleColumns} FROM workflows.schedules
      WHERE tenant = $1 AND id > $2 AND status <> 'deleted' AND ($3::text IS NULL OR workflow = $3)
      ORDER BY id LIMIT $4`,
-    [tenant, afterId(cursor), workflow ?? null, limit + 1],
+    [tenant, after, workflow ?? null, limit + 1],
   )
-  return page(rows, limit, ({ id }) => id)
+  return byId.page(rows, limit, ({ id }) => [id])
 }
 
 export const getSchedule = async (reads: Reads, tenant: string, id: string): Promise<ScheduleRecord | undefined> => {
@@ -215,16 +176,16 @@ export const listFirings = async (
   reads: Reads,
   tenant: string,
   schedule: string,
-  { limit, cursor }: Slice,
+  { limit, cursor }: Paging,
 ): Promise<Page<FiringRecord>> => {
-  const [before] = beforeTime(cursor)
+  const [before] = byMoment.after(cursor) ?? ['infinity']
   const { rows } = await reads.query<FiringRecord>(
     { tenant },
     `SELECT nominal_at AS "nominalAt", outcome, reason, count, run_id AS "runId", ended FROM workflows.firings
      WHERE tenant = $1 AND schedule = $2 AND nominal_at < $3::timestamptz ORDER BY nominal_at DESC LIMIT $4`,
     [tenant, schedule, before, limit + 1],
   )
-  return page(rows, limit, (row) => row.nominalAt.toISOString())
+  return byMoment.page(rows, limit, (row) => [row.nominalAt])
 }
 
 export interface TriggerRecord {
@@ -245,15 +206,16 @@ const triggerColumns = `tenant, id, spec, status, fired, ignored, last_fired_at 
 export const listTriggers = async (
   reads: Reads,
   tenant: string,
-  { limit, cursor }: Slice,
+  { limit, cursor }: Paging,
 ): Promise<Page<TriggerRecord>> => {
+  const [after] = byId.after(cursor) ?? ['']
   const { rows } = await reads.query<TriggerRecord>(
     { tenant },
     `SELECT ${triggerColumns} FROM workflows.triggers WHERE tenant = $1 AND id > $2 AND status <> 'deleted'
      ORDER BY id LIMIT $3`,
-    [tenant, afterId(cursor), limit + 1],
+    [tenant, after, limit + 1],
   )
-  return page(rows, limit, ({ id }) => id)
+  return byId.page(rows, limit, ({ id }) => [id])
 }
 
 export const getTrigger = async (reads: Reads, tenant: string, id: string): Promise<TriggerRecord | undefined> => {

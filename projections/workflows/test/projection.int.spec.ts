@@ -1,4 +1,4 @@
-import { eventually, freshDatabase, freshPrefix, testStack } from '@omium/dev/testing'
+import { eventually, freshDatabase, stackSettings } from '@omium/dev/testing'
 import { partitionFor } from '@omium/log'
 import { HistoryWriter } from '@omium/log/testing'
 import { migrate } from '@omium/migrations'
@@ -6,6 +6,7 @@ import {
   createPool,
   createReads,
   openLog,
+  type Page,
   type Reads,
   type RunningProjection,
   rebuild,
@@ -27,7 +28,6 @@ import {
   listTriggers,
   listVersions,
   listWorkflows,
-  type Page,
 } from '../src/queries.ts'
 import { created, ended, fired, put, requested, skipped, trigger } from './histories.ts'
 
@@ -67,15 +67,12 @@ const readAll = async <T>(list: (cursor: string | undefined) => Promise<Page<T>>
 }
 
 beforeAll(async () => {
-  const stack = testStack()
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl)
   pool = createPool(databaseUrl)
   reads = createReads(pool)
   const env = {
-    OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
-    OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
-    OMIUM_TOPIC_PREFIX: freshPrefix(),
+    ...stackSettings(),
     OMIUM_PARTITIONS: String(partitions),
   }
   const quiet = () => undefined

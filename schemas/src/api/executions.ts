@@ -74,7 +74,8 @@ export const listExecutionsQuery = z.object({
         z
           .string()
           .max(329)
-          .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*:/, 'expected <name>:<value>'),
+          .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*:/, 'expected <name>:<value>')
+          .refine((text) => !text.includes('\0'), 'U+0000 is not allowed'),
       ),
     )
     .optional(),

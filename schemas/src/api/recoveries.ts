@@ -63,10 +63,14 @@ export const incidentEventView = z.object({
 export const incidentDetail = incidentView.extend({ history: z.array(incidentEventView) })
 export type IncidentDetail = z.infer<typeof incidentDetail>
 
+const fingerprint = z
+  .string()
+  .max(64)
+  .refine((text) => !text.includes('\0'), 'U+0000 is not allowed')
 export const listIncidentsQuery = z.object({
   status: incidentStatus.optional(),
   class: failureClass.optional(),
-  fingerprint: z.string().max(64).optional(),
+  fingerprint: fingerprint.optional(),
   execution: callerId.optional(),
   ...pageQuery.shape,
   min_position: logPosition.optional(),
@@ -89,7 +93,7 @@ export const failureGroupView = z.object({
 })
 export type FailureGroupView = z.infer<typeof failureGroupView>
 
-export const statisticsQuery = z.object({ hours, fingerprint: z.string().max(64).optional() })
+export const statisticsQuery = z.object({ hours, fingerprint: fingerprint.optional() })
 export const recoveryStatisticView = z.object({
   class: failureClass,
   strategy: recoveryStrategy,

@@ -275,10 +275,14 @@ const sumOf = (a: Usage | undefined, b: Usage | undefined): Usage => {
   return total
 }
 
-const childResult = ({
+/** What the parent's code gets from a finished child. */
+export const childResult = ({
   childId,
   outcome,
-}: Extract<ExecutionEvent, { type: 'ChildFinished' }>['data']): SettledResult => {
+}: Pick<Extract<ExecutionEvent, { type: 'ChildFinished' }>['data'], 'childId' | 'outcome'>): Exclude<
+  SettledResult,
+  { readonly type: 'signal' }
+> => {
   if (outcome.status === 'completed') return { type: 'value', payload: outcome.output }
   const failed = outcome.status === 'failed'
   const why = failed ? outcome.error.detail : (outcome.reason ?? 'no reason was given')
@@ -292,6 +296,7 @@ const childResult = ({
         childId,
         status: outcome.status,
         ...(failed && { code: outcome.error.code }),
+        // what the child says of its own child, to any depth: the first cause is at the end
         ...(failed && outcome.error.code === 'child_failed' && { cause: outcome.error.data ?? null }),
       },
     },

@@ -3,8 +3,11 @@ import type { Io } from './io.ts'
 
 const maxCellWidth = 60
 const longLine = 100
-const clip = (text: string, width = maxCellWidth): string =>
-  text.length <= width ? text : `${text.slice(0, width - 1)}…`
+/** one line: what is in a cell must not look like another row */
+const clip = (text: string, width = maxCellWidth): string => {
+  const line = text.replaceAll('\n', '\\n').replaceAll('\t', '\\t')
+  return line.length <= width ? line : `${line.slice(0, width - 1)}…`
+}
 
 /** what has to be copied whole is never cut */
 const whole: readonly string[] = ['id', 'tenant', 'thread', 'record', 'path']

@@ -1,4 +1,4 @@
-import type { ExecutionOptions, ExecutionOutcome, Failure, Payload, RunOverrides } from '@omium/schemas'
+import type { ExecutionOptions, Failure, Payload, RunOverrides } from '@omium/schemas'
 
 /**
  * What a run has recorded at a path. Entries are immutable values: a change replaces the entry, so that a journal taken
@@ -96,23 +96,4 @@ export const decisionIn = ({ result }: SettledEntry): 'approved' | 'rejected' | 
   if (result.type !== 'value' || !('inline' in result.payload)) return null
   const { approved, timedOut } = result.payload.inline as { approved?: boolean; timedOut?: boolean }
   return timedOut ? null : approved ? 'approved' : 'rejected'
-}
-
-/** What the parent's code gets from a finished child. */
-export const childResult = (childId: string, outcome: ExecutionOutcome): EntryResult => {
-  if (outcome.status === 'completed') return value(outcome.output)
-  const failed = outcome.status === 'failed'
-  const why = failed ? outcome.error.detail : (outcome.reason ?? 'no reason was given')
-  return errorResult({
-    code: 'child_failed',
-    detail: `child execution ${childId} ${failed ? 'failed' : 'was cancelled'}: ${why}`.slice(0, 8192),
-    retryable: false,
-    data: {
-      childId,
-      status: outcome.status,
-      ...(failed && { code: outcome.error.code }),
-      // what the child says of its own child, to any depth: the first cause is at the end
-      ...(failed && outcome.error.code === 'child_failed' && { cause: outcome.error.data ?? null }),
-    },
-  })
 }

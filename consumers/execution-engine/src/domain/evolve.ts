@@ -1,7 +1,6 @@
-import type { ExecutionEvent } from '@omium/schemas'
-import { isTerminal } from '@omium/schemas'
+import { childResult, type ExecutionEvent, isTerminal } from '@omium/schemas'
 import { grant, releaseReserve, settleGrant, spendReserve } from './budget.ts'
-import { approvalResult, childResult, errorResult, nullResult, timedOutWait, valueResult } from './entries.ts'
+import { approvalResult, errorResult, nullResult, timedOutWait, valueResult } from './entries.ts'
 import { type EventContext, type ExecutionState, requested } from './execution.ts'
 import { unitHash } from './retry.ts'
 import { forgetFailedSteps, recover, rollBack } from './rewind.ts'
@@ -185,7 +184,7 @@ const apply = (
       if (abandoned) state.abandoned.delete(childId)
       else if (isTerminal(state.status)) state.open.delete(path)
       else {
-        settleOpen(state, path, childResult(childId, outcome))
+        settleOpen(state, path, childResult({ childId, outcome }))
         wake(state)
       }
       return

@@ -41,8 +41,9 @@ export const decide = (
     case 'RotateWebhookSecret': {
       const { secretId, overlapMs } = command.data
       const signing = state.secrets.filter(({ until = Number.POSITIVE_INFINITY }) => until > nowMs)
-      if (signing.length >= mostSecrets)
-        return refused('webhook_conflict', `${signing.length} secrets sign already; wait until the oldest ends`)
+      // one that is known to others has to go at once, however many there are
+      if (signing.length >= mostSecrets && overlapMs > 0)
+        return refused('webhook_conflict', `${signing.length} secrets sign already; rotate without an overlap`)
       return decided({ type: 'WebhookSecretRotated', data: { secretId, previousUntil: nowMs + overlapMs, by } })
     }
     case 'RemoveWebhookEndpoint':

@@ -47,6 +47,14 @@ describe('an endpoint', () => {
     expect(decidedTypes(given(created, ...full).when(deliver('one-more')))).toEqual(['WebhookDeliveryDropped'])
   })
 
+  it('has few secrets at a time, and gets rid of one that leaked however many there are', () => {
+    const many = Array.from({ length: 4 }, (_, n) => rotated(`wsk_${n}`, now + 1000))
+    const full = given(created, ...many)
+    expect(decidedTypes(full.when(rotate('wsk_new')))).toBe('webhook_conflict')
+    const atOnce = { type: 'RotateWebhookSecret', data: { secretId: 'wsk_new', overlapMs: 0 } } as const
+    expect(decidedTypes(full.when(atOnce))).toEqual(['WebhookSecretRotated'])
+  })
+
   it('that is disabled forgets what waited, ignores events, and refuses people', () => {
     expect(stateOf(created, requested(), disabled).pending.size).toBe(0)
     expect(decidedTypes(given(created, disabled).when(deliver()))).toEqual([])

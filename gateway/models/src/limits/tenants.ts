@@ -20,13 +20,23 @@ export const createTenantLimits = (settings: ModelSettings['limits'], buckets: B
   const slots = new Map<string, Slots>()
   const limitsOf = (tenant: string): LimitSettings =>
     Object.hasOwn(settings.tenants, tenant) ? (settings.tenants[tenant] ?? settings.tenant) : settings.tenant
-  const slotsOf = (tenant: string, concurrency: number): Slots => {
-    let known = slots.get(tenant)
-    if (!known) {
-      known = new Slots(tenant, concurrency, concurrency * queueFactor, 'rate_limited')
-      slots.set(tenant, known)
+  /** kept while a tenant has calls that run or wait */
+  const takeSlot = async (tenant: string, concurrency: number, signal: AbortSignal): Promise<() => void> => {
+    const mine = slots.get(tenant) ?? new Slots(tenant, concurrency, concurrency * queueFactor, 'rate_limited')
+    slots.set(tenant, mine)
+    const forget = (): void => {
+      if (mine.taken === 0 && mine.waiting === 0 && slots.get(tenant) === mine) slots.delete(tenant)
     }
-    return known
+    try {
+      const release = await mine.take(tenant, signal)
+      return () => {
+        release()
+        forget()
+      }
+    } catch (error) {
+      forget()
+      throw error
+    }
   }
   const tokenSpending = (tenant: string, { tokensPerMinute }: LimitSettings, amount: number): Spending[] =>
     tokensPerMinute ? [{ key: `tenant:${tenant}:tokens`, perMinute: tokensPerMinute, amount }] : []
@@ -35,7 +45,7 @@ export const createTenantLimits = (settings: ModelSettings['limits'], buckets: B
     async admit(tenant, tokens, signal) {
       const limits = limitsOf(tenant)
       const { requestsPerMinute, concurrency } = limits
-      const release = concurrency ? await slotsOf(tenant, concurrency).take(tenant, signal) : undefined
+      const release = concurrency ? await takeSlot(tenant, concurrency, signal) : undefined
       const wait = await buckets.take([
         ...(requestsPerMinute ? [{ key: `tenant:${tenant}:requests`, perMinute: requestsPerMinute, amount: 1 }] : []),
         ...tokenSpending(tenant, limits, tokens),

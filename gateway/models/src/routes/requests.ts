@@ -33,9 +33,12 @@ export const askOf = (request: FastifyRequest, reply: FastifyReply): Ask => {
   if (maxCost !== undefined && !(Number.isSafeInteger(maxCost) && maxCost >= 0))
     throw new OmiumError('invalid_request', 'x-omium-max-cost-micro-credits: use a whole number')
   const gone = new AbortController()
-  reply.raw.once('close', () => {
+  const left = () => {
     if (!reply.raw.writableFinished) gone.abort(new CallerGone())
-  })
+  }
+  reply.raw.once('close', left)
+  // whoever left while it was found out who they are is not heard leaving any more
+  if (reply.raw.destroyed) left()
   return {
     tenant: callerOf(request).tenant,
     signal: gone.signal,

@@ -24,6 +24,9 @@ export interface Streaming {
   readonly redact: Redact
 }
 
+/** how long a reader may take to drain what was sent, ms: a call that nobody reads holds a slot that others wait for */
+const slowReaderMs = 30_000
+
 /** Sends an answer that has begun. What fails from here on is an event. */
 export const sendStream = async (
   told: Told<AsyncGenerator<readonly ChatChunk[], void>>,
@@ -40,7 +43,9 @@ export const sendStream = async (
   })
   const send = async (text: string): Promise<void> => {
     // a reader that is slow slows the provider down, not this process's memory up
-    if (text !== '' && !reply.raw.write(text)) await once(reply.raw, 'drain', { signal: ask.signal })
+    if (text === '' || reply.raw.write(text)) return
+    const cut = setTimeout(() => reply.raw.destroy(), slowReaderMs)
+    await once(reply.raw, 'drain', { signal: ask.signal }).finally(() => clearTimeout(cut))
   }
   try {
     await send(frames.begin())

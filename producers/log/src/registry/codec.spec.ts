@@ -66,7 +66,7 @@ const both = ['event', 'command'] as const
 describe('the registry codec', () => {
   let registry: FakeRegistry
   const open = async () => {
-    const codec = createRegistryCodec({ registryUrl: 'http://registry.invalid', topicPrefix: 'p', api: registry })
+    const codec = createRegistryCodec({ registryUrl: 'http://registry.invalid', subjectPrefix: 'p', api: registry })
     await codec.prepare(context, both)
     return codec
   }
@@ -77,7 +77,7 @@ describe('the registry codec', () => {
   test('a reader registers nothing, decodes what it has learned, and encodes nothing', async () => {
     const record = (await open()).encodeEvent(envelope, { owner: 'ada' })
     const registered = registry.schemas.size
-    const reader = createRegistryCodec({ registryUrl: 'http://registry.invalid', topicPrefix: 'new', api: registry })
+    const reader = createRegistryCodec({ registryUrl: 'http://registry.invalid', subjectPrefix: 'new', api: registry })
     await reader.prepare(context, [])
     expect(registry.schemas.size).toBe(registered)
     await reader.learn([record])
@@ -125,7 +125,11 @@ describe('the registry codec', () => {
   test('ids of other writers are asked for once; unknown ones make a record undecodable', async () => {
     const writer = await open()
     const record = writer.encodeEvent(envelope, { owner: 'ada' })
-    const reader = createRegistryCodec({ registryUrl: 'http://registry.invalid', topicPrefix: 'other', api: registry })
+    const reader = createRegistryCodec({
+      registryUrl: 'http://registry.invalid',
+      subjectPrefix: 'other',
+      api: registry,
+    })
     await reader.prepare(context, both)
     expect(codeOf(() => reader.decode('event', 'Opened', 1, record))).toBe('record_undecodable')
     await reader.learn([record, record])

@@ -30,7 +30,8 @@ import { createRegistryApi, type RegistryApi } from './registry-api.ts'
 export interface RegistryCodecOptions {
   /** base URL of the Confluent-compatible API */
   readonly registryUrl: string
-  readonly topicPrefix: string
+  /** what the names of subjects begin with, as those of topics do with the topic prefix */
+  readonly subjectPrefix: string
   readonly onNotice?: (notice: Notice) => void
   /** tests replace it */
   readonly api?: RegistryApi
@@ -109,8 +110,8 @@ export const createRegistryCodec = (options: RegistryCodecOptions): RecordCodec 
   return {
     async prepare(context: ContextDefinition, encoded: readonly RecordKind[]) {
       const topics: [RecordKind, string, RecordCatalogue][] = [
-        ['event', eventsTopic(options.topicPrefix, context.name), context.events],
-        ['command', commandsTopic(options.topicPrefix, context.name), context.commands],
+        ['event', eventsTopic(options.subjectPrefix, context.name), context.events],
+        ['command', commandsTopic(options.subjectPrefix, context.name), context.commands],
       ]
       for (const [kind, , catalogue] of topics) {
         for (const [type, definition] of Object.entries(catalogue)) take(kind, type, definition)

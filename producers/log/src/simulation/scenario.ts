@@ -12,11 +12,12 @@ import { type OwnerParts, ownerParts } from '../parts.ts'
 import { provisionContext } from '../provision.ts'
 import { openTail } from '../tail.ts'
 import { pause } from '../timers.ts'
-import type { LogTransport, RawRecord } from '../transport.ts'
+import type { LogTransport } from '../transport.ts'
 import type { LogWriter } from '../writer.ts'
 import { type Accounts, accountsContext, accountsMachine, decide, depositOf } from './accounts.ts'
 import { Checker, textOf } from './checker.ts'
 import { type Faults, noFaults, SimulatedLog } from './log.ts'
+import { memoized } from './memoized-codec.ts'
 import { noCompression, SimulatedSnapshots } from './snapshots.ts'
 import { SimulatedGroups, simulatedTransport } from './transport.ts'
 import { Process, World } from './world.ts'
@@ -473,28 +474,6 @@ const retried = async <T>(attempt: () => Promise<T>, timers: NonNullable<LogCont
     } catch {
       await pause(timers, 50)
     }
-  }
-}
-
-/** All readers of a simulation share the stored records, so that each need be parsed only once. */
-const memoized = (codec: RecordCodec): RecordCodec => {
-  const once = <T>(read: (record: RawRecord) => T): ((record: RawRecord) => T) => {
-    const known = new WeakMap<RawRecord, { value: T }>()
-    return (record) => {
-      const found = known.get(record) ?? { value: read(record) }
-      known.set(record, found)
-      return found.value
-    }
-  }
-  const decoded = new WeakMap<RawRecord, unknown>()
-  return {
-    ...codec,
-    eventEnvelope: once((record) => codec.eventEnvelope(record)),
-    commandEnvelope: once((record) => codec.commandEnvelope(record)),
-    decode: (kind, type, schemaVersion, record) => {
-      if (!decoded.has(record)) decoded.set(record, codec.decode(kind, type, schemaVersion, record))
-      return decoded.get(record)
-    },
   }
 }
 

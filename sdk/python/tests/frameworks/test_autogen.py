@@ -5,34 +5,26 @@ import json
 import logging
 import random
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from autogen_agentchat.agents import AssistantAgent, CodeExecutorAgent, UserProxyAgent
-from autogen_agentchat.conditions import HandoffTermination, MaxMessageTermination, TextMentionTermination
+from autogen_agentchat.agents import AssistantAgent
+from autogen_agentchat.conditions import MaxMessageTermination
 from autogen_agentchat.teams import (
-    DiGraphBuilder,
-    GraphFlow,
     MagenticOneGroupChat,
     RoundRobinGroupChat,
     SelectorGroupChat,
     Swarm,
 )
 from autogen_agentchat.tools import AgentTool
-from autogen_core.code_executor import CodeExecutor, CodeResult
 from autogen_core.model_context import TokenLimitedChatCompletionContext
-from autogen_core.models import ChatCompletionClient, CreateResult, ModelFamily, ModelInfo, RequestUsage
-from autogen_core.tools import FunctionTool, TextResultContent, ToolResult, Workbench
-from autogen_ext.models.openai import OpenAIChatCompletionClient
+from autogen_parts import client_of, graph, round_robin
 from harness_access import cancelled_in_s, step_names
 from no_network import no_network
-from pydantic import BaseModel
 from scripted_model import ScriptedModel
 
 import omium
-from omium import Agent, Completed, OmiumError, PriceTable, TryAgain, current_step
+from omium import Agent, Completed, OmiumError, PriceTable, TryAgain
 from omium.adapters import agent_of
 from omium.adapters.autogen import durable
 from omium.testing import run_agent
@@ -40,83 +32,15 @@ from omium.testing import run_agent
 __all__ = ["no_network"]
 
 
-@pytest.fixture
-def model() -> Iterator[ScriptedModel]:
-    one = ScriptedModel()
-    yield one
-    one.close()
-
-
-def _client(model: ScriptedModel) -> OpenAIChatCompletionClient:
-    return OpenAIChatCompletionClient(
-        model="scripted",
-        base_url=model.base_url,
-        api_key="x",
-        model_info={
-            "vision": False,
-            "function_calling": True,
-            "json_output": True,
-            "family": ModelFamily.UNKNOWN,
-            "structured_output": True,
-        },
-    )
-
-
-def _buyer(client: Any, effects: list[str], *, streaming: bool = False, sync: bool = True) -> AssistantAgent:
-    def note(thing: str) -> str:
-        step = current_step()
-        assert step is not None
-        effects.append(f"{thing} {step.idempotency_key}")
-        return f"bought {thing}"
-
-    def buy(thing: str) -> str:
-        """Buys something."""
-        return note(thing)
-
-    async def abuy(thing: str) -> str:
-        """Buys something."""
-        return note(thing)
-
-    tool = buy if sync else abuy
-    tool.tags = ["omium:effect"]  # type: ignore[attr-defined]
-    wrapped = FunctionTool(tool, name="buy", description="Buys something.")
-    order = 'use buy({"thing": "paper"})'
-    return AssistantAgent("buyer", client, tools=[wrapped], system_message=order, model_client_stream=streaming)
-
-
-def _round_robin(model: ScriptedModel, effects: list[str], *, streaming: bool = False, sync: bool = True) -> Any:
-    client = _client(model)
-    planner = AssistantAgent("planner", client, model_client_stream=streaming, system_message=None)
-    writer = AssistantAgent("writer", client, model_client_stream=streaming, system_message=None)
-    return RoundRobinGroupChat([planner, _buyer(client, effects, streaming=streaming, sync=sync), writer], max_turns=3)
-
-
-def _graph(model: ScriptedModel, effects: list[str], *, streaming: bool = False, sync: bool = True) -> Any:
-    """A planner, a reader and a critic in parallel, a buyer who waits for both, a writer."""
-    client = _client(model)
-
-    def agent(name: str) -> AssistantAgent:
-        return AssistantAgent(name, client, model_client_stream=streaming, system_message=f"You are the {name}.")
-
-    planner, reader, critic, writer = map(agent, ("planner", "reader", "critic", "writer"))
-    buyer = _buyer(client, effects, streaming=streaming, sync=sync)
-    builder = DiGraphBuilder()
-    for one in (planner, reader, critic, buyer, writer):
-        builder.add_node(one)
-    builder.add_edge(planner, reader).add_edge(planner, critic)
-    builder.add_edge(reader, buyer).add_edge(critic, buyer).add_edge(buyer, writer)
-    return GraphFlow([planner, reader, critic, buyer, writer], graph=builder.build())
-
-
 @pytest.mark.parametrize("streaming", [False, True])
-@pytest.mark.parametrize("make", [_round_robin, _graph])
+@pytest.mark.parametrize("make", [round_robin, graph])
 def test_resumes_from_every_record_without_repeating_a_call(model: ScriptedModel, make: Any, streaming: bool) -> None:
     calm_effects: list[str] = []
     calm = run_agent(durable(make(model, calm_effects, streaming=streaming), id="team"), "tides", limit=20)
     assert calm.error is None
     assert "bought paper" in calm.output["answer"]
     records = len(calm.journal)
-    assert records == (4 if make is _round_robin else 6)
+    assert records == (4 if make is round_robin else 6)
     assert len(calm_effects) == 1
 
     effects: list[str] = []
@@ -135,15 +59,15 @@ def test_resumes_from_every_record_without_repeating_a_call(model: ScriptedModel
 
 
 def test_steps_are_named_after_agents_and_tools(model: ScriptedModel) -> None:
-    names = step_names(durable(_round_robin(model, []), id="team"), "tides")
+    names = step_names(durable(round_robin(model, []), id="team"), "tides")
     assert names == ["planner: scripted", "buyer: scripted", "buy", "writer: scripted"]
-    alone = AssistantAgent("helper", _client(model))
+    alone = AssistantAgent("helper", client_of(model))
     assert step_names(durable(alone, id="alone"), "hello") == ["helper: scripted"]
 
 
 def test_a_simulated_run_makes_no_effect(model: ScriptedModel) -> None:
     effects: list[str] = []
-    team = durable(_round_robin(model, effects), id="team")
+    team = durable(round_robin(model, effects), id="team")
     calm = run_agent(team, "tides", limit=20)
     recorded: list[Any] = [{**entry, "name": "buy"} for entry in calm.journal if entry["kind"] == "tool"]
     effects.clear()
@@ -164,7 +88,7 @@ def test_fan_in_is_in_the_order_of_the_journal(model: ScriptedModel) -> None:
         return f"I am the {system[12:-1]}" if system.startswith("You are the ") else None
 
     model.script = script
-    team = durable(_graph(model, []), id="team")
+    team = durable(graph(model, []), id="team")
     firsts: set[str] = set()
     for crash in [*range(1, 7)] * 2:
         run = run_agent(team, "tides", crash_after=crash, limit=20)
@@ -177,7 +101,7 @@ def test_fan_in_is_in_the_order_of_the_journal(model: ScriptedModel) -> None:
 
 
 def test_runs_of_one_team_do_not_mix_and_leave_nothing_behind(model: ScriptedModel) -> None:
-    made = _round_robin(model, [])
+    made = round_robin(model, [])
     team = durable(made, id="team")
     outputs: list[Any] = []
 
@@ -200,7 +124,7 @@ def test_a_changed_team_is_a_mismatch_and_never_a_live_call(model: ScriptedModel
 
     def make() -> RoundRobinGroupChat:
         made.append(1)
-        client = _client(model)
+        client = client_of(model)
         first = AssistantAgent("first", client, system_message=f"version {len(made)}")
         return RoundRobinGroupChat([first, AssistantAgent("second", client)], max_turns=2)
 
@@ -210,113 +134,8 @@ def test_a_changed_team_is_a_mismatch_and_never_a_live_call(model: ScriptedModel
     assert sum(model.calls.values()) == 1
 
 
-class Price(BaseModel):
-    thing: str
-    cents: int
-
-
-@dataclass
-class Stock:
-    thing: str
-    left: int
-
-
-def test_what_a_tool_returns_reads_as_without_a_journal(model: ScriptedModel) -> None:
-    async def price(thing: str) -> Price:
-        """A model."""
-        return Price(thing=thing, cents=7)
-
-    def stock(thing: str) -> Stock:
-        """A dataclass."""
-        return Stock(thing, 3)
-
-    def names(thing: str) -> list[str]:
-        """A list."""
-        return [thing, "pen"]
-
-    def sizes(thing: str) -> tuple[int, float]:
-        """A tuple."""
-        return (1, 2.5)
-
-    for tool in (price, stock, names, sizes):
-        order = f'use {tool.__name__}({{"thing": "paper"}})'
-
-        def make(tool: Any = tool, order: str = order) -> AssistantAgent:
-            return AssistantAgent("asking", _client(model), tools=[tool], system_message=order)
-
-        native = asyncio.run(make().run(task="go")).messages[-1].to_text()  # type: ignore[union-attr]
-        run = run_agent(durable(make(), id="asking"), "go", crash_after=[1, 2])
-        assert run.output["answer"] == native, tool.__name__
-
-
-def test_other_clients_workbenches_and_executors_are_recorded(model: ScriptedModel) -> None:
-    calls: list[str] = []
-
-    class Bench(Workbench):
-        async def list_tools(self) -> Any:
-            calls.append("list")
-            return [{"name": "buy", "parameters": {"type": "object", "properties": {"thing": {"type": "string"}}}}]
-
-        async def call_tool(self, name: str, arguments: Any = None, *rest: Any) -> ToolResult:
-            calls.append(name)
-            return ToolResult(name=name, result=[TextResultContent(content=f"bought {arguments['thing']}")])
-
-        async def nothing(self, *_: Any) -> Any: ...
-
-        start = stop = reset = save_state = load_state = nothing
-
-    class Executor(CodeExecutor):
-        async def execute_code_blocks(self, code_blocks: Any, cancellation_token: Any) -> CodeResult:
-            calls.append(code_blocks[0].code)
-            return CodeResult(exit_code=0, output="42")
-
-        async def nothing(self) -> None: ...
-
-        start = stop = restart = nothing
-
-    for one in (Bench, Executor):
-        one.__abstractmethods__ = frozenset()  # type: ignore[attr-defined]
-    client = OwnClient("```python\nprint(42)\n```")
-    buyer = AssistantAgent("buyer", _client(model), workbench=Bench(), system_message='use buy({"thing": "paper"})')
-    coder = CodeExecutorAgent("coder", Executor(), model_client=client, supported_languages=["python"])
-    team = durable(RoundRobinGroupChat([buyer, coder], max_turns=2), id="team")
-    run = run_agent(team, "go", crash_after=list(range(1, 7)), limit=20)
-    assert run.error is None
-    assert set(run.executions.values()) == {1}
-    assert calls == ["list", "buy", "print(42)\n"]
-    assert client.asked == 2
-
-
-class OwnClient(ChatCompletionClient):
-    """A client that goes through no HTTP."""
-
-    component_type = "model"
-
-    def __init__(self, first: str) -> None:
-        self.asked = 0
-        self.first = first
-
-    async def create(self, messages: Any, **_: Any) -> CreateResult:
-        self.asked += 1
-        content = self.first if self.asked == 1 else "done"
-        return CreateResult(finish_reason="stop", content=content, usage=RequestUsage(1, 2), cached=False)
-
-    @property
-    def model_info(self) -> ModelInfo:
-        return {
-            "vision": False,
-            "function_calling": True,
-            "json_output": True,
-            "family": "unknown",
-            "structured_output": True,
-        }
-
-
-OwnClient.__abstractmethods__ = frozenset()  # type: ignore[attr-defined]
-
-
 def test_a_budget_ends_the_run_with_its_code(model: ScriptedModel) -> None:
-    agent = durable(AssistantAgent("helper", _client(model)), id="helper")
+    agent = durable(AssistantAgent("helper", client_of(model)), id="helper")
     agent.budget_micro_credits = 1
     run = run_agent(agent, "hello", prices=PriceTable("test", {"scripted": omium.Price(1, 1)}))
     assert run.error is not None
@@ -332,7 +151,7 @@ def test_a_failing_tool_is_told_to_the_model_and_stays_failed(model: ScriptedMod
         calls.append(thing)
         raise ValueError("sold out")
 
-    client = _client(model)
+    client = client_of(model)
     agent = AssistantAgent("buyer", client, tools=[fail], system_message='use fail({"thing": "paper"})')
     team = durable(RoundRobinGroupChat([agent, AssistantAgent("writer", client)], max_turns=2), id="team")
     run = run_agent(team, "go", crash_after=[1, 2, 3], limit=20)
@@ -344,7 +163,7 @@ def test_an_effect_in_doubt_waits_for_a_person_or_its_reconciler(model: Scripted
     effects: list[str] = []
 
     def team(reconcile: Any) -> Agent[Any, Any]:
-        client = _client(model)
+        client = client_of(model)
 
         def buy(thing: str) -> str:
             """Buys something."""
@@ -385,7 +204,7 @@ def test_an_effect_in_doubt_waits_for_a_person_or_its_reconciler(model: Scripted
 
 
 def test_selector_swarm_and_magentic_teams_resume(model: ScriptedModel) -> None:
-    client = _client(model)
+    client = client_of(model)
 
     def script(asked: dict[str, Any]) -> str | None:
         text = str(asked["messages"])
@@ -428,7 +247,7 @@ def test_selector_swarm_and_magentic_teams_resume(model: ScriptedModel) -> None:
 
 
 def test_an_agent_as_a_tool_records_its_own_calls(model: ScriptedModel) -> None:
-    client = _client(model)
+    client = client_of(model)
     inner = AssistantAgent("inner", client, system_message=None, description="answers")
     outer = AssistantAgent("outer", client, tools=[AgentTool(inner)], system_message='use inner({"task": "deep"})')
     agent = durable(outer, id="outer")
@@ -439,56 +258,10 @@ def test_an_agent_as_a_tool_records_its_own_calls(model: ScriptedModel) -> None:
     assert step_names(agent, "go") == ["outer: scripted", "inner: scripted"]
 
 
-def test_a_user_proxy_waits_for_a_signal_or_an_approval(model: ScriptedModel) -> None:
-    client = _client(model)
-
-    def team(tags: list[str]) -> Agent[Any, Any]:
-        proxy = UserProxyAgent("boss", description="Publish?")
-        proxy.tags = tags  # type: ignore[attr-defined]
-        writer = AssistantAgent("writer", client, system_message=None)
-        return durable(
-            RoundRobinGroupChat([writer, proxy], termination_condition=TextMentionTermination("APPROVE")), id="reviewed"
-        )
-
-    waiting = run_agent(team([]), "draft")
-    assert (waiting.status, waiting.waiting_for) == ("waiting", ("wait:resume:1#1",))
-    run = run_agent(team([]), "draft", signals={"resume": ["again", "APPROVE"]}, crash_after=list(range(1, 7)))
-    assert [m["content"] for m in run.output["messages"] if m["source"] == "boss" and m["type"] == "TextMessage"] == [
-        "again",
-        "APPROVE",
-    ]
-    assert set(run.executions.values()) == {1}
-    shown = next(entry for entry in run.journal if entry["path"].startswith("interrupt"))["value"]
-    assert shown == {"agent": "boss", "prompt": "Enter your response:", "message": "on draft"}
-
-    tagged = team(["omium:approval"])
-    assert run_agent(tagged, "draft").waiting_for == ("approve#1",)
-    decisions = iter([{"approved": False, "comment": "too short"}, {"approved": True}])
-    decided = run_agent(tagged, "draft", approvals=lambda title, details: next(decisions))
-    assert [
-        m["content"] for m in decided.output["messages"] if m["source"] == "boss" and m["type"] == "TextMessage"
-    ] == [
-        "REJECT: too short",
-        "APPROVE",
-    ]
-
-
-def test_a_handoff_to_a_person_waits_and_goes_on(model: ScriptedModel) -> None:
-    client = _client(model)
-    model.script = lambda asked: "thanks, TERMINATE" if "42" in str(asked["messages"]) else None
-    asking = AssistantAgent("asking", client, handoffs=["user"], system_message="use transfer_to_user({})")
-    ends = HandoffTermination("user") | TextMentionTermination("TERMINATE")
-    team = durable(Swarm([asking], termination_condition=ends), id="asking")
-    assert run_agent(team, "what?").waiting_for == ("wait:resume:1#1",)
-    run = run_agent(team, "what?", signals={"resume": "42"}, crash_after=[1, 2, 3, 4])
-    assert run.output["answer"] == "thanks, TERMINATE"
-    assert set(run.executions.values()) == {1}
-
-
 def test_no_connection_leaves_the_machine(model: ScriptedModel, no_network: list[str]) -> None:
-    client = _client(model)
+    client = client_of(model)
     limited = TokenLimitedChatCompletionContext(client, token_limit=1000)
-    made = _round_robin(model, [])
+    made = round_robin(model, [])
     made._participants.append(AssistantAgent("short", client, model_context=limited))
     made = RoundRobinGroupChat(made._participants, max_turns=4)
     assert run_agent(durable(made, id="team"), "tides", limit=20).error is None
@@ -497,20 +270,20 @@ def test_no_connection_leaves_the_machine(model: ScriptedModel, no_network: list
 
 def test_a_refusal_of_the_model_keeps_its_code(model: ScriptedModel) -> None:
     model.script = lambda asked: 401
-    run = run_agent(durable(_round_robin(model, []), id="team"), "tides", limit=20)
+    run = run_agent(durable(round_robin(model, []), id="team"), "tides", limit=20)
     assert run.error is not None
     assert run.error.code == "model_auth"
 
 
 @pytest.mark.parametrize("given", [None, 7, [], {"task": {}}, [{"content": "x", "type": "Nothing"}]])
 def test_an_input_that_is_no_task_is_a_coded_error(model: ScriptedModel, given: object) -> None:
-    run = run_agent(durable(_round_robin(model, []), id="team"), given)
+    run = run_agent(durable(round_robin(model, []), id="team"), given)
     assert run.error is not None
     assert run.error.code == "input_invalid"
 
 
 def test_a_task_may_be_messages(model: ScriptedModel) -> None:
-    agent = durable(AssistantAgent("helper", _client(model)), id="helper")
+    agent = durable(AssistantAgent("helper", client_of(model)), id="helper")
     said = run_agent(agent, {"task": [{"content": "one"}, {"source": "boss", "content": "two"}]})
     assert said.output["answer"] == "on two"
 
@@ -523,7 +296,7 @@ class _Line:
 
 
 def test_what_cannot_run_is_a_coded_error(model: ScriptedModel) -> None:
-    client = _client(model)
+    client = client_of(model)
     assert agent_of(client, "client") is None
     agent = AssistantAgent("helper", client)
     agent.line = _Line()  # type: ignore[attr-defined]
@@ -542,11 +315,11 @@ def test_what_cannot_run_is_a_coded_error(model: ScriptedModel) -> None:
 def test_a_cancelled_run_leaves_a_hanging_model_call_and_no_task(
     model: ScriptedModel, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert cancelled_in_s(durable(_graph(model, []), id="team"), "hang", model) < 2
+    assert cancelled_in_s(durable(graph(model, []), id="team"), "hang", model) < 2
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_what_is_said_stays_out_of_the_log(model: ScriptedModel, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    assert run_agent(durable(_round_robin(model, []), id="team"), "the secret", limit=20).error is None
+    assert run_agent(durable(round_robin(model, []), id="team"), "the secret", limit=20).error is None
     assert "the secret" not in caplog.text

@@ -1,7 +1,6 @@
 """Real graphs: every crash in turn, no recorded model or tool call made again."""
 
 import operator
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import pytest
@@ -19,13 +18,6 @@ from omium import Agent, current_step
 from omium.adapters.langgraph import durable
 from omium.llm.context import LLM_RETRY
 from omium.testing import run_agent
-
-
-@pytest.fixture
-def model() -> Iterator[ScriptedModel]:
-    one = ScriptedModel()
-    yield one
-    one.close()
 
 
 class State(TypedDict):

@@ -1,10 +1,9 @@
 """Tools of every kind in a graph: each call is recorded once, and comes back as what it gave."""
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
-import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 from langchain_core.tools import BaseTool, InjectedToolCallId, ToolException, tool
 from langchain_openai import ChatOpenAI
@@ -28,13 +27,6 @@ class State(TypedDict, total=False):
     messages: Annotated[list[AnyMessage], add_messages]
     found: Annotated[list[str], operator.add]
     note: str
-
-
-@pytest.fixture
-def model() -> Iterator[ScriptedModel]:
-    one = ScriptedModel()
-    yield one
-    one.close()
 
 
 def calling(*calls: tuple[str, dict[str, Any]]) -> AIMessage:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -17,13 +16,6 @@ import omium
 from omium.adapters.langgraph import durable
 from omium.errors import OmiumError
 from omium.testing import run_agent
-
-
-@pytest.fixture
-def model() -> Iterator[ScriptedModel]:
-    one = ScriptedModel()
-    yield one
-    one.close()
 
 
 class State(TypedDict, total=False):

@@ -1,6 +1,6 @@
 """What frameworks call their state is kept among a run's checkpoints: each once, by whichever attempt came there first."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,13 +22,6 @@ from typing_extensions import TypedDict
 from omium import Agent
 from omium.adapters import agent_of
 from omium.testing import TestRun, run_agent
-
-
-@pytest.fixture
-def model() -> Iterator[ScriptedModel]:
-    one = ScriptedModel()
-    yield one
-    one.close()
 
 
 class Notes(TypedDict, total=False):

@@ -27,13 +27,6 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 @pytest.fixture
-def model() -> Iterator[ScriptedModel]:
-    one = ScriptedModel()
-    yield one
-    one.close()
-
-
-@pytest.fixture
 def engine() -> Iterator[ScriptedEngine]:
     one = ScriptedEngine()
     yield one

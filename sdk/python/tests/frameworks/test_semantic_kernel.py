@@ -5,7 +5,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -40,13 +40,6 @@ from omium.adapters.semantic_kernel import durable
 from omium.testing import run_agent
 
 __all__ = ["no_network"]
-
-
-@pytest.fixture
-def model() -> Iterator[ScriptedModel]:
-    one = ScriptedModel()
-    yield one
-    one.close()
 
 
 def _service(model: ScriptedModel) -> OpenAIChatCompletion:
