@@ -113,7 +113,8 @@ export const main = async (argv: readonly string[], io: Io): Promise<number> => 
     return exitCodes.ok
   } catch (thrown) {
     // what a person did in the midst of a request comes wrapped (contexts/step-up.ts)
-    const own = thrown instanceof OmiumError && (thrown.cause instanceof UsageError || thrown.cause instanceof Interrupted)
+    const own =
+      thrown instanceof OmiumError && (thrown.cause instanceof UsageError || thrown.cause instanceof Interrupted)
     const error = own ? thrown.cause : thrown
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
     const { message } = error as Error

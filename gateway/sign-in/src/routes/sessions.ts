@@ -64,7 +64,10 @@ export const sessionRoutes =
       )
       if (!wantsHtml(request)) return { items }
       const names = new Map((await sessions.memberships(userId)).map(({ tenant, name }) => [tenant, name]))
-      return sendPage(reply, sessionsPage(items.map((one) => ({ ...one, tenant: names.get(one.tenant) ?? one.tenant }))))
+      return sendPage(
+        reply,
+        sessionsPage(items.map((one) => ({ ...one, tenant: names.get(one.tenant) ?? one.tenant }))),
+      )
     })
 
     app.delete(
