@@ -29,6 +29,32 @@ export default {
       to: { path: '^(consumers|projections|gateway|sdk|dev|migrations|producers/(?!log/|resilience/))' },
     },
     {
+      name: 'only-named-modules-call-outside',
+      comment:
+        'each with limits and a breaker: the table in producers/resilience/README.md. Global fetch is in biome.json',
+      severity: 'error',
+      from: {
+        path: '^(producers|consumers|projections|gateway|migrations|schemas)/',
+        pathNot: [
+          '\\.spec\\.ts$|/test/|/testing(\\.ts$|/)',
+          // callers
+          '^producers/(domain-proof/src/domain-proof|log/src/kafka/connection|payloads/src/s3-object-store)\\.ts$',
+          '^producers/(personal-data/src/aws-kms|resilience/src/redis|safe-fetch/src/[a-z-]+)\\.ts$',
+          '^(gateway/(models/src/calls/transport|sign-in/src/mail/smtp)|producers/mail/src/smtp)\\.ts$',
+          // told how to call by the provider that makes them
+          '^gateway/sign-in/src/providers/(oidc|github|refusals)\\.ts$',
+          // called from outside
+          '^consumers/(kit/src/http-server|execution-engine/src/worker-server/server)\\.ts$',
+          // names of statuses, and what an address looks like
+          '^gateway/(src/client-errors|sign-in/src/factors/webauthn)\\.ts$',
+        ],
+      },
+      to: {
+        path: '^(node:)?(http2?|https|net|tls|dgram|dns(/promises)?)$|node_modules/(undici|nodemailer|ioredis|ws|openid-client|@aws-sdk)/',
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
       name: 'domain-is-pure',
       comment: 'domain/ imports only schemas and its own domain',
       severity: 'error',

@@ -1,8 +1,7 @@
-import type { Reads } from '@omium/projection-kit'
+import type { Live, Reads } from '@omium/projection-kit'
 import type { AgentDefinition, JsonValue } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
 import { createAgents } from './agents.ts'
-import type { Live } from './live.ts'
 
 type OnEvent = Parameters<Live['onType']>[1]
 

@@ -1,10 +1,9 @@
 import { type AgentRecord, getAgent } from '@omium/projection-executions'
-import type { Reads } from '@omium/projection-kit'
+import type { Live, Reads } from '@omium/projection-kit'
 import { type AgentDefinition, type JsonValue, OmiumError } from '@omium/schemas'
 import { checkBounded, lenientPatterns } from '@omium/workflow-language'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
-import type { Live } from './live.ts'
 
 /** What can be started, and with which inputs. Definitions are kept in memory; the live tail tells when one changes. */
 export interface Agents {

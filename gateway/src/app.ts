@@ -9,9 +9,11 @@ import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-z
 import { installGuard } from './auth.ts'
 import { installBodyBudget } from './body-budget.ts'
 import { createClientErrors } from './client-errors.ts'
+import { installEtags } from './etags.ts'
 import { installIdempotency } from './idempotency.ts'
 import { installJsonBodies } from './json-body.ts'
 import { installKeyLimits } from './key-limits.ts'
+import { installMinPosition } from './min-position.ts'
 import { installOpenApi, showOpenApi } from './openapi.ts'
 import { installProblems, sendProblem } from './problems.ts'
 import { installRateLimits } from './rate-limits.ts'
@@ -141,6 +143,8 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   installBodyBudget(plain)
   installKeyLimits(plain, services)
   installIdempotency(plain, { redis, prefix, digest: services.personalData.digest })
+  installMinPosition(plain, services)
+  installEtags(plain)
 
   installOperations(plain, services, clientErrors.counts)
   await app.register(executionRoutes(services))

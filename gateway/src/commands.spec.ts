@@ -1,8 +1,8 @@
 import type { CommandSender } from '@omium/log'
+import type { Live } from '@omium/projection-kit'
 import { OmiumError } from '@omium/schemas'
 import { describe, expect, it, vi } from 'vitest'
 import { createExecute } from './commands.ts'
-import type { Live } from './live.ts'
 
 const asker = { tenant: 'ten_a', actor: 'key:k', correlationId: 'req_1' }
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { CommandSender } from '@omium/log'
+import type { Live } from '@omium/projection-kit'
 import { aggregateKey, type ExecutionContextCommand, OmiumError, type WriteReceipt } from '@omium/schemas'
-import type { Live } from './live.ts'
 
 /** Who asks, for the command's envelope. */
 export interface Asker {

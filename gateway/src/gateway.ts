@@ -1,12 +1,4 @@
-import {
-  createApiKeys,
-  createEndedSessions,
-  createMembers,
-  createServiceTokens,
-  openPolicies,
-  routeRules,
-  type SessionCallers,
-} from '@omium/access'
+import { createRights, createServiceTokens, openPolicies, routeRules, type SessionCallers } from '@omium/access'
 import { createDeltaSubscriber } from '@omium/deltas'
 import { createDomainProof } from '@omium/domain-proof'
 import {
@@ -16,7 +8,13 @@ import {
   withEnvelopeEncryption,
 } from '@omium/payloads'
 import { createPersonalData, createSubjectKeys, kmsOf } from '@omium/personal-data'
-import { createPool, createReads, type ProjectionLog, requireWalls } from '@omium/projection-kit'
+import {
+  createPool,
+  createReads,
+  type LiveContextOptions,
+  type ProjectionLog,
+  requireWalls,
+} from '@omium/projection-kit'
 import { connectRedis } from '@omium/resilience'
 import { openSignIn } from '@omium/sign-in'
 import { createWebhookSecrets } from '@omium/webhook-secrets'
@@ -28,7 +26,6 @@ import { buildApp } from './app.ts'
 import { createCommands } from './commands.ts'
 import type { Config } from './config.ts'
 import { type GatewayContext, openGatewayContext } from './context.ts'
-import { followAccess } from './follow-access.ts'
 import { createKnownModels } from './known-models.ts'
 import { listen } from './listen.ts'
 import { ensureLocalKey } from './local-key.ts'
@@ -37,6 +34,8 @@ import { createHistories } from './rewind/histories.ts'
 import { createStreamSlots } from './streams/stream-slots.ts'
 import { createTriggerSignatures } from './trigger-signatures.ts'
 
+/** a database that hangs is away, ms */
+const queryTimeoutMs = 15_000
 /** how long requests in flight may take when the process ends, ms */
 const drainMs = 5_000
 
@@ -52,17 +51,28 @@ export const startGateway = async (
   const policies = await openPolicies(config.policiesFile, {
     environment: newKeys.environment,
     nowMs: context.nowMs,
-    onError: (message, error) => logger.error({ err: error }, message),
+    notices: logger,
   })
   const pool = createPool(databaseUrl, {
     max: 20,
     application_name: 'omium-gateway',
+    query_timeout: queryTimeoutMs,
+    // what nobody waits for any more ends in the database, too
+    statement_timeout: queryTimeoutMs - 1_000,
     onIdleError: (error) => logger.warn({ err: error }, 'an idle database connection broke'),
   })
   await requireWalls(pool)
   const reads = createReads(pool)
   const warn = (message: string, error: unknown) => logger.warn({ err: error }, message)
-  const open = (log: ProjectionLog, projection: string): Promise<GatewayContext> =>
+  const kms = kmsOf(config.kms)
+  const personalData = createPersonalData({
+    kms,
+    keys: createSubjectKeys(pool),
+    digestKey: config.digestKey,
+    nowMs: context.nowMs,
+  })
+  const rights = createRights({ reads, keys: newKeys, open: personalData.open, nowMs: context.nowMs })
+  const open = (log: ProjectionLog, projection: string, begin?: LiveContextOptions['begin']): Promise<GatewayContext> =>
     openGatewayContext({
       log,
       projection,
@@ -70,6 +80,7 @@ export const startGateway = async (
       databaseUrl,
       commandTimeoutMs: config.commandTimeoutMs,
       readWaitMs: limits.readWaitMs,
+      begin,
       onNotice: warn,
     })
   const [executions, recoveries, workflows, checkpoints, identity, webhooks] = await Promise.all([
@@ -77,7 +88,7 @@ export const startGateway = async (
     open(logs.recovery, 'recoveries'),
     open(logs.workflow, 'workflows'),
     open(logs.checkpoint, 'checkpoints'),
-    open(logs.identity, 'identity'),
+    open(logs.identity, 'identity', rights.follow),
     open(logs.webhook, 'webhooks'),
   ])
   const objects = await createS3ObjectStore(config.s3)
@@ -92,17 +103,6 @@ export const startGateway = async (
   const redis = config.redisUrl
     ? connectRedis(config.redisUrl, (error) => warn('limits are counted by this process alone for the moment', error))
     : undefined
-  const apiKeys = createApiKeys({ reads, ...newKeys, nowMs: context.nowMs })
-  const kms = kmsOf(config.kms)
-  const personalData = createPersonalData({
-    kms,
-    keys: createSubjectKeys(pool),
-    digestKey: config.digestKey,
-    nowMs: context.nowMs,
-  })
-  const members = createMembers({ reads, open: personalData.open, nowMs: context.nowMs })
-  const ended = createEndedSessions()
-  followAccess(identity, { apiKeys, members, ended })
   if (config.localApiKey !== undefined) await ensureLocalKey(config.localApiKey, { identity, reads, newKeys })
   const models = createKnownModels(config.modelsUrl, (error) => warn('which models there are cannot be checked', error))
   const signIn = await openSignIn({
@@ -112,7 +112,7 @@ export const startGateway = async (
     tokenSecret,
     pool,
     reads,
-    ended,
+    rights,
     kms,
     identity,
     personalData,
@@ -133,12 +133,11 @@ export const startGateway = async (
     return key
   }
   const { nowMs } = context
+  const domainProof = createDomainProof({ servers: config.dnsServers, timeoutMs: 5_000 })
   const serviceTokens = createServiceTokens({
     verify: (token) => verifyServiceToken({ issuer, audience: 'gateway', keyOf, nowMs }, token),
-    apiKeys,
-    members,
+    rights,
     reads,
-    ended,
     nowMs,
   })
   const app = await buildApp(
@@ -167,13 +166,14 @@ export const startGateway = async (
       models,
       streamSlots: createStreamSlots(limits.streamsPerTenant),
       identity,
-      apiKeys,
+      rights,
+      apiKeys: rights.apiKeys,
       newKeys,
       policies,
       serviceTokens,
-      people: { sessions: sessions ?? signIn.callers, members },
+      people: { sessions: sessions ?? signIn.callers, members: rights.members },
       signIn,
-      domainProof: createDomainProof({ servers: config.dnsServers, timeoutMs: 5_000 }),
+      domainProof,
       personalData,
       ids: context.ids,
       nowMs: context.nowMs,
@@ -195,7 +195,9 @@ export const startGateway = async (
       const bound = setTimeout(() => app.server.closeAllConnections(), drainMs)
       await app.close()
       clearTimeout(bound)
+      policies?.close()
       signIn.close()
+      domainProof.close()
       models.close()
       deltas?.close()
       redis?.disconnect()

@@ -17,9 +17,19 @@ export const installOpenApi = async (app: FastifyInstance): Promise<void> => {
   app.addHook('onRoute', (route) => {
     if (route.url === docs || route.url.startsWith(`${docs}/`)) route.config = { ...route.config, public: true }
   })
-  app.addHook('onRoute', ({ method, url, config }) => {
+  app.addHook('onRoute', (route) => {
+    const { method, url, config } = route
     const path = url.replaceAll(/:(\w+)/g, '{$1}')
-    for (const one of [method].flat()) routes.push({ method: String(one), path, permission: config?.permission })
+    for (const one of [method].flat())
+      routes.push({
+        method: String(one),
+        path,
+        permission: config?.permission,
+        // said by a hook that comes later
+        get reads() {
+          return route.config?.reads !== undefined
+        },
+      })
   })
   await app.register(swagger, {
     openapi: {

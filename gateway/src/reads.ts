@@ -1,7 +1,6 @@
 import { type ExecutionRecord, getExecution } from '@omium/projection-executions'
-import type { PositionWatch } from '@omium/projection-kit'
+import type { Position, PositionWatch } from '@omium/projection-kit'
 import { aggregateKey, OmiumError } from '@omium/schemas'
-import type { Position } from './live.ts'
 import type { Services } from './services.ts'
 
 /** How a read waits for what its caller already knows to have happened. */

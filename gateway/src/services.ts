@@ -1,15 +1,14 @@
-import { type ApiKeys, type GuardParts, identify, type Policies, type ServiceTokens } from '@omium/access'
+import type { ApiKeys, GuardParts, InstalledPolicies, Rights, ServiceTokens } from '@omium/access'
 import type { DeltaSubscriber } from '@omium/deltas'
 import type { DomainProof } from '@omium/domain-proof'
 import type { CheckpointObjects, ObjectStore } from '@omium/payloads'
 import type { PersonalData } from '@omium/personal-data'
 import type { Reads } from '@omium/projection-kit'
 import type { EgressRules } from '@omium/safe-fetch'
-import { type IdSource, type KeyEnvironment, OmiumError, type Pepper } from '@omium/schemas'
+import type { IdSource, KeyEnvironment, Pepper } from '@omium/schemas'
 import type { SignIn } from '@omium/sign-in'
 import type { WebhookSecrets } from '@omium/webhook-secrets'
 import type { ServiceAudience, ServiceClaims, WorkerClaims } from '@omium/worker-tokens'
-import type { FastifyRequest } from 'fastify'
 import type { Redis } from 'ioredis'
 import type { Agents } from './agents.ts'
 import type { Commands } from './commands.ts'
@@ -53,10 +52,12 @@ export interface Services {
   readonly payloads: Payloads
   readonly histories: Histories
   readonly identity: GatewayContext
+  /** what ends or changes them is told */
+  readonly rights: Rights
   readonly apiKeys: ApiKeys
   readonly serviceTokens: ServiceTokens
   /** absent where the installation has none */
-  readonly policies: Policies | undefined
+  readonly policies: InstalledPolicies | undefined
   readonly people: NonNullable<GuardParts['people']>
   readonly signIn: SignIn
   /** asks the DNS whether a tenant controls a domain */
@@ -102,17 +103,4 @@ export const defaultLimits: Limits = {
   slowReaderMs: 10_000,
   streamsPerTenant: 10_000,
   workerTokenMs: 5 * 60_000,
-}
-
-/** Whether what came with a request that lasts long would still let it in. */
-export const isStillAllowed = async (services: Services, request: FastifyRequest): Promise<boolean> => {
-  try {
-    const { headers, ip } = request
-    const caller = await identify({ headers, ip, method: 'GET' }, services)
-    services.policies?.require(request, caller)
-    return caller.permissions.size > 0
-  } catch (error) {
-    // what cannot be asked now is asked again at the next heartbeat
-    return !(error instanceof OmiumError && (error.status === 401 || error.status === 403))
-  }
 }

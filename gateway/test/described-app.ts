@@ -1,3 +1,5 @@
+import { type RouteRule, routeRules } from '@omium/access'
+import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import { buildApp } from '../src/app.ts'
 import type { Document } from '../src/openapi/document.ts'
@@ -6,8 +8,8 @@ import { defaultLimits, type Services } from '../src/services.ts'
 /** takes every call and every look, and does nothing: routes are only described, never asked */
 const nothing: unknown = new Proxy(() => undefined, { get: (_, name) => (name === 'then' ? undefined : nothing) })
 
-/** The OpenAPI document of the gateway, without anything behind it. */
-export const describedApp = async (): Promise<Document> => {
+/** The gateway's OpenAPI document and what its routes need, without anything behind it. */
+export const describedRoutes = async (): Promise<{ document: Document; rules: readonly RouteRule[] }> => {
   const own: Partial<Services> = {
     limits: defaultLimits,
     corsOrigins: [],
@@ -15,6 +17,7 @@ export const describedApp = async (): Promise<Document> => {
     rates: { perKey: 0, perTenant: 0, perAddress: 0, sensitive: 0 },
     deltas: undefined,
     redis: undefined,
+    policies: undefined,
     topicPrefix: 'described',
   }
   // its pages and redirects are not part of the document
@@ -24,6 +27,9 @@ export const describedApp = async (): Promise<Document> => {
   }) as Services
   const app = await buildApp(services, pino({ level: 'silent' }))
   const document = (app as unknown as { swagger(): Document }).swagger()
+  const rules = [...routeRules(app as unknown as FastifyInstance)]
   await app.close()
-  return document
+  return { document, rules }
 }
+
+export const describedApp = async (): Promise<Document> => (await describedRoutes()).document

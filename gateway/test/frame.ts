@@ -7,7 +7,7 @@ import { startGateway } from '../src/gateway.ts'
 import { type GatewayLogs, openGatewayLogs } from '../src/logs.ts'
 import type { Limits } from '../src/services.ts'
 
-export const quiet = () => undefined
+const quiet = () => undefined
 
 export type ConfigChanges = Partial<Omit<Config, 'limits'>> & { readonly limits?: Partial<Limits> }
 type GatewayParts = Parameters<typeof startGateway>[3] & {
@@ -62,14 +62,18 @@ export const openFrame = async (
       { logger = pino({ level: 'silent' }), through, ...parts }: GatewayParts = {},
     ) => {
       const config = readConfig(env)
-      return startGateway({ ...config, ...changes, limits: { ...config.limits, ...limits } }, { ...logs, ...through }, logger, parts)
+      return startGateway(
+        { ...config, ...changes, limits: { ...config.limits, ...limits } },
+        { ...logs, ...through },
+        logger,
+        parts,
+      )
     },
     close: async () => {
       for (let close = closers.pop(); close; close = closers.pop()) await close()
     },
   }
 }
-export type Frame = Awaited<ReturnType<typeof openFrame>>
 
 /** A world that specs speak of before it is open. */
 export const openedLater = <T extends { close(): Promise<unknown> }>(open: () => Promise<T>) => {

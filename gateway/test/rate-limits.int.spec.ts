@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Caller } from '@omium/access'
-import { eventually, type RedisHandle, startRedis } from '@omium/dev/testing'
+import { eventually, type OwnComponent, startRedis } from '@omium/dev/testing'
 import { connectRedis } from '@omium/resilience'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { Redis } from 'ioredis'
@@ -9,7 +9,7 @@ import { installProblems } from '../src/problems.ts'
 import { installRateLimits, type Rates } from '../src/rate-limits.ts'
 
 /** Limits in a real Redis, which is killed. */
-let redisProcess: RedisHandle
+let redisProcess: OwnComponent
 const opened: { app: FastifyInstance; redis: Redis | undefined }[] = []
 const none: Rates = { perAddress: 0, perKey: 0, perTenant: 0, sensitive: 0 }
 

@@ -1,10 +1,18 @@
 import { once } from 'node:events'
 import { eventually, type TenantOfPlatform, tenantOfPlatform } from '@omium/dev/testing'
-import { workerProtocolVersion, workerSubprotocol } from '@omium/schemas'
+import {
+  type Permission,
+  type Role,
+  rolePermissions,
+  roles,
+  workerProtocolVersion,
+  workerSubprotocol,
+} from '@omium/schemas'
 import { agent, type Worker, worker } from '@omium/sdk'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { z } from 'zod'
+import { describedRoutes } from './described-app.ts'
 
 /**
  * Two tenants on the whole platform. One has something of every kind; the other knows all of its names and may do everything in
@@ -14,6 +22,8 @@ import { z } from 'zod'
 
 let theirs: TenantOfPlatform
 let ours: TenantOfPlatform
+/** who makes nothing under names that others have */
+let others: TenantOfPlatform
 let host: Worker
 
 interface Answer {
@@ -23,13 +33,27 @@ interface Answer {
 interface Operation {
   readonly method: string
   readonly path: string
+  readonly operationId: string
   readonly body: unknown
+  /** its answer is a list that comes in pages */
+  readonly isPaged: boolean
+  /** undefined: open to everybody */
+  readonly permission: Permission | 'authenticated' | readonly Permission[] | undefined
 }
 
-const call = async (at: TenantOfPlatform, method: string, path: string, body?: unknown): Promise<Answer> => {
+const sse = { accept: 'text/event-stream' }
+
+const call = async (
+  at: Pick<TenantOfPlatform, 'url' | 'apiKey'>,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer> => {
   const response = await fetch(`${at.url}${path}`, {
     method,
     headers: {
+      ...headers,
       authorization: `Bearer ${at.apiKey}`,
       'x-request-id': 'matrix-request',
       ...(body !== undefined && { 'content-type': 'application/json' }),
@@ -64,34 +88,58 @@ const names: [prefix: string, values: Record<string, string>][] = [
   ['/v1/schedules', { id: 'theirs-schedule' }],
   ['/v1/triggers', { id: 'theirs-trigger' }],
   ['/v1/recovery-policies', { name: 'theirs-policy' }],
+  ['/v1/domains', { domain: 'theirs.example' }],
+  ['/v1/members', { userId: 'theirs-user' }],
+  ['/v1/privacy/erasures', { id: 'theirs-erasure' }],
 ]
+/** What names something and is not tried: what anybody may send, and what is for people, whom identity.int.spec.ts tries. */
+const untried = ['POST /v1/hooks/{tenant}/{id}', 'POST /v1/me/invitations/{tenant}/{id}/accept']
+/** there is nothing of this kind here: only that nobody learns more is tried */
+const inventedIds = /^\/v1\/(members|replays|privacy\/erasures)\/|\/deliveries\/\{|\/diff\/|\/retention$/
 const made: string[] = []
 const has = (prefix: string, id: string) => {
-  names.push([prefix, { id, userId: id }])
+  names.push([prefix, { id, delivery: 'theirs-delivery' }])
   made.push(id)
 }
 
+const connection = { name: 'theirs', settings: { kind: 'oidc', issuer: 'https://idp.example', clientId: 'x' } }
 const bodies: Record<string, unknown> = {
   createWorkflowVersion: { definition: { name: 'x', nodes: { a: { type: 'set', value: 1 } } } },
   changeMemberRole: { role: 'viewer' },
   addCheckpointWrites: { taskId: 't', writes: [], state: { json: {} } },
+  putSsoConnectionsById: connection,
+  postSsoConnections: connection,
+  postDomains: { domain: 'ours.example' },
+  postPrivacyErasures: { email: 'nobody@example.org' },
+  createApiKey: { name: 'k', scopes: { permissions: ['keys:read'] } },
+  verifyApiKey: { key: 'om_test_none' },
+  inviteMember: { email: 'b@example.org', role: 'viewer' },
+  foundTenant: { name: 'Second' },
+  validateRecoveryPolicy: { policy: { rules: [] } },
 }
 
-const operations = async (): Promise<Operation[]> => {
-  const { paths } = JSON.parse((await call(ours, 'GET', '/openapi.json')).text) as {
-    paths: Record<
-      string,
-      Record<string, { operationId?: string; requestBody?: { content: Record<string, { example?: unknown }> } }>
-    >
-  }
-  return Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, { operationId = '', requestBody }]) => ({
-      method: method.toUpperCase(),
-      path,
-      body: requestBody && (requestBody.content['application/json']?.example ?? bodies[operationId] ?? {}),
-    })),
+/** Every operation, from the route table of the gateway as it is here: what is new is tried. */
+const operations = async (): Promise<readonly Operation[]> => {
+  const { document, rules } = await described
+  return Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([name, operation]) => {
+      const method = name.toUpperCase()
+      const operationId = String(operation['operationId'])
+      const { requestBody, responses, parameters = [] } = operation
+      const listed = responses['200']?.content?.['application/json'] as { schema?: { properties?: object } } | undefined
+      return {
+        method,
+        path,
+        operationId,
+        body: requestBody && (requestBody.content['application/json']?.example ?? bodies[operationId] ?? {}),
+        isPaged: 'items' in (listed?.schema?.properties ?? {}) && parameters.some((one) => one.name === 'cursor'),
+        permission: rules.find((rule) => rule.method === method && rule.url.replace(/:(\w+)/g, '{$1}') === path)
+          ?.permission,
+      }
+    }),
   )
 }
+const described = describedRoutes()
 
 /** Of the same form, and nobody's. */
 const absentOf = (id: string) => (id.startsWith('theirs') ? id.replace('theirs', 'nobody') : `${id.slice(0, -4)}zzzz`)
@@ -109,6 +157,11 @@ const pathsOf = (path: string): { foreign: string; absent: string; ids: string[]
   return { foreign: fill(0), absent: fill(1), ids }
 }
 
+/** Whether it makes what there is not, or makes sure that there is none: then a name that others have, too, is one's own. */
+const makes = (method: string, path: string): boolean =>
+  (method === 'PUT' && !path.startsWith('/v1/sso/')) ||
+  /retention$|\/writes$|\/v1\/workflows\/\{id\}$|\/v1\/threads/.test(path)
+
 /** Without what was asked for and what differs in each answer. */
 const told = ({ status, text }: Answer, ids: readonly string[][]): string =>
   ids
@@ -120,7 +173,7 @@ const told = ({ status, text }: Answer, ids: readonly string[][]): string =>
 const everythingOfTheirs = async () => {
   const seen: string[] = []
   for (const { method, path } of await operations()) {
-    if (method !== 'GET' || /result$|\/fork|events$|stream$/.test(path)) continue
+    if (method !== 'GET' || /result$|\/fork|events$|charges$|stream$/.test(path)) continue
     const at = path.includes('{')
       ? pathsOf(path)?.foreign
       : /keys|me$|agents|stats|openapi|templates/.test(path)
@@ -132,7 +185,7 @@ const everythingOfTheirs = async () => {
 }
 
 beforeAll(async () => {
-  ;[theirs, ours] = [await tenantOfPlatform(), await tenantOfPlatform()]
+  ;[theirs, ours, others] = [await tenantOfPlatform(), await tenantOfPlatform(), await tenantOfPlatform()]
   host = worker({ agents: [waits, breaks], url: theirs.url, apiKey: theirs.apiKey })
   await host.start()
   await eventually(async () => expect((await good('GET', '/v1/agents')).items).toHaveLength(2), { timeoutMs: 60_000 })
@@ -156,6 +209,11 @@ beforeAll(async () => {
   await good('POST', '/v1/executions', { agent: 'breaks', input: {}, id: 'theirs-broken', options: { recovery } })
   has('/v1/keys', (await good('POST', '/v1/keys', { name: 'k', scopes: { permissions: ['keys:read'] } })).id)
   has('/v1/invitations', (await good('POST', '/v1/invitations', { email: 'a@example.org', role: 'viewer' })).id)
+  has('/v1/sso/connections', (await good('POST', '/v1/sso/connections', connection)).id)
+  await good('POST', '/v1/domains', { domain: 'theirs.example' })
+  const hook = await good('POST', '/v1/webhooks', { url: 'https://example.com/hooks', types: ['execution.cancelled'] })
+  await good('POST', `/v1/webhooks/${hook.id}/disable`)
+  has('/v1/webhooks', hook.id)
   has('/v1/replays', (await good('POST', '/v1/replays', { runs: { ids: ['theirs-other'] } })).id)
   await eventually(
     async () => {
@@ -183,19 +241,58 @@ describe("what is another tenant's", () => {
     let tried = 0
     for (const { method, path, body } of await operations()) {
       const paths = pathsOf(path)
-      if (!paths) continue
+      if (!paths) {
+        if (path.includes('{')) expect(untried, 'give it a name').toContain(`${method} ${path}`)
+        continue
+      }
       tried++
       const foreign = await call(ours, method, paths.foreign, body)
       const absent = await call(ours, method, paths.absent, body)
       if (told(foreign, paths.ids) !== told(absent, paths.ids) || foreign.status >= 500)
         wrong.push(`${method} ${path}: ${told(foreign, paths.ids)}\n   but ${told(absent, paths.ids)}`)
       // what is made, or made sure to be gone, under a name that somebody else has too is one's own; else there is nothing
-      const makes = method === 'PUT' || /retention$|\/writes$|\/v1\/workflows\/\{id\}$|\/v1\/threads/.test(path)
-      if (!makes && foreign.status !== 404) wrong.push(`${method} ${path}: ${foreign.status} ${foreign.text}`)
+      if (!makes(method, path) && foreign.status !== 404)
+        wrong.push(`${method} ${path}: ${foreign.status} ${foreign.text}`)
     }
     expect(wrong).toEqual([])
-    expect(tried).toBeGreaterThan(45)
+    expect(tried).toBeGreaterThan(70)
     expect(await everythingOfTheirs()).toEqual(before)
+  })
+
+  it.each(roles)('nor to anybody there: a role of %s', { timeout: 60_000 }, async (role: Role) => {
+    const keyOf = async (at: TenantOfPlatform) => {
+      const scopes = { permissions: rolePermissions[role] }
+      const { status, text } = await call(at, 'POST', '/v1/keys', { name: role, scopes })
+      expect(status, text).toBe(201)
+      return { url: at.url, apiKey: (JSON.parse(text) as { key: string }).key }
+    }
+    const [own, foreign] = [await keyOf(theirs), await keyOf(others)]
+    const wrong: string[] = []
+    const ask = async ({ method, path, body, permission }: Operation) => {
+      const named = pathsOf(path)
+      if (!named || permission === undefined) return
+      // leaving needs nobody's leave; of others the route itself asks
+      const needed = `${method} ${path}` === 'DELETE /v1/members/{userId}' ? 'members:write' : permission
+      const held: readonly string[] = rolePermissions[role]
+      const may = needed === 'authenticated' || [needed].flat().some((one) => held.includes(one))
+      const expectStatus = async (who: typeof own, isRight: (status: number) => boolean) => {
+        const { status, text } = await call(who, method, named.foreign, body)
+        if (!isRight(status)) wrong.push(`${method} ${path}, ${who === own ? 'own' : 'foreign'}: ${status} ${text}`)
+      }
+      const refused = (status: number) => status === 403
+      if (!may) await Promise.all([expectStatus(own, refused), expectStatus(foreign, refused)])
+      else {
+        // what changes something of theirs is not done here
+        if (method === 'GET') await expectStatus(own, (status) => status < 300 || inventedIds.test(path))
+        if (!makes(method, path)) await expectStatus(foreign, (status) => status === 404)
+      }
+    }
+    const waiting = [...(await operations())]
+    const askOn = async () => {
+      for (let one = waiting.shift(); one; one = waiting.shift()) await ask(one)
+    }
+    await Promise.all(Array.from({ length: 8 }, askOn))
+    expect(wrong).toEqual([])
   })
 
   it('is in no list', async () => {
@@ -222,7 +319,27 @@ describe("what is another tenant's", () => {
     expect(Math.abs((foreign as number) - (absent as number))).toBeLessThan(20)
   })
 
-  it('is not streamed: no run, no feed, no events', async () => {
+  it('is not streamed: no run, no feed, no events, by neither kind of stream', async () => {
+    for (const id of ['theirs-run', 'nobody-run']) {
+      const { status, text } = await call(ours, 'GET', `/v1/executions/${id}/events`, undefined, sse)
+      expect([status, text.includes('execution_unknown')], id).toEqual([404, true])
+    }
+    const leaving = new AbortController()
+    const feeds = await Promise.all(
+      ['/v1/events', '/v1/charges'].map((path) =>
+        fetch(`${ours.url}${path}`, {
+          headers: { ...sse, authorization: `Bearer ${ours.apiKey}` },
+          signal: leaving.signal,
+        }),
+      ),
+    )
+    let streamed = ''
+    for (const { status, body } of feeds) {
+      expect(status).toBe(200)
+      void (async () => {
+        for await (const chunk of body?.pipeThrough(new TextDecoderStream()) ?? []) streamed += chunk
+      })().catch(() => undefined)
+    }
     const socket = new WebSocket(`${ours.url.replace('http', 'ws')}/v1/stream`, {
       headers: { authorization: `Bearer ${ours.apiKey}` },
     })
@@ -232,9 +349,10 @@ describe("what is another tenant's", () => {
     for (const [subscription, execution] of Object.entries({ a: 'theirs-run', b: 'nobody-run' }))
       socket.send(JSON.stringify({ type: 'subscribe', subscription, execution }))
     socket.send(JSON.stringify({ type: 'follow', subscription: 'feed' }))
+    socket.send(JSON.stringify({ type: 'follow', subscription: 'charges', feed: 'charges' }))
     const of = (subscription: string) => messages.filter((one) => one.subscription === subscription)
     await eventually(() => {
-      for (const name of ['a', 'b', 'feed']) expect(of(name).length).toBeGreaterThan(0)
+      for (const name of ['a', 'b', 'feed', 'charges']) expect(of(name).length).toBeGreaterThan(0)
     })
     // a run of theirs goes on, then one of ours begins: were the former in the feed, it would have come first
     await good('POST', '/v1/executions/theirs-run/signals', { name: 'go' })
@@ -251,13 +369,60 @@ describe("what is another tenant's", () => {
       { timeoutMs: 60_000 },
     )
     await eventually(() => expect(JSON.stringify(of('feed'))).toContain('ours-run'), { timeoutMs: 60_000 })
+    await eventually(() => expect(streamed).toContain('ours-run'), { timeoutMs: 60_000 })
     await own.stop()
+    expect(streamed).not.toContain('theirs-run')
+    leaving.abort()
     expect(JSON.stringify(messages)).not.toContain('"execution":"theirs-run"')
     expect(of('a').map(({ type, error }) => [type, error?.code])).toEqual(
       of('b').map(({ type, error }) => [type, error?.code]),
     )
     socket.close()
   })
+})
+
+it('every list comes in pages, whole and in the same order', async () => {
+  const paged = (await operations()).filter(({ isPaged }) => isPaged)
+  expect(paged.length).toBeGreaterThan(20)
+  const listed = async (path: string, query: string) => {
+    const { status, text } = await call(theirs, 'GET', `${path}?${query}`)
+    expect(status, `${path}: ${text}`).toBe(200)
+    return JSON.parse(text.replace(/,"lastUsedAt":"[^"]*"/g, '')) as { items: unknown[]; nextCursor?: string }
+  }
+  for (const { path } of paged) {
+    const at = path.includes('{') ? (pathsOf(path)?.foreign as string) : path
+    const whole = (await listed(at, 'limit=100')).items
+    const pages: unknown[] = []
+    for (let cursor: string | undefined = ''; cursor !== undefined && pages.length < whole.length; ) {
+      const page = await listed(at, `limit=1${cursor && `&cursor=${encodeURIComponent(cursor)}`}`)
+      expect(page.items.length, at).toBeLessThanOrEqual(1)
+      pages.push(...page.items)
+      cursor = page.nextCursor
+    }
+    expect(pages, at).toEqual(whole)
+  }
+})
+
+it('every POST that is sent again under its key is answered the same, and nothing else goes under that key', async () => {
+  const fresh = /"(key|secret|token|expiresAt|position|requestId|deduplicated|url)":("[^"]*"|true|false|\d+),?/g
+  const wrong: string[] = []
+  const posts = (await operations()).filter(({ method, permission }) => method === 'POST' && permission !== undefined)
+  expect(posts.length).toBeGreaterThan(40)
+  for (const { path, operationId, body } of posts) {
+    const at = pathsOf(path)?.foreign ?? path
+    const once = { 'idempotency-key': `matrix-${operationId}` }
+    const first = await call(ours, 'POST', at, body, once)
+    const again = await call(ours, 'POST', at, body, once)
+    const kept = ({ status, text }: Answer) => `${status < 300 ? 'done' : status} ${text.replace(fresh, '')}`
+    // a secret is told once: then it is said that this was done
+    const isTold = again.status === 409 && again.text.includes('this was done before')
+    if (!isTold && kept(first) !== kept(again)) wrong.push(`POST ${at}: ${kept(first)}\n   then ${kept(again)}`)
+    // refused before anything is done for it: the key belongs to nothing
+    if ([403, 422].includes(first.status) && !first.text.includes('input_invalid')) continue
+    const other = await call(ours, 'POST', '/v1/recovery-policies/validate', { policy: { rules: [{}] } }, once)
+    if (!other.text.includes('idempotency_conflict')) wrong.push(`POST ${at}: another request: ${other.status}`)
+  }
+  expect(wrong).toEqual([])
 })
 
 describe('the model gateway', () => {

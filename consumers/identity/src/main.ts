@@ -48,6 +48,7 @@ await runCapability({
       erase: (subject) => keys.destroy(subject),
     })
     const domains = createDomainProof({ servers: settings.OMIUM_DNS_SERVERS, timeoutMs: 5_000 })
+    life.onClose('domains', async () => domains.close())
     repeat('checking domains', settings.OMIUM_DOMAIN_CHECK_MS, () =>
       identity.recheckDomains(domains.texts, settings.OMIUM_DOMAIN_GRACE_MS),
     )

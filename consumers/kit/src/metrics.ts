@@ -1,4 +1,4 @@
-import { breakerStates } from '@omium/resilience'
+import { breakerCounts, breakerStates } from '@omium/resilience'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 export { Counter, Gauge, Histogram, Registry }
@@ -15,6 +15,17 @@ export const createMetrics = (): Registry => {
     collect() {
       this.reset()
       for (const [target, state] of breakerStates()) this.set({ target }, state)
+    },
+  })
+  new Gauge({
+    name: 'omium_breakers',
+    help: 'How many breakers there are before what is called outside of the process, by their state',
+    labelNames: ['target', 'state'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [target, counts] of breakerCounts())
+        for (const [state, count] of Object.entries(counts)) this.set({ target, state }, count)
     },
   })
   return registry

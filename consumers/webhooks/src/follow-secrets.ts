@@ -29,7 +29,7 @@ export const followSecrets = (port: FollowSecretsPort): Following<object, Secret
 /** commands are kept for seven days */
 const abandonedAfterMs = 8 * 86_400_000
 
-export interface FollowSecretsPort {
+interface FollowSecretsPort {
   /** the webhook or the workflow context */
   readonly log: LogContext
   readonly secrets: Pick<WebhookSecrets, 'confirm' | 'forget' | 'inDoubt' | 'discard'>
@@ -54,7 +54,7 @@ interface Abandoned extends Work {
   readonly abandoned: SecretInDoubt
 }
 
-export type SecretWork = Change | Abandoned
+type SecretWork = Change | Abandoned
 
 const changing: ReadonlySet<string> = new Set<OwnerEvent['type']>([
   'TriggerPut',

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks'
-import { type Breaker, createBreaker } from '@omium/resilience'
+import { type Breaker, createBreaker, createLru } from '@omium/resilience'
 import type { SafeFetch } from '@omium/safe-fetch'
 import { OmiumError, type WebhookMessage } from '@omium/schemas'
 import { endpointOwner, signMessage, type WebhookSecrets } from '@omium/webhook-secrets'
@@ -45,20 +45,10 @@ export interface CountingSender extends Sender {
 }
 
 export const createSender = ({ fetch, secrets, timeoutMs, nowMs }: SenderOptions): CountingSender => {
-  const breakers = new Map<string, Breaker>()
-
-  /** the one that was used last is the last to go */
+  const breakers = createLru<Breaker>(mostBreakers)
   const breakerOf = ({ tenant, spec: { url } }: Endpoint) => {
     const target = `${tenant} ${URL.canParse(url) ? new URL(url).host : url}`
-    const breaker = breakers.get(target) ?? createBreaker({ ...breakerOptions, target })
-    breakers.delete(target)
-    breakers.set(target, breaker)
-    for (const [oldest, unused] of breakers) {
-      if (breakers.size <= mostBreakers) break
-      unused.close()
-      breakers.delete(oldest)
-    }
-    return breaker
+    return breakers.get(target, () => createBreaker({ ...breakerOptions, target }))
   }
 
   const requestOf = async (endpoint: Endpoint, { id, body }: WebhookMessage, at: number) => {
@@ -105,8 +95,6 @@ export const createSender = ({ fetch, secrets, timeoutMs, nowMs }: SenderOptions
       for (const { state } of breakers.values()) counts[state]++
       return counts
     },
-    close() {
-      for (const breaker of breakers.values()) breaker.close()
-    },
+    close: breakers.close,
   }
 }

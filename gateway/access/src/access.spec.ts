@@ -12,11 +12,12 @@ import {
 } from '@omium/schemas'
 import Fastify from 'fastify'
 import { describe, expect, it } from 'vitest'
-import { createApiKeys } from './api-keys.ts'
+import { type ApiKeys, createApiKeys } from './api-keys.ts'
 import { type Caller, reaches } from './caller.ts'
 import { callerOf, installGuard, routeRules } from './guard.ts'
 import { createMembers } from './members.ts'
 import { inRanges } from './ranges.ts'
+import type { Reached } from './remembered.ts'
 import { requireOwnSignIn } from './sso-demand.ts'
 
 const pepper = { version: 1, key: Buffer.alloc(32, 1) }
@@ -27,7 +28,7 @@ const newKey = (environment: 'live' | 'test' = 'test') => formatApiKey(environme
 const bench = (entry: Record<string, unknown> = {}) => {
   const key = newKey()
   const id = parseApiKey(key)?.keyId
-  const state = { now: 1_000_000, away: false, known: true, asked: 0 }
+  const state = { now: 1_000_000, away: false, known: true, asked: 0, followed: true, hangs: false }
   const row = () => ({
     tenant: 'ten_a',
     id,
@@ -46,12 +47,19 @@ const bench = (entry: Record<string, unknown> = {}) => {
   const query = async ({ tenant }: { tenant?: string }, sql: { values: unknown[] } | string) => {
     if (typeof sql === 'string') return { rows: [] }
     if (state.away) throw new Error('connect ECONNREFUSED')
+    if (state.hangs) await new Promise(() => undefined)
     if (tenant !== undefined) return { rows: [row()] }
     state.asked++
     return { rows: state.known && sql.values[0] === id ? [{ tenant: 'ten_a' }] : [] }
   }
   const reads = { query } as unknown as Reads
-  const keys = createApiKeys({ reads, peppers: [newer, pepper], environment: 'test', nowMs: () => state.now })
+  const keys = createApiKeys({
+    reads,
+    peppers: [newer, pepper],
+    environment: 'test',
+    isFollowed: async () => state.followed,
+    nowMs: () => state.now,
+  })
   return { state, key, id: id as string, keys, lookup: (given = key, ip = '127.0.0.1') => keys.lookup(given, ip) }
 }
 
@@ -71,7 +79,52 @@ describe('an API key', () => {
     keys.revoked('ten_a', id)
     expect(await lookup()).toBeUndefined()
     state.away = true
+    state.now += 60_000
     await expect(lookup()).resolves.toBeUndefined()
+  })
+  it.each([
+    ['it changed', (keys: ApiKeys, id: string, reached: Reached) => keys.changed(id, reached)],
+    ['its tenant did', (keys: ApiKeys, _id: string, reached: Reached) => keys.tenantChanged('ten_a', reached)],
+  ])('waits, when %s, until the database has it, and is refused where that does not come', async (_what, change) => {
+    const { state, lookup, keys, id } = bench()
+    const { promise: caughtUp, resolve: catchUp } = Promise.withResolvers<boolean>()
+    await lookup()
+    change(keys, id, () => caughtUp)
+    const waits = lookup()
+    expect(state.asked).toBe(1)
+    catchUp(true)
+    expect(await waits).toBeDefined()
+    change(keys, id, async () => false)
+    for (const away of [false, true]) {
+      state.away = away
+      await expect(lookup()).rejects.toMatchObject({ code: 'unavailable' })
+    }
+    // others are not held up by it
+    change(keys, 'key_other', async () => false)
+  })
+  it('that nobody has asked for is held to what changed for its tenant, too', async () => {
+    const { lookup, keys } = bench()
+    keys.tenantChanged('ten_a', async () => false)
+    await expect(lookup()).rejects.toMatchObject({ code: 'unavailable' })
+    keys.tenantChanged('ten_a', async () => true)
+    expect(await lookup()).toBeDefined()
+  })
+  it('is not known any more while the database is away and the log is not heard', async () => {
+    const { state, lookup } = bench()
+    await lookup()
+    state.away = true
+    state.followed = false
+    state.now += 3_001
+    await expect(lookup()).rejects.toThrow('ECONNREFUSED')
+    state.followed = true
+    expect(await lookup()).toBeDefined()
+  })
+  it('goes on to be known when the database hangs', async () => {
+    const { state, lookup } = bench()
+    await lookup()
+    state.hangs = true
+    state.now += 3_001
+    expect(await lookup()).toMatchObject({ tenant: 'ten_a' })
   })
   it('goes on to be known while the database is away, for some minutes', async () => {
     const { state, lookup } = bench()
@@ -228,15 +281,30 @@ it('a person may do what their role permits, and nothing as a member of yesterda
   const query = async () => ({
     rows: state.role ? [{ role: state.role, ranges: [], hours: [], ssoRequired: false }] : [],
   })
-  const members = createMembers({ reads: { query } as unknown as Reads, open: async () => undefined, nowMs: () => 0 })
+  const members = createMembers({
+    reads: { query } as unknown as Reads,
+    open: async () => undefined,
+    isFollowed: async () => true,
+    nowMs: () => 0,
+  })
   const session = { userId: 'usr_a', sessionId: 'ses_1', tenant: 'ten_a', amr: [], authenticatedAt: 0 }
   const permissions = async () => (await members.callerFor(session, '127.0.0.1')).permissions
   expect((await permissions()).has('executions:read')).toBe(true)
   expect((await permissions()).has('executions:write')).toBe(false)
   state.role = undefined
   expect((await permissions()).size).toBeGreaterThan(0)
-  members.changed('ten_a', 'usr_a')
+  const behind = async () => false
+  members.changed('ten_a', 'usr_a', behind)
+  await expect(permissions()).rejects.toMatchObject({ code: 'unavailable' })
+  members.changed('ten_a', 'usr_a', async () => true)
   expect((await permissions()).size).toBe(0)
+  // who is removed is known without the read model, and so is who comes back
+  state.role = 'viewer'
+  members.changed('ten_a', 'usr_a', async () => true)
+  members.removed('ten_a', 'usr_a', behind)
+  expect((await permissions()).size).toBe(0)
+  members.changed('ten_a', 'usr_a', async () => true)
+  expect((await permissions()).size).toBeGreaterThan(0)
 })
 
 it('a tenant that demands its own sign-in takes no other session, but for owners with a second factor', () => {

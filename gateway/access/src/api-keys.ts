@@ -4,16 +4,16 @@ import { isKeyOf, type KeyEnvironment, OmiumError, type Pepper, parseApiKey } fr
 import type { Caller } from './caller.ts'
 import { inHours } from './hours.ts'
 import { inRanges } from './ranges.ts'
-import { remember } from './remembered.ts'
+import { type Reached, type RememberOptions, remember } from './remembered.ts'
 
 /**
  * Who an API key belongs to.
  *
  * 1. What cannot be a key, by its form or checksum, or is of another environment, is refused without asking anybody.
  * 2. A key is found by its id and proved by its hash, compared in constant time. Keys are not remembered, entries are.
- * 3. A revoked key stops working within `cacheMs` after the read model has it; at once, where the log is followed (`revoked`),
- *    and then also while the read model is behind or away.
- * 4. While the database is away, a key that was good a few minutes ago still is.
+ * 3. A revoked key stops working when the log says so (`revoked`), also while the read model is behind or away; within `cacheMs`
+ *    after the read model has it, should the log not be heard.
+ * 4. While the database is away, a key that was good a few minutes ago still is, unless the log says otherwise.
  */
 export interface ApiKeys {
   /**
@@ -24,10 +24,10 @@ export interface ApiKeys {
   lookup(apiKey: string, address: string): Promise<Caller | undefined>
   /** The same by its id, for whoever proved it in another way. */
   find(tenant: string, keyId: string, address: string): Promise<Caller | undefined>
-  /** It changed, as the log says. */
-  changed(keyId: string): void
+  /** It changed, as the log says. @param reached until the read model has it */
+  changed(keyId: string, reached: Reached): void
   /** What holds for all keys of a tenant changed, as the log says. */
-  tenantChanged(tenant: string): void
+  tenantChanged(tenant: string, reached: Reached): void
   /** It is revoked, as the log says. */
   revoked(tenant: string, keyId: string): void
 }
@@ -36,23 +36,27 @@ export interface ApiKeyOptions {
   readonly reads: Reads
   readonly peppers: readonly Pepper[]
   readonly environment: KeyEnvironment
+  readonly isFollowed: RememberOptions<unknown>['isFollowed']
   readonly nowMs: () => number
   readonly cacheMs?: number
 }
 
-/** how long an answer is good when no newer one is to be had */
-const outageMs = 5 * 60_000
 /** the time of the last use is as coarse as this */
 const touchEveryMs = 60_000
 const mostTombstones = 10_000
+const mostTouched = 10_000
 
-export const createApiKeys = ({ reads, peppers, environment, nowMs, cacheMs = 3_000 }: ApiKeyOptions): ApiKeys => {
+const ofTenant = (tenant: string): string => `tenant:${tenant}`
+
+export const createApiKeys = (options: ApiKeyOptions): ApiKeys => {
+  const { reads, peppers, environment, isFollowed, nowMs, cacheMs = 3_000 } = options
   const entries = remember<readonly ApiKeyEntry[]>({
     ask: (keyId) => apiKeysById(reads, keyId),
     outlasts: (found) => found.length > 0,
+    about: (_, found) => found.map((one) => ofTenant(one.tenant)),
+    isFollowed,
     nowMs,
     cacheMs,
-    outageMs,
   })
   const touched = new Map<string, number>()
   const tombstones = new Set<string>()
@@ -60,7 +64,9 @@ export const createApiKeys = ({ reads, peppers, environment, nowMs, cacheMs = 3_
   const touch = (tenant: string, keyId: string): void => {
     const id = `${tenant}/${keyId}`
     if (nowMs() - (touched.get(id) ?? 0) < touchEveryMs) return
+    touched.delete(id)
     touched.set(id, nowMs())
+    if (touched.size > mostTouched) touched.delete(touched.keys().next().value as string)
     // informational: a request neither waits for it nor fails with it
     noteApiKeyUse(reads, tenant, keyId).catch(() => touched.delete(id))
   }
@@ -98,11 +104,9 @@ export const createApiKeys = ({ reads, peppers, environment, nowMs, cacheMs = 3_
         (await entries.get(keyId)).find((one) => one.tenant === tenant),
         address,
       ),
-    changed: (keyId) => entries.forget(keyId),
-    // one that is being asked for has no value yet
-    tenantChanged: (tenant) => entries.forgetWhere((_, found) => found?.some((one) => one.tenant === tenant) ?? true),
+    changed: (keyId, reached) => entries.changed(keyId, reached),
+    tenantChanged: (tenant, reached) => entries.changed(ofTenant(tenant), reached),
     revoked: (tenant, keyId) => {
-      entries.forget(keyId)
       tombstones.add(`${tenant}/${keyId}`)
       if (tombstones.size > mostTombstones) tombstones.delete(tombstones.values().next().value as string)
     },

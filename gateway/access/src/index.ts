@@ -1,4 +1,4 @@
-export { type ApiKeyOptions, type ApiKeys, createApiKeys } from './api-keys.ts'
+export type { ApiKeys } from './api-keys.ts'
 export {
   type Caller,
   createEndedSessions,
@@ -9,6 +9,7 @@ export {
   type SessionCaller,
   type SessionCallers,
 } from './caller.ts'
+export type { RightsChange } from './follow-access.ts'
 export {
   callerOf,
   type GuardParts,
@@ -20,9 +21,11 @@ export {
   routeRules,
 } from './guard.ts'
 export { inHours } from './hours.ts'
-export { createMembers, type MemberOptions, type Members } from './members.ts'
-export { openPolicies, type Policies } from './policies/policies.ts'
+export type { Members } from './members.ts'
+export { type InstalledPolicies, openPolicies } from './policies/installed.ts'
+export type { PolicedPart, Policies } from './policies/policies.ts'
 export { inRanges } from './ranges.ts'
-export { type Remembered, type RememberOptions, remember } from './remembered.ts'
+export { type RememberOptions, remember } from './remembered.ts'
+export { createRights, type Rights } from './rights.ts'
 export { createServiceTokens, notForServices, type ServiceTokens } from './service-tokens.ts'
 export { freshProofMs, hasFreshProof, requireFreshProof } from './step-up.ts'

@@ -1,14 +1,24 @@
+import { OmiumError } from '@omium/schemas'
+
 /**
- * Answers of the database, remembered for a few seconds. While the database is away, an answer that is some minutes old is
- * still good: what is asked for goes to the log, which may well be there.
+ * Answers of the database about who may do what, remembered for a few seconds.
+ *
+ * 1. What the log says to have changed is forgotten, and asked for again of a database that has the change. One that does not get
+ *    it in time is an error (`unavailable`): nobody keeps a right because a read model is behind or away.
+ * 2. While the database is away, or hangs, an answer that is some minutes old stands in for it: what is asked for goes to the log,
+ *    which may well be there. But only for a process that has heard everything that the log says (`isFollowed`).
  */
 export interface Remembered<T> {
   get(name: string): Promise<T>
-  /** what was remembered may not be so any more */
-  forget(name: string): void
-  /** the same for every one that fits */
-  forgetWhere(fits: (name: string, value: T | undefined) => boolean): void
+  /**
+   * It changed, as the log says: an answer under this name, or every one that is about this (`about`).
+   * @param reached waits, at most so long, until the database has the change
+   */
+  changed(subject: string, reached: Reached): void
 }
+
+/** Whether the database has it, waiting for that at most so long. */
+export type Reached = (timeoutMs: number) => Promise<boolean>
 
 interface Answer<T> {
   readonly value: T
@@ -23,32 +33,75 @@ interface Entry<T> {
   last: Answer<T> | undefined
 }
 
-const mostRemembered = 10_000
-
 export interface RememberOptions<T> {
   readonly ask: (name: string) => Promise<T>
   /** whether an old answer may stand in while the database is away */
   readonly outlasts: (value: T) => boolean
+  /** what else an answer depends on, as {@link Remembered.changed} names it */
+  readonly about?: (name: string, value: T) => readonly string[]
+  /** whether this process has heard everything that the log says by now */
+  readonly isFollowed: () => Promise<boolean>
   readonly nowMs: () => number
   readonly cacheMs: number
-  readonly outageMs: number
 }
 
-export const remember = <T>({ ask, outlasts, nowMs, cacheMs, outageMs }: RememberOptions<T>): Remembered<T> => {
-  const entries = new Map<string, Entry<T>>()
+/** how long an answer is good when no newer one is to be had */
+const outageMs = 5 * 60_000
+/** how long the database may take where an older answer could stand in */
+const hangsAfterMs = 1_000
+/** how long a request waits for a change to be in the database */
+const catchUpMs = 2_000
+/** after so long nobody waits for a change any more, except who asks */
+const patienceMs = 10 * 60_000
+const mostRemembered = 10_000
 
-  const answer = async (name: string, last: Answer<T> | undefined): Promise<Answer<T>> => {
-    try {
-      return { value: await ask(name), at: nowMs() }
-    } catch (error) {
-      if (last && outlasts(last.value) && nowMs() - last.at < outageMs) return last
-      throw error
+export const remember = <T>(options: RememberOptions<T>): Remembered<T> => {
+  const { ask, outlasts, about = () => [], isFollowed, nowMs, cacheMs } = options
+  const entries = new Map<string, Entry<T>>()
+  /** what the log says to have changed, until the database has it */
+  const changes = new Map<string, Reached>()
+
+  /** a clock that was set back says nothing about age */
+  const isYoung = ({ at }: Answer<T>): boolean => nowMs() >= at && nowMs() - at < outageMs
+
+  /** @throws OmiumError `unavailable` */
+  const untilInDatabase = async (subjects: readonly string[]): Promise<void> => {
+    for (const subject of subjects) {
+      const reached = changes.get(subject)
+      if (!reached) continue
+      if (!(await reached(catchUpMs)))
+        throw new OmiumError(
+          'unavailable',
+          'what may be done here has changed, and how is not known yet; try again shortly',
+        )
+      if (changes.get(subject) === reached) changes.delete(subject)
     }
   }
+
+  const current = async (name: string, mayHang: boolean): Promise<T> => {
+    await untilInDatabase([name])
+    const value = await (mayHang ? ask(name) : within(hangsAfterMs, ask(name)))
+    const late = about(name, value).filter((subject) => changes.has(subject))
+    if (late.length === 0) return value
+    await untilInDatabase(late)
+    return ask(name)
+  }
+
+  const answer = async (name: string, last: Answer<T> | undefined): Promise<Answer<T>> => {
+    const standIn = last && outlasts(last.value) && isYoung(last) ? last : undefined
+    try {
+      return { value: await current(name, standIn === undefined), at: nowMs() }
+    } catch (error) {
+      if (!standIn || !(await isFollowed())) throw error
+      if ([name, ...about(name, standIn.value)].some((subject) => changes.has(subject))) throw error
+      return standIn
+    }
+  }
+
   return {
     get: async (name) => {
       const known = entries.get(name)
-      if (known && known.until > nowMs()) return (await known.answer).value
+      if (known && known.until > nowMs() && known.until - nowMs() <= cacheMs) return (await known.answer).value
       const entry: Entry<T> = { answer: answer(name, known?.last), until: nowMs() + cacheMs, last: known?.last }
       entries.delete(name)
       entries.set(name, entry)
@@ -58,13 +111,37 @@ export const remember = <T>({ ask, outlasts, nowMs, cacheMs, outageMs }: Remembe
         return entry.last.value
       } catch (error) {
         // an error is nobody's identity: the next request asks again
-        if (entries.get(name) === entry) entries.delete(name)
+        if (entries.get(name) === entry) {
+          if (entry.last) entries.set(name, { ...entry, until: 0 })
+          else entries.delete(name)
+        }
         throw error
       }
     },
-    forget: (name) => void entries.delete(name),
-    forgetWhere: (fits) => {
-      for (const [name, { last }] of entries) if (fits(name, last?.value)) entries.delete(name)
+    changed: (subject, reached) => {
+      const touched = [...entries].filter(
+        // one that is being asked for may be about anything
+        ([name, { last }]) => name === subject || (last ? about(name, last.value).includes(subject) : true),
+      )
+      for (const [name] of touched) entries.delete(name)
+      const subjects = new Set([subject, ...touched.map(([name]) => name)])
+      for (const one of subjects) changes.set(one, reached)
+      const forget = (isReached: boolean) => {
+        if (isReached) for (const one of subjects) if (changes.get(one) === reached) changes.delete(one)
+      }
+      reached(patienceMs).then(forget, () => undefined)
     },
+  }
+}
+
+/** @throws Error when it takes longer; what comes then is nobody's concern */
+const within = async <T>(timeoutMs: number, asked: Promise<T>): Promise<T> => {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error('the database does not answer')), timeoutMs)
+  try {
+    return await Promise.race([asked, promise])
+  } finally {
+    clearTimeout(timer)
+    asked.catch(() => undefined)
   }
 }

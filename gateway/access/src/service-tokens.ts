@@ -2,10 +2,9 @@ import { getSession, type SessionRecord } from '@omium/projection-identity'
 import type { Reads } from '@omium/projection-kit'
 import { OmiumError, type Permission } from '@omium/schemas'
 import { isServiceToken, type VerifiedServiceToken } from '@omium/worker-tokens'
-import type { ApiKeys } from './api-keys.ts'
-import type { Caller, EndedSessions } from './caller.ts'
-import type { Members } from './members.ts'
+import type { Caller } from './caller.ts'
 import { remember } from './remembered.ts'
+import type { Rights } from './rights.ts'
 
 /**
  * Who comes with a service token: the key or the person behind it, with what the token names of what they may do now. Whoever is
@@ -19,11 +18,8 @@ export interface ServiceTokens {
 
 export interface ServiceTokenOptions {
   readonly verify: (token: string) => Promise<VerifiedServiceToken>
-  readonly apiKeys: ApiKeys
-  readonly members: Members
+  readonly rights: Rights
   readonly reads: Reads
-  /** absent where the log is not followed */
-  readonly ended?: EndedSessions
   readonly nowMs: () => number
 }
 
@@ -40,22 +36,15 @@ export const notForServices: readonly Permission[] = [
 ]
 
 const cacheMs = 2_000
-const outageMs = 5 * 60_000
 
-export const createServiceTokens = ({
-  verify,
-  apiKeys,
-  members,
-  reads,
-  ended,
-  nowMs,
-}: ServiceTokenOptions): ServiceTokens => {
+export const createServiceTokens = ({ verify, rights, reads, nowMs }: ServiceTokenOptions): ServiceTokens => {
+  const { apiKeys, members, ended, isFollowed } = rights
   const sessions = remember<SessionRecord | undefined>({
     ask: (name) => getSession(reads, ...(name.split('/') as [string, string])),
     outlasts: (session) => session !== undefined,
+    isFollowed,
     nowMs,
     cacheMs,
-    outageMs,
   })
   const gone = () => new OmiumError('unauthenticated', 'what the service token stands for is revoked or has ended')
 
@@ -65,7 +54,7 @@ export const createServiceTokens = ({
       if (!caller) throw gone()
       return caller
     }
-    if (ended?.has(source.session)) throw gone()
+    if (ended.has(source.session)) throw gone()
     const session = await sessions.get(`${source.user}/${source.session}`)
     const isOpen = session?.endedAt === null && session.expiresAt.getTime() > nowMs() && session.tenant === tenant
     if (!isOpen) throw gone()

@@ -35,6 +35,8 @@ export interface AppParts {
   readonly trustedProxies: readonly string[]
   /** null when calls can be served, otherwise what is missing */
   notReady(): Promise<string | null>
+  /** what calls can be served without; empty: nothing is missing */
+  degraded(): string
 }
 
 /** The HTTP server, not yet listening. */
@@ -91,7 +93,9 @@ export const buildApp = async (parts: AppParts, loggerInstance: FastifyBaseLogge
   app.get('/health', open, async () => ({ status: 'ok' }))
   app.get('/ready', open, async (_request, reply) => {
     const missing = await parts.notReady()
-    return missing === null ? { status: 'ready' } : reply.status(503).send({ status: 'not ready', missing })
+    if (missing !== null) return reply.status(503).send({ status: 'not ready', missing })
+    const degraded = parts.degraded()
+    return { status: 'ready', ...(degraded && { degraded }) }
   })
   app.get('/metrics', open, async (_request, reply) =>
     reply.header('content-type', metrics.registry.contentType).send(await metrics.registry.metrics()),

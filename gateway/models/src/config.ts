@@ -1,9 +1,10 @@
+import { type LogSettings, logSettings } from '@omium/log'
 import { peppersOf, readSettings, type Settings } from '@omium/schemas'
 
 export const modelGatewaySettings = [
+  ...logSettings,
   'OMIUM_GATEWAY_DATABASE_URL',
   'OMIUM_REDIS_URL',
-  'OMIUM_TOPIC_PREFIX',
   'OMIUM_URL',
   'OMIUM_MODELS_HOST',
   'OMIUM_MODELS_PORT',
@@ -18,6 +19,8 @@ export const modelGatewaySettings = [
 ] as const
 
 export const configOf = (settings: Settings<(typeof modelGatewaySettings)[number]>) => ({
+  /** what it says of rights takes effect at once */
+  log: settings as LogSettings,
   databaseUrl: settings.OMIUM_GATEWAY_DATABASE_URL,
   redisUrl: settings.OMIUM_REDIS_URL,
   /** of every key in Redis */

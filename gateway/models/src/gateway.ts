@@ -1,7 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import { createApiKeys, createMembers, createServiceTokens, openPolicies } from '@omium/access'
-import { createPool, createReads, requireWalls } from '@omium/projection-kit'
+import { createRights, createServiceTokens, openPolicies } from '@omium/access'
+import { noticesTo } from '@omium/kit'
+import { openLog, openTail } from '@omium/log'
+import { createPool, createReads, openLiveContext, requireWalls } from '@omium/projection-kit'
 import { connectRedis } from '@omium/resilience'
+import { identityContext } from '@omium/schemas'
 import { publishedKeys, verifyServiceToken } from '@omium/worker-tokens'
 import type { Logger } from 'pino'
 import { buildApp } from './app.ts'
@@ -19,6 +22,8 @@ import { createRegistry } from './registry/registry.ts'
 import type { ModelSettings } from './registry/settings.ts'
 import { createModelService } from './service.ts'
 
+/** a database that hangs is away, ms */
+const queryTimeoutMs = 15_000
 /** for calls in flight when the process is to end, ms */
 const graceMs = 6_000
 
@@ -37,11 +42,14 @@ export const startModelGateway = async (
   const policies = await openPolicies(config.policiesFile, {
     environment: config.keys.environment,
     nowMs,
-    onError: (message, error) => logger.error({ err: error }, message),
+    notices: logger,
   })
   const pool = createPool(config.databaseUrl, {
     max: 5,
     application_name: 'omium-models',
+    query_timeout: queryTimeoutMs,
+    // what nobody waits for any more ends in the database, too
+    statement_timeout: queryTimeoutMs - 1_000,
     onIdleError: (error) => logger.warn({ err: error }, 'an idle database connection broke'),
   })
   await requireWalls(pool)
@@ -55,7 +63,7 @@ export const startModelGateway = async (
   const buckets = redis ? createRedisBuckets(redis, config.keyPrefix, local) : local
   const metrics = createModelMetrics()
   const dispatcher = createDispatcher(registry, settings, { buckets, nowMs, random: Math.random, onTry: metrics.tried })
-  if (policies) metrics.registry.registerMetric(policies.denials)
+  for (const metric of policies?.metrics ?? []) metrics.registry.registerMetric(metric)
   metrics.watch(dispatcher, registry.label)
   const transport = createTransport(nowMs)
   const minting = {
@@ -71,19 +79,31 @@ export const startModelGateway = async (
     metrics,
     nowMs,
   })
-  const apiKeys = createApiKeys({ reads, ...config.keys, nowMs })
+  const rights = createRights({ reads, keys: config.keys, nowMs })
+  const log = await openLog(config.log, {
+    definition: identityContext,
+    clientId: 'omium-models',
+    onNotice: noticesTo(logger),
+  })
+  const identity = await openLiveContext({
+    log: { context: log, openTail },
+    projection: 'identity',
+    pool,
+    databaseUrl: config.databaseUrl,
+    begin: rights.follow,
+    onNotice: (message, error) => logger.warn({ err: error }, message),
+  })
   const issuer = new URL(config.platformUrl).origin
   const keyOf = publishedKeys(config.platformUrl)
   const serviceTokens = createServiceTokens({
     verify: (token) => verifyServiceToken({ issuer, audience: 'models', keyOf, nowMs }, token),
-    apiKeys,
-    members: createMembers({ reads, nowMs }),
+    rights,
     reads,
     nowMs,
   })
   const app = await buildApp(
     {
-      apiKeys,
+      apiKeys: rights.apiKeys,
       serviceTokens,
       policies,
       registry,
@@ -99,6 +119,7 @@ export const startModelGateway = async (
           () => null,
           () => 'the database, which holds the API keys',
         ),
+      degraded: () => [identity.notReady(), policies?.problem() ?? null].filter((one) => one !== null).join('; '),
     },
     logger,
   )
@@ -110,9 +131,12 @@ export const startModelGateway = async (
       const cut = setTimeout(() => void transport.close(), graceMs)
       await app.close()
       clearTimeout(cut)
+      policies?.close()
       dispatcher.close()
       await transport.close()
       redis?.disconnect()
+      await identity.close()
+      await log.transport.close()
       await pool.end()
     },
   }

@@ -130,6 +130,9 @@ beforeAll(async () => {
   redis.port = String(redisGate.port)
   const config = readConfig({
     ...secrets,
+    OMIUM_KAFKA_BROKERS: stack.kafkaBrokers.join(','),
+    OMIUM_SCHEMA_REGISTRY_URL: stack.registryUrl,
+    OMIUM_PARTITIONS: '1',
     OMIUM_DATABASE_URL: databaseUrl,
     OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
     OMIUM_REDIS_URL: redis.href,

@@ -1,5 +1,5 @@
 import { putTenants } from '@omium/access/testing'
-import { freshDatabase, freshPrefix, freshSecrets, gatewayDatabaseUrl, newApiKey } from '@omium/dev/testing'
+import { freshDatabase, freshPrefix, freshSecrets, gatewayDatabaseUrl, newApiKey, testStack } from '@omium/dev/testing'
 import { migrate } from '@omium/migrations'
 import OpenAI from 'openai'
 import { pino } from 'pino'
@@ -35,6 +35,9 @@ beforeAll(async () => {
   )
   const config = readConfig({
     ...secrets,
+    OMIUM_KAFKA_BROKERS: testStack().kafkaBrokers.join(','),
+    OMIUM_SCHEMA_REGISTRY_URL: testStack().registryUrl,
+    OMIUM_PARTITIONS: '1',
     OMIUM_DATABASE_URL: databaseUrl,
     OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
     OMIUM_TOPIC_PREFIX: freshPrefix(),

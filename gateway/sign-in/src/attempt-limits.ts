@@ -1,5 +1,5 @@
+import { connectRedis } from '@omium/resilience'
 import { OmiumError } from '@omium/schemas'
-import { Redis } from 'ioredis'
 import type { AttemptLimit, AttemptLimits } from './ports.ts'
 
 /** Attempts within a window that begins with the first of them. */
@@ -41,8 +41,7 @@ export const createRedisAttemptLimits = (
   prefix: string,
   onNotice: (message: string, error: unknown) => void,
 ): AttemptLimits => {
-  const redis = new Redis(url, { maxRetriesPerRequest: 1, connectTimeout: 1_000, commandTimeout: 1_000 })
-  redis.on('error', (error) => onNotice('attempts to sign in cannot be counted for the moment', error))
+  const redis = connectRedis(url, (error) => onNotice('attempts to sign in cannot be counted for the moment', error))
   return {
     take: async (key, { attempts, withinMs }) => {
       let waitMs: number

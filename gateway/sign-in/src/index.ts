@@ -1,5 +1,6 @@
 export { openSignIn, type SignIn, type SignInOptions } from './open.ts'
 export type { IdentityCommands } from './ports.ts'
 export { ssoRedirectUri } from './sso/connections.ts'
-export { createSamlKeyPair, pemOf, type SamlKeyPair } from './sso/saml/self-signed.ts'
+export { certificateView, signingCertificate } from './sso/saml/certificates.ts'
+export { createSamlKeyPair } from './sso/saml/self-signed.ts'
 export { samlAddresses } from './sso/saml/service-provider.ts'

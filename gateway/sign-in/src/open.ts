@@ -1,4 +1,4 @@
-import type { EndedSessions } from '@omium/access'
+import type { Rights } from '@omium/access'
 import { createSmtpMailer } from '@omium/mail'
 import type { Kms, PersonalData } from '@omium/personal-data'
 import type { Reads } from '@omium/projection-kit'
@@ -45,8 +45,8 @@ export interface SignInOptions {
   /** for what is the installation's: the keys that sign */
   readonly pool: Pool
   readonly reads: Reads
-  /** what the log said of sessions */
-  readonly ended: EndedSessions
+  /** what the log says of sessions */
+  readonly rights: Pick<Rights, 'ended' | 'isFollowed'>
   readonly kms: Kms
   readonly identity: IdentityCommands
   readonly personalData: PersonalData
@@ -91,7 +91,8 @@ export const openSignIn = async (options: SignInOptions) => {
     cookies,
     publicOrigin: origin,
     session: reads.session,
-    ended: options.ended,
+    ended: options.rights.ended,
+    isFollowed: options.rights.isFollowed,
     nowMs,
   })
   const mailer = options.smtpUrl === undefined ? undefined : createSmtpMailer(options.smtpUrl, options.mailFrom)
@@ -133,6 +134,8 @@ export const openSignIn = async (options: SignInOptions) => {
     signatures: { issuer: origin, keys },
     /** @returns where a trial of a connection begins, for whoever asked for it; a path and its query */
     testOf: sso.testOf,
+    /** reads what identity providers say about themselves */
+    idpMetadata: sso.metadata,
     publicUrl: origin,
     close: () => {
       keys.close()

@@ -37,6 +37,7 @@ const bench = () => {
       return { userId: state.userId, endedAt, expiresAt: new Date(1_000_000) } as SessionRecord
     },
     ended,
+    isFollowed: async () => true,
     nowMs: () => state.nowMs,
   })
   return { state, callers, ended }

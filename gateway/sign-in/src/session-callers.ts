@@ -13,12 +13,13 @@ export interface SessionCallersOptions {
   readonly publicOrigin: string
   readonly session: IdentityReads['session']
   readonly ended: EndedSessions
+  /** whether this process has heard everything that the log says by now */
+  readonly isFollowed: () => Promise<boolean>
   readonly nowMs: () => number
 }
 
 /** an ended session is out after so long at most */
 const cacheMs = 2_000
-const outageMs = 5 * 60_000
 const bearer = /^Bearer +(ey[A-Za-z0-9._-]{20,4000})$/i
 
 /**
@@ -27,13 +28,13 @@ const bearer = /^Bearer +(ey[A-Za-z0-9._-]{20,4000})$/i
  * come from our own pages (`origin_refused`).
  */
 export const createSessionCallers = (options: SessionCallersOptions): SessionCallers => {
-  const { access, cookies, publicOrigin, session, ended, nowMs } = options
+  const { access, cookies, publicOrigin, session, ended, isFollowed, nowMs } = options
   const states = remember<SessionRecord | undefined>({
     ask: (name) => session(...(name.split('/') as [string, string])),
     outlasts: (state) => state !== undefined,
+    isFollowed,
     nowMs,
     cacheMs,
-    outageMs,
   })
 
   const verified = async (token: string): Promise<AccessClaims | undefined> => {

@@ -108,5 +108,25 @@ export const createSamlIdp = async (entityId: string): Promise<SamlIdp> => {
   }
 }
 
+/** What an identity provider publishes about itself. @param certificates PEM */
+export const idpMetadataXml = ({
+  entityId,
+  ssoUrl,
+  certificates,
+}: {
+  readonly entityId: string
+  readonly ssoUrl: string
+  readonly certificates: readonly string[]
+}): string => {
+  const keys = certificates.map((pem) => {
+    const base64 = pem.replace(/-----[^-]+-----/g, '')
+    return `<KeyDescriptor use="signing"><ds:KeyInfo><ds:X509Data><ds:X509Certificate>${base64}</ds:X509Certificate></ds:X509Data></ds:KeyInfo></KeyDescriptor>`
+  })
+  return `<?xml version="1.0"?><EntityDescriptor xmlns="urn:oasis:names:tc:SAML:2.0:metadata" xmlns:ds="http://www.w3.org/2000/09/xmldsig#" entityID="${entityId}">
+<IDPSSODescriptor protocolSupportEnumeration="urn:oasis:names:tc:SAML:2.0:protocol">${keys.join('')}
+<SingleSignOnService Binding="urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect" Location="${ssoUrl.replaceAll('&', '&amp;')}"/>
+</IDPSSODescriptor></EntityDescriptor>`
+}
+
 /** As a form carries it. */
 export const encodedResponse = (xml: string): string => Buffer.from(xml).toString('base64')

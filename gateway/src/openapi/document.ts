@@ -1,4 +1,4 @@
-import { callerId, type ErrorCode, errorCatalogue, problem } from '@omium/schemas'
+import { callerId, type ErrorCode, errorCatalogue, logPosition, problem } from '@omium/schemas'
 import { z } from 'zod'
 import { errorsOf, operationIds, requestExamples } from './operations.ts'
 
@@ -12,6 +12,8 @@ export interface RouteFacts {
   readonly path: string
   /** undefined: open to everybody */
   readonly permission: unknown
+  /** it reads a read model, and can wait for it */
+  readonly reads: boolean
 }
 
 type Json = Record<string, unknown>
@@ -41,22 +43,22 @@ const withBody: readonly ErrorCode[] = ['invalid_json', 'payload_too_large', 'un
 const takesKey = ({ method, permission }: RouteFacts): boolean => method !== 'GET' && permission !== undefined
 
 export const errorCodesOf = (route: RouteFacts, operation: Operation): ErrorCode[] => {
-  const { method, permission } = route
+  const { method, permission, reads } = route
   const parameters = operation.parameters ?? []
   const area = (operation.tags ?? []).flatMap((tag) => errorsOf[tag] ?? [])
-  const reads = method === 'GET'
+  const isRead = method === 'GET'
   return [
     ...anyRoute,
     ...(permission === undefined
       ? []
       : (['unauthenticated', 'forbidden', 'policy_denied', 'step_up_required', 'mfa_enrolment_required'] as const)),
     ...(operation.requestBody ? withBody : []),
-    ...(parameters.length > 0 || operation.requestBody || !reads ? (['invalid_request'] as const) : []),
+    ...(parameters.length > 0 || operation.requestBody || reads || !isRead ? (['invalid_request'] as const) : []),
     ...(parameters.some((one) => one.in === 'path') ? (['not_found'] as const) : []),
-    ...(parameters.some((one) => one.name === 'min_position') ? (['offset_not_reached'] as const) : []),
+    ...(reads ? (['offset_not_reached'] as const) : []),
     ...(takesKey(route) ? (['idempotency_conflict'] as const) : []),
-    ...(reads ? [] : (['log_unreachable', 'log_in_doubt'] as const)),
-    ...(reads ? area.filter((code) => [401, 404, 410, 426, 500].includes(errorCatalogue[code].status)) : area),
+    ...(isRead ? [] : (['log_unreachable', 'log_in_doubt'] as const)),
+    ...(isRead ? area.filter((code) => [401, 404, 410, 426, 500].includes(errorCatalogue[code].status)) : area),
   ]
 }
 
@@ -91,11 +93,25 @@ const nameOf = ({ method, path }: RouteFacts): string => {
   return method.toLowerCase() + words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join('')
 }
 
+const withoutSchema = (schema: unknown): Json => {
+  const { $schema: _, ...rest } = schema as Json
+  return rest
+}
+
 const limitHeaders = ['ratelimit-limit', 'ratelimit-remaining', 'ratelimit-reset'] as const
 const headerDescriptions: Readonly<Record<string, string>> = {
   'ratelimit-limit': 'Requests allowed in the window, of the limit of which least is left',
   'ratelimit-remaining': 'Requests left in the window',
   'ratelimit-reset': 'Seconds until the window ends',
+}
+const ratedHeaders = Object.fromEntries(limitHeaders.map((name) => [name, { $ref: `#/components/headers/${name}` }]))
+const etagHeader = { etag: { description: 'Of what is shown, for `if-none-match`', schema: { type: 'string' } } }
+const ifNoneMatchParameter = {
+  name: 'if-none-match',
+  in: 'header',
+  required: false,
+  description: 'The `etag` of what the caller has: the answer is 304 while that is current.',
+  schema: { type: 'string' },
 }
 const idempotencyParameter = {
   name: 'idempotency-key',
@@ -105,6 +121,14 @@ const idempotencyParameter = {
     'A request that is sent again with the same key is not done again: the recorded outcome is told, with ' +
     '`idempotency-replayed: true`. Another request with it is refused for a day.',
   schema: z.toJSONSchema(callerId, { target: 'draft-2020-12' }),
+}
+
+const minPositionParameter = {
+  name: 'min_position',
+  in: 'query',
+  required: false,
+  description: 'The `position` that a write was answered with: the read waits until it shows that.',
+  schema: withoutSchema(z.toJSONSchema(logPosition, { target: 'draft-2020-12' })),
 }
 
 const exampleOf = (code: ErrorCode) => {
@@ -122,11 +146,6 @@ const exampleOf = (code: ErrorCode) => {
   }
 }
 
-const withoutSchema = (schema: unknown): Json => {
-  const { $schema: _, ...rest } = schema as Json
-  return rest
-}
-
 /** Completes the document that the routes' schemas make. */
 export const describe = (document: Document, routes: readonly RouteFacts[]): Document => {
   const used = new Set<ErrorCode>()
@@ -138,16 +157,19 @@ export const describe = (document: Document, routes: readonly RouteFacts[]): Doc
     for (const [status, response] of Object.entries(operation.responses)) {
       // schemas say "nothing" as `undefined`, which is no content rather than content of no kind
       if (['101', '204', '304'].includes(status)) delete response.content
-      else
-        response['headers'] = Object.fromEntries(
-          limitHeaders.map((name) => [name, { $ref: `#/components/headers/${name}` }]),
-        )
+      else response['headers'] = ratedHeaders
+    }
+    if (route.reads) {
+      operation.responses['304'] = { description: 'What `if-none-match` names is still current' }
+      operation.responses['200'] = { ...operation.responses['200'], headers: { ...ratedHeaders, ...etagHeader } }
     }
     const codes = errorCodesOf(route, operation)
     for (const code of codes) used.add(code)
     operation.responses = { ...problemResponses(codes), ...operation.responses }
     if (route.permission === undefined) operation['security'] = []
     if (takesKey(route)) operation.parameters = [...(operation.parameters ?? []), { ...idempotencyParameter }]
+    if (route.reads)
+      operation.parameters = [...(operation.parameters ?? []), { ...minPositionParameter }, { ...ifNoneMatchParameter }]
     const example = requestExamples[operationId]
     const json = operation.requestBody?.content['application/json']
     const { anyOf } = (json?.schema ?? {}) as { anyOf?: { type?: string }[] }

@@ -52,12 +52,7 @@ export const checkpointRoutes =
     const threadOf = (request: FastifyRequest, thread: string): string =>
       aggregateKey('thread', callerOf(request).tenant, thread)
     /** waits for what this gateway has told anybody about the thread, or about all, and for a position */
-    const current = async (
-      request: FastifyRequest,
-      thread: string | undefined,
-      minPosition?: string,
-    ): Promise<void> => {
-      await checkpoints.untilReached(minPosition)
+    const current = async (request: FastifyRequest, thread: string | undefined): Promise<void> => {
       await checkpoints.untilCurrent(thread === undefined ? undefined : threadOf(request, thread))
     }
     const execute = (request: FastifyRequest, thread: string, command: CheckpointCommand) =>
@@ -67,9 +62,8 @@ export const checkpointRoutes =
     const require = async (
       tenant: string,
       { thread, id }: { thread: string; id: string },
-      { namespace, min_position, order }: z.infer<typeof checkpointQuery> & { order?: 'created' | 'id' },
+      { namespace, order }: z.infer<typeof checkpointQuery> & { order?: 'created' | 'id' },
     ): Promise<CheckpointRecord> => {
-      await checkpoints.untilReached(min_position)
       await checkpoints.untilCurrent(aggregateKey('thread', tenant, thread))
       const record =
         id === newest
@@ -144,9 +138,8 @@ export const checkpointRoutes =
       },
       async (request) => {
         const { tenant } = callerOf(request)
-        const { min_position, ...filter } = request.query
-        await current(request, filter.thread, min_position)
-        const { items, ...rest } = await listCheckpoints(reads, tenant, filter)
+        await current(request, request.query.thread)
+        const { items, ...rest } = await listCheckpoints(reads, tenant, request.query)
         return { items: items.map(checkpointViewOf), ...rest }
       },
     )

@@ -8,7 +8,6 @@ import {
   failureView,
   isTerminal,
   listExecutionsQuery,
-  logPosition,
   page,
   pageQuery,
   requestHashOf,
@@ -88,9 +87,8 @@ export const executionRoutes =
         },
       },
       async (request) => {
-        const { min_position, forked_from: forkedFrom, label, ...filter } = request.query
+        const { forked_from: forkedFrom, label, ...filter } = request.query
         const labels = label && Object.fromEntries(label.map((given) => splitOnce(given, ':')))
-        await executions.untilReached(min_position)
         const { items, ...rest } = await listExecutions(reads, callerOf(request).tenant, {
           ...filter,
           forkedFrom,
@@ -109,12 +107,10 @@ export const executionRoutes =
           tags: ['executions'],
           summary: 'Get an execution',
           params: executionIdParam,
-          querystring: z.object({ min_position: logPosition.optional() }),
           response: { 200: executionView, 304: unchanged },
         },
       },
       async (request, reply) => {
-        await executions.untilReached(request.query.min_position)
         const record = await requireExecution(services, callerOf(request).tenant, request.params.id)
         if (isUnchanged(request, reply, `${record.partition}-${record.offset}`)) return reply.status(304).send()
         return executionDetail(record, payloads)
@@ -132,7 +128,6 @@ export const executionRoutes =
           params: executionIdParam,
           querystring: z.object({
             wait_ms: z.coerce.number().int().min(0).max(limits.resultWaitMs).default(0),
-            min_position: logPosition.optional(),
           }),
           response: { 200: executionView, 202: executionView },
         },
@@ -140,7 +135,7 @@ export const executionRoutes =
       async (request, reply) => {
         const { tenant } = callerOf(request)
         const { id } = request.params
-        const { wait_ms: waitMs, min_position } = request.query
+        const { wait_ms: waitMs } = request.query
         const deadline = performance.now() + waitMs
         // subscribe first: an end that comes while the row is read must not be missed
         const ended = Promise.withResolvers<{ partition: number; offset: number } | null>()
@@ -155,7 +150,6 @@ export const executionRoutes =
         draining.addEventListener('abort', left)
         if (draining.aborted || socket.destroyed) left()
         try {
-          await executions.untilReached(min_position)
           // an end that the live tail showed before the subscription is in the row once the read model is that far
           await services.executions.untilCurrent(aggregateKey('execution', tenant, id))
           let record = await requireExecution(services, tenant, id)
@@ -183,7 +177,6 @@ export const executionRoutes =
           summary: 'The timeline: steps, timers, waits, approvals and children in the order in which they began',
           params: executionIdParam,
           querystring: pageQuery.extend({
-            min_position: logPosition.optional(),
             superseded: z.stringbool().default(false),
           }),
           response: { 200: page(stepView) },
@@ -191,8 +184,7 @@ export const executionRoutes =
       },
       async (request) => {
         const { tenant } = callerOf(request)
-        const { limit, cursor, superseded, min_position } = request.query
-        await executions.untilReached(min_position)
+        const { limit, cursor, superseded } = request.query
         const execution = await requireExecution(services, tenant, request.params.id)
         const { items, ...rest } = await listSteps(reads, tenant, execution.id, { limit, cursor, superseded })
         return { items: await Promise.all(items.map((step) => stepViewOf(step, execution, payloads))), ...rest }

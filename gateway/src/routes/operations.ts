@@ -27,7 +27,7 @@ export const installOperations = (
   }
   const registry = createMetrics()
   const registers = [registry]
-  if (services.policies) registry.registerMetric(services.policies.denials)
+  for (const metric of services.policies?.metrics ?? []) registry.registerMetric(metric)
   const measure = measureRequests(registry, 'omium_gateway_request_seconds')
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
@@ -109,7 +109,7 @@ export const installOperations = (
   app.get('/ready', route, async (_request, reply) => {
     const [reason, ...lacking] = await Promise.all([notReady(), ...optional.map((probe) => probe())])
     if (reason) return reply.status(503).send({ status: 'not_ready', reason })
-    const degraded = told(lacking)
+    const degraded = told([...lacking, services.policies?.problem() ?? null])
     return { status: 'ready', ...(degraded && { degraded }) }
   })
   app.get('/metrics', route, async (_request, reply) =>

@@ -17,7 +17,6 @@ import {
   incidentReceipt,
   incidentView,
   listIncidentsQuery,
-  logPosition,
   OmiumError,
   page,
   type RecoveryContextCommand,
@@ -64,9 +63,7 @@ export const recoveryRoutes =
         },
       },
       async (request) => {
-        const { min_position, ...filter } = request.query
-        await recoveries.untilReached(min_position)
-        const { items, ...rest } = await listIncidents(reads, callerOf(request).tenant, filter)
+        const { items, ...rest } = await listIncidents(reads, callerOf(request).tenant, request.query)
         return { items: items.map(incidentViewOf), ...rest }
       },
     )
@@ -115,13 +112,11 @@ export const recoveryRoutes =
           tags: ['recoveries'],
           summary: 'An incident with its whole history: every failure, plan, reason and answer',
           params: incidentIdParam,
-          querystring: z.object({ min_position: logPosition.optional() }),
           response: { 200: incidentDetail },
         },
       },
       async (request) => {
         const { tenant } = callerOf(request)
-        await recoveries.untilReached(request.query.min_position)
         const incident = await requireIncident(tenant, request.params.id)
         return incidentDetailOf(incident, await incidentHistory(reads, tenant, incident.id))
       },

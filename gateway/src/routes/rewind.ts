@@ -5,7 +5,6 @@ import {
   type JournalItem,
   type JsonValue,
   journalPage,
-  logPosition,
   OmiumError,
   rewindPreview,
   rollBackBody,
@@ -29,7 +28,7 @@ const bytesOfPage = 4 * 1024 * 1024
 export const rewindRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
-    const { commands, executions, payloads, ids } = services
+    const { commands, payloads, ids } = services
     const tags = ['executions']
     const params = executionIdParam
     const write = { permission: 'executions:write' } as const
@@ -151,14 +150,12 @@ export const rewindRoutes =
               .string()
               .regex(/^\d{1,9}$/, 'not one that this list gave')
               .optional(),
-            min_position: logPosition.optional(),
           }),
           response: { 200: journalPage },
         },
       },
       async (request) => {
-        const { limit, cursor, min_position } = request.query
-        await executions.untilReached(min_position)
+        const { limit, cursor } = request.query
         const { steps } = await historyOf(callerOf(request).tenant, request.params.id)
         const items: JournalItem[] = []
         let next = Number(cursor ?? 0)

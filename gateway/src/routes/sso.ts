@@ -1,4 +1,3 @@
-import { X509Certificate } from 'node:crypto'
 import {
   getSsoConnection,
   listSsoConnections,
@@ -9,6 +8,8 @@ import { checkTarget } from '@omium/safe-fetch'
 import {
   aggregateKey,
   identityReceipt,
+  idpMetadataBody,
+  idpMetadataView,
   OmiumError,
   page,
   pageQuery,
@@ -24,7 +25,7 @@ import {
   ssoPolicyView,
   ssoTestStarted,
 } from '@omium/schemas'
-import { createSamlKeyPair, pemOf, samlAddresses, ssoRedirectUri } from '@omium/sign-in'
+import { certificateView, createSamlKeyPair, samlAddresses, signingCertificate, ssoRedirectUri } from '@omium/sign-in'
 import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { callerOf } from '../auth.ts'
@@ -131,6 +132,27 @@ export const ssoRoutes =
         const id = newIdOf(request, ids, 'ssoConnection')
         const data = await connectionOf(id, request.body)
         return reply.status(201).send(await send(request, id, { type: 'CreateSsoConnection', data }))
+      },
+    )
+
+    app.post(
+      '/v1/sso/metadata',
+      {
+        config: { permission: 'sso:write' },
+        schema: {
+          tags,
+          summary:
+            'Read the SAML metadata of an identity provider, for the settings of a connection; nothing is stored',
+          body: idpMetadataBody,
+          response: { 200: idpMetadataView },
+        },
+      },
+      async (request) => {
+        const { body } = request
+        const { idpMetadata } = signIn
+        const found =
+          'xml' in body ? idpMetadata.read(body.xml) : await idpMetadata.fetch(callerOf(request).tenant, body.url)
+        return { ...found, certificates: found.certificates.map(certificateView) }
       },
     )
 
@@ -264,19 +286,13 @@ export const ssoRoutes =
     )
   }
 
-/** PEM of a certificate with an RSA key that holds. @throws OmiumError `invalid_request` */
+/** @throws OmiumError `invalid_request` */
 const checkedCertificate = (given: string): string => {
-  const text = given.includes('BEGIN CERTIFICATE') ? given : pemOf(Buffer.from(given.replace(/\s/g, ''), 'base64'))
-  let certificate: X509Certificate
   try {
-    certificate = new X509Certificate(text)
-  } catch {
-    throw new OmiumError('invalid_request', 'settings.certificates: one of them is no X.509 certificate')
+    return signingCertificate(given)
+  } catch (cause) {
+    throw new OmiumError('invalid_request', `settings.certificates: ${(cause as Error).message}`, { cause })
   }
-  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = certificate.publicKey
-  if (type !== 'rsa' || (details?.modulusLength ?? 0) < 2048)
-    throw new OmiumError('invalid_request', 'settings.certificates: expected RSA keys of 2048 bits or more')
-  return pemOf(certificate.raw)
 }
 
 const viewOf = (publicUrl: string, record: SsoConnectionRecord): SsoConnectionView => ({
@@ -302,10 +318,7 @@ const settingsView = (publicUrl: string, { id, settings }: SsoConnectionRecord):
   const { key: _, certificate, certificates, ...rest } = settings
   return {
     ...rest,
-    certificates: certificates.map((pem) => {
-      const { subject, validToDate } = new X509Certificate(pem)
-      return { pem, subject, expiresAt: validToDate.toISOString() }
-    }),
+    certificates: certificates.map(certificateView),
     serviceProvider: { ...samlAddresses(publicUrl, id), certificate },
   }
 }

@@ -1,10 +1,10 @@
-import { requirePermission } from '@omium/access'
 import { OmiumError } from '@omium/schemas'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
-import { isStillAllowed, type Services } from '../services.ts'
+import type { Services } from '../services.ts'
 import { SocketSession } from '../streams/socket-session.ts'
+import { askAgain, requirePart, watchStanding } from '../streams/standing.ts'
 import { feeds } from '../streams/tenant-source.ts'
 
 /** `/v1/stream`: any number of live subscriptions over one WebSocket. Its messages are `api/stream.ts` of the schemas. */
@@ -50,14 +50,18 @@ export const streamRoutes =
       wsHandler: (socket, request) => {
         const session = new SocketSession(socket, {
           services,
-          tenant: callerOf(request).tenant,
+          caller: callerOf(request),
           heartbeatMs: limits.heartbeatMs,
-          require: (permission) => requirePermission(callerOf(request), permission),
-          isStillAllowed: () => isStillAllowed(services, request),
+          askAgain: () => askAgain(services, request),
+          requirePart: (caller, part) => requirePart(services, request, caller, part),
           onError: (error) => request.log.warn({ err: error }, 'a subscription broke; its reader resumes'),
         })
         sessions.add(session)
-        socket.on('close', () => sessions.delete(session))
+        const unwatch = watchStanding(services, request, () => void session.askAgain())
+        socket.on('close', () => {
+          unwatch()
+          sessions.delete(session)
+        })
       },
     })
   }

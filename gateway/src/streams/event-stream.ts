@@ -84,9 +84,7 @@ export class EventStream {
       }
       this.close()
     } catch (error) {
-      if (this.#closed) return
-      this.#stop()
-      this.#outlet.fail(error)
+      this.fail(error)
     }
   }
 
@@ -94,6 +92,13 @@ export class EventStream {
     if (this.#closed) return
     this.#stop()
     this.#outlet.end()
+  }
+
+  /** Its reader may not have it any more. */
+  fail(error: unknown): void {
+    if (this.#closed) return
+    this.#stop()
+    this.#outlet.fail(error)
   }
 
   #stop(): void {

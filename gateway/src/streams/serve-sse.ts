@@ -1,8 +1,9 @@
 import type { OutgoingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { isStillAllowed, type Services } from '../services.ts'
+import type { Services } from '../services.ts'
 import { EventStream, type StreamSource } from './event-stream.ts'
 import { type SseOptions, SseOutlet } from './sse-outlet.ts'
+import { askAgain, watchStanding } from './standing.ts'
 
 /** Whether a stream is asked for rather than a page. With HEAD it would hold its connection and show nothing. */
 export const wantsEvents = ({ method, headers }: FastifyRequest): boolean =>
@@ -51,21 +52,25 @@ export const createSseStreams = (services: Services): SseStreams => {
         'x-accel-buffering': 'no',
       })
       reply.raw.flushHeaders()
+      // who connects again is told why
+      const check = () => void askAgain(services, request).catch(() => stream.close())
       const outlet: SseOutlet = new SseOutlet(reply.raw, {
         heartbeatMs: limits.heartbeatMs,
-        isStillAllowed: () => isStillAllowed(services, request),
+        askAgain: check,
         onError: (error) => request.log.warn({ err: error }, 'an event stream broke; its reader resumes'),
         ...(frame && { frame }),
         beat: () => beat?.(stream),
       })
       const stream: EventStream = new EventStream(source, outlet, limits)
       const stop = watch?.(stream, outlet)
+      const unwatch = watchStanding(services, request, check)
       reply.raw.once('close', () => stream.close())
       // whoever left while it was looked up what they want is not heard leaving any more
       if (reply.raw.destroyed) stream.close()
       streams.add(stream)
       await stream.run()
       streams.delete(stream)
+      unwatch()
       stop?.()
       leave()
       return reply

@@ -1,4 +1,5 @@
-import { OmiumError, type Permission, type StreamMessage, streamCloseCodes, streamRequest } from '@omium/schemas'
+import type { Caller, PolicedPart } from '@omium/access'
+import { OmiumError, type StreamMessage, streamCloseCodes, streamRequest } from '@omium/schemas'
 import type { WebSocket } from 'ws'
 import { toOmiumError } from '../problems.ts'
 import { requireExecution } from '../reads.ts'
@@ -13,19 +14,20 @@ import { feeds, tenantSource } from './tenant-source.ts'
  *
  * 1. A message that is not understood is answered with an error and changes nothing.
  * 2. Slowness is the connection's: the first subscription that the reader does not keep up with closes it (4008).
- * 3. Each heartbeat asks whether the key still opens what it opened; it closes the connection when not (4001).
+ * 3. Each heartbeat, and what the log says of rights, asks whether the caller may still have what they have: the connection, which
+ *    is closed when not (4001; 1001 when nobody can say), then each subscription by itself, which ends with an error.
  * 4. A peer that has answered nothing for some heartbeats is gone.
  * 5. Whoever sends more than is done for them waits: nothing is read while so many of their messages are being answered. Whoever
  *    does not take the answers is cut off; the library does so with answers to pings.
  */
 export interface SocketOptions {
   readonly services: Services
-  readonly tenant: string
+  readonly caller: Caller
   readonly heartbeatMs: number
-  /** @throws OmiumError `forbidden` */
-  require(permission: Permission): void
-  /** false once the caller may no longer read */
-  isStillAllowed(): Promise<boolean>
+  /** who it is now; undefined: nobody can say, and nothing is known to have changed. @throws OmiumError once they may no longer read */
+  askAgain(): Promise<Caller | undefined>
+  /** @throws OmiumError `forbidden`, `policy_denied` */
+  requirePart(caller: Caller, part: PolicedPart): void
   onError(error: unknown): void
 }
 
@@ -44,7 +46,10 @@ const closingMs = 2_000
 const closingSlowlyMs = 10_000
 
 interface Subscription {
+  /** what it is to policies */
+  readonly part: PolicedPart
   close(): void
+  fail(error: unknown): void
   /** at each heartbeat */
   beat?(): void
 }
@@ -58,10 +63,12 @@ export class SocketSession {
   #unanswered = 0
   #closing = false
   #answering = 0
+  #caller: Caller
 
   constructor(socket: WebSocket, options: SocketOptions) {
     this.#socket = socket
     this.#options = options
+    this.#caller = options.caller
     this.#heartbeat = setInterval(() => void this.#beat(), options.heartbeatMs)
     socket.on('pong', () => {
       this.#unanswered = 0
@@ -85,8 +92,25 @@ export class SocketSession {
     this.#socket.ping()
     this.#send({ type: 'heartbeat' })
     for (const subscription of this.#subscriptions.values()) subscription.beat?.()
-    const allowed = await this.#options.isStillAllowed().catch(() => true)
-    if (!allowed) this.#close(streamCloseCodes.unauthenticated, 'unauthenticated')
+    await this.askAgain()
+  }
+
+  /** Ends what the caller may not have any more. */
+  async askAgain(): Promise<void> {
+    try {
+      this.#caller = (await this.#options.askAgain()) ?? this.#caller
+    } catch (error) {
+      if (toOmiumError(error).status < 500) this.#close(streamCloseCodes.unauthenticated, 'unauthenticated')
+      else this.#close(streamCloseCodes.goingAway, 'rights have changed; resume')
+      return
+    }
+    for (const subscription of [...this.#subscriptions.values()]) {
+      try {
+        this.#options.requirePart(this.#caller, subscription.part)
+      } catch (error) {
+        subscription.fail(error)
+      }
+    }
   }
 
   #takesAnswers(): boolean {
@@ -131,14 +155,20 @@ export class SocketSession {
     after,
     deltas,
   }: ReturnType<typeof requestOf> & { type: 'subscribe' }) {
-    const { services, tenant } = this.#options
+    const { services } = this.#options
+    const { tenant } = this.#caller
     const { reads, executions, limits } = services
-    this.#options.require(feeds.executions.permission)
+    const part: PolicedPart = { action: feeds.executions.permission, kind: 'executions', ids: [id] }
+    this.#options.requirePart(this.#caller, part)
     // taken at once: another request for the same name must not come between
-    let givenUp = false
+    let givenUp: (() => void) | undefined
     const held: Subscription = {
+      part,
       close: () => {
-        givenUp = true
+        givenUp = () => this.#ended(subscription)
+      },
+      fail: (error) => {
+        givenUp = () => this.#failed(subscription, error)
       },
     }
     this.#subscriptions.set(subscription, held)
@@ -146,7 +176,7 @@ export class SocketSession {
       this.#subscriptions.delete(subscription)
       throw error
     })
-    if (givenUp) return this.#ended(subscription)
+    if (givenUp) return (givenUp as () => void)()
     const source = executionSource(executions, reads, tenant, execution, after, limits.readWaitMs)
     const outlet = this.#outletOf(subscription)
     const stream = new EventStream(source, outlet, limits)
@@ -156,13 +186,16 @@ export class SocketSession {
         })
       : undefined
     this.#send({ type: 'subscribed', subscription })
-    this.#run(subscription, stream, stopDeltas)
+    this.#run(subscription, part, stream, stopDeltas)
   }
 
   async #follow({ subscription, feed, after = [] }: ReturnType<typeof requestOf> & { type: 'follow' }) {
-    const { services, tenant } = this.#options
+    const { services } = this.#options
+    const { tenant } = this.#caller
     const { reads, executions, limits } = services
-    this.#options.require(feeds[feed].permission)
+    const { permission: action, kind } = feeds[feed]
+    const part: PolicedPart = { action, kind, ids: [] }
+    this.#options.requirePart(this.#caller, part)
     const source = tenantSource(executions, reads, tenant, {
       feed,
       after,
@@ -172,21 +205,28 @@ export class SocketSession {
     const stream = new EventStream(source, this.#outletOf(subscription), limits)
     let stands = [...source.after()]
     this.#send({ type: 'subscribed', subscription, after: stands })
-    this.#run(subscription, stream, undefined)
-    this.#subscriptions.set(subscription, {
-      close: () => stream.close(),
-      beat: () => {
-        if (!stream.isCaughtUp) return
-        source.caughtUp()
-        const now = [...source.after()]
-        if (now.join() !== stands.join()) this.#send({ type: 'position', subscription, after: now })
-        stands = now
-      },
+    this.#run(subscription, part, stream, undefined, () => {
+      if (!stream.isCaughtUp) return
+      source.caughtUp()
+      const now = [...source.after()]
+      if (now.join() !== stands.join()) this.#send({ type: 'position', subscription, after: now })
+      stands = now
     })
   }
 
-  #run(subscription: string, stream: EventStream, stopDeltas: (() => void) | undefined): void {
-    this.#subscriptions.set(subscription, stream)
+  #run(
+    subscription: string,
+    part: PolicedPart,
+    stream: EventStream,
+    stopDeltas: (() => void) | undefined,
+    beat: () => void = () => undefined,
+  ): void {
+    this.#subscriptions.set(subscription, {
+      part,
+      close: () => stream.close(),
+      fail: (error) => stream.fail(error),
+      beat,
+    })
     void stream.run().then(stopDeltas)
   }
 
@@ -204,10 +244,7 @@ export class SocketSession {
       delta: (execution, delta) => this.#send({ type: 'delta', subscription, execution, delta }),
       drained: (timeoutMs) => this.#drained(timeoutMs),
       end: () => this.#ended(subscription),
-      fail: (error) => {
-        this.#subscriptions.delete(subscription)
-        this.#refuse(error, subscription)
-      },
+      fail: (error) => this.#failed(subscription, error),
       cut: () => this.#close(streamCloseCodes.slowReader, 'slow_reader'),
     }
   }
@@ -226,6 +263,11 @@ export class SocketSession {
       // its callback comes when everything before it was handed to the network
       socket.ping(undefined, undefined, () => settle(true))
     })
+  }
+
+  #failed(subscription: string, error: unknown): void {
+    this.#subscriptions.delete(subscription)
+    this.#refuse(error, subscription)
   }
 
   #ended(subscription: string): void {

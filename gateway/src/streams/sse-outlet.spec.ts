@@ -41,7 +41,13 @@ it('takes nothing after its end, while the reader still has to take what was bef
   const errors: unknown[] = []
   out.on('error', (error) => errors.push(error))
   let allowed = true
-  const outlet = new SseOutlet(out, { heartbeatMs: 5, isStillAllowed: async () => allowed, onError: () => undefined })
+  const outlet: SseOutlet = new SseOutlet(out, {
+    heartbeatMs: 5,
+    askAgain: () => {
+      if (!allowed) outlet.end()
+    },
+    onError: () => undefined,
+  })
   // more than the network holds, less than what it means to be behind
   for (let held = false; !held; held = out.writableLength > 0) {
     outlet.event(event)

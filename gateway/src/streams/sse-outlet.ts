@@ -12,8 +12,8 @@ export interface SseOptions {
   frame?(event: StreamedEvent): string
   /** sent in place of a heartbeat when there is something to say */
   beat?(): string | undefined
-  /** false once the caller may no longer read */
-  isStillAllowed(): Promise<boolean>
+  /** at each heartbeat: ends the stream once its reader may not have it any more */
+  askAgain(): void
   onError(error: unknown): void
 }
 
@@ -29,7 +29,7 @@ export class SseOutlet implements Outlet {
   constructor(out: ServerResponse, options: SseOptions) {
     this.#out = out
     this.#options = options
-    this.#heartbeat = setInterval(() => void this.#beat(), options.heartbeatMs)
+    this.#heartbeat = setInterval(() => this.#beat(), options.heartbeatMs)
     out.once('close', () => clearInterval(this.#heartbeat))
   }
 
@@ -76,10 +76,13 @@ export class SseOutlet implements Outlet {
     this.end()
   }
 
-  async #beat(): Promise<void> {
-    if (this.waitingBytes > mostBytesBuffered) return this.cut()
+  #beat(): void {
+    if (this.waitingBytes > mostBytesBuffered) {
+      this.cut()
+      return
+    }
     this.#write(this.#options.beat?.() ?? ': heartbeat\n\n')
-    if (!(await this.#options.isStillAllowed().catch(() => true))) this.end()
+    this.#options.askAgain()
   }
 
   /** @returns false: the reader is behind */

@@ -31,6 +31,8 @@ export interface TenantSource extends StreamSource {
 
 interface Feed {
   readonly permission: Permission
+  /** what it is to policies: as on the route of the same feed */
+  readonly kind: string
   readonly history: typeof listTenantEvents
   readonly has: (event: AcceptedEvent) => boolean
   readonly view: (event: AcceptedEvent) => EventView
@@ -39,12 +41,14 @@ interface Feed {
 export const feeds: Readonly<Record<FeedName, Feed>> = {
   executions: {
     permission: 'executions:read',
+    kind: 'events',
     history: listTenantEvents,
     has: () => true,
     view: liveEventView,
   },
   charges: {
     permission: 'billing:read',
+    kind: 'charges',
     history: listTenantCharges,
     has: ({ data }) => Object.keys((data as { usage?: Usage }).usage ?? {}).length > 0,
     view: liveChargeView,

@@ -146,7 +146,7 @@ export const startBench = async ({ host = '127.0.0.1', notices = false }: BenchO
     env: { CLIENT_SECRET: client.secret },
     pool,
     reads: createReads(pool),
-    ended: createEndedSessions(),
+    rights: { ended: createEndedSessions(), isFollowed: async () => true },
     kms,
     identity,
     personalData,

@@ -1,96 +1,23 @@
 import { eventually } from '@omium/dev/testing'
 import { encodedResponse, type SamlAnswerPlan, type SamlPerson } from '@omium/sign-in/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Browser, type Page } from './browser.ts'
+import { Browser } from './browser.ts'
+import { ssoAttacks } from './sso-attacks.ts'
+import { type Connection, codeOf, json, patience, type SsoWorld, ssoFlows, startOf } from './sso-flows.ts'
+import { idpMetadata } from './sso-metadata.ts'
+import { ssoOnly } from './sso-only.ts'
 import { startSsoWorld } from './sso-world.ts'
 
-let world: Awaited<ReturnType<typeof startSsoWorld>>
+let world: SsoWorld
+const flows = ssoFlows(() => world)
+const { at, whoami, as, signInByMail, claimDomain, samlBody, connect, request, post, viaSaml, signInBySaml } = flows
 beforeAll(async () => {
   world = await startSsoWorld()
   await claimDomain('corp.example')
 }, 240_000)
 afterAll(() => world?.close())
 
-const at = (path: string): string => `${world.url}${path}`
-const json = { accept: 'application/json' }
-const codeOf = ({ text }: Page): string => /<code>(\w+)<\/code>/.exec(text)?.[1] ?? text
-const patience = { timeoutMs: 20_000 }
-
-const whoami = async (browser: Browser) =>
-  JSON.parse((await browser.visit(at('/auth/session'), { headers: json })).text) as {
-    userId: string
-    email: string
-    tenant: string
-    memberships: { tenant: string; role: string }[]
-  }
-/** Calls the API as the person whose browser it is. */
-const as = (browser: Browser) => `Bearer ${browser.cookie(world.url, 'omium_access')}`
-
-const signInByMail = async (browser: Browser, email: string, nth = 1) => {
-  await browser.visit(at('/auth/magic-links'), { form: { email } })
-  expect((await browser.visit(await world.linkTo(email, nth))).status).toBe(200)
-  return whoami(browser)
-}
-
-const claimDomain = async (domain: string): Promise<void> => {
-  const { body } = await world.call('POST', '/v1/domains', { domain })
-  world.dns.records.set(domain, ['v=spf1 -all', body.record.value])
-  expect((await world.call('POST', `/v1/domains/${domain}/verify`)).status).toBe(200)
-}
-
-const rules = [{ attribute: 'groups', value: 'developers', role: 'developer' }]
-const samlBody = (changes: Record<string, unknown> = {}, settings: Record<string, unknown> = {}) => ({
-  name: 'Corp',
-  domains: ['corp.example'],
-  settings: {
-    kind: 'saml',
-    entityId: world.idp.entityId,
-    ssoUrl: 'https://idp.corp.example/sso',
-    certificates: [world.idp.keys.certificate],
-    ...settings,
-  },
-  rules,
-  defaultRole: 'viewer',
-  ...changes,
-})
-const connect = async (body: object, active = true) => {
-  const { status, body: created } = await world.call('POST', '/v1/sso/connections', body)
-  expect(status).toBe(201)
-  if (active) expect((await world.call('POST', `/v1/sso/connections/${created.id}/activate`)).status).toBe(200)
-  return (await world.call('GET', `/v1/sso/connections/${created.id}`)).body
-}
-type Connection = Awaited<ReturnType<typeof connect>>
-
 const jane: SamlPerson = { nameId: 'jane', attributes: { email: 'jane@corp.example', groups: ['developers'] } }
-
-/** To the identity provider: the request that the browser brings there. */
-const request = async (browser: Browser, { settings }: Connection, path: string) => {
-  const { headers } = await browser.visit(at(path), { follow: false })
-  return world.idp.read(new URL(headers.get('location') ?? ''), settings.serviceProvider.certificate)
-}
-/** Back again, as browsers do it: another site posts, our page posts once more. */
-const post = async (browser: Browser, { id }: Connection, response: string, headers = {}): Promise<Page> => {
-  const acs = at(`/auth/saml/${id}/acs`)
-  const bounce = await browser.visit(acs, { form: { SAMLResponse: response }, crossSite: true })
-  expect(bounce.text).toContain(response)
-  expect(bounce.headers.get('content-security-policy')).toContain("form-action 'self'")
-  return browser.visit(acs, { form: { SAMLResponse: response, bounced: 'true' }, headers })
-}
-const startOf = ({ id }: Connection) => `/auth/sso/${id}/start`
-const viaSaml = async (
-  browser: Browser,
-  connection: Connection,
-  person: SamlPerson,
-  changes: Partial<SamlAnswerPlan> = {},
-): Promise<Page> => {
-  const xml = await world.idp.answer(await request(browser, connection, startOf(connection)), person, changes)
-  return post(browser, connection, encodedResponse(xml))
-}
-const signInBySaml = async (browser: Browser, connection: Connection, person: SamlPerson) => {
-  const page = await viaSaml(browser, connection, person)
-  expect([page.status, codeOf(page)]).toEqual([200, expect.stringContaining('Signed in')])
-  return whoami(browser)
-}
 
 describe('a domain', () => {
   it('is claimed with a record in its DNS, by whoever controls that', async () => {
@@ -237,7 +164,9 @@ describe('a SAML connection', () => {
       const { entityId: issuer, acsUrl } = to.settings.serviceProvider
       return encodedResponse(await world.idp.answer({ id: undefined, issuer, acsUrl }, jane))
     }
-    expect(codeOf(await post(new Browser(), connection, await unasked(connection)))).toBe('sign_in_expired')
+    const refused = await post(new Browser(), connection, await unasked(connection))
+    expect(codeOf(refused)).toBe('sso_assertion_refused')
+    expect(refused.text).toContain('began at the identity provider, which this connection does not allow')
     const open = await connect(samlBody({ name: 'Open' }, { idpInitiated: true }))
     const response = await unasked(open)
     expect((await post(new Browser(), open, response)).status).toBe(200)
@@ -361,30 +290,9 @@ describe('an OpenID Connect connection', () => {
   })
 })
 
-describe('"SSO only"', () => {
-  it('takes sessions of the connection and no others, within seconds', async () => {
-    const connection = await connect(samlBody({ name: 'Only' }))
-    const lee = { nameId: 'lee', attributes: { email: 'lee@corp.example' } }
-    const [bySaml, byMail] = [new Browser(), new Browser()]
-    await signInBySaml(bySaml, connection, lee)
-    await signInByMail(byMail, 'lee@corp.example')
-    await byMail.visit(at('/auth/switch-tenant'), { json: { tenant: 'ten_local' } })
-    const read = async (browser: Browser) => world.call('GET', '/v1/executions', undefined, as(browser))
-    await eventually(async () => expect((await read(byMail)).status).toBe(200), patience)
-    // whoever has no right to it cannot demand it
-    expect((await world.call('PUT', '/v1/sso/policy', { required: true }, as(bySaml))).status).toBe(403)
-    expect((await world.call('PUT', '/v1/sso/policy', { required: true })).status).toBe(200)
-    const since = performance.now()
-    await eventually(async () => expect((await read(byMail)).body.code).toBe('sso_required'), patience)
-    expect(performance.now() - since).toBeLessThan(5_000)
-    expect((await read(bySaml)).status).toBe(200)
-    expect((await world.call('GET', '/v1/executions')).status).toBe(200)
-    await world.call('POST', `/v1/sso/connections/${connection.id}/disable`)
-    await eventually(async () => expect((await read(bySaml)).body.code).toBe('sso_required'), patience)
-    await world.call('PUT', '/v1/sso/policy', { required: false })
-    await eventually(async () => expect((await read(byMail)).status).toBe(200), patience)
-  })
-})
+ssoOnly(() => world, flows)
+idpMetadata(() => world, flows)
+ssoAttacks(() => world, flows)
 
 describe('a domain whose record is gone', () => {
   it('goes on for a while, then leads nowhere and signs in nobody', async () => {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createOutsideCalls, type OutsideCallsOptions } from './outside-calls.ts'
-import { breakerStates } from './states.ts'
+import { breakerCounts, breakerStates } from './states.ts'
 
 const opened: { close(): void }[] = []
 const calls = (options: Partial<OutsideCallsOptions> = {}) => {
@@ -28,7 +28,9 @@ describe('a call', () => {
   it('is made once, unless it may be done twice', async () => {
     const asked = other(down, 'up')
     await expect(calls().call(asked)).rejects.toBe(down)
-    expect(await calls({ tries: 2 }).call(other(down, 'up'))).toBe('up')
+    const made = calls({ tries: 2 })
+    expect(await made.call(other(down, 'up'))).toBe('up')
+    await expect(made.call(other(down, 'up'), 'once')).rejects.toBe(down)
   })
 
   it('is not made again for an answer', async () => {
@@ -81,6 +83,7 @@ describe('something that stays down', () => {
     const [one, two] = [calls({ minimumCalls: 1, resetMs: 60_000 }), calls()]
     await expect(one.call(other(down))).rejects.toBe(down)
     expect([one.state, two.state, breakerStates().get('it')]).toEqual(['open', 'closed', 2])
+    expect(breakerCounts().get('it')).toEqual({ closed: 1, 'half-open': 0, open: 1 })
     one.close()
     expect(breakerStates().get('it')).toBe(0)
     two.close()

@@ -7,14 +7,17 @@ import { watchBreaker } from './states.ts'
  * Calls to one thing outside of this process.
  *
  * 1. A call takes at most `timeoutMs` for each try: its signal is aborted then, and whoever ignores that is not waited for.
- * 2. What failed is tried again only where the caller says that it may be done twice (`tries`), within a budget that keeps
- *    retries a small share of the calls, and never while the breaker is open.
+ * 2. What failed is tried again only where the caller says that it may be done twice (`tries`, and not `once`), within a budget
+ *    that keeps retries a small share of the calls, and never while the breaker is open.
  * 3. An answer (`isFinal`) is no failure: it is thrown at once, as it came.
  */
 export interface OutsideCalls {
   readonly state: BreakerState
-  /** @throws what the last try threw; OmiumError `unavailable` when it took too long or was not let through */
-  call<T>(request: (signal: AbortSignal) => Promise<T>): Promise<T>
+  /**
+   * @param once this one may not be done twice
+   * @throws what the last try threw; OmiumError `unavailable` when it took too long or was not let through
+   */
+  call<T>(request: (signal: AbortSignal) => Promise<T>, once?: 'once'): Promise<T>
   close(): void
 }
 
@@ -40,13 +43,14 @@ export const createOutsideCalls = (options: OutsideCallsOptions): OutsideCalls =
     get state() {
       return breaker.state
     },
-    async call(request) {
+    async call(request, once) {
+      const most = once ? 1 : tries
       budget.deposit()
       for (let number = 1; ; number++) {
         try {
           return await attempt(request)
         } catch (error) {
-          if (number >= tries || isFinal(error) || breaker.state === 'open' || !budget.withdraw()) throw error
+          if (number >= most || isFinal(error) || breaker.state === 'open' || !budget.withdraw()) throw error
         }
         const delayMs = retryDelayMs * 2 ** (number - 1) * (0.5 + Math.random() / 2)
         await new Promise((resolve) => setTimeout(resolve, delayMs))

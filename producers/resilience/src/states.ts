@@ -17,3 +17,14 @@ export const breakerStates = (): ReadonlyMap<string, number> => {
   for (const [state, target] of watched) states.set(target, Math.max(worst.indexOf(state()), states.get(target) ?? 0))
   return states
 }
+
+/** Of each target, how many of its breakers are in which state: one in a thousand that is open is not an outage. */
+export const breakerCounts = (): ReadonlyMap<string, Readonly<Record<BreakerState, number>>> => {
+  const counts = new Map<string, Record<BreakerState, number>>()
+  for (const [state, target] of watched) {
+    const of = counts.get(target) ?? { closed: 0, 'half-open': 0, open: 0 }
+    of[state()]++
+    counts.set(target, of)
+  }
+  return counts
+}

@@ -1,8 +1,8 @@
-import { eventually, type RedisHandle, startRedis } from '@omium/dev/testing'
+import { eventually, type OwnComponent, startRedis } from '@omium/dev/testing'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { breakerStates, connectRedis } from '../src/index.ts'
 
-let server: RedisHandle
+let server: OwnComponent
 beforeAll(async () => {
   server = await startRedis()
 })

@@ -1,8 +1,11 @@
-import { type CryptoKey, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type CryptoKey, exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
 import {
   isServiceToken,
   mintServiceToken,
+  publishedKeys,
   type ServiceAudience,
   type ServiceClaims,
   serviceTokenMs,
@@ -62,6 +65,31 @@ describe('a service token', () => {
       await refused(token)
     expect(isServiceToken('a.b.c')).toBe(false)
     expect(isServiceToken('om_test_x')).toBe(false)
+  })
+})
+
+describe('published keys', () => {
+  it('are read once for many tokens; when they cannot be read, nobody is called a forger', async () => {
+    const platform = { asked: 0, status: 503 }
+    const keys = { keys: [{ ...(await exportJWK(pair.publicKey)), kid: 'k1', alg: 'EdDSA', use: 'sig' }] }
+    const server = createServer((_request, response) => {
+      platform.asked++
+      response.writeHead(platform.status, { 'content-type': 'application/json' }).end(JSON.stringify(keys))
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const keyOf = publishedKeys(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    const { token } = await mint()
+    const verifyRemote = () => verifyServiceToken({ issuer, audience: 'models', nowMs, keyOf }, token)
+    try {
+      await expect(verifyRemote()).rejects.toMatchObject({ code: 'unavailable', retryable: true })
+      expect(platform.asked).toBe(2)
+      platform.status = 200
+      for (let i = 0; i < 3; i++) expect(await verifyRemote()).toMatchObject({ tenant: 'ten_a' })
+      expect(platform.asked).toBe(3)
+    } finally {
+      server.closeAllConnections()
+      server.close()
+    }
   })
 })
 

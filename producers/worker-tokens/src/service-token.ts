@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { createOutsideCalls } from '@omium/resilience'
 import { callerId, OmiumError, permission } from '@omium/schemas'
-import { type CryptoKey, createRemoteJWKSet, type JWTVerifyGetKey, jwtVerify, SignJWT } from 'jose'
+import { type CryptoKey, createRemoteJWKSet, customFetch, type JWTVerifyGetKey, jwtVerify, SignJWT } from 'jose'
 import { z } from 'zod'
 
 /**
@@ -79,12 +80,32 @@ export interface ServiceTokenVerifier {
   readonly nowMs: () => number
 }
 
-/** The keys that the gateway at `platformUrl` publishes, read when they are needed, and again when a token names a new one. */
-export const publishedKeys = (platformUrl: string): JWTVerifyGetKey =>
-  createRemoteJWKSet(new URL('/.well-known/jwks.json', platformUrl), {
+const keysMs = 2_500
+
+/**
+ * The keys that the gateway at `platformUrl` publishes, read when they are needed, again when a token names a new one, and every
+ * ten minutes. Kept for the life of the process. Throws `unavailable` when they have to be read and cannot be.
+ */
+export const publishedKeys = (platformUrl: string): JWTVerifyGetKey => {
+  const platform = createOutsideCalls({ target: 'published keys', timeoutMs: keysMs, tries: 2 })
+  return createRemoteJWKSet(new URL('/.well-known/jwks.json', platformUrl), {
     cooldownDuration: 5_000,
-    timeoutDuration: 5_000,
+    // the limits are those of `platform`
+    timeoutDuration: 10 * keysMs,
+    [customFetch]: (url, { signal, ...options }) =>
+      platform
+        .call(async (limit) => {
+          const answer = await fetch(url, { ...options, signal: AbortSignal.any([signal, limit]) })
+          if (answer.status !== 200) throw new RangeError(`status ${answer.status}`)
+          return answer
+        })
+        .catch((cause: unknown) => {
+          throw new OmiumError('unavailable', 'the keys that the platform publishes cannot be read: try again', {
+            cause,
+          })
+        }),
   })
+}
 
 /** Whether a text says that it is one; nothing of it is checked. */
 export const isServiceToken = (token: string): boolean => {
@@ -98,7 +119,10 @@ export const isServiceToken = (token: string): boolean => {
   }
 }
 
-/** @throws OmiumError `unauthenticated` for whatever is no live token for this audience; the detail never quotes it */
+/**
+ * @throws OmiumError `unauthenticated` for whatever is no live token for this audience; the detail never quotes it.
+ *   `unavailable` when nobody can tell
+ */
 export const verifyServiceToken = async (
   { issuer, audience, keyOf, nowMs }: ServiceTokenVerifier,
   token: string,
@@ -118,6 +142,7 @@ export const verifyServiceToken = async (
     const source = sid === undefined ? { key: sub } : { user: sub, session: sid }
     return { tenant, source, permissions: scopes, issuedAt: iat * 1000 }
   } catch (cause) {
+    if (cause instanceof OmiumError && cause.code === 'unavailable') throw cause
     throw new OmiumError('unauthenticated', `this is no valid service token for ${audience}: get a new one`, { cause })
   }
 }

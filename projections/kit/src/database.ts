@@ -51,9 +51,11 @@ export const asUnavailable = (error: unknown): unknown => {
   if (error instanceof OmiumError) return error
   const { code, message } = error as { code?: string; message?: string }
   const unreachable =
-    (error instanceof DatabaseError && /^(08|53|57P)/.test(code ?? '')) ||
+    (error instanceof DatabaseError && /^(08|53|57P|57014)/.test(code ?? '')) ||
     /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)/.test(code ?? '') ||
-    /Connection terminated|timeout exceeded when trying to connect|Client has encountered/.test(message ?? '')
+    /Connection terminated|timeout exceeded when trying to connect|Query read timeout|database does not answer|Client has encountered/.test(
+      message ?? '',
+    )
   return unreachable
     ? new OmiumError('unavailable', 'the database cannot be reached; try again shortly', { cause: error })
     : error

@@ -103,7 +103,6 @@ export const checkpointParams = z.object({ thread: callerId, id: callerId })
 export const threadParam = z.object({ thread: callerId })
 export const checkpointQuery = z.object({
   namespace: checkpointNamespace.default(''),
-  min_position: logPosition.optional(),
 })
 
 const filterText = z.string().max(10_000)
@@ -130,7 +129,6 @@ export const listCheckpointsQuery = z.object({
   superseded: z.stringbool().default(true),
   limit: z.coerce.number().int().min(1).max(200).default(50),
   cursor: z.string().max(2000).optional(),
-  min_position: logPosition.optional(),
 })
 
 export const pinBody = z.object({ holder: pinHolder })

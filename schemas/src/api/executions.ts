@@ -80,7 +80,6 @@ export const listExecutionsQuery = z.object({
     )
     .optional(),
   ...pageQuery.shape,
-  min_position: logPosition.optional(),
 })
 
 export const stepView = z.object({

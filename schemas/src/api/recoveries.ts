@@ -73,7 +73,6 @@ export const listIncidentsQuery = z.object({
   fingerprint: fingerprint.optional(),
   execution: callerId.optional(),
   ...pageQuery.shape,
-  min_position: logPosition.optional(),
 })
 
 const hours = z.coerce.number().int().min(1).max(8784).default(168)

@@ -29,6 +29,21 @@ const samlSettingsBody = z.strictObject({
   idpInitiated: z.boolean().default(false),
 })
 
+const signingCertificateView = z.object({ pem: z.string(), subject: z.string(), expiresAt: time })
+
+/** Metadata of an identity provider: the document itself, or where it is published. */
+export const idpMetadataBody = z.union([
+  z.strictObject({ xml: z.string().min(1).max(262_144) }),
+  z.strictObject({ url: webUrl.max(2000) }),
+])
+/** What of it belongs into the settings of a connection. */
+export const idpMetadataView = z.object({
+  entityId: z.string(),
+  ssoUrl: z.string(),
+  /** two while it replaces its certificate */
+  certificates: z.array(signingCertificateView),
+})
+
 /** A connection as a whole; a change replaces everything but the kind, and the secrets that it does not name. */
 export const ssoConnectionBody = z.strictObject({
   name: z.string().trim().min(1).max(200),
@@ -58,7 +73,7 @@ export const ssoConnectionView = z.object({
       kind: z.literal('saml'),
       entityId: z.string(),
       ssoUrl: z.string(),
-      certificates: z.array(z.object({ pem: z.string(), subject: z.string(), expiresAt: time })),
+      certificates: z.array(signingCertificateView),
       emailAttribute: z.string().optional(),
       nameAttribute: z.string().optional(),
       idpInitiated: z.boolean(),

@@ -25,7 +25,8 @@ export const keyedDigest = z.string().regex(/^[0-9a-f]{64}$/)
 export const emailAddress = z
   .string()
   .max(254)
-  .transform((text) => text.trim().toLowerCase())
+  // of ASCII only: the Kelvin sign in lower case is a `k`, and somebody else's address
+  .transform((text) => text.trim().replace(/[A-Z]+/g, (letters) => letters.toLowerCase()))
   .pipe(z.email())
 
 /** What a caller may do. A route names one; roles and API keys hold sets of them. */

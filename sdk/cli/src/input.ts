@@ -6,17 +6,19 @@ import type { Io } from './io.ts'
 
 /** A JSON argument: JSON itself, `@file`, or `-` for standard input. @throws OmiumError `invalid_json` */
 export const readJsonArgument = async (io: Io, text: string): Promise<JsonValue> => {
-  const [source, json] =
-    text === '-'
-      ? ['standard input', await io.readStdin()]
-      : text.startsWith('@')
-        ? [text.slice(1), readFile(resolve(io.cwd, text.slice(1)))]
-        : ['the argument', text]
+  const source = text === '-' ? 'standard input' : text.startsWith('@') ? text.slice(1) : 'the argument'
+  const json = await readTextArgument(io, text)
   try {
     return JSON.parse(json) as JsonValue
   } catch (cause) {
     throw new OmiumError('invalid_json', `${source} is not valid JSON: ${(cause as Error).message}`, { cause })
   }
+}
+
+/** A text: itself, `@file`, or `-` for standard input. */
+export const readTextArgument = async (io: Io, text: string): Promise<string> => {
+  if (text === '-') return io.readStdin()
+  return text.startsWith('@') ? readFile(resolve(io.cwd, text.slice(1))) : text
 }
 
 /** The lines of a file, or of standard input for `-`, without empty ones. */

@@ -47,7 +47,7 @@ describe('omium sso', () => {
     answers['GET /v1/sso/connections/sso_1'] = connection
     expect(await omium('sso', 'ls')).toBe(0)
     expect(lines.out.join('\n').split('\n')[1]).toBe(
-      `sso_1  Keycloak  oidc  active  a.example, b.example (not verified)  ok ${at}`,
+      `sso_1  Keycloak  oidc  active  a.example, b.example (not verified)  -                   ok ${at}`,
     )
     expect(await omium('sso', 'show', 'sso_1', '--json')).toBe(0)
     expect(JSON.parse(lines.out[0] ?? '')).toEqual(connection)
@@ -65,6 +65,65 @@ describe('omium sso', () => {
     expect(await run(['sso', 'create', '-'], { stdin: '{}' })).toBe(0)
     expect(lines.out[0]).toMatch(/metadata +https.*metadata\nentity id +urn:omium\nanswers to +https.*acs$/)
     expect(await run(['sso', 'create', '-'], { stdin: '{' })).toBe(2)
+  })
+
+  const found = {
+    entityId: 'idp',
+    ssoUrl: 'https://idp.example/sso',
+    certificates: [{ pem: 'new', subject: 'CN=idp\nO=Corp', expiresAt: at }],
+  }
+  it('reads what metadata says, from an address or a file, and connects with it', async () => {
+    answers['POST /v1/sso/metadata'] = found
+    expect(await omium('sso', 'metadata', 'https://idp.example/metadata')).toBe(0)
+    expect(asked[0]?.body).toEqual({ url: 'https://idp.example/metadata' })
+    expect(lines.out[0]).toBe(
+      `entity id    idp\nrequests to  https://idp.example/sso\ncertificate  CN=idp, O=Corp until ${at}`,
+    )
+    answers['POST /v1/sso/connections'] = receipt
+    answers['GET /v1/sso/connections/sso_1'] = { ...connection, settings: saml }
+    const create = ['sso', 'create', '{"name":"Corp","settings":{"idpInitiated":true}}', '--metadata', '-']
+    expect(await run(create, { stdin: '<EntityDescriptor/>' })).toBe(0)
+    expect(asked[1]?.body).toEqual({ xml: '<EntityDescriptor/>' })
+    expect(asked[2]?.body).toEqual({
+      name: 'Corp',
+      settings: {
+        kind: 'saml',
+        entityId: 'idp',
+        ssoUrl: 'https://idp.example/sso',
+        certificates: ['new'],
+        idpInitiated: true,
+      },
+    })
+    expect(await run(['sso', 'create', '-', '--metadata', '-'], { stdin: '{}' })).toBe(2)
+  })
+
+  it('adds the certificates of metadata to those that a connection has, until they are replaced', async () => {
+    const old = { pem: 'old', subject: 'CN=idp', expiresAt: at }
+    answers['POST /v1/sso/metadata'] = found
+    answers['GET /v1/sso/connections/sso_1'] = { ...connection, settings: { ...saml, certificates: [old] } }
+    answers['PUT /v1/sso/connections/sso_1'] = receipt
+    const renew = async (...more: string[]) => {
+      expect(await omium('sso', 'renew', 'sso_1', 'https://idp.example/metadata', ...more)).toBe(0)
+      return asked.at(-1)?.body
+    }
+    expect(await renew()).toEqual({
+      name: 'Keycloak',
+      domains: ['a.example', 'b.example'],
+      settings: {
+        kind: 'saml',
+        entityId: 'idp',
+        ssoUrl: 'https://idp.example/sso',
+        certificates: ['new', 'old'],
+        idpInitiated: false,
+      },
+      rules: [],
+    })
+    expect(lines.out).toEqual(['sso_1 takes 2 certificate(s)'])
+    expect(await renew('--replace')).toMatchObject({ settings: { certificates: ['new'] } })
+    answers['POST /v1/sso/metadata'] = { ...found, entityId: 'other' }
+    expect(await omium('sso', 'renew', 'sso_1', 'https://idp.example/metadata')).toBe(2)
+    answers['GET /v1/sso/connections/sso_1'] = connection
+    expect(await omium('sso', 'renew', 'sso_1', 'https://idp.example/metadata')).toBe(2)
   })
 
   it.each([

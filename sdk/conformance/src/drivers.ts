@@ -2,10 +2,12 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { ensurePython } from '@omium/dev'
+import { lineOf } from './lines.ts'
 
 /** A client of the platform in a process of its own; README.md says how it is talked to. */
 export interface Driver {
-  call(name: string, given: unknown): Promise<Answer>
+  /** @param options how the client makes it: `timeout` of a try in seconds, `tries` at most */
+  call(name: string, given: unknown, options?: { timeout: number; tries?: number }): Promise<Answer>
   close(): Promise<void>
 }
 export type Answer = { readonly ok: unknown } | { readonly error: { readonly code: string; readonly detail: string } }
@@ -35,8 +37,8 @@ export const startDriver = async (client: string, environment: Readonly<Record<s
   const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   return {
-    async call(name, given) {
-      child.stdin.write(`${JSON.stringify({ call: name, with: given })}\n`)
+    async call(name, given, options) {
+      child.stdin.write(lineOf({ call: name, with: given, options }))
       const line = await lines.next()
       if (line.done) throw new Error(`the driver ${client} has ended:\n${errors.slice(-4000)}`)
       return JSON.parse(line.value) as Answer

@@ -13,10 +13,22 @@ export interface Trouble {
   readonly times: number
 }
 
+/**
+ * What may become of a request and its answer. Before the gateway hears of it: it is `refused` (reset), told that there are too many
+ * (`busy`) or that nobody is there (`away`). After the gateway has done it: its answer is `lost`, the connection is `reset`, `half`
+ * of the answer comes, or it comes too `late`.
+ */
+export const early = ['refused', 'busy', 'away'] as const
+export const late = ['lost', 'reset', 'half', 'late'] as const
+export type Mishap = (typeof early)[number] | (typeof late)[number]
+
 export interface Sent {
   readonly request: string
   readonly idempotencyKey: string | undefined
   readonly lastEventId: string | undefined
+  readonly mishap: Mishap | undefined
+  /** the gateway's, whether it arrived or not */
+  answer?: { readonly status: number; readonly text: string }
 }
 
 /** A network between a client and the gateway that misbehaves when it is told to. */
@@ -25,6 +37,8 @@ export interface Network {
   readonly sent: readonly Sent[]
   calm(): void
   trouble(trouble: Trouble): void
+  /** The next changes meet these, one after the other. */
+  mishaps(kinds: readonly Mishap[]): void
   close(): Promise<void>
 }
 
@@ -45,6 +59,36 @@ export const startNetwork = async (gatewayUrl: string): Promise<Network> => {
     if (!current || pattern === undefined || current.left === 0 || !fits(pattern, asked)) return undefined
     current.left -= 1
     return current
+  }
+
+  let ahead: Mishap[] = []
+
+  /** lets a change through, and does to its answer what is to become of it */
+  const mistreat = (incoming: IncomingMessage, outgoing: ServerResponse, one: Sent): void => {
+    const { method, url: path, headers, socket } = incoming
+    const { mishap } = one
+    if (mishap === 'refused') return void socket.resetAndDestroy()
+    if (mishap === 'busy' || mishap === 'away') {
+      incoming.resume()
+      outgoing.writeHead(mishap === 'busy' ? 429 : 503, { 'content-type': 'text/html', 'retry-after': '0' }).end('<h1>')
+      return
+    }
+    const onward = request({ host: gateway.hostname, port: gateway.port, method, path, headers }, (answer) => {
+      const chunks: Buffer[] = []
+      answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+      answer.once('end', () => {
+        const body = Buffer.concat(chunks)
+        one.answer = { status: answer.statusCode ?? 502, text: body.toString() }
+        if (mishap === 'late') return
+        if (mishap === 'lost') return void socket.destroy()
+        if (mishap === 'reset') return void socket.resetAndDestroy()
+        outgoing.writeHead(one.answer.status, { ...answer.headers, 'content-length': body.length })
+        if (mishap === undefined) return void outgoing.end(body)
+        outgoing.write(body.subarray(0, body.length / 2), () => socket.end())
+      })
+    })
+    onward.once('error', () => socket.destroy())
+    incoming.pipe(onward)
   }
 
   const pass = (incoming: IncomingMessage, outgoing: ServerResponse, trouble: Trouble | undefined): void => {
@@ -73,7 +117,15 @@ export const startNetwork = async (gatewayUrl: string): Promise<Network> => {
   const server = createServer((incoming, outgoing) => {
     const asked = `${incoming.method} ${new URL(incoming.url ?? '/', gateway).pathname}`
     const { 'idempotency-key': key, 'last-event-id': lastEventId } = incoming.headers
-    sent.push({ request: asked, idempotencyKey: key?.toString(), lastEventId: lastEventId?.toString() })
+    const mishap = incoming.method === 'GET' ? undefined : ahead.shift()
+    const one: Sent = {
+      request: asked,
+      idempotencyKey: key?.toString(),
+      lastEventId: lastEventId?.toString(),
+      mishap,
+    }
+    sent.push(one)
+    if (incoming.method !== 'GET' && !current) return mistreat(incoming, outgoing, one)
     const trouble = troubleOf(asked)
     if (trouble?.refuse === undefined) return pass(incoming, outgoing, trouble)
     incoming.resume()
@@ -85,7 +137,13 @@ export const startNetwork = async (gatewayUrl: string): Promise<Network> => {
     sent,
     calm: () => {
       current = undefined
+      ahead = []
       sent.length = 0
+    },
+    mishaps: (kinds) => {
+      current = undefined
+      sent.length = 0
+      ahead = [...kinds]
     },
     trouble: (trouble) => {
       sent.length = 0

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { eventually } from '@omium/dev/testing'
 import type { Answer, Driver } from './drivers.ts'
-import { fits, type Network } from './network.ts'
+import { early, fits, late, type Network } from './network.ts'
 import { filled, type Scenario, type Step } from './scenarios.ts'
 
 /** Whether what came has what is expected; lists have to be as long, members that are not named do not count. */
@@ -21,7 +21,7 @@ const eventuallyMs = 20_000
 /** @throws Error saying at which step, what was expected, and what came */
 export const runScenario = async (
   { steps }: Scenario,
-  { driver, network, prefix }: { driver: Driver; network: Network; prefix: string },
+  { driver, network, prefix, turn = 0 }: { driver: Driver; network: Network; prefix: string; turn?: number },
 ): Promise<void> => {
   const known: Record<string, unknown> = { prefix }
   network.calm()
@@ -32,7 +32,10 @@ export const runScenario = async (
     else if ('sent' in step) checkSent(step.sent, network, wrong)
     else {
       const attempt = async (): Promise<unknown> => {
-        const answer = await driver.call(step.call, filled(step.with ?? {}, known))
+        const given = filled(step.with ?? {}, known)
+        const answer = step.once
+          ? await calledOnce(step, { driver, network, given, turn: turn + index, wrong })
+          : await driver.call(step.call, given)
         return outcome(step, answer, known, wrong)
       }
       const result = await (step.eventually ? eventually(attempt, { timeoutMs: eventuallyMs }) : attempt())
@@ -42,6 +45,49 @@ export const runScenario = async (
 }
 
 type Call = Extract<Step, { call: string }>
+
+/** longer than the gateway takes; what comes later is too late */
+const tooLateS = 1
+const patientS = 30
+
+interface Receipt {
+  readonly deduplicated?: boolean
+  readonly position?: string
+}
+
+/**
+ * Calls while the network loses the request before the gateway hears of it, and its answer after the gateway has done it. All
+ * tries have one key; what is granted says the same each time, and once that it was done by it. What tells a secret is granted
+ * once: whoever asks again is refused with a code.
+ * @param turn which of its ways the network has
+ */
+const calledOnce = async (
+  { call, error }: Call,
+  at: { driver: Driver; network: Network; given: unknown; turn: number; wrong: (came: unknown) => Error },
+): Promise<Answer> => {
+  const { driver, network, given, turn, wrong } = at
+  const mishaps = [early[turn % early.length], late[turn % late.length]].filter((one) => one !== undefined)
+  network.mishaps(mishaps)
+  const answer = await driver.call(call, given, { timeout: mishaps.includes('late') ? tooLateS : patientS })
+  const keys = new Set(network.sent.map(({ idempotencyKey }) => idempotencyKey))
+  const met = network.sent.flatMap(({ mishap }) => (mishap ? [mishap] : []))
+  const answers = network.sent.flatMap((sent) => (sent.answer ? [sent.answer] : []))
+  const granted = answers.filter(({ status }) => status < 300).map(({ text }) => JSON.parse(text) as Receipt)
+  const [first, ...others] = granted.map(({ deduplicated, position, ...rest }) => rest)
+  const done = granted.filter(({ deduplicated = false }) => !deduplicated).length
+  const says = granted.every(({ deduplicated }) => deduplicated !== undefined)
+  const isOnce = error === undefined ? granted.length === answers.length && (done === 1 || !says) : granted.length === 1
+  const good =
+    isDeepStrictEqual(met, mishaps) &&
+    keys.size === 1 &&
+    !keys.has(undefined) &&
+    answers.length > 1 &&
+    others.every((other) => isDeepStrictEqual(other, first)) &&
+    isOnce
+  if (!good) throw wrong({ answer, network: network.sent })
+  network.calm()
+  return answer
+}
 
 const outcome = (
   { expect, error }: Call,

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { parse } from 'yaml'
 import { z } from 'zod'
 
@@ -12,6 +12,8 @@ const step = z.union([
     /** it is repeated until it fits */
     eventually: z.literal(true).optional(),
     expect: z.unknown().optional(),
+    /** the network mistreats it, and it has one effect all the same: what the clients hear is what the lost answer said */
+    once: z.literal(true).optional(),
     /** the code that it is refused with */
     error: z.string().optional(),
   }),
@@ -43,15 +45,17 @@ export interface Scenario {
   readonly steps: readonly Step[]
 }
 
-/** All scenarios, named `<file>: <what a client does>`. @throws what is wrong with a file */
-export const readScenarios = (folder: string): Scenario[] =>
-  readdirSync(folder)
+/** The scenarios of a file, or of all files of a folder, named `<file>: <what a client does>`. @throws what is wrong with a file */
+export const readScenarios = (path: string): Scenario[] => {
+  const files = path.endsWith('.yaml') ? [path] : readdirSync(path).map((file) => join(path, file))
+  return files
     .sort()
     .flatMap((file) =>
       scenarios
-        .parse(parse(readFileSync(join(folder, file), 'utf8')))
-        .map(({ name, steps }) => ({ name: `${file.replace('.yaml', '')}: ${name}`, steps })),
+        .parse(parse(readFileSync(file, 'utf8')))
+        .map(({ name, steps }) => ({ name: `${basename(file, '.yaml')}: ${name}`, steps })),
     )
+}
 
 /** `{{run.id}}` alone is the value itself; within a text it is put in. @throws RangeError for a name that nothing has */
 export const filled = (value: unknown, known: Readonly<Record<string, unknown>>): unknown => {

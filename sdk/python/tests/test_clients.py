@@ -2,15 +2,18 @@
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
 import pytest
 
 import omium
 from omium import OmiumError
+from omium.sse import Lines
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -38,7 +41,7 @@ class Gateway:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_GET = do_POST = do_PUT = do_DELETE = handle_one
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_one
 
             def log_message(self, format: str, *args: Any) -> None: ...
 
@@ -158,7 +161,6 @@ def _sse(*events: tuple[int, str]) -> Answer:
 
 
 def _break_twice(gateway: Gateway) -> None:
-    gateway.say(200, {"id": "run"})
     gateway.answers.append(_sse((1, "ExecutionRequested"), (2, "ExecutionStarted")))
     gateway.say(503, _problem("unavailable", 503, True))
     # what came twice is given once
@@ -171,7 +173,7 @@ def test_events_survive_broken_connections(gateway: Gateway) -> None:
     _break_twice(gateway)
     with omium.Client(url=gateway.url, api_key="key") as client:
         assert [event["version"] for event in client.handle("run").events()] == [1, 2, 3]
-    assert [headers.get("last-event-id") for _, _, headers, _ in gateway.requests[1:]] == [None, "2", "2"]
+    assert [headers.get("last-event-id") for _, _, headers, _ in gateway.requests] == [None, "2", "2"]
 
 
 def test_events_survive_broken_connections_asynchronously(gateway: Gateway) -> None:
@@ -249,3 +251,64 @@ def test_workflows_are_run_as_executions(gateway: Gateway) -> None:
         "/v1/workflows/digest/runs",
         {"parameters": {"n": 1}, "id": "x", "version": 2},
     )
+
+
+def test_calls_are_made_as_told_and_logged(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        gateway.say(503, _problem("unavailable", 503, True))
+    own = httpx.Client(trust_env=False)
+    client = omium.Client(url=gateway.url, api_key="secret-key", http_client=own, headers={"x-team": "docs"})
+    caplog.set_level(logging.DEBUG, logger="omium.client")
+    with client.with_options(max_tries=1).with_options(max_tries=2) as hasty, pytest.raises(OmiumError) as refused:
+        hasty.handle("run").pause()
+    assert refused.value.code == "unavailable" and len(gateway.requests) == 2
+    headers = gateway.requests[0][2]
+    assert headers["x-team"] == "docs"
+    assert headers["user-agent"].startswith(f"omium-python/{omium.__version__} python/3.")
+    assert "POST /v1/executions/run/pause answered 503 in" in caplog.text
+    assert "is tried again in" in caplog.text and "secret-key" not in caplog.text
+    # whoever gives a client closes it
+    client.close()
+    assert not own.is_closed
+    own.close()
+
+
+def test_what_has_no_call_is_asked_for_by_its_path(gateway: Gateway) -> None:
+    gateway.say(200, {"name": "Ours"})
+    gateway.say(200, {"items": [1], "nextCursor": "c"})
+    gateway.say(200, {"items": [2]})
+    with omium.Client(url=gateway.url, api_key="key") as client:
+        assert client.request("PATCH", "/v1/tenant", body={"name": "Ours"}, idempotency_key="mine") == {"name": "Ours"}
+        assert list(client.pages("/v1/domains")) == [1, 2]
+    assert gateway.requests[0][2]["idempotency-key"] == "mine"
+    assert [path for _, path, _, _ in gateway.requests[1:]] == [
+        "/v1/domains?limit=200",
+        "/v1/domains?limit=200&cursor=c",
+    ]
+
+
+def test_a_feed_goes_on_after_what_was_taken(gateway: Gateway) -> None:
+    def happened(version: int) -> dict[str, Any]:
+        return {"execution": "a", "event": {"version": version, "type": "StepCompleted", "position": f"0:{version}"}}
+
+    def sent(version: int) -> str:
+        return f"id: 0:{version}\nevent: StepCompleted\ndata: {json.dumps(happened(version))}\n\n"
+
+    stream = {"content-type": "text/event-stream"}
+    gateway.say(200, {"items": [happened(1)], "after": "0:1", "nextCursor": "0:1"})
+    gateway.say(200, {"items": [], "after": "0:2"})
+    gateway.answers.append((200, stream, (sent(3) + 'id: 0:4\nevent: position\ndata: "0:4"\n\n').encode()))
+    gateway.answers.append((200, stream, sent(5).encode()))
+    gateway.answers.append((200, stream, b""))
+    with omium.Client(url=gateway.url, api_key="key") as client:
+        feed = client.follow(after=["0:0"])
+        assert [next(feed)["event"]["version"] for _ in range(3)] == [1, 3, 5]
+    assert [headers.get("last-event-id") for _, _, headers, _ in gateway.requests[2:4]] == ["0:2", "0:4"]
+
+
+@pytest.mark.parametrize("cut", range(1, 5))
+def test_lines_end_where_the_specification_says(cut: int) -> None:
+    text = "a\u2028b\u0085c\r\nd\re\n\nf".encode()
+    lines = Lines()
+    found = [line for at in range(0, len(text), cut) for line in lines.feed(text[at : at + cut])]
+    assert found == ["a\u2028b\u0085c", "d", "e", ""]

@@ -11,13 +11,14 @@ export {
   type StartOptions,
 } from './client/client.ts'
 export type { Delta, EventsOptions } from './client/events.ts'
-export type { FollowedEvent, FollowOptions } from './client/follow.ts'
-export type { ConnectionOptions } from './client/http.ts'
+export type { ChargeEvent, FollowedEvent, FollowOptions } from './client/follow.ts'
+export type { ConnectionOptions, RequestOptions, Tried } from './client/http.ts'
 export type { CreatedKey, Keys, NewKey } from './client/keys.ts'
 export type { Invitations, Members } from './client/members.ts'
 export type { ModelView } from './client/models.ts'
 export type { IncidentFilter, Recoveries, RecoveryPolicies } from './client/recoveries.ts'
 export type { Edits, ForkOptions, ReplayRequest, Replays, Rewinding, RollBackOptions } from './client/rewind.ts'
+export { verifyWebhook, type WebhookMessage } from './client/webhook-signature.ts'
 export type { Webhooks } from './client/webhooks.ts'
 export type { RunWorkflowOptions, Schedules, Triggers, Workflows } from './client/workflows.ts'
 export type {

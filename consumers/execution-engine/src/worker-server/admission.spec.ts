@@ -36,6 +36,7 @@ describe('admission', () => {
     expect(told).toBe(1)
     expect(admission.isVoid(admitted)).toBe(true)
     expect(() => admission.admit(before)).toThrow(expect.objectContaining({ code: 'unauthenticated' }))
+    happens('SsoRequired', aggregateKey('tenant', 'ten_a', 'ten_a'), { required: true })
     // another key, and what a gateway issued after it looked
     expect(admission.isVoid(admission.admit(token('key_2')) as Admitted)).toBe(false)
     clock.now += 1
@@ -45,6 +46,7 @@ describe('admission', () => {
     ['SessionEnded', { sessionId: 'ses_a' }],
     ['MemberRemoved', { userId: 'usr_a' }],
     ['MemberRoleChanged', { userId: 'usr_a' }],
+    ['SsoRequired', { required: true }],
   ])('takes service tokens of people, until %s', async (type, data) => {
     const { admission, clock, happens } = bench()
     const admitted = await admission.admit(svc)

@@ -37,7 +37,7 @@ export interface Admission {
   onRevoked(listener: () => void): void
 }
 
-const relevant = new Set(['ApiKeyRevoked', 'MemberRemoved', 'MemberRoleChanged', 'SessionEnded'])
+const relevant = new Set(['ApiKeyRevoked', 'MemberRemoved', 'MemberRoleChanged', 'SessionEnded', 'SsoRequired'])
 /** longer than a token lives, clocks included */
 const keptMs = 2 * serviceTokenMs
 const sweepAbove = 1_000
@@ -47,6 +47,8 @@ const revokedBy = ({ envelope, type, data }: AcceptedEvent): string => {
   const { userId, sessionId } = data as { userId?: string; sessionId?: string }
   if (type === 'SessionEnded') return `session:${sessionId}`
   if (type === 'ApiKeyRevoked') return `${envelope.tenant}/key:${parseAggregateKey(envelope.aggregate)?.id}`
+  // whoever came another way gets no new token; the others come back at once
+  if (type === 'SsoRequired') return `${envelope.tenant}/people`
   return `${envelope.tenant}/user:${userId}`
 }
 
@@ -56,7 +58,9 @@ export const createAdmission = ({ tokenSecret, verifyService, nowMs }: Admission
   const listeners: (() => void)[] = []
 
   const isVoid = ({ tenant, actor, session, issuedAt }: Admitted): boolean =>
-    [`${tenant}/${actor}`, `session:${session}`].some((name) => (revoked.get(name) ?? 0) > issuedAt)
+    [`${tenant}/${actor}`, `session:${session}`, session && `${tenant}/people`].some(
+      (name) => (revoked.get(name ?? '') ?? 0) > issuedAt,
+    )
   const checked = (admitted: Admitted): Admitted => {
     if (isVoid(admitted)) throw new OmiumError('unauthenticated', 'what the token stands for was revoked')
     return admitted

@@ -19,17 +19,18 @@ const weekdays = ['sun', 'mon', 'tue', 'wed', 'thu', 'fri', 'sat'] as const
 /**
  * @param where names the text in errors
  * @param onError of the evaluation: which policy failed, and how
+ * @param preparsedPolicySetId under which Cedar keeps them for ever: whoever replaces policies names it, and the old ones are gone
  * @throws OmiumError `settings_invalid` with everything that is wrong
  */
 export const createCedarAuthorizer = async (
   text: string,
   where: string,
   onError: (message: string, error: unknown) => void,
+  preparsedPolicySetId: string = randomUUID(),
 ): Promise<Authorizer> => {
   // only who has policies pays for loading it
   const cedar = await import('@cedar-policy/cedar-wasm/nodejs')
   const staticPolicies = { ...base, ...readPolicies(cedar, text, where) }
-  const preparsedPolicySetId = randomUUID()
   const parsed = cedar.preparsePolicySet(preparsedPolicySetId, { staticPolicies })
   if (parsed.type === 'failure') throw new RangeError(parsed.errors.map(({ message }) => message).join('; '))
 

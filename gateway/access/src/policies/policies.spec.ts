@@ -7,7 +7,8 @@ import { installGuard } from '../guard.ts'
 import { createServiceTokens } from '../service-tokens.ts'
 import type { AccessRequest, Authorizer } from './authorizer.ts'
 import { createCedarAuthorizer } from './cedar.ts'
-import { createPolicies, openPolicies } from './policies.ts'
+import { openPolicies } from './installed.ts'
+import { createPolicies } from './policies.ts'
 
 /** a Wednesday, 10:00 UTC */
 const wednesdayMs = Date.UTC(2026, 0, 7, 10)
@@ -183,7 +184,7 @@ forbid(principal, action, resource) when { context.hour == 1 };
     )
   })
   it('and a file that is not there', async () => {
-    const options = { environment: 'live', nowMs: () => 0, onError: () => {} } as const
+    const options = { environment: 'live', nowMs: () => 0, notices: { info: () => {}, error: () => {} } } as const
     await expect(openPolicies('/nowhere/policies.cedar', options)).rejects.toMatchObject({ code: 'settings_invalid' })
     expect(await openPolicies(undefined, options)).toBeUndefined()
   })
@@ -289,8 +290,7 @@ describe('the guard', () => {
     const person: Caller = { ...key, id: 'usr_a', actor: 'user:usr_a', role: 'developer', mfaAt: wednesdayMs }
     const { lookup } = createServiceTokens({
       verify: async () => ({ tenant: 'ten_a', source: { key: 'key_1' }, permissions: ['executions:read'] }) as never,
-      apiKeys: { find: async () => person } as never,
-      members: {} as never,
+      rights: { apiKeys: { find: async () => person } } as never,
       reads: {} as never,
       nowMs: () => wednesdayMs,
     })

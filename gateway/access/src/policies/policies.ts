@@ -1,17 +1,25 @@
-import { readFile } from 'node:fs/promises'
 import { Counter } from '@omium/kit'
 import { type KeyEnvironment, OmiumError } from '@omium/schemas'
 import type { FastifyRequest } from 'fastify'
 import type { Caller } from '../caller.ts'
 import type { AccessRequest, Authorizer } from './authorizer.ts'
-import { createCedarAuthorizer } from './cedar.ts'
 
 /** The installation's policies, asked about every request that has a caller. */
 export interface Policies {
-  /** @throws OmiumError `policy_denied`, whose data are the policies that decided (`policies`) */
-  require(request: PolicedRequest, caller: Caller): void
+  /**
+   * @param part of what the request opened, to be asked about by itself; absent: the request as its route says
+   * @throws OmiumError `policy_denied`, whose data are the policies that decided (`policies`)
+   */
+  require(request: PolicedRequest, caller: Caller, part?: PolicedPart): void
   /** requests that were denied, by policy: for the registry of whoever asks */
   readonly denials: Counter<'policy' | 'reason'>
+}
+
+/** One thing of several that come over one connection. */
+export interface PolicedPart {
+  readonly action: AccessRequest['action']
+  readonly kind: string
+  readonly ids: readonly string[]
 }
 
 export interface PolicyOptions {
@@ -20,22 +28,7 @@ export interface PolicyOptions {
   readonly nowMs: () => number
 }
 
-type PolicedRequest = Pick<FastifyRequest, 'ip' | 'method' | 'params' | 'routeOptions'>
-
-/**
- * @param file with policies in Cedar; undefined: there are none, and nothing is loaded
- * @throws OmiumError `settings_invalid` with everything that is wrong
- */
-export const openPolicies = async (
-  file: string | undefined,
-  { onError, ...options }: PolicyOptions & { readonly onError: (message: string, error: unknown) => void },
-): Promise<Policies | undefined> => {
-  if (file === undefined) return undefined
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new OmiumError('settings_invalid', `OMIUM_POLICIES_FILE: ${file} cannot be read`, { cause })
-  })
-  return createPolicies(await createCedarAuthorizer(text, file, onError), options)
-}
+export type PolicedRequest = Pick<FastifyRequest, 'ip' | 'method' | 'params' | 'routeOptions'>
 
 export const createPolicies = (authorizer: Authorizer, options: PolicyOptions): Policies => {
   const denials = new Counter({
@@ -46,8 +39,8 @@ export const createPolicies = (authorizer: Authorizer, options: PolicyOptions): 
   })
   return {
     denials,
-    require: (request, caller) => {
-      const decision = authorizer.decide(accessRequest(request, caller, options))
+    require: (request, caller, part = partOf(request)) => {
+      const decision = authorizer.decide(accessRequest(request, caller, part, options))
       if (decision.isAllowed) return
       const { policies, reason } = decision
       for (const policy of policies.length > 0 ? policies : ['']) denials.inc({ policy, reason })
@@ -62,26 +55,35 @@ export const createPolicies = (authorizer: Authorizer, options: PolicyOptions): 
 }
 
 const accessRequest = (
-  { ip, method, params, routeOptions }: PolicedRequest,
+  { ip, method, routeOptions }: PolicedRequest,
   { tenant, id, actor, role, mfaAt, isService = false }: Caller,
+  { action, kind, ids }: PolicedPart,
   { environment, nowMs }: PolicyOptions,
 ): AccessRequest => {
-  const { url = '', config } = routeOptions
-  const { permission = 'authenticated' } = config
   const timeMs = nowMs()
   return {
     principal: { kind: actor.startsWith('user:') ? 'user' : 'key', id, tenant, role, isService },
-    // where one of several is enough, the first says what is done
-    action: typeof permission === 'string' ? permission : (permission[0] ?? 'authenticated'),
-    resource: { tenant, kind: kindOf(url), ids: Object.values((params ?? {}) as Record<string, string>) },
+    action,
+    resource: { tenant, kind, ids },
     context: {
       ip,
       timeMs,
       mfaAgeMs: mfaAt === undefined ? undefined : Math.max(0, timeMs - mfaAt),
       environment,
       // a HEAD is answered by the route of the GET
-      route: `${method === 'HEAD' ? 'GET' : method} ${url}`,
+      route: `${method === 'HEAD' ? 'GET' : method} ${routeOptions.url ?? ''}`,
     },
+  }
+}
+
+/** What a request asks for, as its route says. */
+const partOf = ({ params, routeOptions: { url = '', config } }: PolicedRequest): PolicedPart => {
+  const { permission = 'authenticated' } = config
+  return {
+    // where one of several is enough, the first says what is done
+    action: typeof permission === 'string' ? permission : (permission[0] ?? 'authenticated'),
+    kind: kindOf(url),
+    ids: Object.values((params ?? {}) as Record<string, string>),
   }
 }
 

@@ -7,6 +7,8 @@ import { bouncePage, bouncePolicy, outcomeOf, type Trial, trialPage, trialReport
 import { checkReturnTo, defaultReturnTo, returnToParam } from '../return-to.ts'
 import type { SignInServices } from '../services.ts'
 import { ssoRedirectUri } from '../sso/connections.ts'
+import { samlRefused } from '../sso/saml/refusal.ts'
+import { isUnsolicited } from '../sso/saml/xml.ts'
 import type { SsoTransaction, TrialOf } from '../sso/sso.ts'
 import { judge, type SsoAnswer } from '../sso/verdict.ts'
 import { countSsoAttempt, finishSignIn, sendPage, wantsHtml } from './answers.ts'
@@ -162,8 +164,9 @@ export const ssoRoutes =
             .send(bouncePage(`/auth/saml/${id}/acs`, response))
         const connection = await connections.get(id)
         const { settings } = connection
-        if (!cookie && settings.kind === 'saml' && settings.idpInitiated) {
+        if (!cookie && isUnsolicited(response)) {
           await countSsoAttempt(services, request)
+          if (settings.kind !== 'saml' || !settings.idpInitiated) throw samlRefused('unsolicited')
           const answer = await connections.finishSaml(connection, response, undefined)
           return complete(request, reply, connection, defaultReturnTo, answer)
         }

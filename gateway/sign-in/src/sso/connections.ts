@@ -1,6 +1,7 @@
 import type { PersonalData } from '@omium/personal-data'
 import type { SsoConnectionRecord } from '@omium/projection-identity'
-import { domainOfAddress, OmiumError, type SsoConnection, ssoIssuer } from '@omium/schemas'
+import { createLru } from '@omium/resilience'
+import { domainOfAddress, hashJson, OmiumError, type SsoConnection, ssoIssuer } from '@omium/schemas'
 import type { CustomFetch } from 'openid-client'
 import type { IdentityReads } from '../ports.ts'
 import { createOidcProvider } from '../providers/oidc.ts'
@@ -13,7 +14,8 @@ import type { SsoAnswer } from './verdict.ts'
 /**
  * The identity providers of tenants, as the read model has them.
  *
- * 1. Settings are read anew for each sign-in; what is made of them is kept for as long as they stay the same.
+ * 1. Settings are read anew for each sign-in; what is made of them is kept for as long as they stay the same. So each connection
+ *    has a breaker of its own, and none is any other tenant's.
  * 2. An account's issuer is its connection, whatever the provider calls itself: nobody can stand in for another tenant's.
  * 3. A provider is believed about addresses because its tenant has proved that the domain is its own (`verdict.ts`), so a mark
  *    that an address is verified is not needed; one that it is not verified counts.
@@ -56,7 +58,7 @@ export const ssoRedirectUri = (publicUrl: string, id: string): string => `${publ
 
 export const createSsoConnections = (options: SsoConnectionsOptions): SsoConnections => {
   const { publicUrl, reads, personalData, fetch, plainHttp, nowMs } = options
-  const kept = new Map<string, { readonly settings: string; readonly made: Promise<Made> }>()
+  const kept = createLru<{ readonly made: Promise<Made>; close(): void }>(mostKept)
 
   const unseal = async (sealed: string): Promise<string> => {
     const secret = await personalData.open(sealed)
@@ -86,25 +88,14 @@ export const createSsoConnections = (options: SsoConnectionsOptions): SsoConnect
     return { kind: 'oidc', provider }
   }
 
-  const drop = (id: string): void => {
-    kept
-      .get(id)
-      ?.made.then((made) => made.kind === 'oidc' && made.provider.close())
-      .catch(() => undefined)
-    kept.delete(id)
-  }
-
   const madeOf = (connection: SsoConnectionRecord): Promise<Made> => {
-    const settings = JSON.stringify([connection.name, connection.settings])
-    const known = kept.get(connection.id)
-    if (known?.settings === settings) return known.made
-    drop(connection.id)
-    const entry = { settings, made: make(connection) }
-    kept.set(connection.id, entry)
-    entry.made.catch(() => kept.get(connection.id) === entry && kept.delete(connection.id))
-    const [oldest] = kept.keys()
-    if (kept.size > mostKept && oldest !== undefined) drop(oldest)
-    return entry.made
+    const key = `${connection.id} ${hashJson([connection.name, connection.settings])}`
+    return kept.get(key, () => {
+      const made = make(connection)
+      made.catch(() => kept.drop(key))
+      const close = () => made.then((one) => one.kind === 'oidc' && one.provider.close()).catch(() => undefined)
+      return { made, close: () => void close() }
+    }).made
   }
 
   const samlOf = async (connection: SsoConnectionRecord) => {
@@ -151,8 +142,9 @@ export const createSsoConnections = (options: SsoConnectionsOptions): SsoConnect
         account: {
           method: 'saml',
           issuer: ssoIssuer(connection.tenant, connection.id),
-          // a name that changes at each sign-in says nothing about who it is; the address does
-          subject: transient ? `email:${email?.toLowerCase()}` : nameId,
+          // a name that changes at each sign-in says nothing about who it is; the address does. A name that only looks like that
+          // is another account: names are trimmed, so none begins with a space
+          subject: transient ? `email:${email?.toLowerCase()}` : nameId.replace(/^email:/, ' email:'),
           email,
           name,
           amr: [],
@@ -163,8 +155,6 @@ export const createSsoConnections = (options: SsoConnectionsOptions): SsoConnect
       }
     },
     metadata: async (connection) => (await samlOf(connection)).provider.metadata(),
-    close: () => {
-      for (const id of [...kept.keys()]) drop(id)
-    },
+    close: kept.close,
   }
 }

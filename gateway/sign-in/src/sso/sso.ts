@@ -9,6 +9,7 @@ import { providerSecrets } from '../providers/provider.ts'
 import { createSealedTokens, type SealedTokens } from '../sealed-token.ts'
 import { type Admission, createAdmission } from './admission.ts'
 import { createSsoConnections, type SsoConnections } from './connections.ts'
+import { createIdpMetadataReader, type IdpMetadataReader } from './idp-metadata.ts'
 import { outgoingTo } from './outgoing.ts'
 
 /** Who tries a connection, without signing in. */
@@ -28,6 +29,7 @@ export type SsoTransaction = z.infer<typeof ssoTransaction>
 export interface Sso {
   readonly connections: SsoConnections
   readonly admission: Admission
+  readonly metadata: IdpMetadataReader
   readonly transactions: SealedTokens<SsoTransaction>
   readonly trials: SealedTokens<TrialOf>
   /** @returns where a trial begins, a path and its query, and how long it is good */
@@ -53,11 +55,14 @@ const trialMs = 10 * 60_000
 
 export const openSso = (options: SsoOptions): Sso => {
   const { publicUrl, tokenSecret, identity, reads, accounts, personalData, egress, ids, nowMs } = options
-  const fetch = outgoingTo(createSafeFetch(egress))
+  const safeFetch = createSafeFetch(egress)
+  const fetch = outgoingTo(safeFetch)
   const connections = createSsoConnections({ publicUrl, reads, personalData, fetch, plainHttp: egress.http, nowMs })
+  const metadata = createIdpMetadataReader(safeFetch, nowMs)
   const trials = createSealedTokens(derivedKey(tokenSecret, 'sso-test'), trialOf, nowMs)
   return {
     connections,
+    metadata,
     admission: createAdmission({ identity, reads, accounts, personalData, ids }),
     transactions: createSealedTokens(derivedKey(tokenSecret, 'sso-transaction'), ssoTransaction, nowMs),
     trials,
@@ -73,6 +78,9 @@ export const openSso = (options: SsoOptions): Sso => {
         { type: 'RecordSsoTest', data: { outcome } },
       )
     },
-    close: connections.close,
+    close: () => {
+      connections.close()
+      metadata.close()
+    },
   }
 }

@@ -23,6 +23,12 @@ interface CreateFlags extends Flags {
   description?: string
 }
 
+interface ChangeFlags extends Flags {
+  url?: string
+  types?: string
+  description?: string
+}
+
 const asJson = ['--json', 'one JSON document'] as const
 const each = (value: string, earlier: string[]): string[] => [...earlier, value]
 
@@ -82,6 +88,23 @@ export const addWebhooksCommand = (program: Command, io: Io): void => {
         ...(description !== undefined && { description }),
       })
       show(io, json, receipt, () => secretText(receipt))
+    })
+
+  webhooks
+    .command('change')
+    .description('what is not given stays')
+    .argument('<id>')
+    .option('--url <url>')
+    .option('--types <list>', 'separated by commas')
+    .option('--description <text>')
+    .option(...asJson)
+    .action(async (id: string, { url, types, description, json }: ChangeFlags) => {
+      const receipt = await clientOf(io).webhooks.change(id, {
+        url,
+        types: types === undefined ? undefined : typesOf(types),
+        description,
+      })
+      show(io, json, receipt, () => `${id} is changed`)
     })
 
   for (const [verb, method, done, description] of [

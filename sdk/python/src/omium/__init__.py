@@ -10,6 +10,8 @@ from .json import JsonValue
 from .llm.model import ChatResult, Price, PriceTable, Tool, ToolLoopResult, Usage
 from .policy import Checkpoints, Retry, RunOptions
 from .replay.step_call import Completed, Failed, Reconciliation, StepInfo, TryAgain, current_step
+from .version import __version__
+from .webhooks import WebhookMessage, verify_webhook
 from .worker import Worker
 
 __all__ = [
@@ -41,8 +43,11 @@ __all__ = [
     "ToolLoopResult",
     "TryAgain",
     "Usage",
+    "WebhookMessage",
     "Worker",
+    "__version__",
     "agent",
     "call_agent",
     "current_step",
+    "verify_webhook",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
@@ -37,6 +38,45 @@ class Parser:
         elif field == "id" and "\0" not in value:
             self._id = value
         return None
+
+
+class Lines:
+    """Lines of a stream of bytes, as the specification ends them: CR LF, LF or CR, and nothing else. `str.splitlines` and
+    httpx's `iter_lines` also end one at U+2028 or U+0085, which stand in JSON as they are."""
+
+    def __init__(self) -> None:
+        self._text = codecs.getincrementaldecoder("utf-8-sig")("replace")
+        self._rest = ""
+
+    def feed(self, chunk: bytes) -> list[str]:
+        """The lines that are complete now; what follows the last end is kept."""
+        text = self._rest + self._text.decode(chunk)
+        # whether an LF belongs to a CR at the end is not known yet
+        held = "\r" if text.endswith("\r") else ""
+        text = text.removesuffix("\r") if held else text
+        *lines, rest = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        self._rest = rest + held
+        return lines
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a whole stream."""
+    return Lines().feed(text.encode() + b"\n")
+
+
+def lines_in(chunks: Iterator[bytes]) -> Iterator[str]:
+    """The complete lines of a stream: what it breaks off in the middle of is none."""
+    lines = Lines()
+    for chunk in chunks:
+        yield from lines.feed(chunk)
+
+
+async def alines_in(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
+    """The complete lines of a stream: what it breaks off in the middle of is none."""
+    lines = Lines()
+    async for chunk in chunks:
+        for line in lines.feed(chunk):
+            yield line
 
 
 async def parse_events(lines: AsyncIterator[str]) -> AsyncIterator[ServerEvent]:

@@ -244,4 +244,62 @@ describe('the client', () => {
       message: expect.stringContaining('ECONNREFUSED'),
     })
   })
+
+  it('calls as it is told to, within one budget, and tells of every try', async () => {
+    const tried: unknown[] = []
+    const client = await clientOf({
+      'POST /v1/executions/run/pause': (request, response) => {
+        expect(request.headers['x-team']).toBe('docs')
+        expect(request.headers['user-agent']).toMatch(/^omium-typescript\/\d+\.\d+\.\d+ node\/24/)
+        sendProblem(response, 503, 'unavailable', 'starting', true)
+      },
+    })
+    const hasty = client.withOptions({ maxTries: 1 }).withOptions({
+      maxTries: 2,
+      headers: { 'x-team': 'docs' },
+      onTry: ({ requestId, tookMs, retryInMs, error, ...rest }) =>
+        tried.push({ ...rest, code: error?.code, again: retryInMs !== undefined }),
+    })
+    await expect(hasty.handle('run').pause()).rejects.toMatchObject({ code: 'unavailable' })
+    const one = {
+      method: 'POST',
+      path: '/v1/executions/run/pause',
+      idempotencyKey: expect.any(String),
+      status: 503,
+      code: 'unavailable',
+    }
+    expect(tried).toEqual([
+      { ...one, attempt: 1, again: true },
+      { ...one, attempt: 2, again: false },
+    ])
+  })
+
+  it('ends what is under way when it is told to, with the reason', async () => {
+    const stop = new AbortController()
+    const client = await clientOf({
+      'GET /v1/executions/run': () => stop.abort(new Error('the user has left')),
+      'GET /v1/executions/run/result': (_, response) => sendProblem(response, 503, 'unavailable', 'starting', true),
+      'GET /v1/executions/run/events': (_, response) => response.writeHead(200).write(': heartbeat\n\n'),
+    })
+    const hasty = client.withOptions({ signal: stop.signal })
+    const waiting = hasty.handle('run').result()
+    const streaming = collect(hasty.handle('run').events())
+    await expect(hasty.get('run')).rejects.toThrow('the user has left')
+    await expect(waiting).rejects.toThrow('the user has left')
+    expect(await streaming).toEqual([])
+    await expect(hasty.me()).rejects.toThrow('the user has left')
+    expect(gateway.asked).not.toContain('GET /v1/me')
+  })
+
+  it('sends a request of one key as one', async () => {
+    const keys: unknown[] = []
+    const client = await clientOf({
+      'PATCH /v1/tenant': (request, response) => {
+        keys.push(request.headers['idempotency-key'])
+        sendJson(response, 200, {})
+      },
+    })
+    await client.request('PATCH', '/v1/tenant', { body: { name: 'Ours' }, idempotencyKey: 'mine' })
+    expect(keys).toEqual(['mine'])
+  })
 })

@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto'
 import {
   type CallerView,
+  type CheckpointView,
   createIdSource,
   type EventView,
   type ExecutionStatus,
@@ -18,8 +18,17 @@ import type { Agent, RunOptions } from '../context.ts'
 import { toPlainJson } from '../replay/plain-json.ts'
 import { type Checkpoints, checkpointsOf } from './checkpoints.ts'
 import { type Delta, type EventsOptions, liveEvents } from './events.ts'
-import { type FollowedEvent, type FollowOptions, followEvents } from './follow.ts'
-import { type AnswerOf, type ConnectionOptions, Http, type HttpRequest } from './http.ts'
+import { type ChargeEvent, type FollowedEvent, type FollowOptions, followFeed } from './follow.ts'
+import {
+  type AnswerOf,
+  type ConnectionOptions,
+  either,
+  Http,
+  type HttpRequest,
+  pause,
+  type RequestOptions,
+  reconnectDelayMs,
+} from './http.ts'
 import { type Keys, keysOf } from './keys.ts'
 import { type Invitations, invitationsOf, type Members, membersOf } from './members.ts'
 import { type ModelView, readModels } from './models.ts'
@@ -29,8 +38,12 @@ import { forkBodyOf, type Replays, type Rewinding, replaysOf, rewindReads } from
 import { type Webhooks, webhooksOf } from './webhooks.ts'
 import { type Schedules, schedulesOf, type Triggers, triggersOf, type Workflows, workflowsOf } from './workflows.ts'
 
-const newId = createIdSource(Date.now, randomBytes)
+const newId = createIdSource(Date.now, (size) => crypto.getRandomValues(new Uint8Array(size)))
 const longPollMs = 20_000
+/** how long a result is waited for while the gateway does not answer at all, ms */
+const longestOutageMs = 300_000
+/** how much later than it was told to a wait may give up, ms */
+const graceMs = 1_000
 
 export interface StartOptions {
   /** starting twice with one id and input gives the same execution; minted unless given */
@@ -74,6 +87,8 @@ export interface RunHandle<Output> extends Rewinding<RunHandle<Output>> {
   events(options?: EventsOptions & { deltas?: false }): AsyncIterable<EventView>
   get(): Promise<ExecutionView>
   steps(): Promise<StepView[]>
+  /** The run's checkpoints, also superseded ones, newest first, fetched page by page. */
+  checkpoints(filter?: { kind?: 'state' | 'run'; pageSize?: number }): AsyncIterable<CheckpointView>
   signal(name: string, payload?: unknown, options?: { id?: string }): Promise<WriteReceipt>
   /** Decides the approval at a path, e.g. `approve#1`. */
   approve(path: string, decision?: 'approved' | 'rejected', comment?: string): Promise<WriteReceipt>
@@ -101,6 +116,8 @@ export interface Client {
   me(): Promise<CallerView>
   /** Events of all executions as they happen; survives reconnects. */
   follow(options?: FollowOptions): AsyncGenerator<FollowedEvent>
+  /** What all executions use and cost, step by step, as it happens; survives reconnects. */
+  charges(options?: FollowOptions): AsyncGenerator<ChargeEvent>
   /** failures, what was decided about them, and a person's answers */
   readonly recoveries: Recoveries
   readonly recoveryPolicies: RecoveryPolicies
@@ -117,16 +134,29 @@ export interface Client {
    * An operation of the API that has no call here: JSON in, JSON out, null for no content. Sent again when it has to be,
    * under one idempotency key. @throws OmiumError with the gateway's code
    */
-  request(method: string, path: string, request?: { body?: unknown; query?: Query }): Promise<JsonValue>
+  request(
+    method: string,
+    path: string,
+    request?: { body?: unknown; query?: Query; idempotencyKey?: string },
+  ): Promise<JsonValue>
+  /**
+   * A client that shares this one's connection and makes its calls otherwise, as do the handles that it gives:
+   * `client.withOptions({ signal, timeoutMs: 2_000, maxTries: 1 }).start(...)`.
+   */
+  withOptions(options: RequestOptions): Client
   /** The items of a paged list that has no call here, fetched as they are read. */
   pages<T>(path: string, item: z.ZodType<T>, query?: Query): AsyncIterable<T>
 }
 type Query = NonNullable<HttpRequest['query']>
 
-/** A client of the platform. Unset options come from `OMIUM_URL` and `OMIUM_API_KEY`. */
-export const omium = (options: ConnectionOptions = {}): Client => {
-  const http = new Http(options)
+/**
+ * A client of the platform. Unset options come from `OMIUM_URL`, `OMIUM_API_KEY` and `OMIUM_MODELS_URL`. Make one and share it:
+ * it has no state but its budget of retries, and nothing to close.
+ * @throws OmiumError `settings_invalid`
+ */
+export const omium = (options: ConnectionOptions = {}): Client => clientOn(new Http(options))
 
+const clientOn = (http: Http): Client => {
   const handleOf = <Output>(id: string, receipt?: WriteReceipt): RunHandle<Output> => {
     const path = { id }
     let position = receipt?.position
@@ -137,18 +167,31 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     }
     const ended: RunHandle<Output>['ended'] = async ({ timeoutMs, signal } = {}) => {
       const deadline = timeoutMs === undefined ? Number.POSITIVE_INFINITY : performance.now() + timeoutMs
-      for (;;) {
+      let answeredAt = performance.now()
+      for (let failures = 0; ; ) {
         const left = deadline - performance.now()
         if (left <= 0) throw new OmiumError('timeout', `execution ${id} has not ended within ${timeoutMs} ms`)
         const waitMs = Math.ceil(Math.min(longPollMs, left))
-        const view = await http.call('GET /v1/executions/{id}/result', {
-          path,
-          // what this handle has started or changed is in the answer, however far the read model lags
-          query: { wait_ms: waitMs, min_position: position },
-          timeoutMs: waitMs + 10_000,
-          ...(signal && { signal }),
-        })
-        if (view !== null && isTerminal(view.status)) return view
+        try {
+          const view = await http.call('GET /v1/executions/{id}/result', {
+            path,
+            // what this handle has started or changed is in the answer, however far the read model lags
+            query: { wait_ms: waitMs, min_position: position },
+            timeoutMs: Math.min(waitMs + 10_000, left + graceMs),
+            maxTries: 1,
+            ...(signal && { signal }),
+          })
+          if (view !== null && isTerminal(view.status)) return view
+          answeredAt = performance.now()
+          failures = 0
+        } catch (error) {
+          // the run goes on whatever becomes of the gateway, so waiting does, too
+          const isOutage = error instanceof OmiumError && error.retryable
+          if (!isOutage || performance.now() - answeredAt > longestOutageMs) throw error
+          failures += 1
+          const pauseMs = Math.min(reconnectDelayMs(failures), Math.max(0, deadline - performance.now()))
+          await pause(pauseMs, either(signal, http.signal))
+        }
       }
     }
     const get = (): Promise<ExecutionView> =>
@@ -169,6 +212,8 @@ export const omium = (options: ConnectionOptions = {}): Client => {
       get,
       steps: () =>
         collect(pages(http, 'GET /v1/executions/{id}/steps', { path, query: { min_position: position, limit: 200 } })),
+      checkpoints: ({ kind, pageSize } = {}) =>
+        pages(http, 'GET /v1/executions/{id}/checkpoints', { path, query: { kind, limit: pageSize } }),
       signal: (name, payload, { id: signalId = newId('signal') } = {}) => {
         const body = { name, payload: toPlainJson(payload, 'the payload'), id: signalId }
         return accepted(http.call('POST /v1/executions/{id}/signals', { path, body }))
@@ -215,6 +260,7 @@ export const omium = (options: ConnectionOptions = {}): Client => {
   }
 
   return {
+    withOptions: (options) => clientOn(http.with(options)),
     start: start as Client['start'],
     handle: (id) => handleOf(id),
     get: (id) => handleOf(id).get(),
@@ -247,7 +293,8 @@ export const omium = (options: ConnectionOptions = {}): Client => {
     invitations: invitationsOf(http),
     request: (method, path, request) => http.json(method, path, request),
     pages: (path, item, query) => anyPages(http, path, item, query),
-    follow: (options) => followEvents(http, options),
+    follow: (options) => followFeed(http, 'GET /v1/events', options),
+    charges: (options) => followFeed(http, 'GET /v1/charges', options),
     recoveries: recoveriesOf(http),
     recoveryPolicies: recoveryPoliciesOf(http),
     checkpoints: checkpointsOf(http),

@@ -1,117 +1,40 @@
-import { setTimeout as delay } from 'node:timers/promises'
-import { type EventView, OmiumError, streamCloseCodes, streamMessage } from '@omium/schemas'
-import type { Http } from './http.ts'
+import type { AnswerOf, Http } from './http.ts'
+import { messages, type StreamOptions } from './messages.ts'
 
 /** An event of any of the tenant's executions. */
-export interface FollowedEvent {
-  readonly execution: string
-  readonly event: EventView
-}
+export type FollowedEvent = AnswerOf<'GET /v1/events'>['items'][number]
+/** A step's event with what it used and cost, without what was asked or answered. */
+export type ChargeEvent = AnswerOf<'GET /v1/charges'>['items'][number]
 
-export interface FollowOptions {
+export interface FollowOptions extends StreamOptions {
   /** last `event.position` seen of each partition; absent: from now on */
   after?: readonly string[]
-  signal?: AbortSignal
-  /** a connection that is silent for longer (heartbeats included) is taken for dead, ms */
-  silenceMs?: number
+  /** false: what there is by now, then the end */
+  live?: boolean
 }
 
-const defaultSilenceMs = 45_000
-const minReconnectDelayMs = 50
-const maxReconnectDelayMs = 3_000
-/** a reader that has this many before it stops the connection until it has taken most of them */
-const mostWaiting = 1_000
-const fewWaiting = 100
-
-/** Events of one connection, from after `positions`, which it advances, until it breaks. */
-async function* readConnection(
-  http: Http,
-  positions: Map<string, string>,
-  { signal, silenceMs = defaultSilenceMs }: FollowOptions,
-): AsyncGenerator<FollowedEvent> {
-  const socket = await http.socket('/v1/stream')
-  const waiting: FollowedEvent[] = []
-  let over: { error?: OmiumError } | undefined
-  let wake = (): void => undefined
-  const end = (error?: OmiumError): void => {
-    over ??= error ? { error } : {}
-    wake()
-  }
-  const abort = (): void => end()
-  signal?.addEventListener('abort', abort)
-  const watchdog = setTimeout(() => end(), silenceMs)
-  const after = [...positions].map(([partition, offset]) => `${partition}:${offset}`)
-  socket.on('open', () =>
-    socket.send(JSON.stringify({ type: 'follow', subscription: 'feed', ...(after.length > 0 && { after }) })),
-  )
-  socket.on('error', () => end())
-  socket.on('unexpected-response', (_request, response) => {
-    response.resume()
-    const code = response.statusCode === 401 ? 'unauthenticated' : response.statusCode === 403 ? 'forbidden' : undefined
-    end(code && new OmiumError(code, `the gateway refused the stream with ${response.statusCode}`))
-  })
-  socket.on('close', (code) =>
-    end(
-      code === streamCloseCodes.unauthenticated
-        ? new OmiumError('unauthenticated', 'the API key does not open the stream any more')
-        : undefined,
-    ),
-  )
-  socket.on('message', (data) => {
-    watchdog.refresh()
-    const parsed = streamMessage.safeParse(JSON.parse(String(data)))
-    if (!parsed.success) return
-    const message = parsed.data
-    if (message.type === 'error') end(OmiumError.fromFailure(message.error))
-    if (message.type === 'subscribed') for (const position of message.after ?? []) advance(positions, position)
-    if (message.type !== 'event') return
-    waiting.push({ execution: message.execution, event: message.event })
-    if (waiting.length >= mostWaiting) socket.pause()
-    wake()
-  })
-  try {
-    for (;;) {
-      const next = waiting.shift()
-      if (next) {
-        if (socket.isPaused && waiting.length < fewWaiting) socket.resume()
-        advance(positions, next.event.position)
-        yield next
-      } else if (over) {
-        if (over.error && !over.error.retryable) throw over.error
-        return
-      } else {
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-      }
-    }
-  } finally {
-    clearTimeout(watchdog)
-    signal?.removeEventListener('abort', abort)
-    socket.terminate()
-  }
-}
-
-const advance = (positions: Map<string, string>, position: string): void => {
-  const [partition = '', offset = ''] = position.split(':')
-  positions.set(partition, offset)
-}
+type Feed = 'GET /v1/events' | 'GET /v1/charges'
 
 /**
- * Events of all of the tenant's executions as they happen, each once and in the order of its execution, over one WebSocket.
- * Broken connections are resumed from the last event that was taken.
+ * Events of all of the tenant's executions, each once and in the order of its execution: first what came after `after`, then
+ * live. Broken connections are resumed after the last event that was taken.
  * @throws OmiumError when the gateway refuses for good (`unauthenticated`, `forbidden`, `invalid_request`)
  */
-export async function* followEvents(http: Http, options: FollowOptions = {}): AsyncGenerator<FollowedEvent> {
-  const positions = new Map<string, string>()
-  for (const position of options.after ?? []) advance(positions, position)
-  for (let failures = 0; !options.signal?.aborted; failures++) {
-    for await (const followed of readConnection(http, positions, options)) {
-      failures = 0
-      yield followed
-    }
-    const backoff = Math.min(maxReconnectDelayMs, minReconnectDelayMs * 2 ** Math.min(failures, 10))
-    const pauseMs = Math.random() * backoff + minReconnectDelayMs
-    await delay(pauseMs, undefined, options.signal ? { signal: options.signal } : {}).catch(() => {})
+export async function* followFeed<F extends Feed>(
+  http: Http,
+  feed: F,
+  { after: positions = [], live = true, ...options }: FollowOptions = {},
+): AsyncGenerator<AnswerOf<F>['items'][number]> {
+  // also where nothing is behind: from then on it is known where the feed stood
+  let after = positions.length > 0 ? positions.join() : undefined
+  const { signal } = options
+  for (let isLast = false; !isLast; ) {
+    const page = await http.call<Feed>(feed, { query: { after, limit: 1000 }, ...(signal && { signal }) })
+    yield* page.items
+    after = page.after
+    isLast = page.nextCursor === undefined
   }
+  if (!live) return
+  for await (const { type, data } of messages(http, feed.slice('GET '.length), { ...options, after }))
+    if (type !== 'position') yield data as AnswerOf<F>['items'][number]
 }

@@ -1,5 +1,5 @@
 import type { ApiKeyView, KeyScopes } from '@omium/schemas'
-import type { AnswerOf, Http } from './http.ts'
+import type { AnswerOf, Call, Http } from './http.ts'
 import { pages } from './pages.ts'
 
 export interface NewKey {
@@ -8,6 +8,8 @@ export interface NewKey {
   expiresAt?: Date
   /** addresses, or ranges in CIDR notation, that it may be used from; absent: any */
   ranges?: readonly string[]
+  /** when it may be used; absent: at any time */
+  hours?: NonNullable<Call<'POST /v1/keys'>['body']['hours']>
 }
 
 /** API keys of the tenant. A key is in the answer that creates it, and nowhere else, ever. */
@@ -29,8 +31,8 @@ export type CreatedKey = AnswerOf<'POST /v1/keys'>
 export const keysOf = (http: Http): Keys => ({
   list: () => pages(http, 'GET /v1/keys', { query: { limit: 200 } }),
   get: (id) => http.call('GET /v1/keys/{id}', { path: { id } }),
-  create: (name, { scopes, expiresAt, ranges }) =>
-    http.call('POST /v1/keys', { body: { name, scopes, expiresAt: expiresAt?.toISOString(), ranges } }),
+  create: (name, { expiresAt, ...key }) =>
+    http.call('POST /v1/keys', { body: { name, ...key, expiresAt: expiresAt?.toISOString() } }),
   rotate: (id, { overlapMs, expiresAt } = {}) => {
     const body = { overlapMs, expiresAt: expiresAt?.toISOString() }
     return http.call('POST /v1/keys/{id}/rotate', { path: { id }, body })

@@ -1,27 +1,28 @@
-import type { InvitationView, MemberView, ReceivedInvitation, Role } from '@omium/schemas'
+import type { InvitationView, MemberView, Role } from '@omium/schemas'
 import type { AnswerOf, Http } from './http.ts'
 import { pages } from './pages.ts'
 
-/** People of the tenant. */
+/** The people of the tenant. @throws OmiumError `member_unknown`, `last_owner`, `forbidden` */
 export interface Members {
-  /** Fetched page by page. */
+  /** By id, fetched page by page. */
   list(): AsyncIterable<MemberView>
-  /** @throws OmiumError `member_unknown` */
   get(userId: string): Promise<MemberView>
+  /** Nobody gives a role that is above their own. */
   setRole(userId: string, role: Role): Promise<AnswerOf<'PATCH /v1/members/{userId}'>>
-  /** Their sessions in the tenant end. People may remove themselves. @throws OmiumError `last_owner` */
+  /** Their sessions in the tenant end; keys that they made go on. */
   remove(userId: string): Promise<AnswerOf<'DELETE /v1/members/{userId}'>>
 }
 
-/** Who is asked to become a member. */
+/** Invitations that nobody has accepted yet. */
 export interface Invitations {
-  /** Those of the tenant, fetched page by page. */
+  /** Newest first, fetched page by page. */
   list(): AsyncIterable<InvitationView>
-  /** An open invitation to the same address is replaced. */
+  /** An open invitation to the address is replaced. @throws OmiumError `invalid_request`, `forbidden` */
   create(email: string, role: Role): Promise<AnswerOf<'POST /v1/invitations'>>
+  /** Takes one back. @throws OmiumError `invitation_unknown` */
   revoke(id: string): Promise<AnswerOf<'DELETE /v1/invitations/{id}'>>
-  /** Those that were sent to whoever is signed in. */
-  received(): Promise<readonly ReceivedInvitation[]>
+  /** Those that were sent to whoever is signed in: it takes `accessToken`, not a key. */
+  received(): Promise<AnswerOf<'GET /v1/me/invitations'>['items']>
   /** Makes whoever is signed in a member. */
   accept(tenant: string, id: string): Promise<AnswerOf<'POST /v1/me/invitations/{tenant}/{id}/accept'>>
 }

@@ -3,7 +3,7 @@ import { hostname } from 'node:os'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createIdSource, type Failure, OmiumError, workerConnectReply, workerProtocolVersion } from '@omium/schemas'
 import { type Logger, pino } from 'pino'
-import { type ConnectionOptions, Http } from '../client/http.ts'
+import { type ConnectionOptions, Http, type RequestOptions } from '../client/http.ts'
 import type { AnyAgent } from '../context.ts'
 import type { Complete, LlmSettings, PriceTable } from '../llm/model.ts'
 import { openAiCompatible } from '../llm/openai.ts'
@@ -27,7 +27,7 @@ export interface WorkerLlmOptions {
   prices?: PriceTable
 }
 
-export interface WorkerOptions extends ConnectionOptions {
+export interface WorkerOptions extends Omit<ConnectionOptions, keyof RequestOptions> {
   agents: readonly AnyAgent[]
   /** runs of one engine process that may execute user code at the same time; 100 unless given */
   slots?: number

@@ -14,6 +14,7 @@ export type SamlRefusal =
   | 'not_yet_valid'
   | 'expired'
   | 'in_response_to'
+  | 'unsolicited'
 
 const words: Readonly<Record<SamlRefusal, string>> = {
   malformed: 'it is not a SAML response that can be read',
@@ -28,6 +29,8 @@ const words: Readonly<Record<SamlRefusal, string>> = {
   not_yet_valid: 'its time has not come: compare the clocks',
   expired: 'its time is over: begin again, or compare the clocks',
   in_response_to: 'it answers no question of this browser: begin again',
+  unsolicited:
+    'it began at the identity provider, which this connection does not allow: begin at the sign-in page here',
 }
 
 export const samlRefused = (reason: SamlRefusal, cause?: unknown): OmiumError =>

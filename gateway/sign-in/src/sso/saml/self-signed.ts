@@ -1,5 +1,6 @@
 import { createSign, generateKeyPair, type KeyObject, randomBytes } from 'node:crypto'
 import { promisify } from 'node:util'
+import { pemOf } from './certificates.ts'
 
 /** What a service provider signs and decrypts with, both in PEM. */
 export interface SamlKeyPair {
@@ -46,10 +47,6 @@ const selfSigned = (publicKey: KeyObject, privateKey: KeyObject, commonName: str
   const certificate = sequence(content, signatureAlgorithm, der(0x03, Buffer.from([0]), signature))
   return pemOf(certificate)
 }
-
-/** A certificate's bytes in PEM. */
-export const pemOf = (bytes: Buffer): string =>
-  `-----BEGIN CERTIFICATE-----\n${(bytes.toString('base64').match(/.{1,64}/g) ?? []).join('\n')}\n-----END CERTIFICATE-----\n`
 
 /** RSA, 2048 bits: what every identity provider takes. */
 export const createSamlKeyPair = async (commonName: string, nowMs: number): Promise<SamlKeyPair> => {

@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { createSamlIdp, encodedResponse, type SamlAnswerPlan, type SamlIdp } from '../../testing.ts'
+import { type ForgeXml, providerFor, reasonOf, roundTrip as thereAndBack } from './round-trip.ts'
 import { createSamlKeyPair, type SamlKeyPair } from './self-signed.ts'
-import { createServiceProvider, type ServiceProvider } from './service-provider.ts'
+import type { ServiceProvider } from './service-provider.ts'
 
 const person = { nameId: 'jane', attributes: { email: 'jane@corp.example', groups: ['dev', 'staff'] } }
 const clock = { nowMs: Date.now() }
@@ -9,45 +10,17 @@ let idp: SamlIdp
 let own: SamlKeyPair
 let stranger: SamlKeyPair
 
-const providerFor = (connectionId: string, keys: SamlKeyPair): ServiceProvider =>
-  createServiceProvider({
-    publicUrl: 'https://omium.example',
-    connectionId,
-    key: keys.key,
-    settings: {
-      kind: 'saml',
-      entityId: idp.entityId,
-      ssoUrl: 'https://idp.example/sso',
-      certificates: [idp.keys.certificate],
-      key: 'v1.sso_a.1.x',
-      certificate: keys.certificate,
-      idpInitiated: false,
-    },
-    nowMs: () => clock.nowMs,
-  })
-
 let provider: ServiceProvider
 beforeAll(async () => {
   idp = await createSamlIdp('https://idp.example')
   own = await createSamlKeyPair('sso_a', Date.now())
   stranger = await createSamlKeyPair('stranger', Date.now())
-  provider = providerFor('sso_a', own)
+  provider = providerFor('sso_a', own, idp, { nowMs: () => clock.nowMs })
   clock.nowMs = Date.now()
 })
 
-/** There and back; `forge` changes the XML on the way. */
-const roundTrip = async (changes: Partial<SamlAnswerPlan> = {}, forge: (xml: string) => string = (xml) => xml) => {
-  const { url, requestId } = await provider.begin(false)
-  const request = await idp.read(url, own.certificate)
-  expect(request).toEqual({ id: requestId, issuer: provider.entityId, acsUrl: provider.acsUrl })
-  const xml = await idp.answer(request, person, changes)
-  return provider.finish(encodedResponse(forge(xml)), requestId)
-}
-const reasonOf = (answer: Promise<unknown>): Promise<unknown> =>
-  answer.then(
-    () => 'taken',
-    (error: { code?: string; data?: { reason?: string } }) => error.data?.reason ?? error.code ?? String(error),
-  )
+const roundTrip = (changes: Partial<SamlAnswerPlan> = {}, forge?: ForgeXml) =>
+  thereAndBack(provider, idp, person, changes, forge)
 
 describe('a SAML connection', () => {
   it('signs its requests, and takes the signed answer', async () => {
@@ -56,8 +29,8 @@ describe('a SAML connection', () => {
     expect(answer.attributes.get('groups')).toEqual(['dev', 'staff'])
     expect(answer.expiresAt).toBeGreaterThan(clock.nowMs + 300_000)
     const { url } = await provider.begin(true)
-    url.searchParams.set('RelayState', 'x')
     expect(url.searchParams.get('SigAlg')).toContain('rsa-sha256')
+    expect(await idp.read(url, own.certificate)).toMatchObject({ issuer: provider.entityId, acsUrl: provider.acsUrl })
     await expect(idp.read((await provider.begin(false)).url, stranger.certificate)).rejects.toBeDefined()
   })
   it('takes a signed response around a signed assertion, and an encrypted one', async () => {
@@ -137,37 +110,6 @@ describe('a SAML connection', () => {
       'signature',
       (xml) => xml.replace(assertionOf(xml), assertionOf(xml) + assertionOf(xml).replace(/ID="_[^"]*"/, 'ID="_evil"')),
     ],
-    // signature wrapping: the signed assertion is kept where nobody looks, a forged one stands in its place
-    [
-      'wrapped: the forged assertion holds the signed one',
-      'signature',
-      (xml) => {
-        const signed = assertionOf(xml)
-        const forged = signed.replace(/ID="_[^"]*"/, 'ID="_evil"').replace('jane@corp.example', 'root@corp.example')
-        return xml.replace(signed, forged.replace('</saml:Assertion>', `${signed}</saml:Assertion>`))
-      },
-    ],
-    [
-      'wrapped: the signed assertion in the extensions',
-      'signature',
-      (xml) => {
-        const signed = assertionOf(xml)
-        const forged = signed
-          .replace(/ID="_[^"]*"/, 'ID="_evil"')
-          .replace('jane@corp.example', 'root@corp.example')
-          .replace(/<Signature[\s\S]*<\/Signature>/, '')
-        return xml.replace(signed, `<samlp:Extensions>${signed}</samlp:Extensions>${forged}`)
-      },
-    ],
-    [
-      'wrapped: the signature moved to a forged one with the same id',
-      'signature',
-      (xml) => {
-        const signed = assertionOf(xml)
-        const forged = signed.replace('jane@corp.example', 'root@corp.example')
-        return xml.replace(signed, `${forged}<samlp:Extensions>${signed}</samlp:Extensions>`)
-      },
-    ],
     ['entities', 'malformed', (xml) => `<!DOCTYPE x [<!ENTITY a "aaaa">]>${xml.replace('jane@corp.example', '&a;')}`],
     ['an outer entity', 'malformed', (xml) => `<!DOCTYPE x SYSTEM "file:///etc/passwd">${xml}`],
     ['what is no XML', 'malformed', () => 'no xml at all'],
@@ -183,12 +125,8 @@ describe('a SAML connection', () => {
   it.each(forgeries)('refuses: %s: %s', async (_what, reason, forge) => {
     expect(await reasonOf(roundTrip({}, forge))).toBe(reason)
   })
-  it('reads a name as it was signed, without comments in it', async () => {
-    const answer = await roundTrip({}, (xml) => xml.replace('jane@corp.example', 'jane@corp.example<!-- x -->'))
-    expect(answer.attributes.get('email')).toEqual(['jane@corp.example'])
-  })
   it('takes no assertion that is for another connection', async () => {
-    const other = providerFor('sso_b', own)
+    const other = providerFor('sso_b', own, idp)
     const { url, requestId } = await other.begin(false)
     const xml = await idp.answer(await idp.read(url, own.certificate), person)
     expect(await reasonOf(provider.finish(encodedResponse(xml), requestId))).toBe('destination')

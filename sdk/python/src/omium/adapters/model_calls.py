@@ -33,7 +33,7 @@ from ..llm.overrides import overridden
 from ..llm.prices import usage_of, worst_case_micro_credits
 from ..replay.run import Run
 from ..replay.step_call import StepInfo, TryAgain
-from ..sse import parse_events_sync
+from ..sse import lines_of, parse_events_sync
 from .journal import current_run, from_loop, from_thread, on_this_loop, record_call
 
 _LIBRARIES = ("httpx", "httpx2")
@@ -283,7 +283,7 @@ def _as_sent(run: Run, request: httpx.Request, body: bytes) -> httpx.Request:
 def _without_usage(stream: str) -> str:
     """The stream as a consumer expects it that did not ask for tokens: without the chunk that has no choice."""
     kept: list[str] = []
-    for event in parse_events_sync(iter(stream.splitlines())):
+    for event in parse_events_sync(iter(lines_of(stream))):
         if event.data != "[DONE]" and json.loads(event.data).get("choices") == []:
             continue
         kept.append(f"data: {event.data}\n\n")
@@ -293,7 +293,7 @@ def _without_usage(stream: str) -> str:
 def _whole_of(text: str) -> dict[str, Any]:
     """The answer that a stream of completions adds up to. Raises OmiumError `model_malformed` when it broke off."""
     streamed = StreamedAnswer()
-    for event in parse_events_sync(iter(text.splitlines())):
+    for event in parse_events_sync(iter(lines_of(text))):
         streamed.feed(event.data, lambda _: None)
     return streamed.answer()
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, TypeVar, overload
 
+import httpx
+
 from ..agent import Agent, AnyAgent
-from ..json import JsonValue
+from ..ids import new_id
+from ..json import JsonValue, plain_json
 from ..policy import RunOptions
 from ..settings import connection
 from . import executions
 from .checkpoints import CheckpointCalls
 from .executions import ExecutionCalls, RunCalls
-from .flows import Awaiting, Blocking, Flow, HttpRequest, call, collected, pages
-from .http import Http
+from .feed import ChargeEvent, FollowedEvent, feed
+from .flows import Awaiting, Blocking, Flow, HttpRequest, Items, Query, call, collected, items, pages
+from .http import Http, RequestOptions
 from .keys import KeyCalls
 from .members import InvitationCalls, MemberCalls
 from .recoveries import RecoveryCalls, RecoveryPolicyCalls
@@ -44,6 +49,43 @@ class _ClientCalls(ExecutionCalls):
     def me(self) -> Flow[CallerView]:
         """Who asks, and what they may do."""
         return self._api.json(HttpRequest("GET", "/v1/me"))
+
+    @call
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        query: Query | None = None,
+        idempotency_key: str | None = None,
+    ) -> Flow[JsonValue]:
+        """An operation of the API that has no call here: JSON in, JSON out, None for no content.
+
+        Sent again when it has to be, under one idempotency key. Raises OmiumError with the gateway's code.
+        """
+        key = new_id("cmd") if idempotency_key is None else idempotency_key
+        return self._api.json(HttpRequest(method, path, plain_json(body, "the body"), query or {}, key=key))
+
+    @items
+    def pages(self, path: str, query: Query | None = None) -> Items[JsonValue]:
+        """The items of a paged list that has no call here, fetched as they are read."""
+        return pages(self._api, path, {"limit": 200, **(query or {})})
+
+    @items
+    def follow(self, *, after: Sequence[str] = (), live: bool = True) -> Items[FollowedEvent]:
+        """Events of all of the tenant's executions as they happen, each once and in the order of its execution; survives
+        broken connections. `after`: the last `event["position"]` seen of each partition, from now on unless given;
+        `live=False`: what there is by now, then the end.
+
+        Raises OmiumError when the gateway refuses for good: `unauthenticated`, `forbidden`, `invalid_request`.
+        """
+        return feed(self._api, "/v1/events", after, live)
+
+    @items
+    def charges(self, *, after: Sequence[str] = (), live: bool = True) -> Items[ChargeEvent]:
+        """What all executions use and cost, step by step, as it happens. As `follow`."""
+        return feed(self._api, "/v1/charges", after, live)
 
     @call
     def connect_worker(self) -> Flow[WorkerConnection]:
@@ -79,24 +121,50 @@ class Replays(ReplayCalls, Blocking): ...
 class Keys(KeyCalls, Blocking): ...
 
 
+class Webhooks(WebhookCalls, Blocking): ...
+
+
 class Members(MemberCalls, Blocking): ...
 
 
 class Invitations(InvitationCalls, Blocking): ...
 
 
-class Webhooks(WebhookCalls, Blocking): ...
-
-
 class Client(_ClientCalls, Blocking):
     """A client of the platform whose calls block. Unset options come from `OMIUM_URL`, `OMIUM_API_KEY` and
     `OMIUM_MODELS_URL`.
 
+    `timeout`: seconds without any progress after which a try is given up, 30 unless given. `max_tries`: how often a request is
+    sent at most, 6 unless given. `headers`: sent with every request. `http_client`: in place of its own, e.g. with a proxy or
+    certificates; whoever gives it closes it. What is sent is logged as `omium.client`, at DEBUG; tries again at INFO.
+
     Raises OmiumError `settings_invalid` when the key is neither given nor in the environment.
     """
 
-    def __init__(self, *, url: str | None = None, api_key: str | None = None, models_url: str | None = None) -> None:
-        self._transport = driver = SyncTransport(Http(connection(url, api_key, models_url)))
+    def __init__(
+        self,
+        *,
+        url: str | None = None,
+        api_key: str | None = None,
+        models_url: str | None = None,
+        timeout: float | None = None,
+        max_tries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        http_client: httpx.Client | None = None,
+    ) -> None:
+        options = RequestOptions(timeout, max_tries, headers or {})
+        self._use(SyncTransport(Http(connection(url, api_key, models_url), options), http_client))
+
+    def with_options(
+        self, *, timeout: float | None = None, max_tries: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> Client:
+        """A client that shares this one's connections and makes its calls otherwise, as do the handles that it gives."""
+        other = Client.__new__(Client)
+        other._use(self._transport.with_options(RequestOptions(timeout, max_tries, headers or {})))
+        return other
+
+    def _use(self, driver: SyncTransport) -> None:
+        self._transport = driver
         super().__init__(driver)
         self.workflows = Workflows(driver, self._run)
         self.schedules = Schedules(driver)
@@ -106,9 +174,9 @@ class Client(_ClientCalls, Blocking):
         self.recovery_policies = RecoveryPolicies(driver)
         self.replays = Replays(driver)
         self.keys = Keys(driver)
+        self.webhooks = Webhooks(driver)
         self.members = Members(driver)
         self.invitations = Invitations(driver)
-        self.webhooks = Webhooks(driver)
 
     def __enter__(self) -> Client:
         return self
@@ -173,24 +241,50 @@ class AsyncReplays(ReplayCalls, Awaiting): ...
 class AsyncKeys(KeyCalls, Awaiting): ...
 
 
+class AsyncWebhooks(WebhookCalls, Awaiting): ...
+
+
 class AsyncMembers(MemberCalls, Awaiting): ...
 
 
 class AsyncInvitations(InvitationCalls, Awaiting): ...
 
 
-class AsyncWebhooks(WebhookCalls, Awaiting): ...
-
-
 class AsyncClient(_ClientCalls, Awaiting):
     """A client of the platform whose calls are awaited. Unset options come from `OMIUM_URL`, `OMIUM_API_KEY` and
     `OMIUM_MODELS_URL`.
 
+    `timeout`: seconds without any progress after which a try is given up, 30 unless given. `max_tries`: how often a request is
+    sent at most, 6 unless given. `headers`: sent with every request. `http_client`: in place of its own, e.g. with a proxy or
+    certificates; whoever gives it closes it. What is sent is logged as `omium.client`, at DEBUG; tries again at INFO.
+
     Raises OmiumError `settings_invalid` when the key is neither given nor in the environment.
     """
 
-    def __init__(self, *, url: str | None = None, api_key: str | None = None, models_url: str | None = None) -> None:
-        self._transport = driver = AsyncTransport(Http(connection(url, api_key, models_url)))
+    def __init__(
+        self,
+        *,
+        url: str | None = None,
+        api_key: str | None = None,
+        models_url: str | None = None,
+        timeout: float | None = None,
+        max_tries: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        http_client: httpx.AsyncClient | None = None,
+    ) -> None:
+        options = RequestOptions(timeout, max_tries, headers or {})
+        self._use(AsyncTransport(Http(connection(url, api_key, models_url), options), http_client))
+
+    def with_options(
+        self, *, timeout: float | None = None, max_tries: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> AsyncClient:
+        """A client that shares this one's connections and makes its calls otherwise, as do the handles that it gives."""
+        other = AsyncClient.__new__(AsyncClient)
+        other._use(self._transport.with_options(RequestOptions(timeout, max_tries, headers or {})))
+        return other
+
+    def _use(self, driver: AsyncTransport) -> None:
+        self._transport = driver
         super().__init__(driver)
         self.workflows = AsyncWorkflows(driver, self._run)
         self.schedules = AsyncSchedules(driver)
@@ -200,9 +294,9 @@ class AsyncClient(_ClientCalls, Awaiting):
         self.recovery_policies = AsyncRecoveryPolicies(driver)
         self.replays = AsyncReplays(driver)
         self.keys = AsyncKeys(driver)
+        self.webhooks = AsyncWebhooks(driver)
         self.members = AsyncMembers(driver)
         self.invitations = AsyncInvitations(driver)
-        self.webhooks = AsyncWebhooks(driver)
 
     async def __aenter__(self) -> AsyncClient:
         return self

@@ -7,8 +7,6 @@ import time
 from collections.abc import Mapping
 from typing import Generic, Literal, TypeVar, cast
 
-import httpx
-
 from ..agent import AnyAgent
 from ..errors import OmiumError
 from ..ids import new_id
@@ -16,7 +14,6 @@ from ..json import JsonValue, plain_json
 from ..policy import RunOptions
 from ..protocol import JournalEntry, RunOverrides
 from ..replay.call import MISSING, Missing
-from ..sse import Parser
 from .checkpoints import CheckpointKind, CheckpointView
 from .flows import (
     Api,
@@ -26,17 +23,17 @@ from .flows import (
     Give,
     HttpRequest,
     Items,
-    NextLine,
-    Open,
     Pause,
     call,
     collected,
+    following,
     given,
     items,
     pages,
     segment,
 )
-from .http import problem_of, reconnect_delay_s
+from .http import reconnect_delay_s
+from .messages import messages
 from .rewind import Edits, RewindPreview, RunDiff
 from .views import (
     DeltaView,
@@ -53,10 +50,11 @@ _Out = TypeVar("_Out")
 _Handle = TypeVar("_Handle")
 """what a run's handle is: its forks have the same"""
 
-SILENCE_S = 45.0
-"""A stream of events that is silent for longer (heartbeats included) is taken for dead."""
-
 _LONG_POLL_S = 20.0
+_LONGEST_OUTAGE_S = 300.0
+"""how long a result is waited for while the gateway does not answer at all"""
+_GRACE_S = 1.0
+"""how much later than it was told to a wait may give up"""
 _ENDED = ("completed", "failed", "cancelled")
 _TERMINAL_EVENTS = ("ExecutionCompleted", "ExecutionFailed", "ExecutionCancelled")
 
@@ -246,55 +244,53 @@ class RunCalls(Calls, Generic[_Out, _Handle]):
 
     def _ended(self, timeout: float | None) -> Flow[ExecutionView]:
         deadline = None if timeout is None else time.monotonic() + timeout
+        answered_at = time.monotonic()
+        failures = 0
         while True:
             left = _LONG_POLL_S if deadline is None else deadline - time.monotonic()
             if left <= 0:
                 raise OmiumError("timeout", f"execution {self.id} has not ended within {timeout} s")
             wait_s = min(_LONG_POLL_S, left)
             query = {"wait_ms": max(1, round(wait_s * 1000)), "min_position": self.position}
-            request = HttpRequest("GET", f"{_path(self.id)}/result", query=query, timeout_s=wait_s + 10)
-            view: ExecutionView | None = yield from self._api.json(request)
+            patience_s = wait_s + 10 if deadline is None else min(wait_s + 10, left + _GRACE_S)
+            path = f"{_path(self.id)}/result"
+            try:
+                view: ExecutionView | None = yield from self._api.json(
+                    HttpRequest("GET", path, query=query, timeout_s=patience_s, max_tries=1)
+                )
+            except OmiumError as error:
+                # the run goes on whatever becomes of the gateway, so waiting does, too
+                if not error.retryable or time.monotonic() - answered_at > _LONGEST_OUTAGE_S:
+                    raise
+                failures += 1
+                delay_s = reconnect_delay_s(failures)
+                yield Pause(delay_s if deadline is None else max(0.0, min(delay_s, deadline - time.monotonic())))
+                continue
             if view is not None and view["status"] in _ENDED:
                 return view
+            answered_at = time.monotonic()
+            failures = 0
 
     def _follow(self, after: int, *, deltas: bool) -> Items[EventView | DeltaView]:
         # a stream of a run that the read model does not have yet would be refused
-        yield from self._get()
+        if self.position is not None:
+            yield from self._get()
         path = f"{_path(self.id)}/events"
-        last_id = str(after) if after else None
+        query = {"deltas": "true" if deltas else "false"}
+        stream = messages(self._api, path, query=query, after=str(after) if after else None)
         last_version = after
-        failures = 0
-        while True:
-            headers = {"accept": "text/event-stream", **({} if last_id is None else {"last-event-id": last_id})}
-            query = {"deltas": "true" if deltas else "false"}
-            opened = yield Open(HttpRequest("GET", path, query=query, headers=headers, timeout_s=SILENCE_S))
-            if isinstance(opened, httpx.Response):
-                if opened.status_code == 204:
-                    return
-                if not opened.is_success:
-                    error = problem_of(opened, f"GET {path}")
-                    if not error.retryable:
-                        raise error
-                parser = Parser()
-                while opened.is_success and isinstance(line := (yield NextLine()), str):
-                    sent = parser.line(line)
-                    if sent is None:
-                        continue
-                    failures = 0
-                    if sent.kind == "delta":
-                        if deltas:
-                            yield Give(cast(DeltaView, json.loads(sent.data)))
-                        continue
-                    last_id = sent.id if sent.id is not None else last_id
-                    event = cast(EventView, json.loads(sent.data))
-                    if event["version"] <= last_version:
-                        continue
-                    last_version = event["version"]
-                    yield Give(event)
-                    if event["type"] in _TERMINAL_EVENTS:
-                        return
-            failures += 1
-            yield Pause(reconnect_delay_s(failures))
+        while (sent := (yield from following(stream))) is not None:
+            if sent.kind == "delta":
+                if deltas:
+                    yield Give(cast(DeltaView, json.loads(sent.data)))
+                continue
+            event = cast(EventView, json.loads(sent.data))
+            if event["version"] <= last_version:
+                continue
+            last_version = event["version"]
+            yield Give(event)
+            if event["type"] in _TERMINAL_EVENTS:
+                return
 
 
 def _fork_body(

@@ -15,13 +15,12 @@ from urllib.parse import quote
 
 import httpx
 
+from ..errors import OmiumError
 from ..ids import new_id
 from ..json import JsonValue, plain_json
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-
-_DEFAULT_TIMEOUT_S = 30.0
 
 Query: TypeAlias = "Mapping[str, str | int | bool | list[str] | None]"
 """A list stands for the member several times; what is None is left out."""
@@ -35,12 +34,15 @@ class HttpRequest:
     path: str
     body: JsonValue = None
     query: Query = field(default_factory=dict[str, Any])
-    timeout_s: float = _DEFAULT_TIMEOUT_S
+    timeout_s: float | None = None
+    """the client's unless given"""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     key: str = field(default_factory=lambda: new_id("cmd"))
     """the platform decides once about all requests under one key"""
     base_url: str | None = None
     """of another server of the platform that takes the same credentials"""
+    max_tries: int | None = None
+    """the client's unless given"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Give(Generic[_T]):
 
 
 Effect: TypeAlias = "Send | Open | NextLine | Pause"
-Answer: TypeAlias = "httpx.Response | httpx.TransportError | str | None"
+Answer: TypeAlias = "httpx.Response | httpx.RequestError | str | None"
 Flow: TypeAlias = "Generator[Effect, Answer, _T]"
 Items: TypeAlias = "Generator[Effect | Give[_T], Answer, None]"
 
@@ -203,7 +205,9 @@ def collected(items: Items[_T]) -> Flow[list[_T]]:
 
 
 def segment(text: str) -> str:
-    """A text as one segment of a path."""
+    """A text as one segment of a path. Raises OmiumError `invalid_request` for one that would make it another path."""
+    if text in ("", ".", ".."):
+        raise OmiumError("invalid_request", f"{text!r} is no id")
     return quote(text, safe="")
 
 

@@ -1,15 +1,24 @@
 """Requests to the gateway, as flows.
 
 1. Problem details become `OmiumError`; whatever is not the gateway's answer becomes `unavailable` or `internal`.
-2. A request is repeated with full jitter, at most `_MAX_TRIES` times and within a budget. That is safe for all of them: what
-   makes something has an id or an idempotency key, which is the same for each try.
+2. A request is repeated with full jitter, at least after `retry-after`, at most `max_tries` times and within a budget. That is
+   safe for all of them: what makes something has an id or an idempotency key, which is the same for each try.
+3. Redirects are not followed: a change would become a look, and the key go elsewhere.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
+import platform
 import random
+import time
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -17,9 +26,15 @@ import httpx
 from ..errors import OmiumError
 from ..json import dumps
 from ..settings import Connection
+from ..version import __version__
 from .flows import Flow, HttpRequest, Pause, Send
 
-_MAX_TRIES = 6
+_log = logging.getLogger("omium.client")
+
+_USER_AGENT = f"omium-python/{__version__} python/{platform.python_version()}"
+_DEFAULT_TIMEOUT_S = 30.0
+_DEFAULT_TRIES = 6
+_LONGEST_RETRY_AFTER_S = 60.0
 _BASE_DELAY_S = 0.05
 _MAX_DELAY_S = 3.0
 # retries may add at most about a fifth to the load, after a burst of ten
@@ -27,12 +42,40 @@ _BUDGET_LIMIT = 10.0
 _BUDGET_PER_REQUEST = 0.2
 
 
+@dataclass(frozen=True, slots=True)
+class RequestOptions:
+    """How calls are made; see `Client.with_options`."""
+
+    timeout: float | None = None
+    max_tries: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def over(self, other: RequestOptions) -> RequestOptions:
+        """These where they are given, the others elsewhere."""
+        return RequestOptions(
+            other.timeout if self.timeout is None else self.timeout,
+            other.max_tries if self.max_tries is None else self.max_tries,
+            {**other.headers, **self.headers},
+        )
+
+
+class _Budget:
+    left = _BUDGET_LIMIT
+
+
 class Http:
     """The requests of one connection; holds its budget of retries."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(
+        self, connection: Connection, options: RequestOptions | None = None, budget: _Budget | None = None
+    ) -> None:
         self._connection = connection
-        self._budget = _BUDGET_LIMIT
+        self._options = options or RequestOptions()
+        self._budget = budget or _Budget()
+
+    def with_options(self, options: RequestOptions) -> Http:
+        """The same connection and budget with other options."""
+        return Http(self._connection, options.over(self._options), self._budget)
 
     @property
     def url(self) -> str:
@@ -48,10 +91,12 @@ class Http:
     def build(self, client: httpx.Client | httpx.AsyncClient, request: HttpRequest) -> httpx.Request:
         """The request as httpx sends it."""
         headers = {
-            "authorization": f"Bearer {self._connection.api_key}",
             "accept": "application/json, application/problem+json",
-            "x-request-id": str(uuid.uuid4()),
+            "user-agent": _USER_AGENT,
+            **self._options.headers,
             **request.headers,
+            "authorization": f"Bearer {self._connection.api_key}",
+            "x-request-id": str(uuid.uuid4()),
         }
         if request.method != "GET":
             headers["idempotency-key"] = request.key
@@ -66,38 +111,61 @@ class Http:
             params=query or None,
             content=content,
             headers=headers,
-            timeout=request.timeout_s,
+            timeout=next(
+                one for one in (request.timeout_s, self._options.timeout, _DEFAULT_TIMEOUT_S) if one is not None
+            ),
         )
 
     def json(self, request: HttpRequest) -> Flow[Any]:
         """See `Api.json`."""
-        self._budget = min(_BUDGET_LIMIT, self._budget + _BUDGET_PER_REQUEST)
+        budget = self._budget
+        budget.left = min(_BUDGET_LIMIT, budget.left + _BUDGET_PER_REQUEST)
+        max_tries = request.max_tries or self._options.max_tries or _DEFAULT_TRIES
         attempt = 0
         while True:
             attempt += 1
+            begun = time.monotonic()
             answer = yield Send(request)
             retry_after = 0.0
             if isinstance(answer, httpx.Response):
+                _tell(request, answer, f"answered {answer.status_code}", attempt, begun)
                 if answer.is_success:
                     return _body_of(answer, request)
                 error = problem_of(answer, f"{request.method} {request.path}")
                 retry_after = _seconds(answer.headers.get("retry-after"))
             else:
-                said = type(answer).__name__
-                cause = answer if isinstance(answer, BaseException) else None
+                _tell(request, answer, f"not answered: {type(answer).__name__}", attempt, begun)
                 error = OmiumError(
-                    "unavailable", f"{request.base_url or self.url} cannot be reached: {said}", cause=cause
+                    "unavailable",
+                    f"{request.base_url or self.url} cannot be reached: {type(answer).__name__} {answer}".rstrip(),
+                    cause=answer if isinstance(answer, BaseException) else None,
                 )
-            if not error.retryable or attempt >= _MAX_TRIES or self._budget < 1:
+            if not error.retryable or attempt >= max_tries or budget.left < 1:
                 raise error
-            self._budget -= 1
+            budget.left -= 1
             backoff = random.random() * min(_MAX_DELAY_S, _BASE_DELAY_S * 2**attempt)
-            yield Pause(max(backoff, retry_after))
+            wait = max(backoff, retry_after)
+            _log.info("%s %s is tried again in %.2f s: %s", request.method, request.path, wait, error)
+            yield Pause(wait)
+
+
+def _tell(request: HttpRequest, answer: object, said: str, attempt: int, begun: float) -> None:
+    request_id = "none"
+    if isinstance(answer, (httpx.Response, httpx.RequestError)):
+        with contextlib.suppress(RuntimeError):
+            request_id = answer.request.headers.get("x-request-id", "none")
+    took_ms = round((time.monotonic() - begun) * 1000)
+    what = (request.method, request.path, said, took_ms, attempt, request_id)
+    _log.debug("%s %s %s in %d ms (try %d, request id %s)", *what)
 
 
 def reconnect_delay_s(failures: int) -> float:
     """How long to wait before reading a stream again."""
     return random.random() * min(_MAX_DELAY_S, _BASE_DELAY_S * 2 ** min(failures, 10)) + _BASE_DELAY_S
+
+
+_STRANGERS = {408: "unavailable", 429: "rate_limited", 502: "unavailable", 503: "unavailable", 504: "unavailable"}
+"""what it means when somebody between client and gateway refuses"""
 
 
 def problem_of(response: httpx.Response, what: str) -> OmiumError:
@@ -114,16 +182,26 @@ def problem_of(response: httpx.Response, what: str) -> OmiumError:
         lines = [line for line in lines if line not in str(detail)]
         data = {"requestId": body["requestId"]} if "requestId" in body else None
     except (ValueError, KeyError, TypeError):
-        code = "unavailable" if response.status_code in (502, 503, 504) else "internal"
-        return OmiumError(code, f"{what} was answered {response.status_code} by something that is not the gateway")
+        code = _STRANGERS.get(response.status_code, "internal")
+        location = response.headers.get("location")
+        elsewhere = "" if location is None else f", which points to {location}: is the URL right?"
+        detail = f"{what} was answered {response.status_code} by something that is not the gateway{elsewhere}"
+        return OmiumError(code, detail)
     return OmiumError(str(code), "; ".join([str(detail), *lines]), retryable=bool(retryable), data=data)
 
 
 def _seconds(header: str | None) -> float:
-    try:
-        return max(0.0, min(60.0, float(header or 0)))
-    except ValueError:
+    """Of `retry-after`: seconds, or a date."""
+    if not header:
         return 0.0
+    try:
+        seconds = float(header)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return 0.0
+    return max(0.0, min(_LONGEST_RETRY_AFTER_S, seconds))
 
 
 def _body_of(response: httpx.Response, request: HttpRequest) -> Any:

@@ -18,6 +18,18 @@ class KeyScopes(TypedDict):
     agents: NotRequired[Sequence[str]]
 
 
+AccessHours = TypedDict(
+    "AccessHours",
+    {
+        "days": Sequence[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]],
+        "from": str,
+        "to": str,
+        "timeZone": str,
+    },
+)
+"""When something may be used: `{"days": ["mon"], "from": "08:00", "to": "18:00", "timeZone": "Europe/Berlin"}`."""
+
+
 class ApiKeyView(TypedDict):
     id: str
     name: str
@@ -27,6 +39,8 @@ class ApiKeyView(TypedDict):
     status: Literal["live", "expired", "revoked"]
     scopes: KeyScopes
     ranges: list[str]
+    hours: list[AccessHours]
+    """when it may be used; empty: at any time"""
     createdBy: str
     createdAt: str
     expiresAt: NotRequired[str]
@@ -37,13 +51,13 @@ class ApiKeyView(TypedDict):
     successor: NotRequired[str]
 
 
-class KeyReceipt(TypedDict):
+class IdentityReceipt(TypedDict):
     id: str
     position: str
     deduplicated: bool
 
 
-class CreatedKey(KeyReceipt):
+class CreatedKey(IdentityReceipt):
     prefix: str
     key: str
     """shown this once: the platform does not keep it"""
@@ -70,10 +84,19 @@ class KeyCalls(Calls):
 
     @call
     def create(
-        self, name: str, scopes: KeyScopes, *, expires_at: datetime | None = None, ranges: Sequence[str] | None = None
+        self,
+        name: str,
+        scopes: KeyScopes,
+        *,
+        expires_at: datetime | None = None,
+        ranges: Sequence[str] | None = None,
+        hours: Sequence[AccessHours] | None = None,
     ) -> Flow[CreatedKey]:
-        """A new key; nobody can give more than they have. `ranges`: addresses or CIDR ranges it may be used from."""
-        body = given(name=name, scopes=scopes, expiresAt=moment(expires_at), ranges=ranges)
+        """A new key; nobody can give more than they have.
+
+        `ranges`: addresses or CIDR ranges it may be used from; `hours`: when; anywhere and always unless given.
+        """
+        body = given(name=name, scopes=scopes, expiresAt=moment(expires_at), ranges=ranges, hours=hours)
         return self._api.json(HttpRequest("POST", "/v1/keys", body))
 
     @call
@@ -84,7 +107,7 @@ class KeyCalls(Calls):
         return self._api.json(HttpRequest("POST", f"{_path(id)}/rotate", body))
 
     @call
-    def revoke(self, id: str, reason: str | None = None) -> Flow[KeyReceipt]:
+    def revoke(self, id: str, reason: str | None = None) -> Flow[IdentityReceipt]:
         """For ever."""
         return self._api.json(HttpRequest("DELETE", _path(id), given(reason=reason)))
 

@@ -6,25 +6,39 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 import httpx
 
+from ..sse import alines_in, lines_in
 from .flows import Answer, Api, Effect, Flow, Give, Items, NextLine, Open, Pause, Send
-from .http import Http
+from .http import Http, RequestOptions
 
 _T = TypeVar("_T")
+
+
+def _trusts_env(url: str) -> bool:
+    """Whether `HTTPS_PROXY` and its like count: nobody means them for a platform on this machine."""
+    host = urlsplit(url).hostname or ""
+    return host != "localhost" and not host.startswith("127.") and host != "::1"
 
 
 class SyncTransport:
     """Blocks the thread that drives."""
 
-    def __init__(self, api: Http) -> None:
+    def __init__(self, api: Http, http: httpx.Client | None = None) -> None:
         self.api = api
-        self._http = httpx.Client(trust_env=False)
+        self._is_ours = http is None
+        self._http = http or httpx.Client(trust_env=_trusts_env(api.url))
+
+    def with_options(self, options: RequestOptions) -> SyncTransport:
+        """The same connections, asked otherwise."""
+        return SyncTransport(self.api.with_options(options), self._http)
 
     def close(self) -> None:
-        """Gives the connections back."""
-        self._http.close()
+        """Gives the connections back, unless they are somebody else's."""
+        if self._is_ours:
+            self._http.close()
 
     def drive(self, flow: Flow[_T]) -> _T:
         answer: Answer = None
@@ -72,14 +86,14 @@ class _Blocking:
                     self._opened = opened = self._http.send(self._api.build(self._http, request), stream=True)
                     if not opened.is_success:
                         opened.read()
-                    self._lines = opened.iter_lines()
+                    self._lines = lines_in(opened.iter_bytes())
                     return opened
                 case NextLine():
                     return next(self._lines, None)
                 case Pause(seconds):
                     time.sleep(seconds)
                     return None
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             return error
 
     def close(self) -> None:
@@ -90,13 +104,19 @@ class _Blocking:
 class AsyncTransport:
     """Waits on the event loop of whoever drives."""
 
-    def __init__(self, api: Http) -> None:
+    def __init__(self, api: Http, http: httpx.AsyncClient | None = None) -> None:
         self.api = api
-        self._http = httpx.AsyncClient(trust_env=False)
+        self._is_ours = http is None
+        self._http = http or httpx.AsyncClient(trust_env=_trusts_env(api.url))
+
+    def with_options(self, options: RequestOptions) -> AsyncTransport:
+        """The same connections, asked otherwise."""
+        return AsyncTransport(self.api.with_options(options), self._http)
 
     async def close(self) -> None:
-        """Gives the connections back."""
-        await self._http.aclose()
+        """Gives the connections back, unless they are somebody else's."""
+        if self._is_ours:
+            await self._http.aclose()
 
     async def drive(self, flow: Flow[_T]) -> _T:
         answer: Answer = None
@@ -144,14 +164,14 @@ class _OnLoop:
                     self._opened = opened = await self._http.send(self._api.build(self._http, request), stream=True)
                     if not opened.is_success:
                         await opened.aread()
-                    self._lines = opened.aiter_lines()
+                    self._lines = alines_in(opened.aiter_bytes())
                     return opened
                 case NextLine():
                     return None if self._lines is None else await anext(self._lines, None)
                 case Pause(seconds):
                     await asyncio.sleep(seconds)
                     return None
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             return error
 
     async def close(self) -> None:

@@ -13,7 +13,7 @@ import httpx
 from ..errors import OmiumError, error_catalogue
 from ..json import dumps
 from ..replay.step_call import current_step
-from ..sse import parse_events
+from ..sse import alines_in, parse_events
 from .model import AssistantMessage, ChatRequest, Completion
 from .refusals import refusal_in, refusal_of
 
@@ -202,7 +202,7 @@ class OpenAiCompatible:
                 if not response.is_success:
                     raise refusal(response, (await _read_whole(response)).decode("utf-8", "replace"))
                 if on_delta is not None and "event-stream" in response.headers.get("content-type", ""):
-                    return completion_of(await _read_stream(response.aiter_lines(), on_delta), request)
+                    return completion_of(await _read_stream(alines_in(response.aiter_bytes()), on_delta), request)
                 completion = completion_of(json.loads(await _read_whole(response)), request)
         except OmiumError:
             raise

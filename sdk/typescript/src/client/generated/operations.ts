@@ -52,11 +52,11 @@ export interface Operations {
     answer: { id: string; position: string; deduplicated: boolean }
   }
   'GET /v1/agents': {
-    query: { limit?: number | undefined; cursor?: string | undefined }
+    query: { limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined }
     answer: { items: { agent: string; description?: string; inputSchema?: Record<string, JsonValue>; registeredAt: string }[]; nextCursor?: string }
   }
   'GET /v1/charges': {
-    query: { after?: string | undefined; cursor?: string | undefined; limit?: number | undefined }
+    query: { after?: string | undefined; cursor?: string | undefined; limit?: number | undefined; min_position?: string | undefined }
     answer: { items: ({ execution: string; event: { id: string; type: string; version: number; time: string; actor: string; commandId?: string; position: string; data: { attempt: number; path: string; name: string; kind: 'step' | 'llm' | 'tool' | 'value' | 'checkpoint' | 'wait' | 'approval' | 'child'; stepAttempt: number; usage: { model?: string; inputTokens?: number; outputTokens?: number; costMicroCredits?: number } } } })[]; nextCursor?: string; after: string }
   }
   'GET /v1/checkpoints': {
@@ -65,19 +65,20 @@ export interface Operations {
   }
   'GET /v1/checkpoints/{thread}/{id}': {
     path: { thread: string; id: string }
-    query: { namespace?: string | undefined; min_position?: string | undefined; order?: 'created' | 'id' | undefined }
+    query: { namespace?: string | undefined; order?: 'created' | 'id' | undefined; min_position?: string | undefined }
     answer: { thread: string; id: string; namespace: string; parent?: string; needsParent: boolean; kind: 'state' | 'run'; status: 'intact' | 'corrupted' | 'superseded'; format: string; bytes: number; sha256: string; label?: string; metadata: Record<string, string | number | boolean | null>; point?: { executionId: string; version: number; path?: string }; pins: string[]; createdAt: string; version: number; position: string; state: { json: JsonValue } | { format: string; base64: string }; writes: ({ taskId: string; taskPath: string; writes: { index: number; channel: string }[]; state: { json: JsonValue } | { format: string; base64: string } })[]; insteadOf?: string }
   }
   'GET /v1/domains': {
-    query: { limit?: number | undefined; cursor?: string | undefined }
+    query: { limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined }
     answer: { items: ({ domain: string; status: 'pending' | 'verified' | 'missing' | 'lapsed'; record: { type: 'TXT'; name: string; value: string }; claimedAt: string; verifiedAt?: string; missingSince?: string })[]; nextCursor?: string }
   }
   'GET /v1/domains/{domain}': {
     path: { domain: string }
+    query: { min_position?: string | undefined }
     answer: { domain: string; status: 'pending' | 'verified' | 'missing' | 'lapsed'; record: { type: 'TXT'; name: string; value: string }; claimedAt: string; verifiedAt?: string; missingSince?: string }
   }
   'GET /v1/events': {
-    query: { after?: string | undefined; cursor?: string | undefined; limit?: number | undefined }
+    query: { after?: string | undefined; cursor?: string | undefined; limit?: number | undefined; min_position?: string | undefined }
     answer: { items: { execution: string; event: { id: string; type: string; version: number; time: string; actor: string; commandId?: string; position: string; data: JsonValue } }[]; nextCursor?: string; after: string }
   }
   'GET /v1/executions': {
@@ -91,16 +92,17 @@ export interface Operations {
   }
   'GET /v1/executions/{id}/checkpoints': {
     path: { id: string }
-    query: { limit?: number | undefined; cursor?: string | undefined; kind?: 'state' | 'run' | undefined }
+    query: { limit?: number | undefined; cursor?: string | undefined; kind?: 'state' | 'run' | undefined; min_position?: string | undefined }
     answer: { items: ({ thread: string; id: string; namespace: string; parent?: string; needsParent: boolean; kind: 'state' | 'run'; status: 'intact' | 'corrupted' | 'superseded'; format: string; bytes: number; sha256: string; label?: string; metadata: Record<string, string | number | boolean | null>; point?: { executionId: string; version: number; path?: string }; pins: string[]; createdAt: string; version: number; position: string })[]; nextCursor?: string }
   }
   'GET /v1/executions/{id}/diff/{other}': {
     path: { id: string; other: string }
+    query: { min_position?: string | undefined }
     answer: { a: { id: string; agent: string; status: 'awaiting_permit' | 'queued' | 'running' | 'suspended' | 'paused' | 'recovering' | 'completed' | 'failed' | 'cancelled'; total: { steps: number; modelCalls: number; inputTokens: number; outputTokens: number; costMicroCredits: number; durationMs: number } }; b: { id: string; agent: string; status: 'awaiting_permit' | 'queued' | 'running' | 'suspended' | 'paused' | 'recovering' | 'completed' | 'failed' | 'cancelled'; total: { steps: number; modelCalls: number; inputTokens: number; outputTokens: number; costMicroCredits: number; durationMs: number } }; identical: boolean; sameOutcome: boolean; divergence: { path?: string; cause: 'input' | 'agent' | 'prompt' | 'model' | 'tool' | 'state' | 'code'; detail: string; a: { path: string; kind: string; what?: JsonValue } | null; b: { path: string; kind: string; what?: JsonValue } | null } | null; downstream: { a: { steps: number; modelCalls: number; inputTokens: number; outputTokens: number; costMicroCredits: number; durationMs: number }; b: { steps: number; modelCalls: number; inputTokens: number; outputTokens: number; costMicroCredits: number; durationMs: number }; costDeltaMicroCredits: number; durationDeltaMs: number }; steps: ({ path: string; kind: string; change: 'same' | 'request' | 'result' | 'only_a' | 'only_b'; costDeltaMicroCredits: number; durationDeltaMs: number })[] }
   }
   'GET /v1/executions/{id}/events': {
     path: { id: string }
-    query: { after?: number | undefined; deltas?: string | undefined; limit?: number | undefined; cursor?: string | undefined }
+    query: { after?: number | undefined; deltas?: string | undefined; limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined }
     answer: { items: { id: string; type: string; version: number; time: string; actor: string; commandId?: string; position: string; data: JsonValue }[]; nextCursor?: string } | null
   }
   'GET /v1/executions/{id}/journal': {
@@ -115,44 +117,50 @@ export interface Operations {
   }
   'GET /v1/executions/{id}/steps': {
     path: { id: string }
-    query: { limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined; superseded?: string | undefined }
+    query: { limit?: number | undefined; cursor?: string | undefined; superseded?: string | undefined; min_position?: string | undefined }
     answer: { items: ({ path: string; name: string; kind: string; status: 'running' | 'completed' | 'failed' | 'retrying' | 'pending' | 'unknown'; executionAttempt: number; stepAttempt: number; input?: JsonValue; output?: JsonValue; error?: { code: ErrorCode; detail: string; retryable: boolean; cause?: { name: string; message: string; stack?: string }; data?: JsonValue }; model?: string; inputTokens?: number; outputTokens?: number; costMicroCredits?: number; startedAt?: string; finishedAt?: string; durationMs?: number; superseded?: boolean })[]; nextCursor?: string }
   }
   'GET /v1/failures': {
-    query: { limit?: number | undefined; cursor?: string | undefined; execution?: string | undefined }
+    query: { limit?: number | undefined; cursor?: string | undefined; execution?: string | undefined; min_position?: string | undefined }
     answer: { items: { executionId: string; agent: string; code: string; detail: string; stepPath?: string; attempt: number; time: string; final: boolean }[]; nextCursor?: string }
   }
   'GET /v1/invitations': {
-    query: { limit?: number | undefined; cursor?: string | undefined }
+    query: { limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined }
     answer: { items: ({ id: string; email?: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; status: 'open' | 'expired'; invitedBy: string; invitedAt: string; expiresAt: string })[]; nextCursor?: string }
   }
   'GET /v1/keys': {
-    query: { limit?: number | undefined; cursor?: string | undefined }
+    query: { limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined }
     answer: { items: ({ id: string; name: string; environment: 'live' | 'test'; prefix: string; status: 'live' | 'expired' | 'revoked'; scopes: { permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write' | 'sso:read' | 'sso:write')[]; workflows?: string[]; agents?: string[] }; ranges: string[]; hours: ({ days: ('mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun')[]; from: string; to: string; timeZone: string })[]; createdBy: string; createdAt: string; expiresAt?: string; lastUsedAt?: string; replaces?: string; successor?: string })[]; nextCursor?: string }
   }
   'GET /v1/keys/{id}': {
     path: { id: string }
+    query: { min_position?: string | undefined }
     answer: { id: string; name: string; environment: 'live' | 'test'; prefix: string; status: 'live' | 'expired' | 'revoked'; scopes: { permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write' | 'sso:read' | 'sso:write')[]; workflows?: string[]; agents?: string[] }; ranges: string[]; hours: ({ days: ('mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun')[]; from: string; to: string; timeZone: string })[]; createdBy: string; createdAt: string; expiresAt?: string; lastUsedAt?: string; replaces?: string; successor?: string }
   }
   'GET /v1/me': {
+    query: { min_position?: string | undefined }
     answer: { tenant: string; actor: string; role?: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; permissions: ('executions:read' | 'executions:write' | 'workflows:read' | 'workflows:write' | 'checkpoints:read' | 'checkpoints:write' | 'recoveries:read' | 'recoveries:write' | 'models:use' | 'workers:connect' | 'platform:read' | 'webhooks:read' | 'webhooks:write' | 'members:read' | 'members:write' | 'keys:read' | 'keys:write' | 'tenant:read' | 'tenant:write' | 'billing:read' | 'billing:write' | 'audit:read' | 'tokens:write' | 'privacy:write' | 'sso:read' | 'sso:write')[]; limits?: { workflows: string[]; agents: string[] } }
   }
   'GET /v1/me/data': {
+    query: { min_position?: string | undefined }
     answer: { userId: string; email?: string; name?: string; registeredAt: string; logins: { method: string; issuer: string; linkedAt: string }[]; memberships: ({ tenant: string; name: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing' })[]; invitations: ({ id: string; tenant: string; tenantName: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; expiresAt: string })[]; sessions: ({ sessionId: string; tenant: string; client: 'browser' | 'cli'; method: string; startedAt: string; refreshedAt: string; expiresAt: string })[] }
   }
   'GET /v1/me/invitations': {
+    query: { min_position?: string | undefined }
     answer: { items: ({ id: string; tenant: string; tenantName: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; expiresAt: string })[] }
   }
   'GET /v1/members': {
-    query: { limit?: number | undefined; cursor?: string | undefined }
+    query: { limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined }
     answer: { items: ({ userId: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; since: string; email?: string; name?: string })[]; nextCursor?: string }
   }
   'GET /v1/members/{userId}': {
     path: { userId: string }
+    query: { min_position?: string | undefined }
     answer: { userId: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; since: string; email?: string; name?: string }
   }
   'GET /v1/privacy/erasures/{id}': {
     path: { id: string }
+    query: { min_position?: string | undefined }
     answer: { id: string; status: 'erasing' | 'completed'; requestedBy: string; requestedAt: string; completedAt?: string; memberships: number; invitations: number }
   }
   'GET /v1/recoveries': {
@@ -160,11 +168,11 @@ export interface Operations {
     answer: { items: ({ id: string; executionId: string; agent: string; status: 'intervening' | 'planned' | 'escalated' | 'compensating' | 'recovering' | 'succeeded' | 'given_up' | 'dismissed'; class?: 'transient_provider' | 'rate_limit' | 'timeout' | 'tool_error' | 'bad_model_output' | 'context_length' | 'loop' | 'stall' | 'budget' | 'policy' | 'worker_crash' | 'poison_input' | 'code_bug' | 'credentials' | 'unknown_outcome' | 'platform'; classifiedBy?: string; fingerprint?: string; rootCause?: { executionId: string; agentId?: string; path?: string; code: string; detail: string; name?: string }; chain?: { executionId: string; agentId?: string; path?: string; code: string; detail: string; name?: string }[]; error?: { code: ErrorCode; detail: string; retryable: boolean; cause?: { name: string; message: string; stack?: string }; data?: JsonValue }; step?: { path: string; name: string; kind: 'step' | 'llm' | 'tool' | 'value' | 'checkpoint' | 'wait' | 'approval' | 'child' }; plan?: { number: number; strategy: 'retry' | 'other_model' | 'smaller_context' | 'repair_prompt' | 'roll_back' | 'skip_with_default' | 'reassign' | 'compensate' | 'ask_person' | 'give_up'; action: { type: 'retry'; delayMs: number; overrides?: { models?: Record<string, string>; instructions?: string; maxInputTokens?: number }; rerun?: string[]; avoidWorker: boolean } | { type: 'roll_back'; toPath: string | null; delayMs: number; overrides?: { models?: Record<string, string>; instructions?: string; maxInputTokens?: number }; undone?: boolean } | { type: 'settle'; path: string; output: { inline: JsonValue } | { ref: { key: string; bytes: number; sha256: string } } } | { type: 'hold'; untilMs: number } | { type: 'give_up' } | { type: 'compensate'; agentId: string; afterwards: 'give_up' | 'roll_back'; timeoutMs: number; budgetMicroCredits?: number }; policy: { name: string; version: number } }; why?: string; attempts: number; costMicroCredits: number; until?: string; openedAt: string; updatedAt: string; closedAt?: string; recoveredInMs?: number; position: string })[]; nextCursor?: string }
   }
   'GET /v1/recoveries/groups': {
-    query: { hours?: number | undefined; limit?: number | undefined }
+    query: { hours?: number | undefined; limit?: number | undefined; min_position?: string | undefined }
     answer: { items: ({ fingerprint: string; class: 'transient_provider' | 'rate_limit' | 'timeout' | 'tool_error' | 'bad_model_output' | 'context_length' | 'loop' | 'stall' | 'budget' | 'policy' | 'worker_crash' | 'poison_input' | 'code_bug' | 'credentials' | 'unknown_outcome' | 'platform'; agent: string; code: string; detail: string; incidents: number; open: number; recovered: number; runs: number; firstAt: string; lastAt: string })[] }
   }
   'GET /v1/recoveries/stats': {
-    query: { hours?: number | undefined; fingerprint?: string | undefined }
+    query: { hours?: number | undefined; fingerprint?: string | undefined; min_position?: string | undefined }
     answer: { items: ({ class: 'transient_provider' | 'rate_limit' | 'timeout' | 'tool_error' | 'bad_model_output' | 'context_length' | 'loop' | 'stall' | 'budget' | 'policy' | 'worker_crash' | 'poison_input' | 'code_bug' | 'credentials' | 'unknown_outcome' | 'platform'; strategy: 'retry' | 'other_model' | 'smaller_context' | 'repair_prompt' | 'roll_back' | 'skip_with_default' | 'reassign' | 'compensate' | 'ask_person' | 'give_up'; tries: number; successes: number; successRate: number; recoveredInP50Ms?: number; recoveredInP99Ms?: number })[] }
   }
   'GET /v1/recoveries/{id}': {
@@ -173,98 +181,112 @@ export interface Operations {
     answer: { id: string; executionId: string; agent: string; status: 'intervening' | 'planned' | 'escalated' | 'compensating' | 'recovering' | 'succeeded' | 'given_up' | 'dismissed'; class?: 'transient_provider' | 'rate_limit' | 'timeout' | 'tool_error' | 'bad_model_output' | 'context_length' | 'loop' | 'stall' | 'budget' | 'policy' | 'worker_crash' | 'poison_input' | 'code_bug' | 'credentials' | 'unknown_outcome' | 'platform'; classifiedBy?: string; fingerprint?: string; rootCause?: { executionId: string; agentId?: string; path?: string; code: string; detail: string; name?: string }; chain?: { executionId: string; agentId?: string; path?: string; code: string; detail: string; name?: string }[]; error?: { code: ErrorCode; detail: string; retryable: boolean; cause?: { name: string; message: string; stack?: string }; data?: JsonValue }; step?: { path: string; name: string; kind: 'step' | 'llm' | 'tool' | 'value' | 'checkpoint' | 'wait' | 'approval' | 'child' }; plan?: { number: number; strategy: 'retry' | 'other_model' | 'smaller_context' | 'repair_prompt' | 'roll_back' | 'skip_with_default' | 'reassign' | 'compensate' | 'ask_person' | 'give_up'; action: { type: 'retry'; delayMs: number; overrides?: { models?: Record<string, string>; instructions?: string; maxInputTokens?: number }; rerun?: string[]; avoidWorker: boolean } | { type: 'roll_back'; toPath: string | null; delayMs: number; overrides?: { models?: Record<string, string>; instructions?: string; maxInputTokens?: number }; undone?: boolean } | { type: 'settle'; path: string; output: { inline: JsonValue } | { ref: { key: string; bytes: number; sha256: string } } } | { type: 'hold'; untilMs: number } | { type: 'give_up' } | { type: 'compensate'; agentId: string; afterwards: 'give_up' | 'roll_back'; timeoutMs: number; budgetMicroCredits?: number }; policy: { name: string; version: number } }; why?: string; attempts: number; costMicroCredits: number; until?: string; openedAt: string; updatedAt: string; closedAt?: string; recoveredInMs?: number; position: string; history: { id: string; type: string; version: number; time: string; actor: string; data: JsonValue }[] }
   }
   'GET /v1/recovery-policies': {
+    query: { min_position?: string | undefined }
     answer: { items: ({ name: string; version: number; inForce: boolean; policy: { description?: string; models: string[]; limits: { attemptsPerIncident: number; attemptsPerRun: number; costMicroCreditsPerIncident?: number; costMicroCreditsPerRun?: number }; prefer: 'order' | 'best_observed'; rules: ({ when: { classes?: ('transient_provider' | 'rate_limit' | 'timeout' | 'tool_error' | 'bad_model_output' | 'context_length' | 'loop' | 'stall' | 'budget' | 'policy' | 'worker_crash' | 'poison_input' | 'code_bug' | 'credentials' | 'unknown_outcome' | 'platform')[]; codes?: string[]; steps?: string[]; agents?: string[]; fingerprints?: string[] }; try: ({ strategy: 'retry'; attempts: number; initialDelayMs: number; factor: number; maxDelayMs: number } | { strategy: 'other_model'; models?: string[] } | { strategy: 'smaller_context'; maxInputTokens: number[] } | { strategy: 'repair_prompt'; attempts: number; instructions?: string } | { strategy: 'roll_back'; to: 'last_good_step' | 'start'; attempts: number; instructions?: string } | { strategy: 'skip_with_default'; output: JsonValue } | { strategy: 'reassign'; attempts: number } | { strategy: 'compensate'; agent: string; afterwards: 'give_up' | 'roll_back'; timeoutMs: number; budgetMicroCredits?: number } | { strategy: 'ask_person'; timeoutMs: number } | { strategy: 'give_up' })[] })[]; loops: { repeats: number; window: number; withinMs: number } | null; stalls: { afterMs: number } | null }; note?: string; publishedBy?: string; publishedAt?: string })[] }
   }
   'GET /v1/recovery-policies/{name}': {
     path: { name: string }
+    query: { min_position?: string | undefined }
     answer: { items: ({ name: string; version: number; inForce: boolean; policy: { description?: string; models: string[]; limits: { attemptsPerIncident: number; attemptsPerRun: number; costMicroCreditsPerIncident?: number; costMicroCreditsPerRun?: number }; prefer: 'order' | 'best_observed'; rules: ({ when: { classes?: ('transient_provider' | 'rate_limit' | 'timeout' | 'tool_error' | 'bad_model_output' | 'context_length' | 'loop' | 'stall' | 'budget' | 'policy' | 'worker_crash' | 'poison_input' | 'code_bug' | 'credentials' | 'unknown_outcome' | 'platform')[]; codes?: string[]; steps?: string[]; agents?: string[]; fingerprints?: string[] }; try: ({ strategy: 'retry'; attempts: number; initialDelayMs: number; factor: number; maxDelayMs: number } | { strategy: 'other_model'; models?: string[] } | { strategy: 'smaller_context'; maxInputTokens: number[] } | { strategy: 'repair_prompt'; attempts: number; instructions?: string } | { strategy: 'roll_back'; to: 'last_good_step' | 'start'; attempts: number; instructions?: string } | { strategy: 'skip_with_default'; output: JsonValue } | { strategy: 'reassign'; attempts: number } | { strategy: 'compensate'; agent: string; afterwards: 'give_up' | 'roll_back'; timeoutMs: number; budgetMicroCredits?: number } | { strategy: 'ask_person'; timeoutMs: number } | { strategy: 'give_up' })[] })[]; loops: { repeats: number; window: number; withinMs: number } | null; stalls: { afterMs: number } | null }; note?: string; publishedBy?: string; publishedAt?: string })[] }
   }
   'GET /v1/replays/{id}': {
     path: { id: string }
+    query: { min_position?: string | undefined }
     answer: { id: string; runs: ({ of: string; executionId: string; status: 'awaiting_permit' | 'queued' | 'running' | 'suspended' | 'paused' | 'recovering' | 'completed' | 'failed' | 'cancelled'; outcome: 'same' | 'different' | 'failed' | 'missed' | 'over_budget' | 'running'; error?: { code: ErrorCode; detail: string; retryable: boolean; cause?: { name: string; message: string; stack?: string }; data?: JsonValue }; modelCalls: { was: number; is: number; delta: number }; costMicroCredits: { was: number; is: number; delta: number }; modelMs: { was: number; is: number; delta: number } })[]; outcomes: Record<string, number>; total: { modelCalls: { was: number; is: number; delta: number }; costMicroCredits: { was: number; is: number; delta: number }; modelMs: { was: number; is: number; delta: number } } }
   }
   'GET /v1/schedules': {
-    query: { limit?: number | undefined; cursor?: string | undefined; workflow?: string | undefined }
+    query: { limit?: number | undefined; cursor?: string | undefined; workflow?: string | undefined; min_position?: string | undefined }
     answer: { items: ({ id: string; workflow: string; version?: number; cron: string; timezone: string; overlap: 'skip' | 'queue' | 'cancel_previous' | 'allow'; catchUp: { policy: 'none' | 'last' | 'all'; limit: number; graceMs: number }; status: 'active' | 'paused'; nextAt?: string; lastFiredAt?: string; fired: number; skipped: number; position: string })[]; nextCursor?: string }
   }
   'GET /v1/schedules/{id}': {
     path: { id: string }
+    query: { min_position?: string | undefined }
     answer: { id: string; workflow: string; version?: number; cron: string; timezone: string; overlap: 'skip' | 'queue' | 'cancel_previous' | 'allow'; catchUp: { policy: 'none' | 'last' | 'all'; limit: number; graceMs: number }; status: 'active' | 'paused'; nextAt?: string; lastFiredAt?: string; fired: number; skipped: number; position: string }
   }
   'GET /v1/schedules/{id}/firings': {
     path: { id: string }
-    query: { limit?: number | undefined; cursor?: string | undefined }
+    query: { limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined }
     answer: { items: ({ nominalAt: string; outcome: 'fired' | 'queued' | 'skipped'; reason?: string; count: number; runId?: string; end?: { status: 'completed' | 'failed' | 'cancelled' | 'refused'; code?: string; detail?: string } })[]; nextCursor?: string }
   }
   'GET /v1/sso/connections': {
-    query: { limit?: number | undefined; cursor?: string | undefined }
+    query: { limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined }
     answer: { items: ({ id: string; name: string; status: 'draft' | 'active' | 'disabled'; domains: { domain: string; verified: boolean }[]; settings: { kind: 'oidc'; issuer: string; clientId: string; hasSecret: boolean; scopes: string[]; redirectUri: string } | { kind: 'saml'; entityId: string; ssoUrl: string; certificates: { pem: string; subject: string; expiresAt: string }[]; emailAttribute?: string; nameAttribute?: string; idpInitiated: boolean; serviceProvider: { entityId: string; acsUrl: string; metadataUrl: string; certificate: string } }; rules: ({ attribute: string; value: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing' })[]; defaultRole?: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; createdAt: string; changedAt: string; lastTest?: { at: string; outcome: string } })[]; nextCursor?: string }
   }
   'GET /v1/sso/connections/{id}': {
     path: { id: string }
+    query: { min_position?: string | undefined }
     answer: { id: string; name: string; status: 'draft' | 'active' | 'disabled'; domains: { domain: string; verified: boolean }[]; settings: { kind: 'oidc'; issuer: string; clientId: string; hasSecret: boolean; scopes: string[]; redirectUri: string } | { kind: 'saml'; entityId: string; ssoUrl: string; certificates: { pem: string; subject: string; expiresAt: string }[]; emailAttribute?: string; nameAttribute?: string; idpInitiated: boolean; serviceProvider: { entityId: string; acsUrl: string; metadataUrl: string; certificate: string } }; rules: ({ attribute: string; value: string; role: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing' })[]; defaultRole?: 'owner' | 'admin' | 'developer' | 'operator' | 'viewer' | 'billing'; createdAt: string; changedAt: string; lastTest?: { at: string; outcome: string } }
   }
   'GET /v1/sso/policy': {
+    query: { min_position?: string | undefined }
     answer: { required: boolean }
   }
   'GET /v1/stream': {
     answer: never
   }
   'GET /v1/tenant': {
+    query: { min_position?: string | undefined }
     answer: { id: string; name: string; ranges: string[]; hours: ({ days: ('mon' | 'tue' | 'wed' | 'thu' | 'fri' | 'sat' | 'sun')[]; from: string; to: string; timeZone: string })[]; mfaRequired: boolean; foundedAt: string }
   }
   'GET /v1/threads/{thread}/retention': {
     path: { thread: string }
+    query: { min_position?: string | undefined }
     answer: { retention: { keepLast?: number; maxAgeMs?: number } }
   }
   'GET /v1/triggers': {
-    query: { limit?: number | undefined; cursor?: string | undefined }
+    query: { limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined }
     answer: { items: ({ id: string; workflow: string; version?: number; source: { type: string; topic?: string; workflow?: string }; filter?: string; status: 'active' | 'paused'; fired: number; ignored: number; lastFiredAt?: string; position: string })[]; nextCursor?: string }
   }
   'GET /v1/triggers/{id}': {
     path: { id: string }
+    query: { min_position?: string | undefined }
     answer: { id: string; workflow: string; version?: number; source: { type: string; topic?: string; workflow?: string }; filter?: string; status: 'active' | 'paused'; fired: number; ignored: number; lastFiredAt?: string; position: string }
   }
   'GET /v1/webhooks': {
-    query: { limit?: number | undefined; cursor?: string | undefined }
+    query: { limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined }
     answer: { items: ({ id: string; url: string; types: ('execution.completed' | 'execution.failed' | 'execution.cancelled' | 'execution.waiting' | 'recovery.person_asked' | 'recovery.gave_up' | 'budget.exceeded')[]; filter?: { workflows?: string[]; agents?: string[] }; description?: string; status: 'enabled' | 'disabled'; disabled?: { reason: 'requested' | 'gone' | 'failing'; detail?: string }; failingSince?: string; previousSecretUntil?: string; createdBy: string; createdAt: string; updatedAt: string; position: string })[]; nextCursor?: string }
   }
   'GET /v1/webhooks/{id}': {
     path: { id: string }
+    query: { min_position?: string | undefined }
     answer: { id: string; url: string; types: ('execution.completed' | 'execution.failed' | 'execution.cancelled' | 'execution.waiting' | 'recovery.person_asked' | 'recovery.gave_up' | 'budget.exceeded')[]; filter?: { workflows?: string[]; agents?: string[] }; description?: string; status: 'enabled' | 'disabled'; disabled?: { reason: 'requested' | 'gone' | 'failing'; detail?: string }; failingSince?: string; previousSecretUntil?: string; createdBy: string; createdAt: string; updatedAt: string; position: string }
   }
   'GET /v1/webhooks/{id}/deliveries': {
     path: { id: string }
-    query: { limit?: number | undefined; cursor?: string | undefined; status?: 'pending' | 'delivered' | 'dead' | undefined }
+    query: { limit?: number | undefined; cursor?: string | undefined; status?: 'pending' | 'delivered' | 'dead' | undefined; min_position?: string | undefined }
     answer: { items: ({ id: string; type: 'execution.completed' | 'execution.failed' | 'execution.cancelled' | 'execution.waiting' | 'recovery.person_asked' | 'recovery.gave_up' | 'budget.exceeded' | 'webhook.test'; origin: 'event' | 'replay' | 'redelivery' | 'test'; status: 'pending' | 'delivered' | 'dead'; attempts: number; occurredAt: string; requestedAt: string; nextAt?: string; settledAt?: string; lastStatus?: number; why?: string })[]; nextCursor?: string }
   }
   'GET /v1/webhooks/{id}/deliveries/{delivery}': {
     path: { id: string; delivery: string }
+    query: { min_position?: string | undefined }
     answer: { id: string; type: 'execution.completed' | 'execution.failed' | 'execution.cancelled' | 'execution.waiting' | 'recovery.person_asked' | 'recovery.gave_up' | 'budget.exceeded' | 'webhook.test'; origin: 'event' | 'replay' | 'redelivery' | 'test'; status: 'pending' | 'delivered' | 'dead'; attempts: number; occurredAt: string; requestedAt: string; nextAt?: string; settledAt?: string; lastStatus?: number; why?: string; body: string; history: ({ at: string; tookMs: number; status?: number; answer?: string; error?: string; result: 'delivered' | 'retrying' | 'dead' })[] }
   }
   'GET /v1/webhooks/{id}/replays': {
     path: { id: string }
-    query: { limit?: number | undefined; cursor?: string | undefined }
+    query: { limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined }
     answer: { items: ({ id: string; from: string; to: string; types?: ('execution.completed' | 'execution.failed' | 'execution.cancelled' | 'execution.waiting' | 'recovery.person_asked' | 'recovery.gave_up' | 'budget.exceeded')[]; status: 'running' | 'finished' | 'stopped'; found?: number; requestedBy: string; requestedAt: string; finishedAt?: string })[]; nextCursor?: string }
   }
   'GET /v1/workflow-templates': {
+    query: { min_position?: string | undefined }
     answer: { items: { id: string; name: string; description: string; agents: string[]; definition: JsonValue; example: JsonValue }[]; nextCursor?: string }
   }
   'GET /v1/workflows': {
-    query: { limit?: number | undefined; cursor?: string | undefined }
+    query: { limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined }
     answer: { items: { id: string; name: string; description?: string; publishedVersion?: number; latestVersion: number; activeRuns: number; createdAt: string; updatedAt: string; position: string }[]; nextCursor?: string }
   }
   'GET /v1/workflows/{id}': {
     path: { id: string }
+    query: { min_position?: string | undefined }
     answer: { id: string; name: string; description?: string; publishedVersion?: number; latestVersion: number; activeRuns: number; createdAt: string; updatedAt: string; position: string; versions: ({ version: number; status: 'draft' | 'published' | 'deprecated'; hash: string; createdAt: string; createdBy: string; publishedAt?: string; deprecatedAt?: string })[] }
   }
   'GET /v1/workflows/{id}/runs': {
     path: { id: string }
-    query: { limit?: number | undefined; cursor?: string | undefined }
+    query: { limit?: number | undefined; cursor?: string | undefined; min_position?: string | undefined }
     answer: { items: ({ id: string; workflow: string; version: number; source: { type: 'request' } | { type: 'schedule'; scheduleId: string; nominalAt: number } | { type: 'trigger'; triggerId: string; eventId: string; chain?: number }; status: 'requested' | 'started' | 'completed' | 'failed' | 'cancelled' | 'refused'; end?: { status: 'completed' | 'failed' | 'cancelled' | 'refused'; code?: string; detail?: string }; requestedAt: string; endedAt?: string })[]; nextCursor?: string }
   }
   'GET /v1/workflows/{id}/versions/{version}': {
     path: { id: string; version: number }
+    query: { min_position?: string | undefined }
     answer: { version: number; status: 'draft' | 'published' | 'deprecated'; hash: string; createdAt: string; createdBy: string; publishedAt?: string; deprecatedAt?: string; id: string; definition: JsonValue }
   }
   'PATCH /v1/members/{userId}': {
@@ -293,7 +315,7 @@ export interface Operations {
   }
   'POST /v1/checkpoints/{thread}/{id}/rollback': {
     path: { thread: string; id: string }
-    query: { namespace?: string | undefined; min_position?: string | undefined }
+    query: { namespace?: string | undefined }
     body?: { reason?: string | undefined } | null
     answer: { thread: string; checkpoint: string; position: string; execution?: string }
   }
@@ -305,7 +327,7 @@ export interface Operations {
   }
   'POST /v1/checkpoints/{thread}/{id}/verify': {
     path: { thread: string; id: string }
-    query: { namespace?: string | undefined; min_position?: string | undefined }
+    query: { namespace?: string | undefined }
     answer: { intact: boolean; found?: 'missing' | 'damaged'; rebuilt: boolean }
   }
   'POST /v1/checkpoints/{thread}/{id}/writes': {
@@ -444,6 +466,10 @@ export interface Operations {
   'POST /v1/sso/connections/{id}/test': {
     path: { id: string }
     answer: { url: string; expiresAt: string }
+  }
+  'POST /v1/sso/metadata': {
+    body: { xml: string } | { url: string }
+    answer: { entityId: string; ssoUrl: string; certificates: { pem: string; subject: string; expiresAt: string }[] }
   }
   'POST /v1/tenants': {
     body: { name: string }

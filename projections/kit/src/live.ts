@@ -4,8 +4,8 @@ import { type ErrorCode, type EventEnvelope, eventsTopic, OmiumError } from '@om
 /**
  * The live end of the log, for this process: one tail over all partitions of the events topic.
  *
- * 1. Acceptance is exact: the fold starts from a stored checkpoint and runs silently to the end, so that what is shown to
- *    subscribers is what every other reader accepts.
+ * 1. Acceptance is exact: the fold starts from a stored checkpoint and runs silently to the end (or to `from`), so that what is
+ *    shown to subscribers is what every other reader accepts.
  * 2. Dispatch is by envelope: command id to the request that waits for its outcome, aggregate to its subscribers. What
  *    nobody here waits for is not even decoded.
  * 3. After an error reading goes on from the offset after the last batch: subscribers miss nothing, they only wait.
@@ -39,6 +39,8 @@ export interface Live {
   readonly partitionCount: number
   /** the offset after the last record that was dispatched */
   nextOffset(partition: number): number
+  /** Whether everything that is on the log by now is dispatched in time; false also when nobody can say. */
+  reachesEnd(timeoutMs: number): Promise<boolean>
   readonly counters: {
     readonly waiting: number
     readonly subscriptions: number
@@ -56,6 +58,10 @@ export interface LiveOptions {
   readonly openTail: OpenTail
   /** newest stored checkpoints of the acceptance fold, by partition */
   readonly checkpoints: () => Promise<ReadonlyMap<number, AcceptanceCheckpoint>>
+  /** called before anything is dispatched */
+  readonly begin?: (live: Live) => void
+  /** from where on to dispatch, where that is before the end of the log */
+  readonly from?: (partition: number) => number
   readonly onNotice: (message: string, error: unknown) => void
 }
 
@@ -80,6 +86,8 @@ class LiveTail implements Live {
   readonly #rejected = new Map<RejectionReason, number>()
   readonly #byType = new Map<string, ((event: AcceptedEvent) => void)[]>()
   readonly #positions = new Map<number, number>()
+  /** of those who wait for the end, told after each batch */
+  readonly #endWaits = new Set<() => void>()
   #tail: Awaited<ReturnType<OpenTail>> | undefined
   #problem: string | null = 'starting'
   #events = 0
@@ -115,8 +123,10 @@ class LiveTail implements Live {
   async start(): Promise<void> {
     const { context } = this.#options
     const ends = await context.transport.endOffsets(eventsTopic(context.topicPrefix, context.definition.name))
-    for (const [partition, end] of ends) this.#positions.set(partition, end)
+    const { begin, from = () => Number.POSITIVE_INFINITY } = this.#options
+    for (const [partition, end] of ends) this.#positions.set(partition, Math.min(end, from(partition)))
     await this.#open()
+    begin?.(this)
     this.#loop = this.#run()
   }
 
@@ -129,6 +139,30 @@ class LiveTail implements Live {
     }
     await this.#tail?.close()
     await this.#loop
+  }
+
+  async reachesEnd(timeoutMs: number): Promise<boolean> {
+    const { context } = this.#options
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    const timer = setTimeout(() => resolve(false), timeoutMs)
+    let ends: readonly (readonly [number, number])[] | undefined
+    const check = () => {
+      if (ends?.every(([partition, end]) => this.nextOffset(partition) >= end)) resolve(true)
+    }
+    this.#endWaits.add(check)
+    context.transport.endOffsets(eventsTopic(context.topicPrefix, context.definition.name)).then(
+      (found) => {
+        ends = [...found]
+        check()
+      },
+      () => resolve(false),
+    )
+    try {
+      return await promise
+    } finally {
+      clearTimeout(timer)
+      this.#endWaits.delete(check)
+    }
   }
 
   awaitOutcome(commandId: string, timeoutMs: number): OutcomeWait {
@@ -232,6 +266,7 @@ class LiveTail implements Live {
     }
     for (const { reason } of batch.rejected) this.#rejected.set(reason, (this.#rejected.get(reason) ?? 0) + 1)
     this.#positions.set(batch.partition, batch.nextOffset)
+    for (const check of this.#endWaits) check()
     for (const [waiters, outcome] of decided) for (const settle of [...waiters]) settle(outcome)
   }
 }

@@ -1,0 +1,60 @@
+import { identityContextEvents } from '@omium/schemas'
+import { expect, it } from 'vitest'
+import { effects } from './follow-access.ts'
+
+/** Nothing that somebody may do stops with these; what they give is seen when it is asked for. */
+const without = [
+  'PartitionClaimed',
+  'CommandRejected',
+  'CommandDeduplicated',
+  'AggregateParked',
+  'AggregateUnparked',
+  'AddressClaimed',
+  'AddressReleased',
+  'FactorUsed',
+  'FactorSuspected',
+  'RecoveryCodesIssued',
+  'RecoveryCodeUsed',
+  'SessionSteppedUp',
+  'UserRegistered',
+  'LoginLinked',
+  'LoginUnlinked',
+  'UserRenamed',
+  'PersonalTenantRequested',
+  'SessionStarted',
+  'SessionRefreshed',
+  'SessionSwitched',
+  'UserErased',
+  'ErasureCompleted',
+  'MembershipNoted',
+  'MembershipWithdrawn',
+  'TenantFounded',
+  'TenantRenamed',
+  'MemberInvited',
+  'InvitationRevoked',
+  'InvitationAccepted',
+  'MemberRemovalReported',
+  'MemberAdditionReported',
+  'MemberErased',
+  'MemberErasureCompleted',
+  'MagicLinkIssued',
+  'MagicLinkUsed',
+  'MagicLinkExpired',
+  'DeviceGrantRequested',
+  'DeviceGrantApproved',
+  'DeviceGrantDenied',
+  'DeviceGrantRedeemed',
+  'DeviceGrantExpired',
+  'SsoConnectionCreated',
+  'SsoConnectionChanged',
+  'SsoSecretsDestroyed',
+  'SsoConnectionTested',
+  'AssertionTaken',
+  'DomainClaimed',
+  'DomainRecordMissed',
+  'DomainRecordFound',
+]
+
+it('every event of the identity context is known to change rights, or not to', () => {
+  expect([...Object.keys(effects), ...without].sort()).toEqual(Object.keys(identityContextEvents).sort())
+})
