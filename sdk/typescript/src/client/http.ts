@@ -345,7 +345,9 @@ const problemOf = (response: Response, text: string, what: string): OmiumError =
   const { detail, retryable, errors, requestId } = parsed.data
   const code = parsed.data.code as OmiumError['code']
   const lines = errors?.map((error) => `${error.path}: ${error.message}`) ?? []
-  return new OmiumError(code, [detail, ...lines].join('; '), {
+  // the gateway says in its detail what is wrong with fields; others may not
+  const more = lines.filter((line) => !detail.includes(line))
+  return new OmiumError(code, [detail, ...more].join('; '), {
     retryable,
     ...(requestId !== undefined && { data: { requestId } }),
   })
