@@ -4,6 +4,7 @@ import { OmiumError } from '@omium/schemas'
 export const benches = [
   'engine',
   'gateway',
+  'overload',
   'recovery',
   'frameworks',
   'rebuild',
@@ -12,6 +13,7 @@ export const benches = [
   'mttr',
   'matrix',
   'keys',
+  'timing',
 ] as const
 export type BenchName = (typeof benches)[number]
 
@@ -34,7 +36,7 @@ export interface Flags {
   /** rebuild: events in the partition */
   readonly events: number
   readonly minutes: number
-  /** mttr: failures of each kind; matrix: runs of each cell */
+  /** mttr: failures of each kind; matrix: runs of each cell; timing: rounds of each pair */
   readonly runs: number
   /** matrix: names of frameworks and classes; none is all */
   readonly only: readonly string[]
@@ -55,12 +57,13 @@ export const usage = `npm run bench -- [${benches.join('|')}] [options]
   --kills N            recovery: kills of each kind (default 30)
   --events N           rebuild: events in the partition (default 1000000)
   --minutes N          soak: length (default 10)
-  --runs N             mttr: failures of each kind (default 50); matrix: runs of each cell (default 5)
+  --runs N             mttr: failures of each kind (default 50); matrix: runs of each cell (default 5); timing: rounds of each
+                       pair (default 300)
   --only LIST          matrix: these frameworks and these classes of failure
   --models KIND        matrix: scripted (failures told as the model gateway tells them; default), plain (in the words of
                        OpenAI, Anthropic, Azure, Gemini and Ollama, in turn), gateway (those words, through the model gateway)`
 
-const usualRuns: Partial<Record<BenchName, string>> = { matrix: '5' }
+const usualRuns: Partial<Record<BenchName, string>> = { matrix: '5', timing: '300' }
 const usualLevels: Partial<Record<BenchName, string>> = { soak: '50', models: '1,50', keys: '1,20' }
 
 /** @throws OmiumError `invalid_request` for what it does not know */

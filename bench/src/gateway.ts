@@ -4,6 +4,7 @@ import { omium } from '@omium/sdk'
 import autocannon from 'autocannon'
 import { WebSocket } from 'ws'
 import type { Flags } from './flags.ts'
+import { openHeap, type ProcessHeap } from './live-heap.ts'
 import { type BenchProcess, startBenchStack, startBenchWorker } from './stack.ts'
 import { table } from './table.ts'
 
@@ -28,7 +29,13 @@ interface GatewayRow {
 export interface GatewayResult {
   readonly rows: readonly GatewayRow[]
   readonly paced: { readonly rate: number; readonly boundMs: number; readonly holds: boolean }
-  readonly idle: { readonly subscribers: number; readonly kibEach: number; readonly gatewayMiB: number }
+  readonly idle: {
+    readonly subscribers: number
+    /** after all garbage was collected, before and after */
+    readonly heapKibEach: number
+    readonly residentKibEach: number
+    readonly gatewayMiB: number
+  }
 }
 
 interface Load {
@@ -76,7 +83,13 @@ const settledKib = async (pid: number): Promise<number> => {
 }
 
 /** WebSockets that each follow one run on which nothing happens. */
-const measureIdle = async (gateway: BenchProcess, url: string, apiKey: string, execution: string) => {
+const measureIdle = async (
+  gateway: BenchProcess,
+  heap: ProcessHeap,
+  url: string,
+  apiKey: string,
+  execution: string,
+) => {
   const sockets: WebSocket[] = []
   const subscribe = async (): Promise<void> => {
     const socket = new WebSocket(`${url.replace('http', 'ws')}/v1/stream`, {
@@ -92,15 +105,22 @@ const measureIdle = async (gateway: BenchProcess, url: string, apiKey: string, e
       })
     })
   }
-  const before = await settledKib(gateway.pid)
+  // garbage of the load before would hide what is added, or be taken for it
+  const settledAndCollected = async () => {
+    await settledKib(gateway.pid)
+    const heapMiB = await heap.collectedMiB()
+    return { heapMiB, residentKib: residentKib(gateway.pid) }
+  }
+  const before = await settledAndCollected()
   for (let opened = 0; opened < idleSubscribers; opened += openedAtOnce)
     await Promise.all(Array.from({ length: openedAtOnce }, subscribe))
-  const after = await settledKib(gateway.pid)
+  const after = await settledAndCollected()
   for (const socket of sockets) socket.terminate()
   return {
     subscribers: sockets.length,
-    kibEach: Math.round(((after - before) / sockets.length) * 10) / 10,
-    gatewayMiB: Math.round(after / 1024),
+    heapKibEach: Math.round((((after.heapMiB - before.heapMiB) * 1024) / sockets.length) * 10) / 10,
+    residentKibEach: Math.round(((after.residentKib - before.residentKib) / sockets.length) * 10) / 10,
+    gatewayMiB: Math.round(after.residentKib / 1024),
   }
 }
 
@@ -146,7 +166,9 @@ export const benchGateway = async (flags: Flags, say: (line: string) => void): P
       rows.push(row)
       say(`${row.what}: ${row.perSecond}/s, p99 ${row.p99Ms} ms`)
     }
-    const idle = await measureIdle(gateway, url, apiKey, waiting.id)
+    const heap = await openHeap(gateway.pid, stack.logOf('gateway-measured'))
+    const idle = await measureIdle(gateway, heap, url, apiKey, waiting.id)
+    heap.close()
     const row = rows.find(({ what }) => what === paced)
     const holds = row !== undefined && row.p99Ms < boundMs && row.failed === 0
     return { rows, paced: { rate: pacedRate, boundMs, holds }, idle }
@@ -171,5 +193,5 @@ export const gatewayText = ({ rows, paced, idle }: GatewayResult): string =>
     ),
     '',
     `p99 < ${paced.boundMs} ms at ${paced.rate} creates/s: ${paced.holds ? 'yes' : 'NO'}`,
-    `${idle.subscribers.toLocaleString('en-US')} idle subscribers: ${idle.kibEach} KiB each, gateway at ${idle.gatewayMiB} MiB`,
+    `${idle.subscribers.toLocaleString('en-US')} idle subscribers: ${idle.heapKibEach} KiB of heap each, ${idle.residentKibEach} KiB resident, gateway at ${idle.gatewayMiB} MiB`,
   ].join('\n')

@@ -12,9 +12,11 @@ import { matrixText } from './matrix/report.ts'
 import { benchMatrix } from './matrix.ts'
 import { benchModels, modelsText } from './models.ts'
 import { benchMttr, mttrText } from './mttr.ts'
+import { benchOverload, overloadText } from './overload.ts'
 import { benchRebuild, rebuildText } from './rebuild.ts'
 import { benchRecovery, recoveryText } from './recovery.ts'
 import { benchSoak, soakText } from './soak.ts'
+import { benchTiming, tells, timingText } from './timing.ts'
 
 /** Runs a bench, writes its result to `.omium/bench/` and prints it. Numbers come from this run and nowhere else. */
 const run = async (flags: Flags, say: (line: string) => void): Promise<{ result: unknown; text: string }> => {
@@ -26,6 +28,11 @@ const run = async (flags: Flags, say: (line: string) => void): Promise<{ result:
     case 'gateway': {
       const result = await benchGateway(flags, say)
       return { result, text: gatewayText(result) }
+    }
+    case 'overload': {
+      const result = await benchOverload(flags, say)
+      if (!result.holds) process.exitCode = 1
+      return { result, text: overloadText(result) }
     }
     case 'frameworks': {
       const result = await benchFrameworks(flags, say)
@@ -55,6 +62,11 @@ const run = async (flags: Flags, say: (line: string) => void): Promise<{ result:
     case 'keys': {
       const result = await benchKeys(flags, say)
       return { result, text: keysText(result) }
+    }
+    case 'timing': {
+      const result = await benchTiming(flags, say)
+      if (tells(result)) process.exitCode = 1
+      return { result, text: timingText(result) }
     }
     case 'soak': {
       const result = await benchSoak(flags, say)

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { devUp, platformServices, type RunningStack } from '@omium/dev'
+import { type DevEvent, devUp, platformServices, type RunningStack } from '@omium/dev'
 import { omium } from '@omium/sdk'
 
 const root = resolve(import.meta.dirname, '../..')
@@ -25,6 +25,8 @@ export interface BenchStackOptions {
   /** of the commands and the events topic; default 4, as the local stack has them */
   readonly partitions?: number
   readonly say: (line: string) => void
+  /** hears of every mail that the stack sends */
+  readonly onMail?: (mail: Extract<DevEvent, { type: 'mail' }>) => void
 }
 
 export interface BenchProcess {
@@ -63,6 +65,7 @@ export const startBenchStack = async ({
   services,
   partitions = 4,
   say,
+  onMail,
 }: BenchStackOptions): Promise<BenchStack> => {
   const home = mkdtempSync(join(tmpdir(), 'omium-bench-'))
   const { PATH, HOME, OMIUM_TOOLS_DIR, JAVA_HOME, OMIUM_JAVA_HOME } = process.env
@@ -83,6 +86,7 @@ export const startBenchStack = async ({
     },
     report: (event) => {
       if (event.type === 'progress') say(event.message)
+      if (event.type === 'mail') onMail?.(event)
       if (event.type === 'service-died') say(`${event.name} died: ${event.how}`)
     },
   }).catch((error: unknown) => {

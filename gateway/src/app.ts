@@ -1,9 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
-import underPressure from '@fastify/under-pressure'
-import websocket from '@fastify/websocket'
-import { OmiumError } from '@omium/schemas'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { installGuard } from './auth.ts'
@@ -13,6 +10,7 @@ import { installEtags } from './etags.ts'
 import { installIdempotency } from './idempotency.ts'
 import { installJsonBodies } from './json-body.ts'
 import { installKeyLimits } from './key-limits.ts'
+import { installLoadShedding } from './load-shedding.ts'
 import { installMinPosition } from './min-position.ts'
 import { installOpenApi, showOpenApi } from './openapi.ts'
 import { installProblems, sendProblem } from './problems.ts'
@@ -42,6 +40,7 @@ import { triggerRoutes, webhookRoutes } from './routes/triggers.ts'
 import { outgoingWebhookRoutes } from './routes/webhooks.ts'
 import { workflowRoutes } from './routes/workflows.ts'
 import type { Services } from './services.ts'
+import { installUpgrades } from './streams/upgrades.ts'
 
 const requestIdHeader = 'x-request-id'
 const acceptableRequestId = /^[A-Za-z0-9._-]{8,128}$/
@@ -108,9 +107,16 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   installProblems(plain)
   installJsonBodies(plain)
 
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     reply.header(requestIdHeader, request.id)
+    done()
   })
+  // what is for somebody who is known stays in no cache: browsers would keep it beyond the end of the session
+  app.addHook('onSend', (request, reply, _payload, done) => {
+    if (request.caller && !reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
+    done()
+  })
+  const shed = installLoadShedding(plain, services.reads)
   await app.register(helmet, { contentSecurityPolicy: { directives: { defaultSrc: ["'none'"] } } })
   await app.register(cors, {
     origin: corsOrigins.length > 0 ? [...corsOrigins] : false,
@@ -120,23 +126,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
     maxAge: 600,
     strictPreflight: false,
   })
-  await app.register(underPressure, {
-    maxEventLoopDelay: 2_000,
-    pressureHandler: (request, reply) => {
-      sendProblem(new OmiumError('unavailable', 'the gateway is overloaded; try again shortly'), request, reply)
-    },
-  })
-  await app.register(websocket, {
-    options: { maxPayload: longestMessageBytes, perMessageDeflate: false },
-    errorHandler: (error, socket, request) => {
-      // frames that break the protocol are the peer's affair: the session ends with the code that says so
-      if ((error as { code?: string }).code?.startsWith('WS_ERR_')) return
-      request.log.error({ err: error }, 'a WebSocket broke')
-      socket.terminate()
-    },
-    // the sessions say goodbye themselves
-    preClose: (done) => done(),
-  })
+  const upgrades = installUpgrades(plain, { longestMessageBytes })
   await installOpenApi(plain)
   await installRateLimits(plain, { rates, redis, prefix })
   installGuard(plain, services)
@@ -146,14 +136,14 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   installMinPosition(plain, services)
   installEtags(plain)
 
-  installOperations(plain, services, clientErrors.counts)
+  installOperations(plain, services, clientErrors.counts, shed)
   await app.register(executionRoutes(services))
   await app.register(executionCommandRoutes(services))
   await app.register(rewindRoutes(services))
   await app.register(replayRoutes(services))
   await app.register(eventRoutes(services))
   await app.register(feedRoutes(services))
-  await app.register(streamRoutes(services))
+  await app.register(streamRoutes(services, upgrades))
   await app.register(recoveryRoutes(services))
   await app.register(recoveryPolicyRoutes(services))
   await app.register(checkpointRoutes(services))

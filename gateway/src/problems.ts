@@ -80,6 +80,16 @@ const dataOf = ({ code, data }: OmiumError): Pick<Problem, 'accepts' | 'policies
 export const sendProblem = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
   const error = toOmiumError(thrown)
   if (error.status >= 500) request.log.error({ err: thrown, code: error.code }, 'request failed')
+  return answerProblem(error, request, reply, fieldErrors(thrown) ?? ownErrors(thrown))
+}
+
+/** The same without a line in the log, for what is refused by the thousand. */
+export const answerProblem = (
+  error: OmiumError,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  errors?: FieldError[],
+): FastifyReply => {
   if (error.code === 'unauthenticated') reply.header('www-authenticate', 'Bearer realm="omium"')
   // RFC 9470
   if (error.code === 'step_up_required')
@@ -89,7 +99,7 @@ export const sendProblem = (thrown: unknown, request: FastifyRequest, reply: Fas
     .status(error.status)
     .header('content-type', 'application/problem+json')
     .serializer(JSON.stringify)
-    .send(problemOf(error, request, fieldErrors(thrown) ?? ownErrors(thrown)))
+    .send(problemOf(error, request, errors))
 }
 
 export const installProblems = (app: FastifyInstance): void => {

@@ -20,12 +20,8 @@ type GatewayParts = Parameters<typeof startGateway>[3] & {
  * What a gateway stands on, for one spec file: the run's services with a database, topics and secrets of its own, and the logs of
  * all contexts. What is opened on it goes with it, the latest first.
  * @param more settings beside those of every frame, or in place of them
- * @param throughTo what the gateways' way to the database leads through
  */
-export const openFrame = async (
-  more: Readonly<Record<string, string>> = {},
-  throughTo = async (url: string): Promise<string> => url,
-) => {
+export const openFrame = async (more: Readonly<Record<string, string>> = {}) => {
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
   const env: Record<string, string> = {
@@ -36,7 +32,7 @@ export const openFrame = async (
     OMIUM_GATEWAY_PORT: '0',
     ...more,
   }
-  env['OMIUM_GATEWAY_DATABASE_URL'] = await throughTo(gatewayDatabaseUrl(databaseUrl))
+  env['OMIUM_GATEWAY_DATABASE_URL'] = gatewayDatabaseUrl(databaseUrl)
   const closers: (() => Promise<unknown>)[] = []
   const adopt = <T>(thing: T, close: (thing: T) => Promise<unknown>): T => {
     closers.push(() => close(thing))

@@ -451,6 +451,24 @@ describe('the process', () => {
     )
   })
 
+  it('is ready only while the log answers, also when it hangs rather than goes away', async () => {
+    const { execution } = world.logs
+    const { transport } = execution.context
+    let hangs = false
+    const endOffsets: typeof transport.endOffsets = (topic) =>
+      hangs ? new Promise(() => undefined) : transport.endOffsets(topic)
+    const context = { ...execution.context, transport: { ...transport, endOffsets } }
+    const gateway = await world.startOne({}, { execution: { ...execution, context } })
+    const ready = () => call('GET', '/ready', { key: null, at: gateway.url })
+    await eventually(async () => expect((await ready()).status).toBe(200), { timeoutMs: 30_000 })
+    hangs = true
+    await eventually(
+      async () => expect(await ready()).toMatchObject({ status: 503, body: { reason: 'the log does not answer' } }),
+      { timeoutMs: 30_000 },
+    )
+    await gateway.close()
+  })
+
   it('is ready only while the database answers', async () => {
     const ready = () => call('GET', '/ready', { key: null })
     expect((await ready()).body).toEqual({ status: 'ready' })

@@ -28,15 +28,14 @@ export interface GatewayWorldOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly limits?: Partial<Limits>
   readonly logger?: Logger
-  /** what the gateways' way to the database leads through */
-  readonly throughTo?: (databaseUrl: string) => Promise<string>
 }
 
 export const startGatewayWorld = async (options: GatewayWorldOptions = {}) => {
-  const frame = await openFrame(
-    { OMIUM_PARTITIONS: String(partitions), OMIUM_REDIS_URL: testStack().redisUrl, ...options.env },
-    options.throughTo,
-  )
+  const frame = await openFrame({
+    OMIUM_PARTITIONS: String(partitions),
+    OMIUM_REDIS_URL: testStack().redisUrl,
+    ...options.env,
+  })
   const { databaseUrl, env, pool, logs } = frame
   await putTenants(databaseUrl, env, { tenant: 'ten_a', apiKey: keyA }, { tenant: 'ten_b', apiKey: keyB })
   const log = logs.execution

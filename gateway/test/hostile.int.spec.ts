@@ -17,7 +17,7 @@ const sockets = new Set<Socket | WebSocket>()
 
 beforeAll(async () => {
   world = await startGatewayWorld({ limits: { heartbeatMs: 3_000, slowReaderMs: 500, streamsPerTenant } })
-})
+}, 240_000)
 afterEach(async () => {
   for (const socket of sockets) socket instanceof WebSocket ? socket.terminate() : socket.destroy()
   sockets.clear()
@@ -117,6 +117,51 @@ describe('names that mean something to JavaScript', () => {
 const upgradeOf = (key: string): string =>
   `GET /v1/stream HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\nconnection: upgrade\r\nupgrade: websocket\r\n` +
   `sec-websocket-version: 13\r\nsec-websocket-key: ${randomBytes(16).toString('base64')}\r\n\r\n`
+
+describe('a cursor that no list gave', () => {
+  const forge = (key: unknown) => Buffer.from(JSON.stringify(key)).toString('base64url')
+  const times = [
+    '2021',
+    'Tue Mar 01 2022',
+    '+275760-09-13T00:00:00.000Z',
+    '-000001-01-01T00:00:00.000Z',
+    '0000-01-01T00:00:00.000Z',
+  ]
+  const forged = [
+    'x',
+    ...[null, {}, [], 'x', [1.5], [1e15], ['a\0'], [2 ** 31, 'x']].map(forge),
+    ...times.flatMap((time) => [[time], [time, 'x'], [time, 'x', 1], ['x', time]].map(forge)),
+    ...[1e15, 1.5, 2 ** 31].map((n) => forge(['2024-01-01T00:00:00.000Z', 'x', n])),
+  ]
+
+  it.each([
+    '/v1/executions',
+    '/v1/failures',
+    '/v1/recoveries',
+    '/v1/checkpoints',
+    '/v1/webhooks',
+    '/v1/keys',
+    '/v1/members',
+    '/v1/invitations',
+    '/v1/sso/connections',
+    '/v1/domains',
+  ])('is refused by %s, whatever is in it', async (path) => {
+    for (const cursor of forged) {
+      const { status } = await world.call('GET', `${path}?cursor=${encodeURIComponent(cursor)}`)
+      expect([cursor, status]).toEqual([cursor, 422])
+    }
+  })
+
+  it('is the same for agents and steps, whose keys are a name and a number', async () => {
+    const id = await start()
+    for (const path of ['/v1/agents', `/v1/executions/${id}/steps`, `/v1/executions/${id}/events`])
+      for (const cursor of [...forged, forge(['\ud800'])]) {
+        const { status } = await world.call('GET', `${path}?cursor=${encodeURIComponent(cursor)}`)
+        // one may happen to be what the list could give
+        expect([200, 422]).toContain(status)
+      }
+  })
+})
 
 describe('frames that no client sends', () => {
   const upgrade = upgradeOf(keyB)

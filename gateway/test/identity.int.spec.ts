@@ -1,4 +1,5 @@
 import { afterAll, beforeAll } from 'vitest'
+import { attackSpecs } from './identity/attacks.ts'
 import { keySpecs } from './identity/keys.ts'
 import { peopleSpecs } from './identity/people.ts'
 import { routeSpecs } from './identity/routes.ts'
@@ -17,3 +18,4 @@ stepUpSpecs(world)
 peopleSpecs(world)
 keySpecs(world)
 routeSpecs(world)
+attackSpecs(world)

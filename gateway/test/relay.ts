@@ -5,9 +5,6 @@ export interface Relay {
   /** the service's, by this way */
   readonly url: string
   cut(): void
-  /** connections stay open, and new ones are taken, but nothing passes */
-  stall(): void
-  /** undoes both */
   mend(): void
   close(): Promise<void>
 }
@@ -17,7 +14,6 @@ export const startRelay = async (service: string): Promise<Relay> => {
   const { hostname, port } = new URL(service)
   const sockets = new Set<Socket>()
   let isCut = false
-  let isStalled = false
   const hold = (socket: Socket, other: Socket): void => {
     sockets.add(socket)
     socket.on('error', () => undefined)
@@ -25,12 +21,7 @@ export const startRelay = async (service: string): Promise<Relay> => {
       sockets.delete(socket)
       other.destroy()
     })
-    socket.on('data', (chunk) => {
-      if (!other.write(chunk)) socket.pause()
-    })
-    other.on('drain', () => isStalled || socket.resume())
-    socket.on('end', () => other.end())
-    if (isStalled) socket.pause()
+    socket.pipe(other)
   }
   const server = createServer((socket) => {
     if (isCut) return void socket.destroy()
@@ -51,14 +42,8 @@ export const startRelay = async (service: string): Promise<Relay> => {
       isCut = true
       end()
     },
-    stall() {
-      isStalled = true
-      for (const socket of sockets) socket.pause()
-    },
     mend() {
       isCut = false
-      isStalled = false
-      for (const socket of sockets) socket.resume()
     },
     async close() {
       end()

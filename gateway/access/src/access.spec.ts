@@ -199,7 +199,9 @@ it('a limited key reaches the runs of its agents and workflows, and no others', 
   expect(reaches({ limits: undefined }, { agent: 'any', id: 'x' })).toBe(true)
   expect(reaches(limited, { agent: 'writer', id: 'x' })).toBe(true)
   expect(reaches(limited, { agent: 'omium.workflow', id: 'wf.nightly.1' })).toBe(true)
-  expect(reaches(limited, { agent: 'omium.workflow', id: 'wf.nightly.extra.1' })).toBe(false)
+  expect(reaches(limited, { agent: 'omium.workflow', id: 'wf.nightly.extra.1' })).toBe(true)
+  expect(reaches(limited, { agent: 'omium.workflow', id: 'wf.nightly2.nightly.1' })).toBe(false)
+  expect(reaches(limited, { agent: 'omium.workflow', id: 'nightly.1' })).toBe(false)
   expect(reaches(limited, { agent: 'reader', id: 'wf.nightly.1' })).toBe(false)
 })
 

@@ -113,12 +113,23 @@ export const createApiKeys = (options: ApiKeyOptions): ApiKeys => {
   }
 }
 
-const callerFor = ({ tenant, id, permissions, workflows, agents }: ApiKeyEntry): Caller => ({
-  tenant,
-  id,
-  actor: `key:${id}`,
-  permissions: new Set(permissions),
-  limits: workflows || agents ? { workflows: workflows ?? [], agents: agents ?? [] } : undefined,
-  session: undefined,
-  role: undefined,
-})
+const callers = new WeakMap<ApiKeyEntry, Caller>()
+
+/** One for as long as its entry is remembered, for all of its requests and connections. */
+const callerFor = (entry: ApiKeyEntry): Caller => {
+  const known = callers.get(entry)
+  if (known) return known
+  const { tenant, id, permissions, workflows, agents, expiresAt, ranges, hours } = entry
+  const caller: Caller = {
+    tenant,
+    id,
+    actor: `key:${id}`,
+    permissions: new Set(permissions),
+    limits: workflows || agents ? { workflows: workflows ?? [], agents: agents ?? [] } : undefined,
+    bounds: { expiresAt: expiresAt?.getTime(), ranges, hours },
+    session: undefined,
+    role: undefined,
+  }
+  callers.set(entry, caller)
+  return caller
+}

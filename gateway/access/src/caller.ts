@@ -1,4 +1,4 @@
-import type { Permission, Role, SignInMethod } from '@omium/schemas'
+import { type AccessHours, type Permission, type Role, type SignInMethod, workflowOfRun } from '@omium/schemas'
 
 /** Who asks, and what they may do. */
 export interface Caller {
@@ -10,6 +10,8 @@ export interface Caller {
   readonly permissions: ReadonlySet<Permission>
   /** what runs a key is limited to; undefined: no limit */
   readonly limits: KeyLimits | undefined
+  /** of a key: what holds for whatever it makes as well */
+  readonly bounds?: KeyBounds
   /** where a person comes from; undefined for keys */
   readonly session: SessionCaller | undefined
   /** of a person in this tenant; undefined for keys, and for who is no member any more */
@@ -23,6 +25,14 @@ export interface Caller {
 export interface KeyLimits {
   readonly workflows: readonly string[]
   readonly agents: readonly string[]
+}
+
+/** Until when, from where and at what hours a key works; those of its tenant hold besides. */
+export interface KeyBounds {
+  /** ms; undefined: it does not expire */
+  readonly expiresAt: number | undefined
+  readonly ranges: readonly string[]
+  readonly hours: AccessHours
 }
 
 /** A person with a session, as whoever keeps sessions knows them. */
@@ -67,11 +77,8 @@ export interface SessionCallers {
   ): Promise<SessionCaller | undefined>
 }
 
-/** the agent that runs workflow definitions; its runs are named `wf.<workflow>.<suffix>` */
+/** the agent that runs workflow definitions */
 const interpreter = 'omium.workflow'
-
-/** The workflow of a run, by the run's id. */
-const workflowOf = (executionId: string): string | undefined => /^wf\.(.+)\.[^.]+$/.exec(executionId)?.[1]
 
 /** Whether a caller may start or see a run of this agent under this id. */
 export const reaches = (
@@ -80,7 +87,7 @@ export const reaches = (
 ): boolean => {
   if (!limits) return true
   if (limits.agents.includes(run.agent)) return true
-  const workflow = run.agent === interpreter ? workflowOf(run.id) : undefined
+  const workflow = run.agent === interpreter ? workflowOfRun(run.id) : undefined
   return workflow !== undefined && limits.workflows.includes(workflow)
 }
 

@@ -117,7 +117,7 @@ export const requirePermission = (
 }
 
 /** The caller of a request to a route that is not public. */
-export const callerOf = (request: FastifyRequest): Caller => {
+export const callerOf = (request: Pick<FastifyRequest, 'caller'>): Caller => {
   if (!request.caller) throw new OmiumError('unauthenticated', 'this route needs an API key or a session')
   return request.caller
 }

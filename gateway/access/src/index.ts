@@ -10,6 +10,7 @@ export {
   type SessionCallers,
 } from './caller.ts'
 export type { RightsChange } from './follow-access.ts'
+export { type NewKey, requireMayAppoint, requireMayGive } from './giving.ts'
 export {
   callerOf,
   type GuardParts,

@@ -16,7 +16,8 @@ import type { Proof } from './sessions.ts'
  *    decision. The log and the database have keyed digests of both.
  * 2. From where the program asked is sealed under a key that takes the person's code to make: nobody reads it without.
  * 3. A person types the code; no link carries it, so that one cannot be made to let somebody else's program in by a click.
- * 4. The session begins as the person who let it in, in their tenant, with the proof that they had given, once.
+ * 4. The session begins as the person who let it in, in their tenant, with the proof that they had given, once, and while the
+ *    session in which they did is open.
  */
 export interface DeviceGrants {
   /** @param address from where the program asks */

@@ -8,6 +8,12 @@ describe('the path to land on', () => {
   it.each(['/app', '/app/', '/app/runs?tab=1#top', '/app/a%2Fb', defaultReturnTo])('may be %s', (path) => {
     expect(checkReturnTo(path, prefixes)).toBe(path)
   })
+  it.each([
+    ['/app/漢字?q=ü', '/app/%E6%BC%A2%E5%AD%97?q=%C3%BC'],
+    ['/app/a/./../b', '/app/b'],
+  ])('is what a browser makes of it, and fits into a header: %s', (path, landing) => {
+    expect(checkReturnTo(path, prefixes)).toBe(landing)
+  })
   it('is our own when nothing is asked for', () => {
     expect(checkReturnTo(undefined, prefixes)).toBe(defaultReturnTo)
     expect(checkReturnTo('', prefixes)).toBe(defaultReturnTo)
@@ -56,13 +62,14 @@ describe('the path to land on', () => {
     )
     fc.assert(
       fc.property(fc.array(pieces, { maxLength: 12 }), (parts) => {
-        const path = `/${parts.join('')}`
+        let path = `/${parts.join('')}`
         try {
-          checkReturnTo(path, prefixes)
+          path = checkReturnTo(path, prefixes)
         } catch {
           return
         }
         const landed = new URL(path, 'https://omium.example')
+        expect(path).toBe(`${landed.pathname}${landed.search}${landed.hash}`)
         expect(landed.origin).toBe('https://omium.example')
         expect(landed.pathname === '/app' || landed.pathname.startsWith('/app/')).toBe(true)
       }),

@@ -14,26 +14,28 @@ export const sessionsPath = '/auth/sessions'
 const relativePath = /^\/(?![/\\])[^\\\p{Cc}\s]*$/u
 const anywhere = 'http://return-to.invalid'
 
-/** Whether the path lies under one of the prefixes once it is resolved as a browser does it. */
-const lies = (path: string, prefixes: readonly string[]): boolean => {
-  if (path.length > 2000 || !relativePath.test(path)) return false
-  const { origin, pathname } = new URL(path, anywhere)
-  if (origin !== anywhere || pathname.startsWith('//')) return false
-  return prefixes.some(
+/** The path as a browser resolves it, in ASCII, if it lies under one of the prefixes then. */
+const resolved = (path: string, prefixes: readonly string[]): string | undefined => {
+  if (path.length > 2000 || !relativePath.test(path)) return undefined
+  const { origin, pathname, search, hash } = new URL(path, anywhere)
+  if (origin !== anywhere || pathname.startsWith('//')) return undefined
+  const lies = prefixes.some(
     (prefix) => pathname === prefix || pathname.startsWith(prefix.endsWith('/') ? prefix : `${prefix}/`),
   )
+  return lies ? `${pathname}${search}${hash}` : undefined
 }
 
 /**
  * The path of this installation to go to after signing in. Only relative ones under the allowed prefixes: a link to the sign-in
- * page must not be a way to anybody else's site.
+ * page must not be a way to anybody else's site. What is checked is what is gone to, resolved.
  * @throws OmiumError `invalid_request`
  */
 export const checkReturnTo = (path: string | undefined, prefixes: readonly string[]): string => {
   if (path === undefined || path === '') return defaultReturnTo
-  if (!lies(path, [...prefixes, defaultReturnTo, devicePage, factorsPath, sessionsPath]))
+  const landing = resolved(path, [...prefixes, defaultReturnTo, devicePage, factorsPath, sessionsPath])
+  if (landing === undefined)
     throw new OmiumError('invalid_request', 'return_to: expected a path of this site that is open to sign-in')
-  return path
+  return landing
 }
 
 export const returnToParam = z.string().max(2000).optional()

@@ -1,3 +1,4 @@
+import { requireMayAppoint } from '@omium/access'
 import {
   getMember,
   getUser,
@@ -122,6 +123,7 @@ export const memberRoutes =
       async (request) => {
         const { userId } = request.params
         const { role } = request.body
+        requireMayAppoint(callerOf(request), role)
         return send(request, callerOf(request).tenant, userId, { type: 'ChangeMemberRole', data: { userId, role } })
       },
     )
@@ -181,6 +183,7 @@ export const memberRoutes =
       },
       async (request, reply) => {
         const { email, role } = request.body
+        requireMayAppoint(callerOf(request), role)
         const invitationId = newIdOf(request, ids, 'invitation')
         const address = personalData.digest('email', email)
         const data = {

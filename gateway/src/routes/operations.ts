@@ -1,4 +1,4 @@
-import { createMetrics, Gauge, measureRequests } from '@omium/kit'
+import { type Counter, createMetrics, Gauge, measureRequests } from '@omium/kit'
 import type { FastifyInstance } from 'fastify'
 import type { GatewayContext } from '../context.ts'
 import { drainSignal } from '../drain.ts'
@@ -15,6 +15,7 @@ export const installOperations = (
   app: FastifyInstance,
   services: Services,
   unread: ReadonlyMap<string, number>,
+  shed: Counter<'kind'>,
 ): void => {
   const { reads, redis, objects, executions, recoveries, checkpoints, workflows, identity, webhooks } = services
   const contexts: Readonly<Record<string, GatewayContext>> = {
@@ -27,6 +28,7 @@ export const installOperations = (
   }
   const registry = createMetrics()
   const registers = [registry]
+  registry.registerMetric(shed)
   for (const metric of services.policies?.metrics ?? []) registry.registerMetric(metric)
   const measure = measureRequests(registry, 'omium_gateway_request_seconds')
   const gauge = (name: string, help: string, read: () => number) =>

@@ -43,8 +43,9 @@ export const privacyRoutes =
     const whomOf = async (tenant: string, { userId, email }: z.infer<typeof createErasureBody>) => {
       const named = email === undefined ? undefined : personalData.digest('email', email)
       const known = userId ?? (named && (await userOfAddress(reads, named)))
-      const member = known !== undefined && (await membershipIn(reads, tenant, known)) !== undefined
-      const address = named ?? (member ? (await getUser(reads, known))?.address : undefined)
+      // asked also when nobody has the address, so that the time it takes tells nothing either
+      const member = (await membershipIn(reads, tenant, known ?? '')) !== undefined
+      const address = named ?? (member && known !== undefined ? (await getUser(reads, known))?.address : undefined)
       return { ...((userId !== undefined || member) && { userId: known }), ...(address !== undefined && { address }) }
     }
 

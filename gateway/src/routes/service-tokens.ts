@@ -27,7 +27,7 @@ export const serviceTokenRoutes =
         const source = session ? { user: id, session: session.sessionId } : { key: id }
         const { token, expiresAt } = await mintServiceToken(audience, { tenant, source, permissions })
         const created = { token, audience, permissions, expiresAt: new Date(expiresAt).toISOString() }
-        return reply.status(201).header('cache-control', 'no-store').send(created)
+        return reply.status(201).send(created)
       },
     )
   }

@@ -1,21 +1,36 @@
 import { OmiumError } from '@omium/schemas'
+import type { FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
+import type { WebSocket } from 'ws'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
 import type { Services } from '../services.ts'
+import { type AskedBy, askedBy } from '../streams/asked-by.ts'
+import { createHeartbeats } from '../streams/heartbeats.ts'
 import { SocketSession } from '../streams/socket-session.ts'
-import { askAgain, requirePart, watchStanding } from '../streams/standing.ts'
+import { watchStanding } from '../streams/standing.ts'
 import { feeds } from '../streams/tenant-source.ts'
+import type { Upgrades } from '../streams/upgrades.ts'
 
 /** `/v1/stream`: any number of live subscriptions over one WebSocket. Its messages are `api/stream.ts` of the schemas. */
 export const streamRoutes =
-  (services: Services): FastifyPluginAsyncZod =>
+  (services: Services, upgrades: Upgrades): FastifyPluginAsyncZod =>
   async (app) => {
     const { limits, corsOrigins, streamSlots } = services
-    const sessions = new Set<SocketSession>()
+    const sessions = createHeartbeats(limits.heartbeatMs)
+    let routeOptions: FastifyRequest['routeOptions'] | undefined
     app.addHook('preClose', async () => {
-      for (const session of sessions) session.end()
+      sessions.end()
     })
+    const open = (socket: WebSocket, asked: AskedBy): void => {
+      const session = new SocketSession(socket, { services, log: app.log }, asked)
+      sessions.add(session)
+      const unwatch = watchStanding(services, asked, () => void session.askAgain())
+      socket.on('close', () => {
+        unwatch()
+        sessions.delete(session)
+      })
+    }
 
     app.route({
       method: 'GET',
@@ -44,24 +59,14 @@ export const streamRoutes =
         // whoever left while it was found out who they are closes nothing any more
         if (socket.destroyed) leave()
       },
-      handler: async () => {
-        throw new OmiumError('upgrade_required', 'open this path as a WebSocket')
-      },
-      wsHandler: (socket, request) => {
-        const session = new SocketSession(socket, {
-          services,
-          caller: callerOf(request),
-          heartbeatMs: limits.heartbeatMs,
-          askAgain: () => askAgain(services, request),
-          requirePart: (caller, part) => requirePart(services, request, caller, part),
-          onError: (error) => request.log.warn({ err: error }, 'a subscription broke; its reader resumes'),
+      handler: async (request, reply) => {
+        if (!request.ws) throw new OmiumError('upgrade_required', 'open this path as a WebSocket')
+        routeOptions ??= request.routeOptions
+        const asked = askedBy(request, routeOptions)
+        upgrades.take(request, reply, (socket) => {
+          open(socket, asked)
         })
-        sessions.add(session)
-        const unwatch = watchStanding(services, request, () => void session.askAgain())
-        socket.on('close', () => {
-          unwatch()
-          sessions.delete(session)
-        })
+        return reply
       },
     })
   }

@@ -9,6 +9,8 @@ import type { Outlet, StreamedEvent } from './outlet.ts'
  *    one of the two. What is in both is sent once; where something is missing, history is read again.
  * 2. What waits for a slow reader is bounded, in events and in bytes; beyond, he is cut off and may resume.
  * 3. Live output is shown between events, to readers that keep up; nothing ever waits for it.
+ * 4. A stream on which nothing happens is at rest: no promise and no frame of a function waits for its next event. There are
+ *    many thousands of them.
  */
 export interface StreamSource {
   /** events from now on; returns the way to stop */
@@ -38,11 +40,10 @@ export class EventStream {
   readonly #bounds: StreamBounds
   readonly #unfollow: () => void
   #buffer: AcceptedEvent[] = []
-  #isLive = false
-  #isWaiting = false
+  #state: 'new' | 'sending' | 'at rest' | 'closed' = 'new'
+  #hasHistory = false
   #finished = false
-  #closed = false
-  #wake: (() => void) | undefined
+  #onEnd: (() => void) | undefined
 
   constructor(source: StreamSource, outlet: Outlet, bounds: StreamBounds) {
     this.#source = source
@@ -51,38 +52,46 @@ export class EventStream {
     this.#unfollow = source.follow((event) => {
       this.#buffer.push(event)
       if (this.#buffer.length > mostBuffered) this.#cut()
-      this.#wake?.()
+      else if (this.#state === 'at rest') void this.#sendOn()
     })
   }
 
   /** whether live output may be shown to the reader now */
   get takesDeltas(): boolean {
-    return this.#isLive && !this.#closed && this.#outlet.waitingBytes <= mostBytesBeforeDelta
+    return this.#hasHistory && !this.#closed && this.#outlet.waitingBytes <= mostBytesBeforeDelta
   }
 
   /** whether everything was sent that the live tail showed so far */
   get isCaughtUp(): boolean {
-    return this.#isWaiting && this.#buffer.length === 0
+    return this.#state === 'at rest'
   }
 
-  /** Sends until nothing follows, the reader leaves, or {@link close}. */
-  async run(): Promise<void> {
+  get #closed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  /** Sends from now on, until nothing follows, the reader leaves, or {@link close}. @param onEnd called then, once */
+  run(onEnd?: () => void): void {
+    this.#onEnd = onEnd
+    if (this.#closed) onEnd?.()
+    else void this.#sendOn()
+  }
+
+  async #sendOn(): Promise<void> {
+    this.#state = 'sending'
     try {
-      await this.#sendHistory()
-      this.#finished ||= this.#source.isOver()
-      this.#isLive = true
-      while (!this.#closed && !this.#finished) {
+      if (!this.#hasHistory) {
+        await this.#sendHistory()
+        this.#finished ||= this.#source.isOver()
+        this.#hasHistory = true
+      }
+      while (!this.#closed && !this.#finished && this.#buffer.length > 0) {
         const events = this.#buffer
         this.#buffer = []
         for (const event of events) await this.#sendLive(this.#source.view(event))
-        if (this.#buffer.length > 0 || this.#finished || this.#closed) continue
-        this.#isWaiting = true
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve
-        })
-        this.#isWaiting = false
       }
-      this.close()
+      if (this.#finished) this.close()
+      else if (!this.#closed) this.#state = 'at rest'
     } catch (error) {
       this.fail(error)
     }
@@ -102,10 +111,10 @@ export class EventStream {
   }
 
   #stop(): void {
-    this.#closed = true
+    this.#state = 'closed'
     this.#unfollow()
     this.#buffer = []
-    this.#wake?.()
+    this.#onEnd?.()
   }
 
   #cut(): void {

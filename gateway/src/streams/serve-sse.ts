@@ -68,7 +68,7 @@ export const createSseStreams = (services: Services): SseStreams => {
       // whoever left while it was looked up what they want is not heard leaving any more
       if (reply.raw.destroyed) stream.close()
       streams.add(stream)
-      await stream.run()
+      await new Promise<void>((ended) => stream.run(ended))
       streams.delete(stream)
       unwatch()
       stop?.()

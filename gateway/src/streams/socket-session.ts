@@ -1,34 +1,21 @@
 import type { Caller, PolicedPart } from '@omium/access'
-import { OmiumError, type StreamMessage, streamCloseCodes, streamRequest } from '@omium/schemas'
+import { type DeltaView, OmiumError, type StreamMessage, streamCloseCodes, streamRequest } from '@omium/schemas'
+import type { FastifyBaseLogger } from 'fastify'
 import type { WebSocket } from 'ws'
 import { toOmiumError } from '../problems.ts'
 import { requireExecution } from '../reads.ts'
 import type { Services } from '../services.ts'
+import type { AskedBy } from './asked-by.ts'
 import { EventStream } from './event-stream.ts'
 import { executionSource } from './execution-source.ts'
-import { eventText, type Outlet } from './outlet.ts'
+import { eventText, type Outlet, type StreamedEvent } from './outlet.ts'
+import { askAgain, requirePart } from './standing.ts'
 import { feeds, tenantSource } from './tenant-source.ts'
 
-/**
- * One WebSocket: subscriptions come and go by messages, each is an {@link EventStream} of its own, all share the connection.
- *
- * 1. A message that is not understood is answered with an error and changes nothing.
- * 2. Slowness is the connection's: the first subscription that the reader does not keep up with closes it (4008).
- * 3. Each heartbeat, and what the log says of rights, asks whether the caller may still have what they have: the connection, which
- *    is closed when not (4001; 1001 when nobody can say), then each subscription by itself, which ends with an error.
- * 4. A peer that has answered nothing for some heartbeats is gone.
- * 5. Whoever sends more than is done for them waits: nothing is read while so many of their messages are being answered. Whoever
- *    does not take the answers is cut off; the library does so with answers to pings.
- */
-export interface SocketOptions {
+/** What all sessions share. */
+interface Shared {
   readonly services: Services
-  readonly caller: Caller
-  readonly heartbeatMs: number
-  /** who it is now; undefined: nobody can say, and nothing is known to have changed. @throws OmiumError once they may no longer read */
-  askAgain(): Promise<Caller | undefined>
-  /** @throws OmiumError `forbidden`, `policy_denied` */
-  requirePart(caller: Caller, part: PolicedPart): void
-  onError(error: unknown): void
+  readonly log: FastifyBaseLogger
 }
 
 const mostSubscriptions = 200
@@ -54,22 +41,33 @@ interface Subscription {
   beat?(): void
 }
 
+/**
+ * One WebSocket: subscriptions come and go by messages, each is an {@link EventStream} of its own, all share the connection.
+ *
+ * 1. A message that is not understood is answered with an error and changes nothing.
+ * 2. Slowness is the connection's: the first subscription that the reader does not keep up with closes it (4008).
+ * 3. Each heartbeat, and what the log says of rights, asks whether the caller may still have what they have: the connection, which
+ *    is closed when not (4001; 1001 when nobody can say), then each subscription by itself, which ends with an error.
+ * 4. A peer that has answered nothing for some heartbeats is gone.
+ * 5. Whoever sends more than is done for them waits: nothing is read while so many of their messages are being answered. Whoever
+ *    does not take the answers is cut off; the library does so with answers to pings.
+ */
 export class SocketSession {
   readonly #socket: WebSocket
-  readonly #options: SocketOptions
+  readonly #shared: Shared
+  readonly #asked: AskedBy
   readonly #subscriptions = new Map<string, Subscription>()
-  readonly #heartbeat: NodeJS.Timeout
   /** heartbeats since the peer was heard */
   #unanswered = 0
   #closing = false
   #answering = 0
   #caller: Caller
 
-  constructor(socket: WebSocket, options: SocketOptions) {
+  constructor(socket: WebSocket, shared: Shared, asked: AskedBy) {
     this.#socket = socket
-    this.#options = options
-    this.#caller = options.caller
-    this.#heartbeat = setInterval(() => void this.#beat(), options.heartbeatMs)
+    this.#shared = shared
+    this.#asked = asked
+    this.#caller = asked.caller
     socket.on('pong', () => {
       this.#unanswered = 0
     })
@@ -87,10 +85,12 @@ export class SocketSession {
     this.#close(streamCloseCodes.goingAway, 'the gateway ends; resume')
   }
 
-  async #beat(): Promise<void> {
+  /** to be called every `heartbeatMs` */
+  async beat(): Promise<void> {
+    if (this.#closing) return
     if (this.#unanswered++ >= mostUnanswered) return this.#socket.terminate()
     this.#socket.ping()
-    this.#send({ type: 'heartbeat' })
+    this.send({ type: 'heartbeat' })
     for (const subscription of this.#subscriptions.values()) subscription.beat?.()
     await this.askAgain()
   }
@@ -98,7 +98,7 @@ export class SocketSession {
   /** Ends what the caller may not have any more. */
   async askAgain(): Promise<void> {
     try {
-      this.#caller = (await this.#options.askAgain()) ?? this.#caller
+      this.#caller = (await askAgain(this.#shared.services, this.#asked)) ?? this.#caller
     } catch (error) {
       if (toOmiumError(error).status < 500) this.#close(streamCloseCodes.unauthenticated, 'unauthenticated')
       else this.#close(streamCloseCodes.goingAway, 'rights have changed; resume')
@@ -106,16 +106,21 @@ export class SocketSession {
     }
     for (const subscription of [...this.#subscriptions.values()]) {
       try {
-        this.#options.requirePart(this.#caller, subscription.part)
+        this.#requirePart(subscription.part)
       } catch (error) {
         subscription.fail(error)
       }
     }
   }
 
+  /** @throws OmiumError `forbidden`, `policy_denied` */
+  #requirePart(part: PolicedPart): void {
+    requirePart(this.#shared.services, this.#asked, this.#caller, part)
+  }
+
   #takesAnswers(): boolean {
     if (this.#socket.bufferedAmount <= mostBytesUntaken) return true
-    this.#close(streamCloseCodes.slowReader, 'slow_reader')
+    this.cut()
     this.#socket.pause()
     return false
   }
@@ -155,20 +160,20 @@ export class SocketSession {
     after,
     deltas,
   }: ReturnType<typeof requestOf> & { type: 'subscribe' }) {
-    const { services } = this.#options
+    const { services } = this.#shared
     const { tenant } = this.#caller
     const { reads, executions, limits } = services
     const part: PolicedPart = { action: feeds.executions.permission, kind: 'executions', ids: [id] }
-    this.#options.requirePart(this.#caller, part)
+    this.#requirePart(part)
     // taken at once: another request for the same name must not come between
     let givenUp: (() => void) | undefined
     const held: Subscription = {
       part,
       close: () => {
-        givenUp = () => this.#ended(subscription)
+        givenUp = () => this.ended(subscription)
       },
       fail: (error) => {
-        givenUp = () => this.#failed(subscription, error)
+        givenUp = () => this.failed(subscription, error)
       },
     }
     this.#subscriptions.set(subscription, held)
@@ -178,38 +183,38 @@ export class SocketSession {
     })
     if (givenUp) return (givenUp as () => void)()
     const source = executionSource(executions, reads, tenant, execution, after, limits.readWaitMs)
-    const outlet = this.#outletOf(subscription)
+    const outlet = new SubscriptionOutlet(this, subscription)
     const stream = new EventStream(source, outlet, limits)
     const stopDeltas = deltas
       ? services.deltas?.subscribe(tenant, id, (delta) => {
           if (stream.takesDeltas) outlet.delta(id, delta)
         })
       : undefined
-    this.#send({ type: 'subscribed', subscription })
+    this.send({ type: 'subscribed', subscription })
     this.#run(subscription, part, stream, stopDeltas)
   }
 
   async #follow({ subscription, feed, after = [] }: ReturnType<typeof requestOf> & { type: 'follow' }) {
-    const { services } = this.#options
+    const { services } = this.#shared
     const { tenant } = this.#caller
     const { reads, executions, limits } = services
     const { permission: action, kind } = feeds[feed]
     const part: PolicedPart = { action, kind, ids: [] }
-    this.#options.requirePart(this.#caller, part)
+    this.#requirePart(part)
     const source = tenantSource(executions, reads, tenant, {
       feed,
       after,
       historyWaitMs: limits.readWaitMs,
       isLive: true,
     })
-    const stream = new EventStream(source, this.#outletOf(subscription), limits)
+    const stream = new EventStream(source, new SubscriptionOutlet(this, subscription), limits)
     let stands = [...source.after()]
-    this.#send({ type: 'subscribed', subscription, after: stands })
+    this.send({ type: 'subscribed', subscription, after: stands })
     this.#run(subscription, part, stream, undefined, () => {
       if (!stream.isCaughtUp) return
       source.caughtUp()
       const now = [...source.after()]
-      if (now.join() !== stands.join()) this.#send({ type: 'position', subscription, after: now })
+      if (now.join() !== stands.join()) this.send({ type: 'position', subscription, after: now })
       stands = now
     })
   }
@@ -227,29 +232,22 @@ export class SocketSession {
       fail: (error) => stream.fail(error),
       beat,
     })
-    void stream.run().then(stopDeltas)
+    stream.run(stopDeltas)
   }
 
-  #outletOf(subscription: string): Outlet {
+  get waitingBytes(): number {
+    return this.#socket.bufferedAmount
+  }
+
+  /** false: the reader is behind */
+  sendEvent(subscription: string, { execution, event }: StreamedEvent): boolean {
     const socket = this.#socket
     const name = JSON.stringify(subscription)
-    return {
-      get waitingBytes() {
-        return socket.bufferedAmount
-      },
-      event: ({ execution, event }) => {
-        socket.send(`{"type":"event","subscription":${name},"execution":"${execution}","event":${eventText(event)}}`)
-        return socket.bufferedAmount < highWaterBytes
-      },
-      delta: (execution, delta) => this.#send({ type: 'delta', subscription, execution, delta }),
-      drained: (timeoutMs) => this.#drained(timeoutMs),
-      end: () => this.#ended(subscription),
-      fail: (error) => this.#failed(subscription, error),
-      cut: () => this.#close(streamCloseCodes.slowReader, 'slow_reader'),
-    }
+    socket.send(`{"type":"event","subscription":${name},"execution":"${execution}","event":${eventText(event)}}`)
+    return socket.bufferedAmount < highWaterBytes
   }
 
-  #drained(timeoutMs: number): Promise<boolean> {
+  drained(timeoutMs: number): Promise<boolean> {
     const socket = this.#socket
     return new Promise((resolve) => {
       const settle = (drained: boolean) => {
@@ -265,28 +263,33 @@ export class SocketSession {
     })
   }
 
-  #failed(subscription: string, error: unknown): void {
+  failed(subscription: string, error: unknown): void {
     this.#subscriptions.delete(subscription)
     this.#refuse(error, subscription)
   }
 
-  #ended(subscription: string): void {
+  ended(subscription: string): void {
     this.#subscriptions.delete(subscription)
-    this.#send({ type: 'ended', subscription })
+    this.send({ type: 'ended', subscription })
   }
 
   #refuse(thrown: unknown, subscription: string | undefined): void {
     const error = toOmiumError(thrown)
-    if (error.status >= 500) this.#options.onError(thrown)
-    this.#send({
+    if (error.status >= 500)
+      this.#shared.log.warn({ err: thrown, reqId: this.#asked.id }, 'a subscription broke; its reader resumes')
+    this.send({
       type: 'error',
       ...(subscription !== undefined && { subscription }),
       error: new OmiumError(error.code, error.message).toFailure(),
     })
   }
 
-  #send(message: StreamMessage): void {
+  send(message: StreamMessage): void {
     if (!this.#closing && this.#socket.readyState === this.#socket.OPEN) this.#socket.send(JSON.stringify(message))
+  }
+
+  cut(): void {
+    this.#close(streamCloseCodes.slowReader, 'slow_reader')
   }
 
   #close(code: number, reason: string): void {
@@ -305,9 +308,47 @@ export class SocketSession {
   #stop(): void {
     // that its subscriptions end with it says nothing about the runs
     this.#closing = true
-    clearInterval(this.#heartbeat)
     for (const subscription of this.#subscriptions.values()) subscription.close()
     this.#subscriptions.clear()
+  }
+}
+
+/** One subscription's way out. */
+class SubscriptionOutlet implements Outlet {
+  readonly #session: SocketSession
+  readonly #subscription: string
+
+  constructor(session: SocketSession, subscription: string) {
+    this.#session = session
+    this.#subscription = subscription
+  }
+
+  get waitingBytes(): number {
+    return this.#session.waitingBytes
+  }
+
+  event(event: StreamedEvent): boolean {
+    return this.#session.sendEvent(this.#subscription, event)
+  }
+
+  delta(execution: string, delta: DeltaView): void {
+    this.#session.send({ type: 'delta', subscription: this.#subscription, execution, delta })
+  }
+
+  drained(timeoutMs: number): Promise<boolean> {
+    return this.#session.drained(timeoutMs)
+  }
+
+  end(): void {
+    this.#session.ended(this.#subscription)
+  }
+
+  fail(error: unknown): void {
+    this.#session.failed(this.#subscription, error)
+  }
+
+  cut(): void {
+    this.#session.cut()
   }
 }
 

@@ -13,13 +13,16 @@ import type { Services } from '../services.ts'
  *    like everybody.
  */
 
+/** What is asked again: of a request, or what was kept of it. */
+type LastingRequest = Pick<FastifyRequest, 'headers' | 'ip' | 'method' | 'params' | 'routeOptions'>
+
 /**
  * @returns who it is now; undefined when that cannot be asked and nothing is known to have changed: it is asked again
  * @throws OmiumError that who asked would get now: 401, 403, or `unavailable` (2)
  */
 export const askAgain = async (
   services: Pick<Services, 'apiKeys' | 'serviceTokens' | 'people' | 'policies'>,
-  request: FastifyRequest,
+  request: LastingRequest,
 ): Promise<Caller | undefined> => {
   try {
     const { headers, ip } = request
@@ -39,7 +42,7 @@ export const askAgain = async (
  */
 export const requirePart = (
   { policies }: Pick<Services, 'policies'>,
-  request: FastifyRequest,
+  request: LastingRequest,
   caller: Caller,
   part: PolicedPart,
 ): void => {
@@ -50,7 +53,7 @@ export const requirePart = (
 /** Calls back when something was said that may end what this request began. @returns the way to stop */
 export const watchStanding = (
   { rights, policies }: Pick<Services, 'rights' | 'policies'>,
-  request: FastifyRequest,
+  request: Pick<FastifyRequest, 'caller'>,
   onChanged: () => void,
 ): (() => void) => {
   const { tenant, id } = callerOf(request)

@@ -16,8 +16,9 @@ afterAll(() => bench?.close())
 const at = (path: string): string => `${bench.url}${path}`
 const signedIn = async (email: string): Promise<Browser> => {
   const browser = new Browser()
+  const before = bench.mails.filter(({ to }) => to === email).length
   await browser.visit(at('/auth/magic-links'), { form: { email } })
-  expect((await browser.visit(await bench.linkTo(email))).status).toBe(200)
+  expect((await browser.visit(await bench.linkTo(email, before + 1))).status).toBe(200)
   return browser
 }
 const post = async (path: string, form: Record<string, string>, from = '203.0.113.9') => {
@@ -103,6 +104,23 @@ describe('a program', () => {
     expect((await poll(device_code, { grant_type: 'password' })).body['error']).toBe('unsupported_grant_type')
   })
 
+  it('is let in by one of two who allow it at the same moment, and by nobody who has signed out since', async () => {
+    const bob = await signedIn('bob@example.com')
+    const both = await ask()
+    const pages = await Promise.all([ada, bob].map((person) => decide(person, both.user_code, 'approved')))
+    expect(pages.filter(({ text }) => text.includes('The program is in'))).toHaveLength(1)
+    expect(pages.map(codeOf).filter((code) => code === 'sign_in_expired')).toHaveLength(1)
+    const thief = await signedIn('robbed@example.com')
+    const owner = await signedIn('robbed@example.com')
+    const { device_code, user_code } = await ask()
+    expect((await decide(thief, user_code, 'approved')).text).toContain('The program is in')
+    await owner.visit(at('/auth/sign-out-everywhere'), { method: 'POST' })
+    expect((await answer(device_code)).body).toEqual({
+      error: 'invalid_grant',
+      error_description: 'the session that let it in has ended',
+    })
+  })
+
   it('of somebody else is told from one of the own network, and none is let in by a click or from another site', async () => {
     const mallory = await ask('192.0.2.66')
     const warned = await review(ada, mallory.user_code)
@@ -161,4 +179,24 @@ describe('a program', () => {
     for (const secret of [device_code.split('.')[1] ?? '', user_code, user_code.replace('-', ''), '192.0.2.123'])
       expect(all).not.toContain(secret)
   })
+})
+
+it('whoever is under way when the process that decides is killed gets there, and nothing counts twice', async () => {
+  const { device_code, user_code } = await ask()
+  expect((await decide(ada, user_code, 'approved')).text).toContain('The program is in')
+  const late = new Browser()
+  await late.visit(at('/auth/magic-links'), { form: { email: 'late@example.com' } })
+  const link = await bench.linkTo('late@example.com')
+  const refresh = (browser: Browser) => browser.visit(at('/auth/refresh'), { method: 'POST' })
+  const before = ada.cookie(bench.url, 'omium_refresh') ?? ''
+  const restarted = bench.replaceIdentity()
+  // in the middle of it: answered by whoever takes over
+  const [polled, opened, refreshed] = await Promise.all([answer(device_code), late.visit(link), refresh(ada)])
+  await restarted
+  expect([polled.status, opened.status, refreshed.status]).toEqual([200, 200, 200])
+  expect(ada.cookie(bench.url, 'omium_refresh')).not.toBe(before)
+  expect((await answer(device_code)).body['error']).toBe('invalid_grant')
+  await late.visit(at('/auth/sign-out'), { method: 'POST' })
+  expect(codeOf(await late.visit(link))).toBe('session_ended')
+  expect(codeOf(await decide(ada, user_code, 'approved'))).toBe('sign_in_expired')
 })

@@ -77,6 +77,34 @@ describe('a link by mail', () => {
     expect(codeOf(await other.visit(link))).toBe('magic_link_other_browser')
     expect((await asked.visit(link)).status).toBe(200)
   })
+  it('is not used up by a scanner of mails, and the answer tells no other site of it', async () => {
+    const browser = new Browser()
+    await askForLink(browser, 'scanned@example.com')
+    const link = await bench.linkTo('scanned@example.com')
+    for (const method of ['HEAD', 'GET', 'GET']) expect((await fetch(link, { method })).status).toBe(403)
+    const page = await browser.visit(link, { follow: false })
+    expect(page.status).toBe(303)
+    expect(page.headers.get('referrer-policy')).toBe('same-origin')
+  })
+  it('goes to the one who has the address, however it is written, and to nobody who has one that only looks like it', async () => {
+    const me = await signInByMail(new Browser(), 'kelly@example.com')
+    const browser = new Browser()
+    await askForLink(browser, ' KELLY@EXAMPLE.COM ')
+    await browser.visit(await bench.linkTo('kelly@example.com', 2))
+    expect((await whoami(browser)).userId).toBe(me.userId)
+    // the Kelvin sign is `k` in lower case; the others are letters of their own
+    for (const email of [
+      '\u212Aelly@example.com',
+      'kell\u0131@example.com',
+      'kelly@ex\u0430mple.com',
+      'kelly@example.com\u0000',
+    ])
+      expect((await askForLink(new Browser(), email)).status, email).toBe(422)
+    expect(bench.mails.filter(({ to }) => to === 'kelly@example.com')).toHaveLength(2)
+    expect((await signInByMail(new Browser(), 'kelly+1@example.com')).userId).not.toBe(me.userId)
+    bench.issuer.account = { sub: 'kelvin', email: '\u212Aelly@example.com', email_verified: true }
+    expect(codeOf(await viaProvider(new Browser(), 'corp'))).toBe('address_unverified')
+  })
   it('clicked twice is one session, also at once; signed out, it opens nothing', async () => {
     const browser = new Browser()
     await askForLink(browser, 'eve@example.com')
@@ -387,6 +415,17 @@ describe('a session', () => {
     expect(JSON.parse((await refresh(thief)).text).code).toBe('refresh_reused')
     expect(JSON.parse((await refresh(browser)).text).code).toBe('session_ended')
     expect(browser.cookie(bench.url, 'omium_refresh')).toBeUndefined()
+  })
+  it('is refreshed twice at the same moment, with one answer for both', async () => {
+    const browser = new Browser()
+    await signInByMail(browser, 'twice@example.com')
+    const [one, two] = [new Browser(), new Browser()]
+    for (const each of [one, two])
+      each.plant(bench.url, 'omium_refresh', browser.cookie(bench.url, 'omium_refresh') ?? '')
+    const pages = await Promise.all([refresh(one), refresh(two)])
+    expect(pages.map(({ status }) => status)).toEqual([200, 200])
+    expect(one.cookie(bench.url, 'omium_refresh')).toBe(two.cookie(bench.url, 'omium_refresh'))
+    expect((await refresh(two)).status).toBe(200)
   })
   it('changes for nobody whom another site sends', async () => {
     const browser = new Browser()

@@ -60,7 +60,7 @@ export const listExecutions = async (
   if (withoutLabel) conditions.push(`jsonb_exists(labels, ${bind(withoutLabel)}) IS NOT TRUE`)
   if (within)
     conditions.push(`(agent = ANY(${bind(within.agents)}) OR (agent = 'omium.workflow'
-      AND regexp_replace(id, '^wf\\.(.+)\\.[^.]+$', '\\1') = ANY(${bind(within.workflows)})))`)
+      AND regexp_replace(id, '^wf\\.([^.]+)\\..+$', '\\1') = ANY(${bind(within.workflows)})))`)
   const before = byTime.after(cursor)
   if (before) conditions.push(`(created_at, id) < (${bind(before[0])}::timestamptz, ${bind(before[1])})`)
   // planning costs more than reading a page: what is asked for all the time is planned once for each connection, which takes a

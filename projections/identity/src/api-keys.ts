@@ -50,8 +50,10 @@ export const apiKeysById = async (reads: Reads, id: string): Promise<readonly Ap
       values: [id],
     },
   )
+  // nobody's key is looked for as well, so that the time it takes does not tell which ids there are
+  const asked = tenants.length > 0 ? tenants : [{ tenant: '' }]
   const found = await Promise.all(
-    tenants.map(({ tenant }) =>
+    asked.map(({ tenant }) =>
       reads.query<ApiKeyEntry>(
         { tenant },
         {
@@ -63,7 +65,7 @@ export const apiKeysById = async (reads: Reads, id: string): Promise<readonly Ap
       ),
     ),
   )
-  return found.flatMap(({ rows }) => rows)
+  return tenants.length > 0 ? found.flatMap(({ rows }) => rows) : []
 }
 
 const withUse = `SELECT ${columns}, u.used_at AS "lastUsedAt"

@@ -237,6 +237,8 @@ const switchGenerations = async (
   filler: Filler,
 ): Promise<void> => {
   const { name } = definition
+  // readers plan by what is known about the tables: nothing yet
+  for (const table of definition.tables) await pool.query(`ANALYZE ${generation.schema}.${quoteIdentifier(table.name)}`)
   // as close as possible before writers are held off
   await filler.fillTo(await readOffsets(pool, name, liveNumber))
   const client = await pool.connect()

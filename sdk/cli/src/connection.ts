@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { OmiumError } from '@omium/schemas'
@@ -13,12 +13,22 @@ import type { Io } from './io.ts'
 const credentialsFile = z.object({ apiKey: z.string().min(1) })
 const stateFile = z.object({ urls: z.record(z.string(), z.string()) })
 
-/** The state folder of the nearest project: `OMIUM_HOME`, else `.omium` in this folder or the first above that has one. */
+/**
+ * Whether a folder of this owner may say where requests go: one's own, or the system administrator's.
+ * @param self undefined where there are no owners
+ */
+export const isTrusted = (owner: number, self: number | undefined): boolean =>
+  self === undefined || owner === self || owner === 0
+
+/**
+ * The state folder of the nearest project: `OMIUM_HOME`, else `.omium` in this folder or the first above that has one. One that
+ * belongs to somebody else (in a shared folder above, say) is none, unless it is named.
+ */
 export const nearestHome = ({ env, cwd }: Pick<Io, 'env' | 'cwd'>): string | undefined => {
   if (env['OMIUM_HOME']) return resolve(cwd, env['OMIUM_HOME'])
   for (let folder = resolve(cwd); ; folder = dirname(folder)) {
     const home = join(folder, '.omium')
-    if (existsSync(home)) return home
+    if (existsSync(home) && isTrusted(statSync(home).uid, process.getuid?.())) return home
     if (dirname(folder) === folder) return undefined
   }
 }
@@ -32,9 +42,22 @@ const readJson = <T>(file: string, schema: z.ZodType<T>): T | undefined => {
   }
 }
 
-/** A URL of the local stack of the nearest project, while it runs. */
-const stackUrl = (home: string | undefined, name: string): string | undefined =>
-  home && readJson(join(home, 'run/state.json'), stateFile)?.urls[name]
+/**
+ * A URL of the local stack of the nearest project, while it runs. Local it has to be: a folder that came with somebody's files
+ * would else say where keys are sent. @throws OmiumError `settings_invalid`
+ */
+const stackUrl = (home: string | undefined, name: string): string | undefined => {
+  const file = home && join(home, 'run/state.json')
+  const url = file && readJson(file, stateFile)?.urls[name]
+  if (url === undefined || isThisMachine(url)) return url
+  throw new OmiumError(
+    'settings_invalid',
+    `${file}: ${url} is not on this machine, where local stacks are; delete the file`,
+  )
+}
+
+const isThisMachine = (url: string): boolean =>
+  URL.canParse(url) && ['127.0.0.1', 'localhost', '[::1]'].includes(new URL(url).hostname)
 
 /** What is known of where the platform is and what opens it, and from where that is known. */
 export interface Connection {
@@ -52,7 +75,7 @@ export interface Connection {
 export const connectionOf = (io: Io): Connection => {
   const { OMIUM_URL: url, OMIUM_API_KEY: apiKey, OMIUM_MODELS_URL: modelsUrl } = io.env
   const given: ConnectionOptions = { ...(url && { url }), ...(modelsUrl && { modelsUrl }) }
-  if (apiKey) return { from: 'environment', options: { ...inStack(io), ...given, apiKey } }
+  if (apiKey) return { from: 'environment', options: { ...inStack(io, given), apiKey } }
   const named = contextInForce(io)
   if (named) return ofContext(io, named, given)
   const home = nearestHome(io)
@@ -62,13 +85,14 @@ export const connectionOf = (io: Io): Connection => {
       'settings_invalid',
       'no API key and nobody is signed in: omium login, set OMIUM_API_KEY, or start the local stack (omium dev) in this project',
     )
-  return { from: 'stack', options: { ...inStack(io), ...given, apiKey: key } }
+  return { from: 'stack', options: { ...inStack(io, given), apiKey: key } }
 }
 
-/** where the local stack is, as long as nothing else is said */
-const inStack = (io: Io): ConnectionOptions => {
+/** What is given, and for the rest where the local stack is. */
+const inStack = (io: Io, given: ConnectionOptions = {}): ConnectionOptions => {
   const home = nearestHome(io)
-  const [url, modelsUrl] = [stackUrl(home, 'gateway'), stackUrl(home, 'models')]
+  const url = given.url ?? stackUrl(home, 'gateway')
+  const modelsUrl = given.modelsUrl ?? stackUrl(home, 'models')
   return { ...(url && { url }), ...(modelsUrl && { modelsUrl }) }
 }
 

@@ -218,9 +218,9 @@ describe('a session of who has a factor', () => {
       events: [{ data: { mfaAt: 7 } }],
     })
     expect(given(app, started()).when(approved)).toMatchObject({ code: 'mfa_required' })
-    expect(given(app).when(approved)).toMatchObject({ code: 'mfa_required' })
+    expect(given(app).when(approved)).toMatchObject({ code: 'session_ended' })
     const old = started('ses_1', { mfaAt: 7, expiresAt: nowMs })
-    expect(given(app, old).when(approved)).toMatchObject({ code: 'mfa_required' })
+    expect(given(app, old).when(approved)).toMatchObject({ code: 'session_ended' })
   })
   it('begins without one in the tenant whose identity provider let them in, and stays there', () => {
     const sso = { login: { method: 'saml', issuer: 'omium:sso:ten_a/con_1', subject: digest('d') } as const }
@@ -231,6 +231,13 @@ describe('a session of who has a factor', () => {
     const raised: UserEvent = { type: 'SessionSteppedUp', data: { sessionId: 'ses_1', amr: ['mfa'], at: nowMs } }
     expect(given(app, started('ses_1', sso), raised).when(move('ses_1'))).toMatchObject({ status: 'decided' })
   })
+})
+
+it('a name that every object answers to is the name of no factor', () => {
+  const remove: UserCommand = { type: 'RemoveFactor', data: { factorId: 'constructor', keepOne: false } }
+  expect(given(app, started()).when(remove)).toMatchObject({ code: 'factor_unknown' })
+  const proof: FactorProof = { kind: 'webauthn', factorId: 'constructor', challenge: digest('f'), signCount: 9 }
+  expect(given(app, started()).when(stepUp(proof))).toMatchObject({ code: 'factor_unknown' })
 })
 
 it('an erased user has no factors', () => {

@@ -1,5 +1,6 @@
 import { challengeMs, type FactorKind, type FactorProof, type UserCommand, type UserEvent } from '@omium/schemas'
 import { type Decision, decided, refused } from './decision.ts'
+import { held } from './held.ts'
 
 /**
  * Second factors of a user.
@@ -84,13 +85,13 @@ export const decideProof = (
 ): Decision<UserEvent> => {
   if (proof.kind === 'recovery_code') {
     const { code } = proof
-    const wasUsed = factors.recoveryCodes[code]
+    const wasUsed = held(factors.recoveryCodes, code)
     if (wasUsed === undefined) return refused('factor_refused', 'this is none of your recovery codes')
     if (wasUsed) return used('this recovery code was used before: take another one')
     return decided({ type: 'RecoveryCodeUsed', data: { code, sessionId, at } })
   }
   const { factorId } = proof
-  const factor = factors.byId[factorId]
+  const factor = held(factors.byId, factorId)
   if (!factor || (proof.kind === 'totp') !== (factor.kind === 'totp'))
     return refused('factor_unknown', `there is no second factor ${factorId}`)
   if (proof.kind === 'totp') {
@@ -119,7 +120,7 @@ export const addFactor = (
   { by, at }: { readonly by: string; readonly at: number },
 ): Decision<UserEvent> => {
   const first = !hasFactors(factors)
-  if (factors.byId[factorId]) return refused('identity_conflict', `there is a second factor ${factorId}`)
+  if (held(factors.byId, factorId)) return refused('identity_conflict', `there is a second factor ${factorId}`)
   if (Object.keys(factors.byId).length >= mostFactors)
     return refused('identity_conflict', `a user has at most ${mostFactors} second factors`)
   if (first !== (recoveryCodes !== undefined))
@@ -138,7 +139,7 @@ export const addFactor = (
 type Remove = Extract<UserCommand, { type: 'RemoveFactor' }>['data']
 
 export const removeFactor = (factors: Factors, { factorId, keepOne }: Remove, by: string): Decision<UserEvent> => {
-  if (!factors.byId[factorId]) return refused('factor_unknown', `there is no second factor ${factorId}`)
+  if (!held(factors.byId, factorId)) return refused('factor_unknown', `there is no second factor ${factorId}`)
   if (keepOne && Object.keys(factors.byId).length === 1)
     return refused('last_factor', 'a tenant of yours demands a second factor: add another one first')
   return decided({ type: 'FactorRemoved', data: { factorId, by } })

@@ -1,5 +1,6 @@
 import { type DomainCommand, type DomainEvent, isPublicMailDomain } from '@omium/schemas'
 import { type Asked, type Decision, decided, refused } from './decision.ts'
+import { held } from './held.ts'
 
 /**
  * A mail domain, and whose it is.
@@ -57,7 +58,7 @@ export const decideDomain = (
   { actor: by }: Asked,
 ): Decision<DomainEvent> => {
   const { tenant } = data
-  const token = state?.claims[tenant]
+  const token = state && held(state.claims, tenant)
   if (type === 'ClaimDomain') {
     if (isPublicMailDomain(domain))
       return refused('domain_refused', `${domain} belongs to a mail service that is open to everybody`)

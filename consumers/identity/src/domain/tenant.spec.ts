@@ -85,6 +85,40 @@ describe('who may change what', () => {
       expect(given(...before).when(actor, command)).toMatchObject({ code: 'forbidden' })
     expect(given(...before).when('user:usr_p', command)).toMatchObject({ status: 'decided' })
   })
+  it("an admin gives no role that permits what admins may not do, and takes any but an owner's", () => {
+    const before = given(founded, added('usr_a', 'admin'), added('usr_b', 'billing'), added('usr_d', 'developer'))
+    for (const command of [
+      changeRole('usr_d', 'billing'),
+      changeRole('usr_a', 'billing'),
+      { type: 'InviteMember', data: invitation('billing') } as TenantCommand,
+    ]) {
+      expect(before.when('user:usr_a', command)).toMatchObject({ code: 'forbidden' })
+      expect(before.when('user:usr_o', command)).toMatchObject({ status: 'decided' })
+    }
+    for (const role of ['admin', 'developer', 'operator', 'viewer'] as const)
+      expect(before.when('user:usr_a', { type: 'InviteMember', data: invitation(role) })).toMatchObject({
+        status: 'decided',
+      })
+    expect(before.when('user:usr_a', changeRole('usr_b', 'viewer'))).toMatchObject({ status: 'decided' })
+    expect(before.when('user:usr_a', remove('usr_b'))).toMatchObject({ status: 'decided' })
+  })
+  it.each(['constructor', 'toString', 'hasOwnProperty', 'valueOf'])(
+    'there is no member and no invitation %s',
+    (name) => {
+      const before = given(founded, invited())
+      for (const command of [changeRole(name, 'viewer'), remove(name)])
+        expect(before.when('user:usr_o', command)).toMatchObject({ code: 'member_unknown', events: [] })
+      const revoke: TenantCommand = { type: 'RevokeInvitation', data: { invitationId: name } }
+      expect(before.when('user:usr_o', revoke)).toMatchObject({ code: 'invitation_unknown', events: [] })
+      const take = accept({ invitationId: name, userId: name })
+      expect(before.when(`user:${name}`, take)).toMatchObject({ code: 'invitation_unknown' })
+      expect(before.when(`user:${name}`, remove('usr_o'))).toMatchObject({ code: 'forbidden' })
+      const erase: TenantCommand = { type: 'EraseMember', data: { erasureId: 'era_1', userId: name } }
+      expect(before.when('user:usr_o', erase)).toMatchObject({
+        events: [{ type: 'MemberErased', data: { memberships: 0 } }],
+      })
+    },
+  )
   it('a key may invite the first owner of a tenant that has none', () => {
     const ownerless: TenantEvent = { type: 'TenantFounded', data: { name: 'A', by } }
     const command: TenantCommand = { type: 'InviteMember', data: invitation('owner') }
@@ -108,6 +142,11 @@ describe('an invitation', () => {
     ['too late', accept(), nowMs + 1000],
   ])('is as if it did not exist: %s', (_what, command, at) => {
     expect(given(founded, invited()).when('user:usr_n', command, at)).toMatchObject({ code: 'invitation_unknown' })
+  })
+  it('of a tenant that there is not is told from none by nothing', () => {
+    const nowhere = given().when('user:usr_n', accept())
+    expect(nowhere).toEqual(given(founded).when('user:usr_n', accept()))
+    expect(nowhere).toMatchObject({ code: 'invitation_unknown' })
   })
   it('is not accepted for somebody else, nor twice', () => {
     expect(given(founded, invited()).when('user:usr_x', accept())).toMatchObject({ code: 'forbidden' })

@@ -1,5 +1,6 @@
 import { type Permission, type Role, rolePermissions, type TenantCommand, type TenantEvent } from '@omium/schemas'
 import { type Asked, type Decision, decided, refused } from './decision.ts'
+import { held } from './held.ts'
 
 /**
  * A tenant: its members, what they may do, who is invited.
@@ -7,7 +8,8 @@ import { type Asked, type Decision, decided, refused } from './decision.ts'
  * 1. Once a tenant has an owner it has one for ever: the last owner cannot leave, be removed or get another role. Only the
  *    erasure of a person is stronger.
  * 2. Only owners (and the platform itself) make owners, change owners' roles and remove owners. Keys never do, but that a
- *    tenant without any owner may get its first one so.
+ *    tenant without any owner may get its first one so. Nor does any member give a role that permits more than their own: who may
+ *    not spend the tenant's money does not say who may.
  * 3. A member that asks is checked against the roles held here, so whatever the caller believed, a removed member decides
  *    nothing.
  * 4. An invitation is for its address, until its time, once.
@@ -131,7 +133,11 @@ export const decideTenant = (
     if (state.owner === data.owner) return decided()
     return refused('identity_conflict', `the tenant ${tenant} belongs to somebody else`)
   }
-  if (!state) return refused('tenant_unknown', `there is no tenant ${tenant}`)
+  if (!state) {
+    // a stranger may ask this of any name, and does not learn which tenants there are
+    if (type === 'AcceptInvitation') return notInvited(data.invitationId)
+    return refused('tenant_unknown', `there is no tenant ${tenant}`)
+  }
   // whoever comes in is no member yet; whoever leaves needs nobody's leave
   if (type === 'AcceptInvitation') return accept(state, data, asked)
   if (type === 'AdmitMember') return admit(state, data, asked)
@@ -157,15 +163,21 @@ interface Right {
   permits(permission: Permission): boolean
   /** may touch owners and make them */
   readonly overOwners: boolean
+  /** may give the role to somebody */
+  gives(role: Role): boolean
 }
 
 /** What a key may do was checked where it came in; what members may do is known here. */
 const rightOf = (state: TenantState, actor: string): Right => {
-  if (actor === 'system') return { permits: () => true, overOwners: true }
-  if (!actor.startsWith('user:')) return { permits: () => true, overOwners: ownersOf(state) === 0 }
-  const role = state.members[actor.slice('user:'.length)]
-  const held = role ? rolePermissions[role] : []
-  return { permits: (permission) => held.includes(permission), overOwners: role === 'owner' }
+  if (actor === 'system') return { permits: () => true, overOwners: true, gives: () => true }
+  if (!actor.startsWith('user:')) {
+    const overOwners = ownersOf(state) === 0
+    return { permits: () => true, overOwners, gives: (role) => role !== 'owner' || overOwners }
+  }
+  const role = held(state.members, actor.slice('user:'.length))
+  const permitted = role ? rolePermissions[role] : []
+  const permits = (permission: Permission) => permitted.includes(permission)
+  return { permits, overOwners: role === 'owner', gives: (given) => rolePermissions[given].every(permits) }
 }
 
 type Change = Exclude<TenantCommand, { type: 'FoundTenant' | 'AcceptInvitation' | 'AdmitMember' }>
@@ -184,24 +196,25 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
     case 'RequireMfa':
       return decided({ type: 'MfaRequirementChanged', data: { ...data, by } })
     case 'InviteMember':
-      return data.role === 'owner' && !right.overOwners ? ownersOnly() : invite(state, data, asked)
+      return right.gives(data.role) ? invite(state, data, asked) : tooMuch(data.role)
     case 'RevokeInvitation': {
       const { invitationId } = data
-      const invitation = state.invitations[invitationId]
+      const invitation = held(state.invitations, invitationId)
       if (!invitation) return refused('invitation_unknown', `there is no open invitation ${invitationId}`)
       if (invitation.role === 'owner' && !right.overOwners) return ownersOnly()
       return decided({ type: 'InvitationRevoked', data: { invitationId, by } })
     }
     case 'ChangeMemberRole': {
-      const was = state.members[data.userId]
+      const was = held(state.members, data.userId)
       if (!was) return refused('member_unknown', `${data.userId} is no member`)
       if (was === data.role) return decided()
-      if ((was === 'owner' || data.role === 'owner') && !right.overOwners) return ownersOnly()
+      if (was === 'owner' && !right.overOwners) return ownersOnly()
+      if (!right.gives(data.role)) return tooMuch(data.role)
       if (was === 'owner' && ownersOf(state) === 1) return lastOwner()
       return decided({ type: 'MemberRoleChanged', data: { ...data, was, by } })
     }
     case 'RemoveMember': {
-      const role = state.members[data.userId]
+      const role = held(state.members, data.userId)
       if (!role) return refused('member_unknown', `${data.userId} is no member`)
       const erased = data.why === 'erased' && by === 'system'
       if (role === 'owner' && !right.overOwners) return ownersOnly()
@@ -214,6 +227,10 @@ const change = (state: TenantState, { type, data }: Change, right: Right, asked:
 }
 
 const ownersOnly = () => refused<TenantEvent>('forbidden', 'only an owner may make, change or remove owners')
+const tooMuch = (role: Role) =>
+  role === 'owner' ? ownersOnly() : refused<TenantEvent>('forbidden', `the role ${role} permits more than your own`)
+const notInvited = (invitationId: string) =>
+  refused<TenantEvent>('invitation_unknown', `there is no open invitation ${invitationId} for this address`)
 const lastOwner = () => refused<TenantEvent>('last_owner', 'this is the last owner: make another member owner first')
 
 type Erase = Extract<TenantCommand, { type: 'EraseMember' }>['data']
@@ -221,11 +238,11 @@ type Erase = Extract<TenantCommand, { type: 'EraseMember' }>['data']
 /** Ends what this tenant holds of somebody; what it never held is erased all the same, so that asking reveals nothing. */
 const erase = (state: TenantState, data: Erase, right: Right, by: string): Decision<TenantEvent> => {
   const { userId, address } = data
-  const held = userId === undefined ? undefined : state.members[userId]
-  if (held === 'owner' && !right.overOwners) return ownersOnly()
-  if (held === 'owner' && ownersOf(state) === 1) return lastOwner()
+  const role = userId === undefined ? undefined : held(state.members, userId)
+  if (role === 'owner' && !right.overOwners) return ownersOnly()
+  if (role === 'owner' && ownersOf(state) === 1) return lastOwner()
   const removed: TenantEvent[] =
-    held && userId !== undefined ? [{ type: 'MemberRemoved', data: { userId, why: 'erased', by } }] : []
+    role && userId !== undefined ? [{ type: 'MemberRemoved', data: { userId, why: 'erased', by } }] : []
   const revoked = Object.entries(state.invitations)
     .filter(([, invitation]) => invitation.address === address)
     .map(([invitationId]): TenantEvent => ({ type: 'InvitationRevoked', data: { invitationId, by } }))
@@ -239,7 +256,7 @@ type Invite = Extract<TenantCommand, { type: 'InviteMember' }>['data']
 
 /** A new invitation takes the place of an open one to the same address; what has expired goes with it. */
 const invite = (state: TenantState, data: Invite, { actor: by, nowMs }: Asked): Decision<TenantEvent> => {
-  if (state.invitations[data.invitationId])
+  if (held(state.invitations, data.invitationId))
     return refused('identity_conflict', `there is an invitation ${data.invitationId}`)
   if (data.expiresAt <= nowMs) return refused('invalid_request', 'expiresAt has passed already')
   const gone = Object.entries(state.invitations).filter(
@@ -258,12 +275,12 @@ const accept = (state: TenantState, data: Accept, { actor, nowMs }: Asked): Deci
   const { invitationId, userId, address } = data
   if (actor !== 'system' && actor !== `user:${userId}`)
     return refused('forbidden', 'an invitation is accepted by whoever was invited')
-  const invitation = state.invitations[invitationId]
-  if (!invitation && state.members[userId]) return decided()
-  if (!invitation || invitation.address !== address || invitation.expiresAt <= nowMs)
-    return refused('invitation_unknown', `there is no open invitation ${invitationId} for this address`)
+  const invitation = held(state.invitations, invitationId)
+  const isMember = held(state.members, userId) !== undefined
+  if (!invitation && isMember) return decided()
+  if (!invitation || invitation.address !== address || invitation.expiresAt <= nowMs) return notInvited(invitationId)
   const accepted: TenantEvent = { type: 'InvitationAccepted', data: { invitationId, userId } }
-  if (state.members[userId]) return decided<TenantEvent>(accepted)
+  if (isMember) return decided<TenantEvent>(accepted)
   if (Object.keys(state.members).length >= mostMembers)
     return refused('identity_conflict', `a tenant has at most ${mostMembers} members`)
   const { role } = invitation
@@ -280,7 +297,7 @@ const admit = (state: TenantState, data: Admit, { actor }: Asked): Decision<Tena
   const { userId, role, connection, decides } = data
   if (actor !== signInActor) return refused('forbidden', 'members are admitted by signing in')
   const by = `sso:${connection}`
-  const was = state.members[userId]
+  const was = held(state.members, userId)
   if (was === undefined) {
     if (Object.keys(state.members).length >= mostMembers)
       return refused('identity_conflict', `a tenant has at most ${mostMembers} members`)

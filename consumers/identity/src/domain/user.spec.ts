@@ -196,6 +196,21 @@ describe('a session', () => {
   })
 })
 
+it('a session on the word of another does not begin once that one has ended, or was never there', () => {
+  const start = (approvedBy: string): UserCommand => ({
+    type: 'StartSession',
+    data: { ...session('ses_2'), client: 'cli', approvedBy },
+  })
+  expect(given(registered, started()).when(start('ses_1'))).toMatchObject({ events: [{ type: 'SessionStarted' }] })
+  for (const [before, by] of [
+    [[started(), end('ses_1', 'signed_out')], 'ses_1'],
+    [[started('ses_1')], 'ses_3'],
+    [[], 'constructor'],
+  ] as const)
+    expect(given(registered, ...before).when(start(by))).toMatchObject({ code: 'session_ended' })
+  expect(given(registered, started()).when(start('ses_1'), nowMs + 86_400_000)).toMatchObject({ code: 'session_ended' })
+})
+
 it('tokens in any order at any time: at most one is current, and a token that was replaced long ago ends everything', () => {
   const asked = fc.array(fc.record({ generation: fc.nat(6), laterMs: fc.nat(3 * graceMs) }), { maxLength: 40 })
   fc.assert(

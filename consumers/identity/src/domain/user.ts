@@ -1,6 +1,7 @@
 import type { Login, UserCommand, UserEvent } from '@omium/schemas'
 import { type Asked, type Decision, decided, refused } from './decision.ts'
 import { addFactor, decideProof, evolveFactors, type Factors, hasFactors, noFactors, removeFactor } from './factors.ts'
+import { held } from './held.ts'
 import { evolveNotices, type Notices, owe, withNotices } from './notices.ts'
 
 /**
@@ -15,7 +16,8 @@ import { evolveNotices, type Notices, owe, withNotices } from './notices.ts'
  * 5. `tenants` is what they are, or were, a member of. Each is told when they are erased, and each that they join later.
  * 6. Whoever has second factors (factors.ts) gets a session with the proof of one only, or on the word of a session that has seen
  *    one. Only a tenant's own identity provider gets them into that tenant without; such a session goes nowhere else.
- * 7. They are told by mail what changes about who gets in (notices.ts).
+ * 7. A session on the word of another begins only while that one is open: signing out, everywhere or there, leaves none to come.
+ * 8. They are told by mail what changes about who gets in (notices.ts).
  */
 export interface UserState {
   readonly userId: string
@@ -179,7 +181,7 @@ const decide = (
   }
   const { actor: by } = asked
   if (type === 'NoteMembership')
-    return data.tenant in state.tenants ? decided() : decided({ type: 'MembershipNoted', data })
+    return held(state.tenants, data.tenant) !== undefined ? decided() : decided({ type: 'MembershipNoted', data })
   if (state.status !== 'active') {
     if (type === 'EraseUser' || type === 'EndSessions' || type === 'EndSession' || type === 'NoteApiKey')
       return decided()
@@ -203,14 +205,14 @@ const decide = (
     case 'RefreshSession':
       return refresh(state, data, asked)
     case 'SwitchTenant': {
-      const session = state.sessions[data.sessionId]
+      const session = held(state.sessions, data.sessionId)
       if (!session || session.expiresAt <= asked.nowMs) return ended()
       if (session.mfaAt === undefined && hasFactors(state.factors))
         return refused('mfa_required', 'prove a second factor to go to another tenant: /auth/mfa')
       return session.tenant === data.tenant ? decided() : decided({ type: 'SessionSwitched', data })
     }
     case 'EndSession':
-      return state.sessions[data.sessionId] ? decided(end(data.sessionId, data.why, by)) : decided()
+      return held(state.sessions, data.sessionId) ? decided(end(data.sessionId, data.why, by)) : decided()
     case 'EndSessions': {
       const { tenant, except, why } = data
       const meant = Object.entries(state.sessions).filter(
@@ -255,7 +257,7 @@ const inSession = (
   { nowMs }: Asked,
   proved: Decision<UserEvent>,
 ): Decision<UserEvent> => {
-  const session = sessions[sessionId]
+  const session = held(sessions, sessionId)
   if (!session || session.expiresAt <= nowMs) return ended()
   if (proved.status === 'refused') return proved
   return decided(...proved.events, { type: 'SessionSteppedUp', data: { sessionId, amr, at: nowMs } })
@@ -269,9 +271,12 @@ const start = (state: UserState, command: Start, { actor: by, nowMs }: Asked): D
   const proved = proof && decideProof(state.factors, proof, { sessionId: data.sessionId, at: nowMs })
   if (proved?.status === 'refused') return proved
   const spent = proved?.events ?? []
-  if (state.sessions[data.sessionId]) return decided(...spent)
+  if (held(state.sessions, data.sessionId)) return decided(...spent)
   if (state.ended.includes(data.sessionId)) return ended(...spent)
-  const mfaAt = proved ? nowMs : approval(state, approvedBy, nowMs)
+  const approver = approvedBy === undefined ? undefined : held(state.sessions, approvedBy)
+  // whoever signs out takes back what was let in but has not come in yet
+  if (approvedBy !== undefined && (!approver || approver.expiresAt <= nowMs)) return ended(...spent)
+  const mfaAt = proved ? nowMs : approver?.mfaAt
   if (mfaAt === undefined && hasFactors(state.factors) && !isVouchedFor(data))
     return refused('mfa_required', 'prove a second factor to sign in')
   if (data.expiresAt <= nowMs) return refused('invalid_request', 'expiresAt has passed already')
@@ -292,17 +297,11 @@ const start = (state: UserState, command: Start, { actor: by, nowMs }: Asked): D
 /** The tenant's own identity provider let them in, to this tenant: whether it asked for more than one factor is between the two. */
 const isVouchedFor = ({ login, tenant }: Start): boolean => login.issuer.startsWith(`omium:sso:${tenant}/`)
 
-/** when the session that approves of a new one saw a second factor */
-const approval = ({ sessions }: UserState, approvedBy: string | undefined, nowMs: number): number | undefined => {
-  const session = approvedBy === undefined ? undefined : sessions[approvedBy]
-  return session && session.expiresAt > nowMs ? session.mfaAt : undefined
-}
-
 type Refresh = Extract<UserCommand, { type: 'RefreshSession' }>['data']
 
 const refresh = (state: UserState, { sessionId, generation }: Refresh, asked: Asked): Decision<UserEvent> => {
   const { actor: by, nowMs } = asked
-  const session = state.sessions[sessionId]
+  const session = held(state.sessions, sessionId)
   if (!session) return ended()
   if (session.expiresAt <= nowMs) return ended(end(sessionId, 'expired', by))
   if (generation === session.generation)

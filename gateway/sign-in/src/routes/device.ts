@@ -113,9 +113,13 @@ export const deviceRoutes =
           refresh_token: refreshToken,
         })
       } catch (error) {
+        const code = error instanceof OmiumError ? error.code : undefined
+        // whoever let it in has signed out since
+        if (code === 'session_ended') return refuse(reply, 'invalid_grant', 'the session that let it in has ended')
         // somebody was faster with the same code
-        if (!(error instanceof OmiumError) || error.code !== 'sign_in_expired') throw error
-        return refuse(reply, 'invalid_grant', 'this code was used, or was never given out')
+        if (code === 'sign_in_expired')
+          return refuse(reply, 'invalid_grant', 'this code was used, or was never given out')
+        throw error
       }
     }
 
