@@ -27,12 +27,19 @@ const preferredPorts = {
 } as const
 export type PortName = keyof typeof preferredPorts
 
-const canBind = (port: number): Promise<boolean> =>
+/** Whether nothing listens there; a machine without such an address has nothing there. */
+const canBindAt = (host: string, port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const server = createServer()
-    server.once('error', () => resolve(false))
-    server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(true)))
+    server.once('error', ({ code }: NodeJS.ErrnoException) =>
+      resolve(code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT'),
+    )
+    server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)))
   })
+
+/** On both loopback addresses: what listens on the other one would be taken for ours by whoever asks `localhost`. */
+const canBind = async (port: number): Promise<boolean> =>
+  (await canBindAt('127.0.0.1', port)) && (await canBindAt('::1', port))
 
 // Below the range from which systems take ports for outgoing connections (32768 on Linux, 49152 on macOS): a port that
 // was free a moment ago can't be lost to one of our own clients, and a restarted broker finds its port free.
@@ -40,7 +47,7 @@ const lowest = 20_000
 const highest = 32_000
 
 /**
- * A port of 127.0.0.1 that nothing listens on.
+ * A port of this machine's loopback addresses that nothing listens on.
  * @throws OmiumError `unavailable` when a hundred tries find none
  */
 export const freePort = async (taken: ReadonlySet<number> = new Set()): Promise<number> => {
@@ -48,7 +55,7 @@ export const freePort = async (taken: ReadonlySet<number> = new Set()): Promise<
     const port = lowest + Math.floor(Math.random() * (highest - lowest))
     if (!taken.has(port) && (await canBind(port))) return port
   }
-  throw new OmiumError('unavailable', `no free port found on 127.0.0.1 between ${lowest} and ${highest}`)
+  throw new OmiumError('unavailable', `no free port found on loopback between ${lowest} and ${highest}`)
 }
 
 export interface PortPlan {

@@ -91,7 +91,8 @@ export interface ServiceHost {
   onDeath(service: RunningService, how: string, againInMs: number): void
 }
 
-const readyTimeoutMs = 60_000
+/** a first start on a busy machine takes its time; one that has failed ends, and is not waited for */
+const readyTimeoutMs = 180_000
 const firstBackoffMs = 200
 const longestBackoffMs = 10_000
 /** after so long without a death the next one counts as the first again */

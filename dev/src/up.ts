@@ -103,6 +103,9 @@ const poolModules = (named: string | undefined): string =>
     'consumers/workflow-interpreter/src/index.ts',
   ].join(',')
 
+/** By its name: browsers have passkeys for names, not for addresses. */
+const gatewayUrl = (ports: Record<PortName, number>): string => `http://localhost:${ports.gateway}`
+
 const serviceEnvironment = (
   endpoints: Endpoints,
   ports: Record<PortName, number>,
@@ -145,7 +148,8 @@ const serviceEnvironment = (
   OMIUM_RECOVERY_PORT: String(ports.recovery),
   OMIUM_WEBHOOKS_PORT: String(ports.webhooks),
   OMIUM_CHECKPOINTS_PORT: String(ports.checkpoints),
-  OMIUM_URL: `http://127.0.0.1:${ports.gateway}`,
+  OMIUM_GATEWAY_HOST: 'localhost',
+  OMIUM_URL: gatewayUrl(ports),
   ...modelEnvironment(ports, env['OMIUM_API_KEY'] || credentials.apiKey, env, servesModels),
 })
 
@@ -263,7 +267,7 @@ export const devUp = async (options: DevOptions = {}): Promise<RunningStack> => 
       components: stack.components,
       services: [],
       urls: {
-        ...(has('gateway') && { gateway: `http://127.0.0.1:${ports.gateway}` }),
+        ...(has('gateway') && { gateway: gatewayUrl(ports) }),
         ...(has('models') && { models: `http://127.0.0.1:${ports.models}` }),
         ...(has('execution-engine') && { engine: `ws://127.0.0.1:${ports.engine}` }),
         kafka: stack.endpoints.kafkaBrokers.join(','),

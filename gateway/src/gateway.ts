@@ -27,6 +27,7 @@ import { createCommands } from './commands.ts'
 import type { Config } from './config.ts'
 import { type GatewayContext, openGatewayContext } from './context.ts'
 import { createKnownModels } from './known-models.ts'
+import { listen } from './listen.ts'
 import { ensureLocalKey } from './local-key.ts'
 import type { GatewayLogs } from './logs.ts'
 import { createHistories } from './rewind/histories.ts'
@@ -183,12 +184,13 @@ export const startGateway = async (
     },
     logger,
   )
-  const url = await app.listen({ host: config.host, port: config.port })
+  const { url, stop } = await listen(app, config)
   return {
     url,
     /** every route and what it needs */
     rules: routeRules(app as unknown as FastifyInstance),
     close: async () => {
+      stop()
       // whoever is too slow for that, on purpose or not, must not hold up the end
       const bound = setTimeout(() => app.server.closeAllConnections(), drainMs)
       await app.close()

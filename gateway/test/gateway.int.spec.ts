@@ -403,7 +403,7 @@ describe('people', () => {
     expect(keys).toMatchObject([{ kty: 'OKP', alg: 'EdDSA' }])
     // the page is under the address that people use (OMIUM_URL), where the cookies belong
     const page = await fetch(`${gateway.url}/auth/sign-in`, { redirect: 'manual' })
-    expect([page.status, page.headers.get('location')]).toEqual([307, 'http://127.0.0.1:8080/auth/sign-in'])
+    expect([page.status, page.headers.get('location')]).toEqual([307, 'http://localhost:8080/auth/sign-in'])
     const claims = Buffer.from(JSON.stringify({ sub: 'usr_a', sid: 'ses_a', tenant: 'ten_a' })).toString('base64url')
     const unsigned = `${Buffer.from('{"alg":"none","typ":"at+jwt"}').toString('base64url')}.${claims}.`
     for (const headers of [{ authorization: `Bearer ${unsigned}` }, { cookie: `omium_access=${unsigned}` }])

@@ -106,7 +106,8 @@ export const settings = {
   /** `smtp://user:password@host:port` or `smtps://`: sends sign-in links; without it there are none */
   OMIUM_SMTP_URL: z.url({ protocol: /^smtps?$/ }).optional(),
   OMIUM_MAIL_FROM: z.string().max(320).default('Omium <no-reply@localhost>'),
-  OMIUM_GATEWAY_HOST: z.string().default('127.0.0.1'),
+  /** `localhost`: both loopback addresses, as far as the machine has them */
+  OMIUM_GATEWAY_HOST: z.string().default('localhost'),
   OMIUM_GATEWAY_PORT: z.coerce.number().int().min(0).max(65535).default(8080),
   /** origins of browser programs that may call the gateway, separated by commas; none when absent, never `*` */
   OMIUM_CORS_ORIGINS: list(
@@ -182,8 +183,8 @@ export const settings = {
   OMIUM_RECOVERY_PORT: z.coerce.number().int().min(0).max(65535).default(8096),
   /** how often the recovery orchestrator looks for runs that stand still, ms */
   OMIUM_RECOVERY_SWEEP_MS: z.coerce.number().int().min(10).max(600_000).default(1000),
-  /** base URL and key that clients, workers and the CLI use */
-  OMIUM_URL: z.url().default('http://127.0.0.1:8080'),
+  /** base URL and key that clients, workers and the CLI use. A name: browsers have passkeys for names, not for addresses */
+  OMIUM_URL: z.url().default('http://localhost:8080'),
   OMIUM_API_KEY: z.string(),
   OMIUM_LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info'),
 } as const

@@ -2,7 +2,9 @@ import { type Clock, systemClock } from '@omium/kit'
 import { commandTo, ManualClock, MemoryPartition, silent, turns } from '@omium/kit/testing'
 import { aggregateKey, type IdentityContextCommand, platformTenant } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
-import { Identity } from './identity.ts'
+import { noticeMs } from './domain/notices.ts'
+import type { OwedMail } from './domain/owed.ts'
+import { Identity, type IdentityOptions } from './identity.ts'
 import { identityMachine, type PartitionState } from './machine.ts'
 
 const nowMs = 1_000_000
@@ -15,9 +17,12 @@ const register: IdentityContextCommand = {
   data: { address: 'a'.repeat(64), email: 'v1.usr_a.1.x', login, tenant: { id: 'ten_a', name: 'A' } },
 }
 
-const hosted = (history: MemoryPartition<PartitionState>['log'] = []) => {
+const hosted = (
+  history: MemoryPartition<PartitionState>['log'] = [],
+  tell: IdentityOptions['tell'] = async () => 'sent',
+) => {
   const erased: string[] = []
-  const identity = new Identity({ clock, notices: silent, erase: async (subject) => void erased.push(subject) })
+  const identity = new Identity({ clock, notices: silent, erase: async (subject) => void erased.push(subject), tell })
   const partition = new MemoryPartition(identityMachine, { history, nowMs: () => nowMs })
   identity.owned(partition)
   const ask = async (aggregate: string, command: IdentityContextCommand, given = {}) => {
@@ -75,7 +80,7 @@ describe('the identity context', () => {
   it('remembers no more sign-in links than are open, and the fold no more than it keeps of what is closed', async () => {
     const time = new ManualClock(nowMs)
     const partition = new MemoryPartition(identityMachine, { nowMs: () => time.nowMs() })
-    const identity = new Identity({ clock: time, notices: silent, erase: async () => {} })
+    const identity = new Identity({ clock: time, notices: silent, erase: async () => {}, tell: async () => 'sent' })
     identity.owned(partition)
     const linkMs = 600_000
     const issued = 2_000
@@ -117,10 +122,112 @@ describe('the identity context', () => {
     await ask(user, { type: 'StartSession', data: { sessionId: 'ses_1', ...start } })
     for (const generation of [0, 1])
       await ask(user, { type: 'RefreshSession', data: { sessionId: 'ses_1', generation } })
-    const refusal = await ask(user, { type: 'RefreshSession', data: { sessionId: 'ses_1', generation: 0 } })
-    expect(refusal).toMatchObject({ type: 'CommandRejected', data: { code: 'refresh_reused' } })
-    expect(partition.log.at(-2)).toMatchObject({ type: 'SessionEnded', data: { why: 'reused' } })
-    expect(partition.log.at(-2)?.envelope.commandId).toBeUndefined()
+    await ask(user, { type: 'RefreshSession', data: { sessionId: 'ses_1', generation: 0 } })
+    const refusal = partition.log.find(({ type }) => type === 'CommandRejected')
+    expect(refusal).toMatchObject({ data: { code: 'refresh_reused' } })
+    const ended = partition.log.find(({ type }) => type === 'SessionEnded')
+    expect(ended).toMatchObject({ data: { why: 'reused' } })
+    expect(ended?.envelope.commandId).toBeUndefined()
+  })
+
+  const code = { factorId: 'fac_1', kind: 'totp', step: 1 } as const
+  const addFactor: IdentityContextCommand = {
+    type: 'AddFactor',
+    data: {
+      factorId: 'fac_1',
+      kind: 'totp',
+      label: 'v1.usr_a.1.label',
+      material: 'v1.usr_a.1.secret',
+      proof: code,
+      sessionId: 'ses_1',
+      amr: ['otp'],
+      recoveryCodes: Array.from({ length: 10 }, (_, i) => String(i).repeat(64)),
+    },
+  }
+  const signedIn = async ({ ask }: { ask: (to: string, command: IdentityContextCommand) => Promise<unknown> }) => {
+    await ask(user, register)
+    const session = { tenant: 'ten_a', login, amr: [], authenticatedAt: 0, expiresAt: nowMs + 1 }
+    await ask(user, { type: 'StartSession', data: { sessionId: 'ses_1', ...session, client: 'browser' } })
+  }
+
+  it('mails once what changes about who gets in, whoever owns the partition by then', async () => {
+    const mails: OwedMail[] = []
+    const world = hosted([], async (mail) => {
+      mails.push(mail)
+      return 'sent'
+    })
+    await signedIn(world)
+    await world.ask(user, addFactor)
+    expect(mails).toMatchObject([
+      { email: 'v1.usr_a.1.x', notice: { about: 'factor_added', kind: 'totp', label: 'v1.usr_a.1.label' }, at: nowMs },
+    ])
+    const { log } = world.partition
+    expect(log.slice(-2).map(({ type }) => type)).toEqual(['SecurityNoticeOwed', 'SecurityNoticeSettled'])
+    expect(log.at(-1)?.data).toEqual({ notice: mails[0]?.version, outcome: 'sent' })
+    const again: OwedMail[] = []
+    const tell = async (mail: OwedMail) => {
+      again.push(mail)
+      return 'sent' as const
+    }
+    hosted(log, tell)
+    // one that died before it could say that the mail is out: the same mail goes out under the same id
+    hosted(log.slice(0, -1), tell)
+    await turns()
+    expect(again).toEqual(mails)
+  })
+
+  it('goes on while no mail server takes anything, and gives up after a day', async () => {
+    const time = new ManualClock(nowMs)
+    const partition = new MemoryPartition(identityMachine, { nowMs: () => time.nowMs() })
+    let tries = 0
+    const tell = () => {
+      tries++
+      return Promise.reject(new Error('nobody is there'))
+    }
+    const identity = new Identity({ clock: time, notices: silent, erase: async () => {}, tell })
+    identity.owned(partition)
+    const ask = async (aggregate: string, command: IdentityContextCommand) => {
+      await identity.command(partition, commandTo(aggregate, command, { actor: 'system' }))
+      await turns()
+      return partition.log.at(-1)
+    }
+    await signedIn({ ask })
+    await ask(user, addFactor)
+    await ask(user, { type: 'RenameUser', data: { name: 'v1.usr_a.1.name' } })
+    expect(partition.typesOf(user).at(-1)).toBe('UserRenamed')
+    expect(tries).toBeGreaterThan(0)
+    time.goTo(nowMs + noticeMs + 1)
+    await turns()
+    expect(partition.log.at(-1)).toMatchObject({ type: 'SecurityNoticeSettled', data: { outcome: 'too_late' } })
+  })
+
+  it('tells the person who made an API key, through their user', async () => {
+    const mails: OwedMail[] = []
+    const { ask, partition } = hosted([], async (mail) => {
+      mails.push(mail)
+      return 'sent'
+    })
+    await ask(user, register)
+    const key = aggregateKey('api_key', 'ten_a', 'key_1')
+    const data = {
+      name: 'laptop',
+      environment: 'test',
+      prefix: 'om_test_key_1',
+      hash: { digest: 'c'.repeat(64), pepper: 1 },
+      scopes: { permissions: ['executions:read'] },
+    } as const satisfies Extract<IdentityContextCommand, { type: 'IssueApiKey' }>['data']
+    await ask(key, { type: 'IssueApiKey', data }, { actor: 'user:usr_a' })
+    expect(partition.typesOf(key)).toEqual(['ApiKeyIssued', 'ApiKeyReported'])
+    const note = partition.sent.find(({ type }) => type === 'NoteApiKey')
+    const about = { tenant: 'ten_a', keyId: 'key_1', name: 'laptop', prefix: 'om_test_key_1' }
+    expect(note).toMatchObject({ aggregate: user, tenant: platformTenant, data: about })
+    await ask(user, { type: 'NoteApiKey', data: about })
+    expect(mails).toMatchObject([{ notice: { about: 'api_key_issued', ...about } }])
+    // keys that programs make tell nobody
+    const other = aggregateKey('api_key', 'ten_a', 'key_2')
+    const issue = { type: 'IssueApiKey', data: { ...data, hash: { digest: 'd'.repeat(64), pepper: 1 } } } as const
+    await ask(other, issue, { actor: 'key:key_1' })
+    expect(partition.typesOf(other)).toEqual(['ApiKeyIssued'])
   })
 
   it.each([

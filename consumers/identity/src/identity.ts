@@ -13,6 +13,7 @@ import {
   domainRecord,
   type MagicLinkCommand,
   magicLinkCommands,
+  type NoticeOutcome,
   parseAggregateKey,
   platformTenant,
   type SsoConnectionCommand,
@@ -27,7 +28,16 @@ import type { Decision } from './domain/decision.ts'
 import { decideDeviceGrant, endsDeviceGrant } from './domain/device-grant.ts'
 import { decideMagicLink } from './domain/magic-link.ts'
 import { decideDomain, watchDomain } from './domain/mail-domain.ts'
-import { type Owed, owedBySsoConnection, owedByTenant, owedByUser } from './domain/owed.ts'
+import { noticeMs } from './domain/notices.ts'
+import {
+  mailsOwedByUser,
+  type Owed,
+  type OwedMail,
+  owedByApiKey,
+  owedBySsoConnection,
+  owedByTenant,
+  owedByUser,
+} from './domain/owed.ts'
 import { decideSsoConnection } from './domain/sso-connection.ts'
 import { decideTenant } from './domain/tenant.ts'
 import { decideUser } from './domain/user.ts'
@@ -42,17 +52,21 @@ import type { PartitionState } from './machine.ts'
  *    one effect.
  * 3. Time that decides something is this process's clock.
  * 4. What nobody used in time is closed ({@link Expiry}).
+ * 5. Mails go out beside everything else: whatever becomes of them, nothing waits for it.
  */
 export interface IdentityOptions {
   readonly clock: Clock
   readonly notices: Notices
   /** Destroys what a subject's personal data could be opened with. Idempotent. */
   erase(subject: string): Promise<void>
+  /** Sends a mail. @returns what became of it. @throws whatever may succeed later */
+  tell(mail: OwedMail): Promise<NoticeOutcome>
 }
 
 interface Hosted {
   readonly partition: HostedPartition<PartitionState>
   readonly outbox: Outbox<PartitionState, Owed>
+  readonly mails: Outbox<PartitionState, OwedMail>
   readonly expiry: Expiry
 }
 
@@ -83,6 +97,7 @@ export class Identity implements ContextHandler<PartitionState> {
       onFault: (err) => notices.error({ err }, 'a callback failed'),
       onSettled: (aggregate) => {
         outbox.settle(aggregate)
+        mails.settle(aggregate)
         expiry.watch(aggregate)
       },
     })
@@ -92,10 +107,21 @@ export class Identity implements ContextHandler<PartitionState> {
       owedBy,
       send: (aggregate, owed) => this.#send(partition, aggregate, owed),
     })
+    const mails = new Outbox<PartitionState, OwedMail>(log, {
+      clock,
+      notices,
+      owedBy: ({ users }, aggregate) => {
+        const user = users.get(aggregate)
+        return user ? mailsOwedByUser(user) : []
+      },
+      send: (aggregate, mail) => this.#tell(partition, aggregate, mail),
+    })
     const expiry = new Expiry(partition, clock)
-    this.#hosted.set(log.partition, { partition, outbox, expiry })
-    const { users, tenants, ssoConnections, magicLinks, deviceGrants } = log.state
-    for (const owing of [users, tenants, ssoConnections]) for (const aggregate of owing.keys()) outbox.settle(aggregate)
+    this.#hosted.set(log.partition, { partition, outbox, mails, expiry })
+    const { users, tenants, apiKeys, ssoConnections, magicLinks, deviceGrants } = log.state
+    for (const owing of [users, tenants, apiKeys, ssoConnections])
+      for (const aggregate of owing.keys()) outbox.settle(aggregate)
+    for (const aggregate of users.keys()) mails.settle(aggregate)
     for (const ending of [magicLinks, deviceGrants]) for (const aggregate of ending.keys()) expiry.watch(aggregate)
   }
 
@@ -175,8 +201,9 @@ export class Identity implements ContextHandler<PartitionState> {
 
   /** Sends one thing that an aggregate owes and records the receipt. @throws whatever may succeed later */
   async #send(partition: HostedPartition<PartitionState>, aggregate: string, owed: Owed): Promise<void> {
-    const { users, tenants, ssoConnections } = partition.state
-    const state = users.get(aggregate) ?? tenants.get(aggregate) ?? ssoConnections.get(aggregate)
+    const { users, tenants, apiKeys, ssoConnections } = partition.state
+    const state =
+      users.get(aggregate) ?? tenants.get(aggregate) ?? apiKeys.get(aggregate)?.report ?? ssoConnections.get(aggregate)
     if (!state) return
     if (owed.what === 'erasure') for (const subject of owed.subjects) await this.#options.erase(subject)
     else {
@@ -186,13 +213,25 @@ export class Identity implements ContextHandler<PartitionState> {
     const tenant = parseAggregateKey(aggregate)?.tenant ?? platformTenant
     if (owed.receipt) await partition.record(aggregate, [owed.receipt], bySystem({ ...state, tenant }))
   }
+
+  /** Sends one mail that a user is owed and records what became of it. @throws whatever may succeed later */
+  async #tell(partition: HostedPartition<PartitionState>, aggregate: string, mail: OwedMail): Promise<void> {
+    const { clock, tell } = this.#options
+    const outcome = clock.nowMs() - mail.at > noticeMs ? 'too_late' : await tell(mail)
+    const state = partition.state.users.get(aggregate)
+    if (!state?.notices[mail.version]) return
+    const settled = { type: 'SecurityNoticeSettled', data: { notice: mail.version, outcome } } as const
+    await partition.record(aggregate, [settled], bySystem({ ...state, tenant: platformTenant }))
+  }
 }
 
-const owedBy = ({ users, tenants, ssoConnections }: PartitionState, aggregate: string): readonly Owed[] => {
+const owedBy = ({ users, tenants, apiKeys, ssoConnections }: PartitionState, aggregate: string): readonly Owed[] => {
   const user = users.get(aggregate)
   if (user) return owedByUser(user)
   const tenant = tenants.get(aggregate)
   if (tenant) return owedByTenant(tenant)
+  const key = apiKeys.get(aggregate)
+  if (key) return owedByApiKey(key)
   const connection = ssoConnections.get(aggregate)
   return connection ? owedBySsoConnection(connection) : []
 }

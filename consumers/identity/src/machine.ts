@@ -34,7 +34,7 @@ export interface PartitionState {
 type Encoded = { readonly [K in keyof PartitionState]: [string, unknown][] }
 
 export const identityMachine: StateMachine<PartitionState> = {
-  version: 5,
+  version: 6,
   empty: () => ({
     addresses: new Map(),
     users: new Map(),
@@ -67,7 +67,10 @@ export const identityMachine: StateMachine<PartitionState> = {
         break
       }
       case 'api_key':
-        apiKeys.set(aggregate, evolveApiKey(apiKeys.get(aggregate), event as ApiKeyEvent))
+        apiKeys.set(
+          aggregate,
+          evolveApiKey(apiKeys.get(aggregate), event as ApiKeyEvent, { id: key.id, tenant, correlationId }),
+        )
         break
       case 'magic_link': {
         const link = evolveMagicLink(magicLinks.get(aggregate), event as MagicLinkEvent)

@@ -15,17 +15,19 @@ export const freshProofMs = 10 * 60_000
 
 type Proofs = Pick<SessionCaller, 'authenticatedAt' | 'mfaAt'>
 
-/**
- * @param factors kinds of their second factors
- * @throws OmiumError `step_up_required`, whose data say what is accepted (`accepts`)
- */
-export const requireFreshProof = (
+/** @param factors kinds of their second factors */
+export const hasFreshProof = (
   { authenticatedAt, mfaAt }: Proofs,
   factors: readonly FactorKind[],
   nowMs: number,
-): void => {
+): boolean => {
   const provedAt = factors.length > 0 ? mfaAt : Math.max(authenticatedAt, mfaAt ?? 0)
-  if (provedAt === undefined || nowMs - provedAt > freshProofMs) throw stepUp(factors, 'within the last ten minutes')
+  return provedAt !== undefined && nowMs - provedAt <= freshProofMs
+}
+
+/** @throws OmiumError `step_up_required`, whose data say what is accepted (`accepts`) */
+export const requireFreshProof = (proofs: Proofs, factors: readonly FactorKind[], nowMs: number): void => {
+  if (!hasFreshProof(proofs, factors, nowMs)) throw stepUp(factors, 'within the last ten minutes')
 }
 
 /** @throws OmiumError `mfa_enrolment_required`, `step_up_required` */

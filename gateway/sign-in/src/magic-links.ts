@@ -1,12 +1,13 @@
 import { createHmac, randomBytes } from 'node:crypto'
+import type { Mailer } from '@omium/mail'
 import { aggregateKey, callerId, emailAddress, type IdSource, platformTenant } from '@omium/schemas'
 import { z } from 'zod'
 import { derivedKey } from './derived-keys.ts'
 import { derivedId } from './identifiers.ts'
-import { signInMail } from './mail/sign-in-mail.ts'
-import type { IdentityCommands, Mailer } from './ports.ts'
+import type { IdentityCommands } from './ports.ts'
 import type { Account } from './providers/provider.ts'
 import { createSealedTokens } from './sealed-token.ts'
+import { signInMail } from './sign-in-mail.ts'
 
 /**
  * Links that sign in, by mail.

@@ -1,8 +1,9 @@
 /**
  * What counts as one visitor: an IPv4 address, or the /64 of an IPv6 address, within which one visitor has addresses without
- * end.
+ * end. This machine is one visitor, by whichever of its loopback addresses it comes.
  */
 export const networkOf = (ip: string): string => {
+  if (ip === '::1') return '127.0.0.1'
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)?.[1]
   if (mapped !== undefined) return mapped
   if (!ip.includes(':')) return ip

@@ -44,19 +44,6 @@ export interface IdentityReads {
   recoveryCodes(userId: string): Promise<readonly string[]>
 }
 
-export interface Mail {
-  readonly to: string
-  readonly subject: string
-  readonly text: string
-  readonly html: string
-}
-
-export interface Mailer {
-  /** resolves when a mail server has taken it */
-  send(mail: Mail): Promise<void>
-  close(): void
-}
-
 /** Counts attempts, so that nobody can try for ever. */
 export interface AttemptLimits {
   /** @throws OmiumError `rate_limited` when `key` has had its share, `unavailable` when nobody can count */

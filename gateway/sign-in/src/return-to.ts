@@ -7,6 +7,8 @@ export const defaultReturnTo = '/auth/session'
 export const devicePage = '/auth/device'
 /** Where people see to their second factors. */
 export const factorsPath = '/auth/factors'
+/** Where people see in which browsers and programs they are signed in. */
+export const sessionsPath = '/auth/sessions'
 
 /** No scheme, no host, nothing that a browser reads as one: `//`, a backslash, control characters. */
 const relativePath = /^\/(?![/\\])[^\\\p{Cc}\s]*$/u
@@ -30,7 +32,7 @@ const resolved = (path: string, prefixes: readonly string[]): string | undefined
  */
 export const checkReturnTo = (path: string | undefined, prefixes: readonly string[]): string => {
   if (path === undefined || path === '') return defaultReturnTo
-  const landing = resolved(path, [...prefixes, defaultReturnTo, devicePage, factorsPath])
+  const landing = resolved(path, [...prefixes, defaultReturnTo, devicePage, factorsPath, sessionsPath])
   if (landing === undefined)
     throw new OmiumError('invalid_request', 'return_to: expected a path of this site that is open to sign-in')
   return landing

@@ -1,7 +1,8 @@
 import { errorCatalogue, OmiumError } from '@omium/schemas'
 import { type FastifyPluginAsyncZod, hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { errorPage } from './pages/pages.ts'
-import { factorsPath } from './return-to.ts'
+import { renewal } from './renewal.ts'
+import { checkReturnTo, defaultReturnTo, factorsPath } from './return-to.ts'
 import { sendPage, wantsHtml } from './routes/answers.ts'
 import { deviceRoutes } from './routes/device.ts'
 import { factorRoutes } from './routes/factors.ts'
@@ -42,6 +43,9 @@ export const signInRoutes =
         services.cookies.clear(reply, 'access', 'refresh')
       // thrown on: the gateway says it as problem details
       if (!known || !wantsHtml(request)) throw error
+      // what was asked for is shown after signing in
+      if (known.code === 'unauthenticated' && request.method === 'GET')
+        return reply.redirect(`/auth/sign-in?return_to=${encodeURIComponent(landingOf(request.url, services))}`, 303)
       // the only pages that ask for more are those about factors
       if (known.code === 'step_up_required') return reply.redirect(stepUpPath(known), 303)
       const { title } = errorCatalogue[known.code]
@@ -50,6 +54,8 @@ export const signInRoutes =
         errorPage(title, known.message, known.code, retryAt(request.url, known)),
       )
     })
+
+    app.addHook('onRequest', renewal(services))
 
     app.get('/.well-known/jwks.json', { config: { public: true }, schema: { hide: true } }, async (_request, reply) => {
       reply.header('cache-control', 'public, max-age=300')
@@ -63,6 +69,15 @@ export const signInRoutes =
     await app.register(sessionRoutes(services))
     await app.register(deviceRoutes(services))
   }
+
+/** @returns the page of a request where somebody may land after signing in, or where everybody does */
+const landingOf = (url: string, { returnTo }: SignInServices): string => {
+  try {
+    return checkReturnTo(url, returnTo)
+  } catch {
+    return defaultReturnTo
+  }
+}
 
 const stepUpPath = ({ data }: OmiumError): string => {
   const { accepts } = data as { accepts: string[] }

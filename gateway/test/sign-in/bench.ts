@@ -36,31 +36,42 @@ const freePort = (): Promise<number> =>
   })
 
 const quiet = () => undefined
-const key = (id: string) => `${id}:${randomBytes(32).toString('base64')}`
+
+export interface BenchOptions {
+  readonly host?: '127.0.0.1' | 'localhost'
+  /** the identity service mails what changes about who gets in */
+  readonly notices?: boolean
+}
 
 /**
  * Sign-in with everything around it for real: the log, the identity service in a process of its own, its read model, an OpenID
  * provider, a mail server. Two gateways over one database; the second serves no HTTP.
  */
-export const startBench = async ({ host = '127.0.0.1' }: { readonly host?: '127.0.0.1' | 'localhost' } = {}) => {
+export const startBench = async ({ host = '127.0.0.1', notices = false }: BenchOptions = {}) => {
   const databaseUrl = await freshDatabase()
   await migrate(databaseUrl, { gatewayDatabaseUrl: gatewayDatabaseUrl(databaseUrl) })
+  const masterKey = randomBytes(32)
+  const mailPort = await freePort()
+  const port = await freePort()
+  const url = `http://${host}:${port}`
   const env: Record<string, string> = {
     ...stackSettings(),
     OMIUM_PARTITIONS: '2',
     OMIUM_DATABASE_URL: databaseUrl,
     OMIUM_GATEWAY_DATABASE_URL: gatewayDatabaseUrl(databaseUrl),
     OMIUM_TOKEN_SECRET: randomBytes(32).toString('hex'),
-    OMIUM_MASTER_KEYS: key('m1'),
+    OMIUM_MASTER_KEYS: `m1:${masterKey.toString('base64')}`,
+    OMIUM_URL: url,
+    ...(notices && { OMIUM_SMTP_URL: `smtp://127.0.0.1:${mailPort}` }),
+    OMIUM_OWNER_SESSION_TIMEOUT_MS: '3000',
     OMIUM_IDENTITY_PORT: '0',
     OMIUM_OWNER_SESSION_TIMEOUT_MS: '3000',
     OMIUM_LOG_LEVEL: 'info',
   }
   const folder = mkdtempSync(join(tmpdir(), 'omium-sign-in-'))
   const mails: CaughtMail[] = []
-  const catcher = await startMailCatcher(await freePort(), join(folder, 'mail'), (mail) => mails.push(mail))
-  const port = await freePort()
-  const url = `http://${host}:${port}`
+  const openCatcher = () => startMailCatcher(mailPort, join(folder, 'mail'), (mail) => mails.push(mail))
+  let catcher = await openCatcher()
   const client = { id: 'omium', secret: randomBytes(16).toString('hex') }
   const issuer = await startOpenIdIssuer({
     ...client,
@@ -113,7 +124,7 @@ export const startBench = async ({ host = '127.0.0.1' }: { readonly host?: '127.
   /** how far the gateways' clocks are ahead of the log's */
   const clock = { aheadMs: 0 }
   const nowMs = () => log.context.nowMs() + clock.aheadMs
-  const kms = createLocalKms([{ id: 'm1', key: randomBytes(32) }])
+  const kms = createLocalKms([{ id: 'm1', key: masterKey }])
   const personalData = createPersonalData({ kms, keys: createSubjectKeys(pool), digestKey: randomBytes(32), nowMs })
   /** what a spec puts between sign-in and the log */
   const interference: { after: ((type: string) => void) | undefined } = { after: undefined }
@@ -163,11 +174,25 @@ export const startBench = async ({ host = '127.0.0.1' }: { readonly host?: '127.
     clock,
     identity,
     gateways,
+    /** the mail server of the installation */
+    mailServer: {
+      leave: () => catcher.close(),
+      comeBack: async () => {
+        catcher = await openCatcher()
+      },
+    },
+    /** the identity service ends as if its machine had lost power, and another one takes over */
+    replaceIdentity: async () => {
+      await service.kill('SIGKILL')
+      service = await spawnIdentity()
+      await service.waitForLine(/"msg":"ready"/, 120_000)
+    },
     /** the link of the n-th mail to an address, once it has come */
     linkTo: (email: string, nth = 1): Promise<string> =>
       eventually(
         () => {
-          const link = mails.filter(({ to }) => to === email)[nth - 1]?.link
+          const link = mails.filter(({ to, link }) => to === email && link?.includes('/auth/magic-links/'))[nth - 1]
+            ?.link
           if (!link) throw new Error(`no mail to ${email} yet`)
           return link
         },

@@ -156,6 +156,21 @@ describe('a program', () => {
     expect(codeOf(await decide(guesser, user_code, 'approved'))).toBe('rate_limited')
   })
 
+  it('that needs a fresh proof gets one from whoever lets it in', async () => {
+    const cyd = await signedIn('cyd@example.com')
+    const page = at('/auth/device?fresh=true')
+    expect((await cyd.visit(page)).url.pathname).toBe('/auth/device')
+    bench.clock.aheadMs = 11 * 60_000
+    try {
+      // still in, although the access token is over: the page renews it
+      expect((await cyd.visit(at('/auth/device'))).url.pathname).toBe('/auth/device')
+      const sent = await cyd.visit(page)
+      expect([sent.url.pathname, sent.url.search]).toEqual(['/auth/sign-in', '?fresh=true&return_to=%2Fauth%2Fdevice'])
+    } finally {
+      bench.clock.aheadMs = 0
+    }
+  })
+
   it('leaves neither its codes nor where it asked from in the database', async () => {
     const { device_code, user_code } = await ask('192.0.2.123')
     const { rows } = await bench.pool.query<{ row: string }>('SELECT g::text AS row FROM identity.device_grants g')

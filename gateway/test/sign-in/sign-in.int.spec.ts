@@ -379,6 +379,26 @@ describe('a session', () => {
     expect(me.sessionId).not.toBe(planted.sessionId)
     expect((await whoami(attacker)).email).toBe('mallory2@example.com')
   })
+  it('goes on for who comes back to a page, until it is ended from another one', async () => {
+    const [browser, other] = [new Browser(), new Browser()]
+    const me = await signInByMail(browser, 'mia@example.com')
+    await signInByMail(other, 'mia@example.com')
+    const before = browser.cookie(bench.url, 'omium_refresh')
+    browser.cookies.get(new URL(bench.url).host)?.delete('omium_access')
+    const page = await browser.visit(at('/auth/sessions'))
+    expect([page.url.pathname, page.status]).toEqual(['/auth/sessions', 200])
+    expect(page.text).toContain('Where you are signed in')
+    expect(browser.cookie(bench.url, 'omium_refresh')).not.toBe(before)
+    expect((await other.visit(at(`/auth/sessions/${me.sessionId}/end`), { form: {} })).status).toBe(200)
+    await eventually(
+      async () => {
+        const late = await browser.visit(at('/auth/sessions'))
+        expect([late.url.pathname, late.url.searchParams.get('return_to')]).toEqual(['/auth/sign-in', '/auth/sessions'])
+      },
+      { timeoutMs: 20_000, intervalMs: 200 },
+    )
+    expect(browser.cookie(bench.url, 'omium_refresh')).toBeUndefined()
+  })
   it('is refreshed token by token; one that is used again ends it for both who hold it', async () => {
     const browser = new Browser()
     await signInByMail(browser, 'nat@example.com')

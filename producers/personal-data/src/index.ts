@@ -1,6 +1,6 @@
 export type { Kms } from './kms.ts'
 export { type KmsSettings, kmsOf, kmsSettings } from './kms-of.ts'
 export { createLocalKms, type MasterKey } from './local-kms.ts'
-export { createPersonalData, type PersonalData } from './personal-data.ts'
+export { createOpener, createPersonalData, type PersonalData } from './personal-data.ts'
 export { type Rotated, type RotateOptions, rotateKeys } from './rotate.ts'
 export { createSubjectKeys, type SubjectKeys } from './subject-keys.ts'

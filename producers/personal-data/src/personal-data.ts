@@ -38,8 +38,7 @@ interface Remembered {
   readonly until: number
 }
 
-export const createPersonalData = (options: PersonalDataOptions): PersonalData => {
-  const { kms, keys, digestKey, nowMs, cacheMs = 10_000 } = options
+const createKeyring = ({ kms, keys, nowMs, cacheMs = 10_000 }: Omit<PersonalDataOptions, 'digestKey'>) => {
   /** by `subject.version`; null: destroyed */
   const remembered = new Map<string, Remembered>()
 
@@ -54,16 +53,46 @@ export const createPersonalData = (options: PersonalDataOptions): PersonalData =
     return key
   }
 
-  const keyOf = (subject: string, version: number): Promise<Uint8Array | null> => {
-    const name = `${subject}.${version}`
-    const known = remembered.get(name)
-    // a clock that was set back must not make an erasure wait for it
-    if (known && known.until > nowMs() && known.until - cacheMs <= nowMs()) return known.key
-    return remember(
-      name,
-      keys.find(subject, version).then((found) => (found?.wrapped ? kms.unwrap(found.wrapped, subject) : null)),
-    )
+  return {
+    remember,
+    forget: (subject: string): void => {
+      for (const name of remembered.keys()) if (name.startsWith(`${subject}.`)) remembered.delete(name)
+    },
+    keyOf: (subject: string, version: number): Promise<Uint8Array | null> => {
+      const name = `${subject}.${version}`
+      const known = remembered.get(name)
+      // a clock that was set back must not make an erasure wait for it
+      if (known && known.until > nowMs() && known.until - cacheMs <= nowMs()) return known.key
+      return remember(
+        name,
+        keys.find(subject, version).then((found) => (found?.wrapped ? kms.unwrap(found.wrapped, subject) : null)),
+      )
+    },
   }
+}
+type Keyring = ReturnType<typeof createKeyring>
+
+const openerOf =
+  ({ keyOf }: Pick<Keyring, 'keyOf'>): PersonalData['open'] =>
+  async (sealed) => {
+    const [, subject, version, body] = sealedPattern.exec(sealed) ?? []
+    if (subject === undefined || version === undefined || body === undefined) return undefined
+    const key = await keyOf(subject, Number(version))
+    if (!key) return undefined
+    try {
+      return decrypt(key, Buffer.from(body, 'base64url'), `v1.${subject}.${Number(version)}`).toString()
+    } catch {
+      return undefined
+    }
+  }
+
+/** For who only reads, and so needs no digests. @returns `open` of {@link PersonalData} */
+export const createOpener = (options: Omit<PersonalDataOptions, 'digestKey'>): PersonalData['open'] =>
+  openerOf(createKeyring(options))
+
+export const createPersonalData = (options: PersonalDataOptions): PersonalData => {
+  const { kms, keys, digestKey } = options
+  const { remember, forget, keyOf } = createKeyring(options)
 
   const current = async (subject: string): Promise<number> => {
     const newest = await keys.newest(subject)
@@ -86,21 +115,11 @@ export const createPersonalData = (options: PersonalDataOptions): PersonalData =
       const name = `v1.${subject}.${version}`
       return `${name}.${encrypt(key, Buffer.from(text), name).toString('base64url')}`
     },
-    open: async (sealed) => {
-      const [, subject, version, body] = sealedPattern.exec(sealed) ?? []
-      if (subject === undefined || version === undefined || body === undefined) return undefined
-      const key = await keyOf(subject, Number(version))
-      if (!key) return undefined
-      try {
-        return decrypt(key, Buffer.from(body, 'base64url'), `v1.${subject}.${Number(version)}`).toString()
-      } catch {
-        return undefined
-      }
-    },
+    open: openerOf({ keyOf }),
     digest: (kind, value) => createHmac('sha256', digestKey).update(`${kind}\0${value}`).digest('hex'),
     erase: async (subject) => {
       await keys.destroy(subject)
-      for (const name of remembered.keys()) if (name.startsWith(`${subject}.`)) remembered.delete(name)
+      forget(subject)
     },
   }
 }

@@ -195,6 +195,8 @@ const applyUser = async (place: Place, { type, data }: UserEvent): Promise<void>
     case 'RecoveryCodeUsed':
       await place.run('DELETE FROM @recovery_codes WHERE user_id = $1 AND code = $2', place.id, data.code)
       break
+    case 'SecurityNoticeOwed':
+    case 'SecurityNoticeSettled':
     case 'PersonalTenantRequested':
     case 'MembershipNoted':
       break
@@ -335,6 +337,8 @@ const applyApiKey = async (place: Place, { type, data }: ApiKeyEvent): Promise<v
         place.at,
         data.by,
       )
+      break
+    case 'ApiKeyReported':
       break
   }
 }

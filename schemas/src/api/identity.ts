@@ -132,6 +132,7 @@ export const receivedInvitation = z.object({
   role,
   expiresAt: time,
 })
+export type ReceivedInvitation = z.infer<typeof receivedInvitation>
 
 export const userIdParam = z.object({ userId: callerId })
 export const invitationParam = z.object({ id: callerId })

@@ -25,6 +25,7 @@ import {
   timeMs,
   userId,
 } from './model.ts'
+import { securityNoticeCommands } from './notices.ts'
 import { tenantPrivacyCommands, userPrivacyCommands } from './privacy.ts'
 import { domainCommands, ssoConnectionCommands, ssoTenantCommands } from './sso.ts'
 
@@ -40,6 +41,7 @@ export type AddressCommand = RecordOf<typeof addressCommands>
 
 export const userCommands = {
   ...factorCommands,
+  ...securityNoticeCommands,
   /** known already: nothing happens but that the login is linked */
   RegisterUser: v1(registration),
   UnlinkLogin: v1(z.object({ login })),

@@ -24,6 +24,7 @@ import {
   timeMs,
   userId,
 } from './model.ts'
+import { securityNoticeEvents } from './notices.ts'
 import { magicLinkExpiry, tenantPrivacyEvents, userPrivacyEvents } from './privacy.ts'
 import { domainEvents, ssoConnectionEvents, ssoTenantEvents } from './sso.ts'
 
@@ -43,6 +44,7 @@ export type AddressEvent = RecordOf<typeof addressEvents>
  */
 export const userEvents = {
   ...factorEvents,
+  ...securityNoticeEvents,
   UserRegistered: v1(registration),
   LoginLinked: v1(z.object({ login, by })),
   LoginUnlinked: v1(z.object({ login, by })),
@@ -81,7 +83,10 @@ export type TenantEvent = RecordOf<typeof tenantEvents>
 
 /** `api_key:<tenant>/<keyId>`. The key itself is shown once and is on no log. */
 export const apiKeyEvents = {
-  ApiKeyIssued: v1(issuedApiKey.extend({ by })),
+  /** `notify`: the person who made it, who is to be told */
+  ApiKeyIssued: v1(issuedApiKey.extend({ by, notify: userId.optional() })),
+  /** telling them is on the log */
+  ApiKeyReported: v1(z.object({})),
   /** it stops working at `until`: there is a successor */
   ApiKeyReplaced: v1(z.object({ successor: callerId, until: timeMs, by })),
   ApiKeyRevoked: v1(z.object({ by, reason: z.string().max(500).optional() })),

@@ -6,6 +6,8 @@ import { type Client, type ConnectionOptions, omium } from '@omium/sdk'
 import { z } from 'zod'
 import { type Context, contextInForce } from './contexts/contexts.ts'
 import { accessTokenOf } from './contexts/session.ts'
+import { provingFetch } from './contexts/step-up.ts'
+import { UsageError } from './exit-codes.ts'
 import type { Io } from './io.ts'
 
 const credentialsFile = z.object({ apiKey: z.string().min(1) })
@@ -106,7 +108,9 @@ const ofContext = (
       `OMIUM_URL is another platform than the context ${name}: set OMIUM_API_KEY too, or unset OMIUM_URL`,
     )
   const opens =
-    credential.kind === 'key' ? { apiKey: credential.apiKey } : { accessToken: () => accessTokenOf(io, name) }
+    credential.kind === 'key'
+      ? { apiKey: credential.apiKey }
+      : { accessToken: () => accessTokenOf(io, name), fetch: provingFetch(io, name, url) }
   return { from: 'context', name, options: { url, ...(modelsUrl && { modelsUrl }), ...given, ...opens } }
 }
 
@@ -120,7 +124,17 @@ const originOf = (url: string): string => {
 
 /** Where somebody signs in who does not say it: the context in force, else the local stack, else this machine. */
 export const urlToSignInAt = (io: Io): string =>
-  io.env['OMIUM_URL'] || contextInForce(io)?.context.url || inStack(io).url || 'http://127.0.0.1:8080'
+  io.env['OMIUM_URL'] || contextInForce(io)?.context.url || inStack(io).url || 'http://localhost:8080'
+
+/** The context of somebody who is signed in. @throws UsageError for keys, which are nobody */
+export const signedInContext = (io: Io): string => {
+  const { from, name, options } = connectionOf(io)
+  if (from !== 'context' || name === undefined || !options.accessToken)
+    throw new UsageError(
+      `this is for people who are signed in: ${from === 'environment' ? 'unset OMIUM_API_KEY, which is nobody, then ' : ''}omium login`,
+    )
+  return name
+}
 
 export const clientOf = (io: Io): Client => omium(connectionOf(io).options)
 

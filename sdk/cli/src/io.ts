@@ -7,8 +7,10 @@ export interface Io {
   readStdin(): Promise<string>
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
-  /** a person sits at both ends */
+  /** a person can be asked: what they type comes here, and they see what is said beside the result */
   readonly interactive: boolean
+  /** what a person types at a question; the terminal's own prompts unless given */
+  readonly typed?: (question: string) => string
   /** aborts at the first Ctrl-C */
   readonly interrupted: AbortSignal
 }
@@ -37,7 +39,7 @@ export const processIo = (): Io => {
     },
     env: process.env,
     cwd: process.cwd(),
-    interactive: process.stdin.isTTY === true && process.stdout.isTTY === true,
+    interactive: process.stdin.isTTY === true && process.stderr.isTTY === true,
     interrupted: interrupt.signal,
   }
 }

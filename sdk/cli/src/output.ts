@@ -4,19 +4,46 @@ import type { Io } from './io.ts'
 const maxCellWidth = 60
 const longLine = 100
 /** one line: what is in a cell must not look like another row */
-const clip = (text: string): string => {
+const clip = (text: string, width = maxCellWidth): string => {
   const line = text.replaceAll('\n', '\\n').replaceAll('\t', '\\t')
-  return line.length <= maxCellWidth ? line : `${line.slice(0, maxCellWidth - 1)}…`
+  return line.length <= width ? line : `${line.slice(0, width - 1)}…`
 }
 
-/** Rows under a header, columns aligned; values are cut to what fits a line. */
-export const table = (header: readonly string[], rows: readonly (readonly string[])[]): string => {
-  const cells = [header.map((name) => name.toUpperCase()), ...rows].map((row) => row.map(clip))
-  const widths = header.map((_, column) => Math.max(...cells.map((row) => (row[column] ?? '').length)))
+/** what has to be copied whole is never cut */
+const whole: readonly string[] = ['id', 'tenant', 'thread', 'record', 'path']
+const minCellWidth = 8
+
+/** Widths that fit a line: the widest of what may be cut gives way first. */
+const fitted = (header: readonly string[], widths: readonly number[], columns: number): number[] => {
+  const fitting = [...widths]
+  for (;;) {
+    const over = fitting.reduce((sum, width) => sum + width + 2, -2) - columns
+    if (over <= 0) return fitting
+    const [widest = -1] = header
+      .map((_, i) => i)
+      .filter((i) => !whole.includes(header[i] ?? '') && (fitting[i] ?? 0) > minCellWidth)
+      .sort((a, b) => (fitting[b] ?? 0) - (fitting[a] ?? 0))
+    if (widest < 0) return fitting
+    fitting[widest] = (fitting[widest] ?? 0) - 1
+  }
+}
+
+/**
+ * Rows under a header, columns aligned; values are cut to what fits a line.
+ * @param columns of the terminal; undefined: nobody sees one
+ */
+export const table = (
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  columns: number | undefined = process.stdout.columns,
+): string => {
+  const cells = [header.map((name) => name.toUpperCase()), ...rows].map((row) => row.map((cell) => clip(cell)))
+  const needed = header.map((_, column) => Math.max(...cells.map((row) => (row[column] ?? '').length)))
+  const widths = columns === undefined ? needed : fitted(header, needed, columns)
   return cells
     .map((row) =>
       row
-        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .map((cell, i) => clip(cell, widths[i]).padEnd(widths[i] ?? 0))
         .join('  ')
         .trimEnd(),
     )

@@ -17,6 +17,8 @@ export interface Invocation {
   /** where the gateway is, and a key, unless given */
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
+  /** a person sits at the terminal, and types this at each question */
+  readonly typed?: (question: string) => string
 }
 
 export interface ScriptedGateway {
@@ -91,7 +93,7 @@ export const scriptedGateway = (): ScriptedGateway => {
     await new Promise((resolve) => running.close(resolve))
   })
 
-  const run: ScriptedGateway['run'] = (argv, { stdin = '', env, cwd = '/' } = {}) => {
+  const run: ScriptedGateway['run'] = (argv, { stdin = '', env, cwd = '/', typed } = {}) => {
     const out: string[] = []
     const err: string[] = []
     Object.assign(lines, { out, err })
@@ -101,7 +103,8 @@ export const scriptedGateway = (): ScriptedGateway => {
       readStdin: async () => stdin,
       env: env ?? { OMIUM_URL: url, OMIUM_API_KEY: 'om_test_key' },
       cwd,
-      interactive: false,
+      interactive: typed !== undefined,
+      ...(typed && { typed }),
       interrupted: new AbortController().signal,
     })
   }

@@ -22,6 +22,8 @@ export interface Factors {
 
 interface Factor {
   readonly kind: FactorKind
+  /** sealed */
+  readonly label: string
   /** the last step whose code was shown */
   step: number
   signCount: number
@@ -44,8 +46,8 @@ type FactorEvent = Extract<
 export const evolveFactors = (factors: Factors, { type, data }: FactorEvent): void => {
   switch (type) {
     case 'FactorAdded': {
-      const { kind, step = 0, signCount = 0 } = data
-      factors.byId[data.factorId] = { kind, step, signCount }
+      const { kind, label, step = 0, signCount = 0 } = data
+      factors.byId[data.factorId] = { kind, label, step, signCount }
       noteChallenge(factors, data.challenge, data.at)
       break
     }

@@ -1,4 +1,12 @@
-import { aggregateKey, hashJson, heldSubject, type IdentityContextCommand, platformTenant } from '@omium/schemas'
+import {
+  aggregateKey,
+  hashJson,
+  heldSubject,
+  type IdentityContextCommand,
+  platformTenant,
+  type SecurityNotice,
+} from '@omium/schemas'
+import type { ApiKeyState } from './api-key.ts'
 import type { SsoConnectionState } from './sso-connection.ts'
 import type { TenantState } from './tenant.ts'
 import type { UserState } from './user.ts'
@@ -15,7 +23,7 @@ export interface OwedCommand {
   readonly command: IdentityContextCommand
   /** recorded once it is on the log */
   readonly receipt:
-    | { readonly type: 'PersonalTenantRequested'; readonly data: Record<string, never> }
+    | { readonly type: 'PersonalTenantRequested' | 'ApiKeyReported'; readonly data: Record<string, never> }
     | { readonly type: 'MemberAdditionReported' | 'MemberRemovalReported'; readonly data: { readonly userId: string } }
     | { readonly type: 'MembershipWithdrawn'; readonly data: { readonly tenant: string } }
     | null
@@ -110,6 +118,41 @@ export const owedByTenant = ({ tenant, additions, removals, erasures }: TenantSt
     ),
   ]
 }
+
+export const owedByApiKey = ({ report }: ApiKeyState): Owed[] => {
+  if (!report) return []
+  const { userId, correlationId: _, ...key } = report
+  return [
+    {
+      what: 'command',
+      id: idOf('apikey', key.tenant, key.keyId),
+      tenant: platformTenant,
+      aggregate: aggregateKey('user', platformTenant, userId),
+      command: { type: 'NoteApiKey', data: key },
+      receipt: { type: 'ApiKeyReported', data: {} },
+    },
+  ]
+}
+
+/** A mail to a person about what changed in who gets in. */
+export interface OwedMail {
+  readonly id: string
+  /** the version by which its user knows it */
+  readonly version: number
+  readonly notice: SecurityNotice
+  readonly at: number
+  /** sealed */
+  readonly email: string
+}
+
+/** Apart from the commands: a mail server that is away holds up nothing else. */
+export const mailsOwedByUser = ({ userId, email, notices, status }: UserState): OwedMail[] =>
+  status === 'active'
+    ? Object.entries(notices).map(([version, { notice, at }]) => {
+        const id = hashJson(['notice', userId, Number(version)]).slice(0, 32)
+        return { id, version: Number(version), notice, at, email }
+      })
+    : []
 
 /** Its secrets are sealed under its id. */
 export const owedBySsoConnection = ({ id, status }: SsoConnectionState): Owed[] =>

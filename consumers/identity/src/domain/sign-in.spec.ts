@@ -70,14 +70,15 @@ describe('an API key', () => {
     scopes: { permissions: ['executions:read'] },
   } as const
   const data = { ...issue, scopes: { permissions: [...issue.scopes.permissions] } }
-  const live = evolveApiKey(undefined, { type: 'ApiKeyIssued', data: { ...data, by: 'user:usr_a' } })
+  const place = { id: 'key_1', tenant: 'ten_a', correlationId: 'c' }
+  const live = evolveApiKey(undefined, { type: 'ApiKeyIssued', data: { ...data, by: 'user:usr_a' } }, place)
   const decide = (state: typeof live | undefined, command: Parameters<typeof decideApiKey>[1]) =>
     decideApiKey(state, command, 'key_1', asked)
 
   it('is issued by whoever asks, once', () => {
     expect(decide(undefined, { type: 'IssueApiKey', data })).toEqual({
       status: 'decided',
-      events: [{ type: 'ApiKeyIssued', data: { ...data, by: 'user:usr_a' } }],
+      events: [{ type: 'ApiKeyIssued', data: { ...data, by: 'user:usr_a', notify: 'usr_a' } }],
     })
     expect(decide(live, { type: 'IssueApiKey', data })).toMatchObject({ status: 'decided', events: [] })
     const other = { ...data, hash: { digest: 'e'.repeat(64), pepper: 1 } }
@@ -93,13 +94,13 @@ describe('an API key', () => {
       data: { successor: 'key_2', until: nowMs + 10, by: 'user:usr_a' },
     } as const
     expect(decide(live, replace(nowMs + 10))).toEqual({ status: 'decided', events: [replaced] })
-    const ending = evolveApiKey(live, replaced)
+    const ending = evolveApiKey(live, replaced, place)
     expect(decide(ending, replace(nowMs + 99))).toMatchObject({ events: [{ data: { until: nowMs + 10 } }] })
     expect(decide({ ...ending, until: nowMs }, replace(nowMs + 99))).toMatchObject({ code: 'identity_conflict' })
   })
   it('is revoked for ever', () => {
     expect(decide(live, { type: 'RevokeApiKey', data: {} })).toMatchObject({ events: [{ type: 'ApiKeyRevoked' }] })
-    const revoked = evolveApiKey(live, { type: 'ApiKeyRevoked', data: { by: 'x' } })
+    const revoked = evolveApiKey(live, { type: 'ApiKeyRevoked', data: { by: 'x' } }, place)
     expect(decide(revoked, { type: 'RevokeApiKey', data: {} })).toMatchObject({ events: [] })
     expect(decide(revoked, { type: 'ReplaceApiKey', data: { successor: 'key_2', until: nowMs + 1 } })).toMatchObject({
       code: 'identity_conflict',

@@ -1,6 +1,7 @@
 import type { UserCommand, UserEvent } from '@omium/schemas'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import type { Decision } from './decision.ts'
 import { owedByUser } from './owed.ts'
 import { decideUser, evolveUser, graceMs, mostSessions, type UserState } from './user.ts'
 
@@ -15,8 +16,14 @@ const fold = (events: readonly UserEvent[], state?: UserState): UserState | unde
     (folded, event, i) => evolveUser(folded, event, { id: userId, correlationId: 'c', version: i + 1 }),
     state,
   )
+/** A decision without what people are told of it: notices.spec.ts */
+const untold = (decision: Decision<UserEvent>): Decision<UserEvent> => ({
+  ...decision,
+  events: decision.events.filter(({ type }) => type !== 'SecurityNoticeOwed'),
+})
 const given = (...events: UserEvent[]) => ({
-  when: (command: UserCommand, at = nowMs) => decideUser(fold(events), command, userId, { actor: by, nowMs: at }),
+  when: (command: UserCommand, at = nowMs) =>
+    untold(decideUser(fold(events), command, userId, { actor: by, nowMs: at })),
 })
 
 const registration = { address: 'a'.repeat(64), email: `v1.${userId}.1.x`, login }

@@ -2,6 +2,7 @@ import type { Login, UserCommand, UserEvent } from '@omium/schemas'
 import { type Asked, type Decision, decided, refused } from './decision.ts'
 import { addFactor, decideProof, evolveFactors, type Factors, hasFactors, noFactors, removeFactor } from './factors.ts'
 import { held } from './held.ts'
+import { evolveNotices, type Notices, owe, withNotices } from './notices.ts'
 
 /**
  * A user, the ways in, and the sessions.
@@ -16,11 +17,14 @@ import { held } from './held.ts'
  * 6. Whoever has second factors (factors.ts) gets a session with the proof of one only, or on the word of a session that has seen
  *    one. Only a tenant's own identity provider gets them into that tenant without; such a session goes nowhere else.
  * 7. A session on the word of another begins only while that one is open: signing out, everywhere or there, leaves none to come.
+ * 8. They are told by mail what changes about who gets in (notices.ts).
  */
 export interface UserState {
   readonly userId: string
   readonly correlationId: string
   address: string
+  /** sealed */
+  readonly email: string
   readonly logins: Login[]
   /** open ones, by id */
   readonly sessions: Record<string, SessionState>
@@ -30,6 +34,7 @@ export interface UserState {
   founding: { readonly id: string; readonly name: string } | undefined
   status: 'active' | 'erasing' | 'erased'
   factors: Factors
+  notices: Notices
   /** with the version at which it was noted */
   readonly tenants: Record<string, number>
 }
@@ -61,18 +66,20 @@ interface Place {
 export const evolveUser = (before: UserState | undefined, event: UserEvent, place: Place): UserState => {
   const { type, data } = event
   if (type === 'UserRegistered') {
-    const { address, login, tenant } = data
+    const { address, email, login, tenant } = data
     const { id: userId, correlationId } = place
     return {
       userId,
       correlationId,
       address,
+      email,
       logins: [login],
       sessions: {},
       ended: [],
       founding: tenant,
       status: 'active',
       factors: noFactors(),
+      notices: {},
       tenants: {},
     }
   }
@@ -109,6 +116,10 @@ export const evolveUser = (before: UserState | undefined, event: UserEvent, plac
     case 'RecoveryCodeUsed':
       evolveFactors(state.factors, event)
       break
+    case 'SecurityNoticeOwed':
+    case 'SecurityNoticeSettled':
+      evolveNotices(state.notices, event, place.version)
+      break
     case 'SessionRefreshed': {
       const session = state.sessions[data.sessionId]
       if (session) Object.assign(session, { generation: data.generation, refreshedAt: data.at })
@@ -133,6 +144,7 @@ export const evolveUser = (before: UserState | undefined, event: UserEvent, plac
     case 'UserErased':
       state.status = 'erasing'
       state.factors = noFactors()
+      state.notices = {}
       break
     case 'ErasureCompleted':
       state.status = 'erased'
@@ -152,6 +164,16 @@ export const decideUser = (
   userId: string,
   asked: Asked,
 ): Decision<UserEvent> => {
+  const decision = decide(state, command, userId, asked)
+  return state ? withNotices(decision, state, asked.nowMs) : decision
+}
+
+const decide = (
+  state: UserState | undefined,
+  command: UserCommand,
+  userId: string,
+  asked: Asked,
+): Decision<UserEvent> => {
   const { type, data } = command
   if (!state) {
     if (type === 'RegisterUser') return decided({ type: 'UserRegistered', data })
@@ -161,7 +183,8 @@ export const decideUser = (
   if (type === 'NoteMembership')
     return held(state.tenants, data.tenant) !== undefined ? decided() : decided({ type: 'MembershipNoted', data })
   if (state.status !== 'active') {
-    if (type === 'EraseUser' || type === 'EndSessions' || type === 'EndSession') return decided()
+    if (type === 'EraseUser' || type === 'EndSessions' || type === 'EndSession' || type === 'NoteApiKey')
+      return decided()
     return refused('user_unknown', `the user ${userId} was erased`)
   }
   switch (type) {
@@ -208,6 +231,8 @@ export const decideUser = (
     case 'IssueRecoveryCodes':
       if (!hasFactors(state.factors)) return refused('factor_unknown', 'recovery codes stand in for factors: add one')
       return decided({ type: 'RecoveryCodesIssued', data: { ...data, by } })
+    case 'NoteApiKey':
+      return owe(state.notices, { about: 'api_key_issued', ...data }, asked.nowMs)
     case 'EraseUser':
       return decided(...Object.keys(state.sessions).map((id) => end(id, 'erased', by)), {
         type: 'UserErased',

@@ -1,6 +1,6 @@
 import type { FactorKind } from '@omium/schemas'
 import type { FactorView } from '../factors/second-factors.ts'
-import { escapeHtml, page } from './html.ts'
+import { escapeHtml, page, sentence } from './html.ts'
 import { webAuthnScript } from './webauthn-script.ts'
 
 /** Pages for second factors. Codes work without script; security keys and passkeys need the one that there is. */
@@ -41,7 +41,8 @@ ${landing}
 <button type="submit">Continue</button>
 </form>`
   const byKey = keyForm('/auth/mfa/webauthn', 'get', 'Use a security key or passkey', landing)
-  return page('Second factor', keys ? withScript(`${byKey}\n${byCode}`) : byCode)
+  const other = '<p><a href="/auth/sign-in">Sign in as somebody else</a></p>'
+  return page('Second factor', keys ? withScript(`${byKey}\n${byCode}\n${other}`) : `${byCode}\n${other}`)
 }
 
 const kindNames: Readonly<Record<FactorKind, string>> = {
@@ -57,9 +58,9 @@ export interface FactorsPage {
   readonly keys: boolean
 }
 
-const labelField = (id: string): string =>
+const labelField = (id: string, name: string): string =>
   `<label for="${id}">Name</label>
-<input id="${id}" name="label" maxlength="100" required>`
+<input id="${id}" name="label" maxlength="100" value="${name}" required>`
 
 export const factorsPage = ({ items, recoveryCodesLeft, keys }: FactorsPage): string => {
   const rows = items.map(
@@ -74,10 +75,11 @@ ${suspectedAt ? '<strong role="alert">It may have been copied: its counter went 
 <form method="post" action="/auth/recovery-codes"><button type="submit">Make new recovery codes</button></form>`
       : '<p>You have none yet. With one, nobody gets in with your mail alone.</p>'
   const app = `<h2>Add an authenticator app</h2>
-<form method="post" action="/auth/factors/totp/begin"><button type="submit">Show a secret</button></form>`
+<form method="post" action="/auth/factors/totp/begin"><button type="submit">Show a QR code</button></form>`
   const key = (kind: 'passkey' | 'security_key') => `<h2>Add a ${kindNames[kind]}</h2>
-${keyForm('/auth/factors/webauthn', 'create', 'Continue', `${hidden('kind', kind)}${labelField(kind)}`)}`
-  const body = [list, app, ...(keys ? [key('passkey'), key('security_key')] : [])].join('\n')
+${keyForm('/auth/factors/webauthn', 'create', 'Continue', `${hidden('kind', kind)}${labelField(kind, sentence(kindNames[kind]))}`)}`
+  const back = '<p><a href="/auth/session">Back</a></p>'
+  const body = [list, app, ...(keys ? [key('passkey'), key('security_key')] : []), back].join('\n')
   return page('Second factors', keys ? withScript(body) : body)
 }
 
@@ -88,11 +90,12 @@ export const totpPage = ({ secret, qrCode }: { readonly secret: string; readonly
 <div role="img" aria-label="QR code of the secret">${qrCode}</div>
 <p><code>${escapeHtml(secret)}</code></p>
 <form method="post" action="/auth/factors/totp">
-${labelField('label')}
+${labelField('label', sentence(kindNames.totp))}
 <label for="code">Code that the app shows</label>
 <input id="code" name="code" inputmode="numeric" autocomplete="one-time-code" maxlength="10" required>
 <button type="submit">Add</button>
-</form>`,
+</form>
+<p><a href="/auth/factors">Not now</a></p>`,
   )
 
 export const recoveryCodesPage = (codes: readonly string[]): string =>

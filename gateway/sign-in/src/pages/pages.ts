@@ -1,5 +1,5 @@
 import { passkeyForm } from './factor-pages.ts'
-import { escapeHtml, page } from './html.ts'
+import { escapeHtml, page, sentence } from './html.ts'
 
 /** The pages of sign-in: plain HTML that works without script, in any browser and with any screen reader. */
 export interface SignInPage {
@@ -21,17 +21,18 @@ export const signInPage = ({ providers, byMail, returnTo, fresh, passkeys }: Sig
   const form = `<form method="post" action="${byMail === 'only' ? '/auth/magic-links' : '/auth/sign-in'}">
 <input type="hidden" name="return_to" value="${escapeHtml(returnTo)}">
 <label for="email">E-mail address</label>
-<input id="email" name="email" type="email" autocomplete="email" maxlength="254" required>
+<input id="email" name="email" type="email" autocomplete="email" maxlength="254" required autofocus>
 <button type="submit">${byMail === 'only' ? 'Send me a link' : 'Continue with e-mail'}</button>
 </form>`
   return page('Sign in', [...links, form, ...(passkeys ? [passkeyForm(returnTo)] : [])].join('\n'))
 }
 
-export const checkYourMailPage = (): string =>
+/** @param here the platform runs on the machine of whoever asks */
+export const checkYourMailPage = (here: boolean): string =>
   page(
     'Check your mail',
     `<p role="status">A link is on its way. Open it in this browser within ten minutes.</p>
-<p><a href="/auth/sign-in">Use another address</a></p>`,
+${here ? '<p>This Omium runs on your machine and delivers no mail unless it was told how: the link is printed where it was started (<code>npm start</code>), and is in <code>.omium/mail</code>.</p>\n' : ''}<p><a href="/auth/sign-in">Use another address</a></p>`,
   )
 
 export interface SessionPage {
@@ -43,7 +44,12 @@ export const sessionPage = ({ email, tenant }: SessionPage): string =>
   page(
     'Signed in',
     `<p>You are ${escapeHtml(email)}, in ${escapeHtml(tenant)}.</p>
-<p><a href="/auth/factors">Second factors</a></p>
+<ul>
+<li><a href="/auth/device">Let a program in</a> that shows a code (<code>omium login</code>)</li>
+<li><a href="/auth/factors">Second factors and passkeys</a></li>
+<li><a href="/auth/sessions">Where you are signed in</a></li>
+<li><a href="/docs">The API</a></li>
+</ul>
 <form method="post" action="/auth/sign-out"><button type="submit">Sign out</button></form>`,
   )
 
@@ -93,14 +99,15 @@ ${deviceForm('decide', `${fields('approved')}\n<button type="submit">Allow</butt
 export const deviceDecidedPage = (approved: boolean): string =>
   page(
     approved ? 'The program is in' : 'The program stays out',
-    `<p role="status">${approved ? 'Go back to where you started it.' : 'It was told so.'} You may close this page.</p>`,
+    `<p role="status">${approved ? 'Go back to where you started it.' : 'It was told so.'} You may close this page.</p>
+<p><a href="/auth/sessions">Where you are signed in</a></p>`,
   )
 
 /** @param again where whoever was refused may try once more; absent: at the beginning */
 export const errorPage = (title: string, detail: string, code: string, again?: string): string =>
   page(
     title,
-    `<p role="alert">${escapeHtml(detail)}</p>
+    `<p role="alert">${escapeHtml(sentence(detail))}</p>
 <p>${again === undefined ? '<a href="/auth/sign-in">Sign in</a>' : `<a href="${again}">Try again</a>`}</p>
 <p><small><code>${escapeHtml(code)}</code></small></p>`,
   )

@@ -1,4 +1,4 @@
-import { OmiumError } from '@omium/schemas'
+import { isLoopback, OmiumError } from '@omium/schemas'
 import {
   allowInsecureRequests,
   authorizationCodeGrant,
@@ -11,7 +11,6 @@ import {
   randomState,
 } from 'openid-client'
 import { z } from 'zod'
-import { isLoopback } from '../loopback.ts'
 import type { Account, Provider, ProviderSecrets } from './provider.ts'
 import type { ProviderFetch } from './provider-fetch.ts'
 import { asRefusal } from './refusals.ts'

@@ -1,3 +1,4 @@
+import { isLoopback } from '@omium/schemas'
 import {
   allowInsecureRequests,
   authorizationCodeGrant,
@@ -14,7 +15,6 @@ import {
   randomPKCECodeVerifier,
   randomState,
 } from 'openid-client'
-import { isLoopback } from '../loopback.ts'
 import { type AddressClaims, type AddressTrust, trustedAddress } from './address-trust.ts'
 import type { Account, Provider, ProviderSecrets } from './provider.ts'
 import type { ProviderFetch } from './provider-fetch.ts'

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { SessionCaller } from '@omium/access'
+import { hasFreshProof, type SessionCaller } from '@omium/access'
 import { OmiumError } from '@omium/schemas'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
@@ -46,7 +46,7 @@ const refuse = (reply: FastifyReply, error: OAuthError, description: string): Fa
 export const deviceRoutes =
   (services: SignInServices): FastifyPluginAsyncZod =>
   async (app) => {
-    const { publicUrl, deviceGrants, sessions, factors, callers, limits, reads, personalData, ids } = services
+    const { publicUrl, deviceGrants, sessions, factors, callers, limits, reads, personalData, ids, nowMs } = services
 
     app.post(
       '/auth/device',
@@ -132,14 +132,25 @@ export const deviceRoutes =
       return person
     }
 
-    app.get(devicePage, { config: { public: true }, schema: { hide: true } }, async (request, reply) => {
-      const person = await callers.callerOf(request.headers, request.method)
-      const landing = `return_to=${encodeURIComponent(devicePage)}`
-      if (!person) return reply.redirect(`/auth/sign-in?${landing}`, 303)
-      // a session without a second factor lets in nobody who has one
-      const misses = person.mfaAt === undefined && (await factors.kinds(person.userId)).length > 0
-      return misses ? reply.redirect(`/auth/mfa?${landing}`, 303) : sendPage(reply, deviceCodePage())
-    })
+    app.get(
+      devicePage,
+      // `fresh`: what the program wants to do needs a fresh proof, which its session has from the one that lets it in
+      {
+        config: { public: true },
+        schema: { hide: true, querystring: z.object({ fresh: z.stringbool().default(false) }) },
+      },
+      async (request, reply) => {
+        const person = await callers.callerOf(request.headers, request.method)
+        const landing = `return_to=${encodeURIComponent(devicePage)}`
+        if (!person) return reply.redirect(`/auth/sign-in?${landing}`, 303)
+        const kinds = await factors.kinds(person.userId)
+        // a session without a second factor lets in nobody who has one
+        if (person.mfaAt === undefined && kinds.length > 0) return reply.redirect(`/auth/mfa?${landing}`, 303)
+        if (request.query.fresh && !hasFreshProof(person, kinds, nowMs()))
+          return reply.redirect(kinds.length > 0 ? `/auth/mfa?${landing}` : `/auth/sign-in?fresh=true&${landing}`, 303)
+        return sendPage(reply, deviceCodePage())
+      },
+    )
 
     app.post(
       '/auth/device/review',

@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { emailAddress, OmiumError } from '@omium/schemas'
+import { emailAddress, isLoopback, OmiumError } from '@omium/schemas'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { isLoopback } from '../loopback.ts'
 import { magicLinkMs } from '../magic-links.ts'
 import { requireSameOrigin } from '../origin.ts'
 import { checkYourMailPage, signInPage } from '../pages/pages.ts'
@@ -57,7 +56,9 @@ export const magicLinkRoutes =
       const browser = cookies.read(request.headers.cookie, 'browser') || randomBytes(32).toString('base64url')
       await magicLinks.send({ email, returnTo: landing, browser, correlationId: request.id })
       cookies.set(reply, 'browser', browser, magicLinkMs)
-      return wantsHtml(request) ? sendPage(reply, checkYourMailPage()) : reply.status(202).send({ status: 'sent' })
+      return wantsHtml(request)
+        ? sendPage(reply, checkYourMailPage(isLoopback(publicUrl)))
+        : reply.status(202).send({ status: 'sent' })
     }
 
     app.post(

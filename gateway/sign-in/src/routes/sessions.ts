@@ -4,10 +4,13 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { requireSameOrigin } from '../origin.ts'
 import { sessionPage } from '../pages/pages.ts'
+import { sessionsPage } from '../pages/sessions-page.ts'
+import { sessionsPath } from '../return-to.ts'
 import type { SignInServices } from '../services.ts'
 import type { Tokens } from '../sessions.ts'
 import { byCookie, sendPage, sessionOf, tokensFor, wantsHtml } from './answers.ts'
 
+const sessionParam = z.object({ sessionId: callerId })
 const refreshBody = z.object({ refreshToken: z.string().max(1000).optional() }).nullish()
 
 /** Sessions: what they are, renewing, switching and ending them. Browsers carry cookies; programs carry the tokens. */
@@ -45,7 +48,7 @@ export const sessionRoutes =
       return { userId, email, name, sessionId, tenant, amr, authenticatedAt, mfaAt, memberships }
     })
 
-    app.get('/auth/sessions', { config: { public: true }, schema: { hide: true } }, async (request) => {
+    app.get(sessionsPath, { config: { public: true }, schema: { hide: true } }, async (request, reply) => {
       const { userId, sessionId: current } = await callerOf(request)
       const items = (await sessions.list(userId)).map(
         ({ id, login, tenant, client, startedAt, refreshedAt, expiresAt }) => ({
@@ -59,15 +62,29 @@ export const sessionRoutes =
           expiresAt,
         }),
       )
-      return { items }
+      if (!wantsHtml(request)) return { items }
+      const names = new Map((await sessions.memberships(userId)).map(({ tenant, name }) => [tenant, name]))
+      return sendPage(
+        reply,
+        sessionsPage(items.map((one) => ({ ...one, tenant: names.get(one.tenant) ?? one.tenant }))),
+      )
     })
 
     app.delete(
       '/auth/sessions/:sessionId',
-      { config: { public: true }, schema: { hide: true, params: z.object({ sessionId: callerId }) } },
+      { config: { public: true }, schema: { hide: true, params: sessionParam } },
       async (request, reply) => {
         await sessions.end(await callerOf(request), request.params.sessionId, request.id)
         return reply.status(204).send()
+      },
+    )
+    // forms know no DELETE
+    app.post(
+      '/auth/sessions/:sessionId/end',
+      { config: { public: true }, schema: { hide: true, params: sessionParam, body: z.unknown() } },
+      async (request, reply) => {
+        await sessions.end(await callerOf(request), request.params.sessionId, request.id)
+        return wantsHtml(request) ? reply.redirect(sessionsPath, 303) : reply.status(204).send()
       },
     )
 

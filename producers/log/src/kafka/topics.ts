@@ -123,7 +123,7 @@ export const ensureKafkaTopics = async (
     if (found === undefined) missing.push(spec)
     else if (found !== spec.partitions) {
       throw new RangeError(
-        `topic ${spec.topic} has ${found} partitions, not ${spec.partitions}; partition counts never change, use another topic prefix`,
+        `topic ${spec.topic} has ${found} partitions, not ${spec.partitions}; they never change: set OMIUM_PARTITIONS=${found}, or another OMIUM_TOPIC_PREFIX; a local stack whose data may go starts over with: npm run omium reset`,
       )
     }
   }

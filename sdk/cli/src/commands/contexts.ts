@@ -3,7 +3,8 @@ import type { Command } from 'commander'
 import { changeContexts, checkContextName, contextInForce, localContext, readContexts } from '../contexts/contexts.ts'
 import type { Io } from '../io.ts'
 import { show, table } from '../output.ts'
-import { checkUrl, keepContext, readSecret } from './login.ts'
+import { readSecret } from '../prompts.ts'
+import { checkUrl, keepContext } from './login.ts'
 
 interface Flags {
   json?: boolean
@@ -18,6 +19,7 @@ export const addContextCommand = (program: Command, io: Io): void => {
 
   context
     .command('ls')
+    .description('those that are known')
     .option('--json', 'one JSON object per line')
     .action(({ json }: Flags) => {
       const current = contextInForce(io)?.name

@@ -4,6 +4,7 @@ import { exitCodes, RunFailed, UsageError } from '../exit-codes.ts'
 import type { Io } from '../io.ts'
 import { show, table } from '../output.ts'
 import { loadPlatform } from '../platform.ts'
+import { confirm } from '../prompts.ts'
 
 /** What `@omium/dev` does for the CLI. */
 interface Dev {
@@ -45,12 +46,10 @@ const untilAborted = (signal: AbortSignal): Promise<void> =>
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
 
-const confirm =
+const confirmed =
   (yes: boolean | undefined) =>
   async (what: string): Promise<boolean> => {
-    if (yes) return true
-    const prompts = await import('@clack/prompts')
-    return (await prompts.confirm({ message: what, initialValue: false })) === true
+    return yes === true || confirm(what)
   }
 
 export const addDevCommands = (program: Command, io: Io): void => {
@@ -110,7 +109,7 @@ export const addDevCommands = (program: Command, io: Io): void => {
     .action(async (flags: Flags & { yes?: boolean }) => {
       if (!flags.yes && !io.interactive) throw new UsageError('this deletes data: say --yes')
       const { devReset, defaultHome } = await load()
-      if (!(await devReset(homeOf(flags).home ?? defaultHome(), confirm(flags.yes))))
+      if (!(await devReset(homeOf(flags).home ?? defaultHome(), confirmed(flags.yes))))
         throw new RunFailed('nothing was deleted')
       io.out('deleted')
     })

@@ -6,6 +6,7 @@ import { Interrupted, UsageError } from '../exit-codes.ts'
 import { readJsonArgument, wholeNumber } from '../input.ts'
 import type { Io } from '../io.ts'
 import { eventLine, executionsTable, executionText, LiveLines, show, stepsTable } from '../output.ts'
+import { pick } from '../prompts.ts'
 import { addRewindCommands } from './rewind.ts'
 
 interface Flags {
@@ -25,15 +26,12 @@ const approvalPath = async (io: Io, run: RunHandle<unknown>, given: string | und
     throw new UsageError(
       `${run.id} waits for several approvals, name one: ${waiting.map(({ path }) => path).join(', ')}`,
     )
-  const { isCancel, select } = await import('@clack/prompts')
   const options = waiting.map(({ path, name, input }) => ({
     value: path,
     label: name,
     hint: input === undefined ? path : JSON.stringify(input).slice(0, 80),
   }))
-  const picked = await select({ message: 'Which approval?', options })
-  if (isCancel(picked)) throw new UsageError('nothing was decided')
-  return picked
+  return pick('Which approval?', options)
 }
 
 type Labels = Readonly<Record<string, string>>
@@ -134,12 +132,13 @@ const addWriters = (executions: Command, io: Io): void => {
       accepted(flags.json, receipt, `${path} of ${id} is ${flags.reject ? 'rejected' : 'approved'}`)
     })
 
-  for (const [verb, done] of [
-    ['pause', 'paused'],
-    ['cancel', 'cancelled'],
+  for (const [verb, done, description] of [
+    ['pause', 'paused', 'let a run stand still after the steps that it is at'],
+    ['cancel', 'cancelled', 'end a run; what it did stays done'],
   ] as const)
     executions
       .command(verb)
+      .description(description)
       .argument('<id>')
       .option('-r, --reason <text>')
       .option('--json', 'one JSON document')
@@ -149,6 +148,7 @@ const addWriters = (executions: Command, io: Io): void => {
 
   executions
     .command('resume')
+    .description('let a paused run go on')
     .argument('<id>')
     .option('--json', 'one JSON document')
     .action(async (id: string, flags: Flags) => accepted(flags.json, await handle(io, id).resume(), `${id} is resumed`))

@@ -1,17 +1,28 @@
-import { permission, permissions } from '@omium/schemas'
+import { type Permission, permission, permissions } from '@omium/schemas'
 import type { Command } from 'commander'
 import { clientOf } from '../connection.ts'
 import { RunFailed, UsageError } from '../exit-codes.ts'
 import type { Io } from '../io.ts'
 import { printList } from '../lists.ts'
 import { show } from '../output.ts'
-import { readSecret } from './login.ts'
+import { readSecret } from '../prompts.ts'
 
 interface Flags {
   json?: boolean
 }
 
 const several = (given: string, all: readonly string[] = []): readonly string[] => [...all, given]
+
+/** Words in lines of at most 78 characters. */
+const inLines = (words: readonly string[]): string => {
+  const lines: string[] = []
+  for (const word of words) {
+    const last = lines.at(-1)
+    if (last === undefined || last.length + word.length > 75) lines.push(`  ${word}`)
+    else lines[lines.length - 1] = `${last}, ${word}`
+  }
+  return lines.join('\n')
+}
 
 const dayMs = 86_400_000
 const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: dayMs }
@@ -25,14 +36,14 @@ const duration =
     return Number(count) * (unitMs[unit] ?? 0)
   }
 
-const permissionOf = (text: string) => {
+const granted = (text: string, all: readonly Permission[] = []): readonly Permission[] => {
   const parsed = permission.safeParse(text)
   if (!parsed.success) throw new UsageError(`${text} is no permission; there are ${permissions.join(', ')}`)
-  return parsed.data
+  return [...all, parsed.data]
 }
 
 interface CreateFlags extends Flags {
-  permission: readonly string[]
+  permission: readonly Permission[]
   workflow?: readonly string[]
   agent?: readonly string[]
   from?: readonly string[]
@@ -44,16 +55,17 @@ const addWriters = (keys: Command, io: Io): void => {
     .command('create')
     .description('make a key; it is shown this once')
     .argument('<name>')
-    .requiredOption('-p, --permission <permission>', 'that it has; may be given several times', several)
+    .requiredOption('-p, --permission <permission>', 'that it has; may be given several times', granted)
     .option('--workflow <id>', 'it reaches no other workflows; may be given several times', several)
     .option('--agent <id>', 'it reaches no other agents; may be given several times', several)
     .option('--from <range>', 'addresses in CIDR notation that it works from; may be given several times', several)
     .option('--expires-in <duration>', 'like 90d', duration('--expires-in'))
     .option('--json', 'one JSON document')
+    .addHelpText('after', `\nPermissions:\n${inLines(permissions)}`)
     .action(async (name: string, { permission: given, workflow, agent, from, expiresIn, json }: CreateFlags) => {
       const created = await clientOf(io).keys.create(name, {
         scopes: {
-          permissions: given.map(permissionOf),
+          permissions: [...given],
           ...(workflow && { workflows: [...workflow] }),
           ...(agent && { agents: [...agent] }),
         },
@@ -95,6 +107,7 @@ export const addKeysCommand = (program: Command, io: Io): void => {
 
   keys
     .command('ls')
+    .description('all of them, newest first')
     .option('--json', 'one JSON object per line')
     .action(async ({ json }: Flags) => {
       await printList(

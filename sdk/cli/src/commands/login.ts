@@ -1,93 +1,26 @@
-import { spawn } from 'node:child_process'
-import { setTimeout as delay } from 'node:timers/promises'
-import { OmiumError } from '@omium/schemas'
+import { isLoopback, OmiumError } from '@omium/schemas'
 import { omium } from '@omium/sdk'
 import type { Command } from 'commander'
-import { z } from 'zod'
 import { clientOf, connectionOf, urlToSignInAt } from '../connection.ts'
 import { type Credential, changeContexts, checkContextName } from '../contexts/contexts.ts'
-import { askGateway, sessionOf } from '../contexts/session.ts'
-import { Interrupted, UsageError } from '../exit-codes.ts'
+import { signInByDevice } from '../contexts/device.ts'
+import { sessionOf } from '../contexts/session.ts'
+import { UsageError } from '../exit-codes.ts'
 import type { Io } from '../io.ts'
 import { show } from '../output.ts'
+import { readSecret } from '../prompts.ts'
 
 interface Flags {
   json?: boolean
 }
 
-const clientId = 'omium-cli'
-const grantType = 'urn:ietf:params:oauth:grant-type:device_code'
-/** what `slow_down` adds to the interval (RFC 8628, 3.5), seconds */
-const slowerBy = 5
-
-const requested = z.object({
-  device_code: z.string(),
-  user_code: z.string(),
-  verification_uri: z.url({ protocol: /^https?$/ }),
-  expires_in: z.number().positive(),
-  interval: z.number().positive().default(5),
-})
-const granted = z.object({ access_token: z.string(), refresh_token: z.string(), expires_in: z.number() })
-
-const loopback = new Set(['127.0.0.1', 'localhost', '[::1]'])
-
 /** @throws UsageError for an address over which secrets would travel readable */
 export const checkUrl = (text: string): string => {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (!url || !['http:', 'https:'].includes(url.protocol)) throw new UsageError(`${text} is not an http(s) URL`)
-  if (url.protocol === 'http:' && !loopback.has(url.hostname))
+  if (url.protocol === 'http:' && !isLoopback(text))
     throw new UsageError(`${text} is not encrypted: use https, http is for this machine only`)
   return text.replace(/\/+$/, '')
-}
-
-/** A secret from a person without an echo, or from standard input; never from the command line, which others can read. */
-export const readSecret = async (io: Io, what: string): Promise<string> => {
-  if (!io.interactive) return (await io.readStdin()).trim()
-  const { isCancel, password } = await import('@clack/prompts')
-  const given = await password({ message: what })
-  if (isCancel(given)) throw new UsageError('nothing was given')
-  return given.trim()
-}
-
-const openers: Readonly<Record<string, readonly [string, ...string[]]>> = {
-  darwin: ['open'],
-  win32: ['rundll32', 'url.dll,FileProtocolHandler'],
-}
-
-/** Tries to show a page to whoever sits here; the URL has been printed, so nothing depends on it. */
-const openBrowser = (url: string): void => {
-  const [command, ...args] = openers[process.platform] ?? ['xdg-open']
-  const child = spawn(command, [...args, url], { stdio: 'ignore', detached: true })
-  child.once('error', () => undefined)
-  child.unref()
-}
-
-/** Asks, shows the code, and waits until a person has decided. */
-const signInByDevice = async (io: Io, url: string, browser: boolean): Promise<Credential> => {
-  const answer = await askGateway(url, '/auth/device', { client_id: clientId }, io.interrupted)
-  const asked = requested.parse('ok' in answer ? answer.ok : undefined)
-  io.err(`Open ${asked.verification_uri} and type the code ${asked.user_code}`)
-  if (browser && io.interactive) openBrowser(asked.verification_uri)
-  const deadline = performance.now() + asked.expires_in * 1000
-  let interval = asked.interval
-  while (performance.now() < deadline) {
-    await delay(interval * 1000, undefined, { signal: io.interrupted }).catch(() => {
-      throw new Interrupted('nobody was signed in')
-    })
-    const body = { grant_type: grantType, client_id: clientId, device_code: asked.device_code }
-    const polled = await askGateway(url, '/auth/token', body, io.interrupted).catch((error: unknown) => {
-      // the code stays good while the network comes and goes
-      if (error instanceof OmiumError && error.retryable) return { refused: 'authorization_pending', detail: '' }
-      throw error
-    })
-    if ('ok' in polled) {
-      const { access_token, refresh_token, expires_in } = granted.parse(polled.ok)
-      return sessionOf({ accessToken: access_token, refreshToken: refresh_token, expiresIn: expires_in }, Date.now())
-    }
-    if (polled.refused === 'slow_down') interval += slowerBy
-    else if (polled.refused !== 'authorization_pending') throw new OmiumError('sign_in_refused', polled.detail)
-  }
-  throw new OmiumError('timeout', 'nobody has decided in time: begin again')
 }
 
 /** Keeps what opens a platform under a name, after having seen that it does. @returns what is known of it */
@@ -123,7 +56,7 @@ const addLogin = (program: Command, io: Io): void => {
       const kept = checkContextName(name ?? (io.env['OMIUM_CONTEXT'] || new URL(url).host))
       const credential: Credential = key
         ? { kind: 'key', apiKey: await readSecret(io, 'API key') }
-        : await signInByDevice(io, url, browser)
+        : sessionOf(await signInByDevice(io, url, { browser }), Date.now())
       if (credential.kind === 'key' && credential.apiKey === '') throw new UsageError('no API key was given')
       const known = await keepContext(io, kept, url, credential)
       show(io, json, known, () => `${known.actor} is signed in to ${url}, in ${known.tenant} (context ${kept})`)

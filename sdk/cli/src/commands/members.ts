@@ -1,6 +1,5 @@
-import { invitationView, memberView, receivedInvitation, roles } from '@omium/schemas'
+import { type Role, roles } from '@omium/schemas'
 import { Argument, type Command } from 'commander'
-import { z } from 'zod'
 import { clientOf } from '../connection.ts'
 import type { Io } from '../io.ts'
 import { printList } from '../lists.ts'
@@ -11,21 +10,22 @@ interface Flags {
 }
 
 const roleArgument = (): Argument => new Argument('<role>').choices(roles)
-const segment = encodeURIComponent
 
 const addMembers = (program: Command, io: Io): void => {
   const members = program.command('members').description('people of the tenant')
 
   members
     .command('ls')
+    .description('all of them')
     .option('--json', 'one JSON object per line')
     .action(async ({ json }: Flags) => {
       await printList(
         io,
         json,
-        clientOf(io).pages('/v1/members', memberView),
+        clientOf(io).members.list(),
         ['id', 'e-mail', 'name', 'role', 'since'],
         ({ userId, email, name, role, since }) => [userId, email ?? '', name ?? '', role, since],
+        'no members',
       )
     })
 
@@ -35,8 +35,8 @@ const addMembers = (program: Command, io: Io): void => {
     .argument('<email>')
     .addArgument(roleArgument())
     .option('--json', 'one JSON document')
-    .action(async (email: string, role: string, { json }: Flags) => {
-      const invited = await clientOf(io).request('POST', '/v1/invitations', { body: { email, role } })
+    .action(async (email: string, role: Role, { json }: Flags) => {
+      const invited = await clientOf(io).invitations.create(email, role)
       show(io, json, invited, () => `${email} is invited as ${role}`)
     })
 
@@ -46,8 +46,8 @@ const addMembers = (program: Command, io: Io): void => {
     .argument('<id>')
     .addArgument(roleArgument())
     .option('--json', 'one JSON document')
-    .action(async (id: string, role: string, { json }: Flags) => {
-      const changed = await clientOf(io).request('PATCH', `/v1/members/${segment(id)}`, { body: { role } })
+    .action(async (id: string, role: Role, { json }: Flags) => {
+      const changed = await clientOf(io).members.setRole(id, role)
       show(io, json, changed, () => `${id} is ${role}`)
     })
 
@@ -57,12 +57,10 @@ const addMembers = (program: Command, io: Io): void => {
     .argument('<id>')
     .option('--json', 'one JSON document')
     .action(async (id: string, { json }: Flags) => {
-      const removed = await clientOf(io).request('DELETE', `/v1/members/${segment(id)}`)
+      const removed = await clientOf(io).members.remove(id)
       show(io, json, removed, () => `${id} is no member any more`)
     })
 }
-
-const received = z.object({ items: z.array(receivedInvitation) })
 
 const addInvitations = (program: Command, io: Io): void => {
   const invitations = program.command('invitations').description('invitations that nobody has accepted yet')
@@ -75,7 +73,7 @@ const addInvitations = (program: Command, io: Io): void => {
       await printList(
         io,
         json,
-        clientOf(io).pages('/v1/invitations', invitationView),
+        clientOf(io).invitations.list(),
         ['id', 'e-mail', 'role', 'status', 'by', 'expires'],
         ({ id, email, role, status, invitedBy, expiresAt }) => [id, email ?? '', role, status, invitedBy, expiresAt],
         'no invitations',
@@ -88,7 +86,7 @@ const addInvitations = (program: Command, io: Io): void => {
     .argument('<id>')
     .option('--json', 'one JSON document')
     .action(async (id: string, { json }: Flags) => {
-      const revoked = await clientOf(io).request('DELETE', `/v1/invitations/${segment(id)}`)
+      const revoked = await clientOf(io).invitations.revoke(id)
       show(io, json, revoked, () => `${id} is taken back`)
     })
 
@@ -97,7 +95,7 @@ const addInvitations = (program: Command, io: Io): void => {
     .description('those that were sent to you')
     .option('--json', 'one JSON object per line')
     .action(async ({ json }: Flags) => {
-      const { items } = received.parse(await clientOf(io).request('GET', '/v1/me/invitations'))
+      const items = await clientOf(io).invitations.received()
       const list = (async function* () {
         yield* items
       })()
@@ -118,8 +116,7 @@ const addInvitations = (program: Command, io: Io): void => {
     .argument('<id>')
     .option('--json', 'one JSON document')
     .action(async (tenant: string, id: string, { json }: Flags) => {
-      const path = `/v1/me/invitations/${segment(tenant)}/${segment(id)}/accept`
-      const accepted = await clientOf(io).request('POST', path)
+      const accepted = await clientOf(io).invitations.accept(tenant, id)
       show(io, json, accepted, () => `you are a member of ${tenant}`)
     })
 }

@@ -24,6 +24,7 @@ export const addSchedulesCommand = (program: Command, io: Io): void => {
 
   schedules
     .command('ls')
+    .description('all of them, and when they are due')
     .option('--workflow <id>', 'of this workflow')
     .option('--json', 'one JSON object per line')
     .action(async ({ json, workflow }: Flags & { workflow?: string }) => {
@@ -47,6 +48,7 @@ export const addSchedulesCommand = (program: Command, io: Io): void => {
 
   schedules
     .command('show')
+    .description('one of them')
     .argument('<id>')
     .option('--json', 'one JSON document')
     .action(async (id: string, { json }: Flags) => {

@@ -75,6 +75,7 @@ const addConnections = (sso: Command, io: Io): void => {
 
   sso
     .command('ls')
+    .description('connections to identity providers')
     .option('--json', 'one JSON object per line')
     .action(async ({ json }: Flags) => {
       await printList(
@@ -98,6 +99,7 @@ const addConnections = (sso: Command, io: Io): void => {
 
   sso
     .command('show')
+    .description('one of them, without its secrets')
     .argument('<id>')
     .option('--json', 'one JSON document')
     .action(async (id: string, { json }: Flags) => {
@@ -213,6 +215,7 @@ const addDomains = (sso: Command, io: Io): void => {
 
   domains
     .command('ls')
+    .description('claimed ones, and the records that prove them')
     .option('--json', 'one JSON object per line')
     .action(async ({ json }: Flags) => {
       await printList(

@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
 import { z } from 'zod'
-import { clientOf, connectionOf } from '../connection.ts'
+import { clientOf, signedInContext } from '../connection.ts'
 import { changeContexts } from '../contexts/contexts.ts'
-import { sessionOf } from '../contexts/session.ts'
+import { sessionOf, sessionTokens } from '../contexts/session.ts'
 import { UsageError } from '../exit-codes.ts'
 import type { Io } from '../io.ts'
 import { show, table } from '../output.ts'
+import { confirm } from '../prompts.ts'
 
 interface Flags {
   json?: boolean
@@ -16,15 +17,6 @@ const session = z.object({
   tenant: z.string(),
   memberships: z.array(z.object({ tenant: z.string(), name: z.string(), role: z.string() })),
 })
-const tokens = z.object({ accessToken: z.string(), refreshToken: z.string(), expiresIn: z.number() })
-
-/** The context of somebody who is signed in. @throws UsageError for keys, which belong to one tenant */
-const signedInContext = (io: Io): string => {
-  const { from, name, options } = connectionOf(io)
-  if (from !== 'context' || name === undefined || !options.accessToken)
-    throw new UsageError('this is for people who are signed in (omium login): a key belongs to one tenant')
-  return name
-}
 
 const readSession = async (io: Io) => session.parse(await clientOf(io).request('GET', '/auth/session'))
 
@@ -33,7 +25,7 @@ const switchTo = async (io: Io, name: string, tenant: string): Promise<void> => 
   const given = await clientOf(io).request('POST', '/auth/switch-tenant', { body: { tenant } })
   await changeContexts(io, ({ contexts }) => {
     const context = contexts[name]
-    if (context) Object.assign(context, { tenant, credential: sessionOf(tokens.parse(given), Date.now()) })
+    if (context) Object.assign(context, { tenant, credential: sessionOf(sessionTokens.parse(given), Date.now()) })
   })
 }
 
@@ -43,6 +35,7 @@ export const addTenantsCommand = (program: Command, io: Io): void => {
 
   tenants
     .command('ls')
+    .description('all of them; * is the one that you act in')
     .option('--json', 'one JSON object per line')
     .action(async ({ json }: Flags) => {
       signedInContext(io)
@@ -97,9 +90,4 @@ export const addTenantsCommand = (program: Command, io: Io): void => {
       })
       show(io, json, left, () => `you have left ${tenant}: omium login goes on in another`)
     })
-}
-
-const confirm = async (message: string): Promise<boolean> => {
-  const prompts = await import('@clack/prompts')
-  return (await prompts.confirm({ message, initialValue: false })) === true
 }

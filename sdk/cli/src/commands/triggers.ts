@@ -19,6 +19,7 @@ export const addTriggersCommand = (program: Command, io: Io): void => {
 
   triggers
     .command('ls')
+    .description('all of them')
     .option('--json', 'one JSON object per line')
     .action(async ({ json }: Flags) => {
       await printList(
@@ -40,6 +41,7 @@ export const addTriggersCommand = (program: Command, io: Io): void => {
 
   triggers
     .command('show')
+    .description('one of them')
     .argument('<id>')
     .option('--json', 'one JSON document')
     .action(async (id: string, { json }: Flags) => {

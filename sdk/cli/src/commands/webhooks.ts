@@ -48,6 +48,7 @@ export const addWebhooksCommand = (program: Command, io: Io): void => {
 
   webhooks
     .command('ls')
+    .description('all of them')
     .option('--json', 'one JSON object per line')
     .action(async ({ json }: Flags) => {
       await printList(
@@ -61,6 +62,7 @@ export const addWebhooksCommand = (program: Command, io: Io): void => {
 
   webhooks
     .command('show')
+    .description('one of them')
     .argument('<id>')
     .option(...asJson)
     .action(async (id: string, { json }: Flags) => {
@@ -105,13 +107,14 @@ export const addWebhooksCommand = (program: Command, io: Io): void => {
       show(io, json, receipt, () => `${id} is changed`)
     })
 
-  for (const [verb, method, done] of [
-    ['enable', 'enable', 'enabled'],
-    ['disable', 'disable', 'disabled'],
-    ['rm', 'delete', 'deleted'],
+  for (const [verb, method, done, description] of [
+    ['enable', 'enable', 'enabled', 'tell it what happens from now on'],
+    ['disable', 'disable', 'disabled', 'tell it nothing until it is enabled'],
+    ['rm', 'delete', 'deleted', 'delete one, and its secrets'],
   ] as const)
     webhooks
       .command(verb)
+      .description(description)
       .argument('<id>')
       .option(...asJson)
       .action(async (id: string, { json }: Flags) => {
@@ -187,6 +190,7 @@ export const addWebhooksCommand = (program: Command, io: Io): void => {
 
   webhooks
     .command('redeliver')
+    .description('deliver once more what was given up')
     .argument('<id>')
     .argument('<delivery>')
     .option(...asJson)

@@ -148,12 +148,13 @@ const addWriters = (workflows: Command, io: Io): void => {
       },
     )
 
-  for (const [verb, done] of [
-    ['publish', 'published'],
-    ['deprecate', 'deprecated'],
+  for (const [verb, done, description] of [
+    ['publish', 'published', 'let new runs use a version'],
+    ['deprecate', 'deprecated', 'let no new run use a version; those that run go on'],
   ] as const)
     workflows
       .command(verb)
+      .description(description)
       .argument('<id>')
       .argument('<version>')
       .option('--json', 'one JSON document')
@@ -218,13 +219,14 @@ export const addSteering = (
   io: Io,
   target: () => Record<'pause' | 'resume' | 'delete', (id: string) => Promise<unknown>>,
 ): void => {
-  for (const [verb, method, done] of [
-    ['pause', 'pause', 'paused'],
-    ['resume', 'resume', 'resumed'],
-    ['rm', 'delete', 'deleted'],
+  for (const [verb, method, done, description] of [
+    ['pause', 'pause', 'paused', 'start nothing until it is resumed'],
+    ['resume', 'resume', 'resumed', 'go on after a pause'],
+    ['rm', 'delete', 'deleted', 'delete one; what it has started goes on'],
   ] as const)
     parent
       .command(verb)
+      .description(description)
       .argument('<id>')
       .option('--json', 'one JSON document')
       .action(async (id: string, { json }: Flags) => {

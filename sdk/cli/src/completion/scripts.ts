@@ -54,8 +54,7 @@ complete -o default -F _omium omium
 # omium completion zsh: put  source <(omium completion zsh)  into ~/.zshrc, behind compinit
 ${posixFunctions(places)}
 _omium() {
-  compadd -- \${=$(_omium_words "\${(@)words[2,CURRENT-1]}")}
-  _default
+  compadd -- \${=$(_omium_words "\${(@)words[2,CURRENT-1]}")} || _default
 }
 (( $+functions[compdef] )) && compdef _omium omium
 `,
@@ -77,14 +76,20 @@ function __omium_words
   end
   switch "$at $last"
 ${chosen(places)
-  .map(([option, values]) => `    case '${option}'; string split ' ' ${values}; return`)
+  .map(([option, values]) => `    case '${option}'; string split -- ' ' ${values}; return`)
   .join('\n')}
   end
   switch "$at"
-${places.map((place) => `    case '${place.path}'; string split ' ' ${candidates(place)}`).join('\n')}
+${places.map((place) => `    case '${place.path}'; string split -- ' ' ${candidates(place)}`).join('\n')}
   end
 end
-complete -c omium -a '(__omium_words (commandline -opc)[2..-1])'
+function __omium_fits
+  for word in (__omium_words (commandline -opc)[2..-1])
+    string match -q -- (commandline -ct)'*' $word; and return 0
+  end
+  return 1
+end
+complete -c omium -f -n __omium_fits -a '(__omium_words (commandline -opc)[2..-1])'
 `,
 }
 

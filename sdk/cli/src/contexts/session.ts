@@ -7,14 +7,17 @@ import { type Context, type Credential, changeContexts, readContexts } from './c
 const marginMs = 45_000
 const timeoutMs = 30_000
 
-const refreshed = z.object({ accessToken: z.string(), refreshToken: z.string(), expiresIn: z.number() })
+/** Tokens as the gateway gives them. */
+export const sessionTokens = z.object({ accessToken: z.string(), refreshToken: z.string(), expiresIn: z.number() })
+export type SessionTokens = z.infer<typeof sessionTokens>
 const refusal = z.object({ error: z.string(), error_description: z.string() })
 
 /** What a request without credentials was answered. */
 export type Answer = { readonly ok: unknown } | { readonly refused: string; readonly detail: string }
 
 /**
- * Asks the gateway for something that needs no session yet.
+ * Asks the gateway for something about sessions.
+ * @param token of a session; absent: there is none yet
  * @throws OmiumError `unavailable`, or the gateway's problem
  */
 export const askGateway = async (
@@ -22,18 +25,24 @@ export const askGateway = async (
   path: string,
   body: Readonly<Record<string, string>>,
   signal: AbortSignal,
+  token?: string,
 ): Promise<Answer> => {
   let response: Response
   try {
     response = await fetch(`${url}${path}`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', accept: 'application/json' },
+      headers: {
+        'content-type': 'application/json',
+        accept: 'application/json',
+        ...(token !== undefined && { authorization: `Bearer ${token}` }),
+      },
       body: JSON.stringify(body),
       redirect: 'error',
       signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
     })
   } catch (cause) {
-    throw new OmiumError('unavailable', `${url} cannot be reached`, { cause })
+    const { code } = ((cause as Error).cause ?? {}) as { code?: string }
+    throw new OmiumError('unavailable', `${url} cannot be reached${code === undefined ? '' : `: ${code}`}`, { cause })
   }
   const answer: unknown = await response.json().catch(() => undefined)
   if (response.ok) return { ok: answer }
@@ -45,15 +54,21 @@ export const askGateway = async (
 }
 
 /** Tokens as the gateway gives them, as they are kept. */
-export const sessionOf = (
-  tokens: { accessToken: string; refreshToken: string; expiresIn: number },
-  nowMs: number,
-): Credential => ({
+export const sessionOf = (tokens: SessionTokens, nowMs: number): Credential => ({
   kind: 'session',
   accessToken: tokens.accessToken,
   refreshToken: tokens.refreshToken,
   expiresAt: nowMs + tokens.expiresIn * 1000,
 })
+
+/** Goes on with other tokens of a context's session. @returns the access token */
+export const keepTokens = async (io: Io, name: string, tokens: SessionTokens): Promise<string> => {
+  await changeContexts(io, ({ contexts }) => {
+    const context = contexts[name]
+    if (context) context.credential = sessionOf(tokens, Date.now())
+  })
+  return tokens.accessToken
+}
 
 const isFresh = (credential: Credential): boolean =>
   credential.kind === 'key' || credential.expiresAt - Date.now() > marginMs
@@ -82,7 +97,7 @@ type Session = Extract<Credential, { kind: 'session' }>
 const refresh = async (io: Io, name: string, { url }: Context, { refreshToken }: Session): Promise<Session> => {
   try {
     const answer = await askGateway(url, '/auth/refresh', { refreshToken }, io.interrupted)
-    return sessionOf(refreshed.parse('ok' in answer ? answer.ok : undefined), Date.now()) as Session
+    return sessionOf(sessionTokens.parse('ok' in answer ? answer.ok : undefined), Date.now()) as Session
   } catch (error) {
     const over =
       error instanceof OmiumError && ['session_ended', 'refresh_reused', 'unauthenticated'].includes(error.code)

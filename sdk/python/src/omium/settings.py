@@ -19,7 +19,7 @@ class Connection:
 
 def connection(url: str | None, api_key: str | None, models_url: str | None = None) -> Connection:
     """The connection in force. Raises OmiumError `settings_invalid` with one line for each bad setting."""
-    given_url = (url or os.environ.get("OMIUM_URL") or "http://127.0.0.1:8080").rstrip("/")
+    given_url = (url or os.environ.get("OMIUM_URL") or "http://localhost:8080").rstrip("/")
     given_key = api_key or os.environ.get("OMIUM_API_KEY") or ""
     problems: list[str] = []
     parts = urlsplit(given_url)

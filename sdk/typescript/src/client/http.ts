@@ -38,7 +38,7 @@ export interface Tried {
 }
 
 export interface ConnectionOptions extends RequestOptions {
-  /** base URL of the gateway; `OMIUM_URL`, else http://127.0.0.1:8080 */
+  /** base URL of the gateway; `OMIUM_URL`, else http://localhost:8080 */
   url?: string
   /** `OMIUM_API_KEY` unless given */
   apiKey?: string
@@ -259,6 +259,8 @@ export class Http {
       return { error: problemOf(response, text, `${method} ${path}`), status, retryAfterMs: retryAfterOf(response) }
     } catch (cause) {
       if (signal?.aborted) throw signal.reason
+      // a refusal of whoever gave this `fetch`, not of the network
+      if (cause instanceof OmiumError) throw cause
       const why = timeout.signal.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(cause)
       const what = response ? 'broke off its answer' : 'cannot be reached'
       const error = new OmiumError('unavailable', `${url.origin} ${what}: ${why}`, { cause })
@@ -343,7 +345,9 @@ const problemOf = (response: Response, text: string, what: string): OmiumError =
   const { detail, retryable, errors, requestId } = parsed.data
   const code = parsed.data.code as OmiumError['code']
   const lines = errors?.map((error) => `${error.path}: ${error.message}`) ?? []
-  return new OmiumError(code, [detail, ...lines].join('; '), {
+  // the gateway says in its detail what is wrong with fields; others may not
+  const more = lines.filter((line) => !detail.includes(line))
+  return new OmiumError(code, [detail, ...more].join('; '), {
     retryable,
     ...(requestId !== undefined && { data: { requestId } }),
   })

@@ -178,6 +178,8 @@ def problem_of(response: httpx.Response, what: str) -> OmiumError:
             body = {"code": told["code"], "detail": told["message"], "retryable": response.status_code >= 500}
         code, detail, retryable = body["code"], body["detail"], body["retryable"]
         lines = [f"{error['path']}: {error['message']}" for error in body.get("errors", [])]
+        # the gateway says in its detail what is wrong with fields; others may not
+        lines = [line for line in lines if line not in str(detail)]
         data = {"requestId": body["requestId"]} if "requestId" in body else None
     except (ValueError, KeyError, TypeError):
         code = _STRANGERS.get(response.status_code, "internal")
