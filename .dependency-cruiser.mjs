@@ -40,11 +40,11 @@ export default {
           // callers
           '^producers/(domain-proof/src/domain-proof|log/src/kafka/connection|payloads/src/s3-object-store)\\.ts$',
           '^producers/(personal-data/src/aws-kms|resilience/src/redis|safe-fetch/src/[a-z-]+)\\.ts$',
-          '^(gateway/(models/src/calls/transport|sign-in/src/mail/smtp)|producers/mail/src/smtp)\\.ts$',
+          '^(gateway/models/src/calls/transport|producers/mail/src/smtp)\\.ts$',
           // told how to call by the provider that makes them
           '^gateway/sign-in/src/providers/(oidc|github|refusals)\\.ts$',
           // called from outside
-          '^consumers/(kit/src/http-server|execution-engine/src/worker-server/server)\\.ts$',
+          '^(consumers/(kit/src/http-server|execution-engine/src/worker-server/server)|gateway/src/(listen|streams/upgrades))\\.ts$',
           // names of statuses, and what an address looks like
           '^gateway/(src/client-errors|sign-in/src/factors/webauthn)\\.ts$',
         ],

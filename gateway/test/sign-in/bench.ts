@@ -65,7 +65,6 @@ export const startBench = async ({ host = '127.0.0.1', notices = false }: BenchO
     ...(notices && { OMIUM_SMTP_URL: `smtp://127.0.0.1:${mailPort}` }),
     OMIUM_OWNER_SESSION_TIMEOUT_MS: '3000',
     OMIUM_IDENTITY_PORT: '0',
-    OMIUM_OWNER_SESSION_TIMEOUT_MS: '3000',
     OMIUM_LOG_LEVEL: 'info',
   }
   const folder = mkdtempSync(join(tmpdir(), 'omium-sign-in-'))
@@ -180,12 +179,6 @@ export const startBench = async ({ host = '127.0.0.1', notices = false }: BenchO
       comeBack: async () => {
         catcher = await openCatcher()
       },
-    },
-    /** the identity service ends as if its machine had lost power, and another one takes over */
-    replaceIdentity: async () => {
-      await service.kill('SIGKILL')
-      service = await spawnIdentity()
-      await service.waitForLine(/"msg":"ready"/, 120_000)
     },
     /** the link of the n-th mail to an address, once it has come */
     linkTo: (email: string, nth = 1): Promise<string> =>
