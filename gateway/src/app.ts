@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
+import underPressure from '@fastify/under-pressure'
+import { OmiumError } from '@omium/schemas'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { installGuard } from './auth.ts'
@@ -60,6 +62,8 @@ const exposedHeaders = [
 const streamPath = '/v1/stream'
 /** requests over a WebSocket are a few fields */
 const longestMessageBytes = 64 * 1024
+/** beyond, what comes waits longer for its turn than for anything that it asks for */
+const mostEventLoopDelayMs = 2_000
 
 /** The HTTP server, not yet listening. What is wrong with a request is said in one place, problems.ts. */
 export const buildApp = async (services: Services, loggerInstance: FastifyBaseLogger) => {
@@ -116,7 +120,6 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
     if (request.caller && !reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
     done()
   })
-  const shed = installLoadShedding(plain, services.reads)
   await app.register(helmet, { contentSecurityPolicy: { directives: { defaultSrc: ["'none'"] } } })
   await app.register(cors, {
     origin: corsOrigins.length > 0 ? [...corsOrigins] : false,
@@ -126,9 +129,17 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
     maxAge: 600,
     strictPreflight: false,
   })
+  // after CORS: pages hear, too, that they should come again
+  const shed = installLoadShedding(plain, services.reads)
+  await app.register(underPressure, {
+    maxEventLoopDelay: mostEventLoopDelayMs,
+    pressureHandler: (request, reply) => {
+      sendProblem(new OmiumError('unavailable', 'the gateway is overloaded; try again shortly'), request, reply)
+    },
+  })
   const upgrades = installUpgrades(plain, { longestMessageBytes })
   await installOpenApi(plain)
-  await installRateLimits(plain, { rates, redis, prefix })
+  const countMessage = await installRateLimits(plain, { rates, redis, prefix })
   installGuard(plain, services)
   installBodyBudget(plain)
   installKeyLimits(plain, services)
@@ -143,7 +154,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   await app.register(replayRoutes(services))
   await app.register(eventRoutes(services))
   await app.register(feedRoutes(services))
-  await app.register(streamRoutes(services, upgrades))
+  await app.register(streamRoutes(services, upgrades, countMessage))
   await app.register(recoveryRoutes(services))
   await app.register(recoveryPolicyRoutes(services))
   await app.register(checkpointRoutes(services))

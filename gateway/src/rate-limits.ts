@@ -24,11 +24,11 @@ const windowMs = 60_000
 const mostCountedHere = 20_000
 
 const keys = {
-  perAddress: (request: FastifyRequest) => `address:${normalizeIP(request.ip)}`,
-  sensitive: (request: FastifyRequest) => `sensitive:${normalizeIP(request.ip)}:${request.routeOptions.url}`,
-  perKey: (request: FastifyRequest) => `caller:${request.caller?.tenant}/${request.caller?.actor}`,
-  perTenant: (request: FastifyRequest) => `tenant:${request.caller?.tenant}`,
-} as const satisfies Record<keyof Rates, (request: FastifyRequest) => string>
+  perAddress: (request: Counted) => `address:${normalizeIP(request.ip)}`,
+  sensitive: (request: Counted) => `sensitive:${normalizeIP(request.ip)}:${request.routeOptions.url}`,
+  perKey: (request: Counted) => `caller:${request.caller?.tenant}/${request.caller?.actor}`,
+  perTenant: (request: Counted) => `tenant:${request.caller?.tenant}`,
+} as const satisfies Record<keyof Rates, (request: Counted) => string>
 
 type Limiter = ReturnType<FastifyInstance['createRateLimit']>
 type Limiters = Partial<Record<keyof Rates, Limiter>>
@@ -48,16 +48,25 @@ const limitersOn = async (
   return limiters
 }
 
-/** To be installed before what finds the caller: the address is counted before it, key and tenant after it. */
+/** Who asks over a connection that lasts: as much of their first request as is counted by. */
+export type Counted = Pick<FastifyRequest, 'ip' | 'caller' | 'routeOptions'>
+
+/** @throws OmiumError `rate_limited` */
+export type CountMessage = (by: Counted) => Promise<void>
+
+/**
+ * To be installed before what finds the caller: the address is counted before it, key and tenant after it.
+ * @returns what counts a message over a connection as if it was a request
+ */
 export const installRateLimits = async (
   app: FastifyInstance,
   { rates, redis, prefix }: { readonly rates: Rates; readonly redis: Redis | undefined; readonly prefix: string },
-): Promise<void> => {
+): Promise<CountMessage> => {
   const local = await limitersOn(app, rates, { cache: mostCountedHere })
   const shared = redis && (await limitersOn(app, rates, { redis, nameSpace: `omium:${prefix}:rate:` }))
 
-  const count = async (request: FastifyRequest, names: readonly (keyof Rates)[]) => {
-    const ask = (limiters: Limiters) => Promise.all(names.map((name) => limiters[name]?.(request)))
+  const count = async (request: Counted, names: readonly (keyof Rates)[]) => {
+    const ask = (limiters: Limiters) => Promise.all(names.map((name) => limiters[name]?.(request as FastifyRequest)))
     if (!shared) return ask(local)
     try {
       if (redis.status !== 'ready') throw new Error('Redis is not connected')
@@ -74,7 +83,7 @@ export const installRateLimits = async (
   const enforce = async (request: FastifyRequest, reply: FastifyReply, names: readonly (keyof Rates)[]) => {
     for (const counted of await count(request, names)) {
       if (!counted || counted.isAllowed) continue
-      const { max, remaining, ttlInSeconds, isExceeded, key } = counted
+      const { max, remaining, ttlInSeconds, isExceeded } = counted
       const told = reply.getHeader('ratelimit-remaining')
       if (isExceeded || told === undefined || remaining < Number(told))
         reply.headers({
@@ -85,8 +94,7 @@ export const installRateLimits = async (
         })
       if (!isExceeded) continue
       reply.header('retry-after', Math.max(1, ttlInSeconds))
-      const [who] = key.split(':')
-      throw new OmiumError('rate_limited', `${who}: ${max} requests a minute are allowed; wait ${ttlInSeconds} s`)
+      throw rateLimited(counted)
     }
   }
 
@@ -97,4 +105,13 @@ export const installRateLimits = async (
   app.addHook('preParsing', async (request, reply) => {
     if (request.caller) await enforce(request, reply, ['perKey', 'perTenant'])
   })
+  return async (by) => {
+    for (const counted of await count(by, ['perKey', 'perTenant']))
+      if (counted && !counted.isAllowed && counted.isExceeded) throw rateLimited(counted)
+  }
+}
+
+const rateLimited = ({ key, max, ttlInSeconds }: { key: string; max: number; ttlInSeconds: number }): OmiumError => {
+  const [who] = key.split(':')
+  return new OmiumError('rate_limited', `${who}: ${max} requests a minute are allowed; wait ${ttlInSeconds} s`)
 }

@@ -61,8 +61,6 @@ describe('every read', () => {
     const whole = [
       'GET /v1/recoveries/groups',
       'GET /v1/recoveries/stats',
-      'GET /v1/recovery-policies',
-      'GET /v1/recovery-policies/{name}',
       'GET /v1/workflow-templates',
       'GET /v1/me/invitations',
     ]

@@ -30,7 +30,7 @@ const serve = async (rates: Partial<Rates>, { prefix = randomBytes(4).toString('
   if (redis) await eventually(() => redis.status === 'ready')
   const app = Fastify()
   installProblems(app)
-  await installRateLimits(app, { rates: { ...none, ...rates }, redis, prefix })
+  const countMessage = await installRateLimits(app, { rates: { ...none, ...rates }, redis, prefix })
   app.decorateRequest('caller', null)
   app.addHook('onRequest', async (request) => {
     const [tenant = '', keyId = ''] = (request.headers.authorization ?? '').split('/')
@@ -49,7 +49,16 @@ const serve = async (rates: Partial<Rates>, { prefix = randomBytes(4).toString('
       code: answer.statusCode < 400 ? '' : answer.json().code,
     }
   }
-  return { ask, redis, prefix }
+  /** a message over a connection that the caller opened */
+  const say = (caller: string) => {
+    const [tenant, keyId] = caller.split('/')
+    return countMessage({
+      ip: '192.0.2.1',
+      caller: { tenant, actor: `key:${keyId}` } as Caller,
+      routeOptions: {} as never,
+    })
+  }
+  return { ask, say, redis, prefix }
 }
 const times = async (count: number, ask: () => Promise<{ status: number }>) => {
   const statuses: number[] = []
@@ -64,6 +73,14 @@ describe('limits', () => {
     // the refused request counted for the tenant as well
     expect(await times(1, () => ask('/plain', 'ten_a/two'))).toEqual([429])
     expect(await times(2, () => ask('/plain', 'ten_b/one'))).toEqual([200, 200])
+  })
+
+  it('count what is said over a connection like requests', async () => {
+    const { ask, say } = await serve({ perKey: 3 })
+    for (let i = 0; i < 2; i++) await say('ten_a/one')
+    expect(await times(2, () => ask('/plain', 'ten_a/one'))).toEqual([200, 429])
+    await expect(say('ten_a/one')).rejects.toMatchObject({ code: 'rate_limited' })
+    await say('ten_a/two')
   })
 
   it('count addresses, an IPv6 network as one, and the machinery not at all', async () => {

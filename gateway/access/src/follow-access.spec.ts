@@ -53,6 +53,9 @@ const without = [
   'DomainClaimed',
   'DomainRecordMissed',
   'DomainRecordFound',
+  'ApiKeyReported',
+  'SecurityNoticeOwed',
+  'SecurityNoticeSettled',
 ]
 
 it('every event of the identity context is known to change rights, or not to', () => {

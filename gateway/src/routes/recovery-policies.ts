@@ -1,8 +1,10 @@
-import { listPolicies, policyVersions } from '@omium/projection-recoveries'
+import { listPolicies, type PolicyRecord, policyVersions } from '@omium/projection-recoveries'
 import {
   aggregateKey,
   defaultRecoveryPolicy,
   OmiumError,
+  page,
+  pageQuery,
   policyNameParam,
   policyReceipt,
   policyVerdictView,
@@ -22,17 +24,14 @@ import type { Services } from '../services.ts'
 
 const builtIn: RecoveryPolicyView = { name: 'default', version: 0, inForce: true, policy: defaultRecoveryPolicy }
 
+/** the newest version of its policy is the one that counts, unless the policy is retired */
+const isInForce = (record: PolicyRecord): boolean => policyViewOf(record).inForce
+
 /** Recovery policies: each publication is a version of its own, and versions never change. */
 export const recoveryPolicyRoutes =
   (services: Services): FastifyPluginAsyncZod =>
   async (app) => {
     const { reads, recoveries, ids } = services
-    const versionsOf = async (tenant: string, name: string): Promise<RecoveryPolicyView[]> => {
-      await recoveries.untilCurrent()
-      const own = (await policyVersions(reads, tenant, name)).map(policyViewOf)
-      const inForce = !own.some((version) => version.inForce)
-      return name === 'default' ? [...own, { ...builtIn, inForce }] : own
-    }
     const send = (request: FastifyRequest, name: string, command: RecoveryContextCommand) => {
       const asker = askerOf(request)
       const aggregate = aggregateKey('policy', asker.tenant, name)
@@ -47,13 +46,18 @@ export const recoveryPolicyRoutes =
         schema: {
           tags,
           summary: 'The newest version of every policy; version 0 of `default` is the built-in one',
-          response: { 200: z.object({ items: z.array(recoveryPolicyView) }) },
+          querystring: pageQuery,
+          response: { 200: page(recoveryPolicyView) },
         },
       },
       async (request) => {
         await recoveries.untilCurrent()
-        const items = (await listPolicies(reads, callerOf(request).tenant)).map(policyViewOf)
-        return { items: items.some(({ name, inForce }) => name === 'default' && inForce) ? items : [builtIn, ...items] }
+        const { tenant } = callerOf(request)
+        const { items, ...rest } = await listPolicies(reads, tenant, request.query)
+        const views = items.map(policyViewOf)
+        if (request.query.cursor) return { items: views, ...rest }
+        const { items: own } = await policyVersions(reads, tenant, 'default', { limit: 1 })
+        return { items: own.some(isInForce) ? views : [builtIn, ...views], ...rest }
       },
     )
 
@@ -65,14 +69,23 @@ export const recoveryPolicyRoutes =
           tags,
           summary: 'All versions of a policy, newest first',
           params: policyNameParam,
-          response: { 200: z.object({ items: z.array(recoveryPolicyView) }) },
+          querystring: pageQuery,
+          response: { 200: page(recoveryPolicyView) },
         },
       },
       async (request) => {
         const { name } = request.params
-        const items = await versionsOf(callerOf(request).tenant, name)
-        if (items.length === 0) throw new OmiumError('not_found', `there is no recovery policy ${name}`)
-        return { items }
+        const { tenant } = callerOf(request)
+        await recoveries.untilCurrent()
+        const { items, ...rest } = await policyVersions(reads, tenant, name, request.query)
+        const views = items.map(policyViewOf)
+        if (name === 'default' && rest.nextCursor === undefined) {
+          const [newest] = (await policyVersions(reads, tenant, name, { limit: 1 })).items
+          views.push({ ...builtIn, inForce: !(newest && isInForce(newest)) })
+        }
+        if (views.length === 0 && !request.query.cursor)
+          throw new OmiumError('not_found', `there is no recovery policy ${name}`)
+        return { items: views, ...rest }
       },
     )
 

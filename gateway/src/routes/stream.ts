@@ -4,6 +4,7 @@ import type { FastifyPluginAsyncZod } from 'fastify-type-provider-zod'
 import type { WebSocket } from 'ws'
 import { z } from 'zod'
 import { callerOf } from '../auth.ts'
+import type { CountMessage } from '../rate-limits.ts'
 import type { Services } from '../services.ts'
 import { type AskedBy, askedBy } from '../streams/asked-by.ts'
 import { createHeartbeats } from '../streams/heartbeats.ts'
@@ -14,7 +15,7 @@ import type { Upgrades } from '../streams/upgrades.ts'
 
 /** `/v1/stream`: any number of live subscriptions over one WebSocket. Its messages are `api/stream.ts` of the schemas. */
 export const streamRoutes =
-  (services: Services, upgrades: Upgrades): FastifyPluginAsyncZod =>
+  (services: Services, upgrades: Upgrades, countMessage: CountMessage): FastifyPluginAsyncZod =>
   async (app) => {
     const { limits, corsOrigins, streamSlots } = services
     const sessions = createHeartbeats(limits.heartbeatMs)
@@ -23,7 +24,7 @@ export const streamRoutes =
       sessions.end()
     })
     const open = (socket: WebSocket, asked: AskedBy): void => {
-      const session = new SocketSession(socket, { services, log: app.log }, asked)
+      const session = new SocketSession(socket, { services, log: app.log, countMessage }, asked)
       sessions.add(session)
       const unwatch = watchStanding(services, asked, () => void session.askAgain())
       socket.on('close', () => {

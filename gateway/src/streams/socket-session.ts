@@ -3,6 +3,7 @@ import { type DeltaView, OmiumError, type StreamMessage, streamCloseCodes, strea
 import type { FastifyBaseLogger } from 'fastify'
 import type { WebSocket } from 'ws'
 import { toOmiumError } from '../problems.ts'
+import type { CountMessage } from '../rate-limits.ts'
 import { requireExecution } from '../reads.ts'
 import type { Services } from '../services.ts'
 import type { AskedBy } from './asked-by.ts'
@@ -16,6 +17,7 @@ import { feeds, tenantSource } from './tenant-source.ts'
 interface Shared {
   readonly services: Services
   readonly log: FastifyBaseLogger
+  readonly countMessage: CountMessage
 }
 
 const mostSubscriptions = 200
@@ -49,7 +51,7 @@ interface Subscription {
  * 3. Each heartbeat, and what the log says of rights, asks whether the caller may still have what they have: the connection, which
  *    is closed when not (4001; 1001 when nobody can say), then each subscription by itself, which ends with an error.
  * 4. A peer that has answered nothing for some heartbeats is gone.
- * 5. Whoever sends more than is done for them waits: nothing is read while so many of their messages are being answered. Whoever
+ * 5. What is asked for counts towards the limits of requests; what is beyond them is refused. Whoever sends more than is done for them waits: nothing is read while so many of their messages are being answered. Whoever
  *    does not take the answers is cut off; the library does so with answers to pings.
  */
 export class SocketSession {
@@ -136,6 +138,8 @@ export class SocketSession {
     try {
       const request = requestOf(text)
       subscription = request.subscription
+      if (request.type !== 'unsubscribe') await this.#shared.countMessage(this.#asked)
+      if (this.#closing) return
       const known = this.#subscriptions.get(subscription)
       if (request.type === 'unsubscribe') {
         known?.close()

@@ -1,4 +1,4 @@
-import { byTime, type Page, type Paging, type Reads } from '@omium/projection-kit'
+import { byId, byTime, keyset, type Page, type Paging, type Reads } from '@omium/projection-kit'
 import type {
   CauseLink,
   FailureClass,
@@ -168,23 +168,36 @@ const policyColumns = `p.name, p.version, h.version AS head, h.retired, p.policy
   p.published_at AS "publishedAt"`
 
 /** The newest version of every policy, by name. */
-export const listPolicies = async (reads: Reads, tenant: string): Promise<readonly PolicyRecord[]> => {
+export const listPolicies = async (
+  reads: Reads,
+  tenant: string,
+  { limit, cursor }: Paging,
+): Promise<Page<PolicyRecord>> => {
+  const [after = null] = byId.after(cursor) ?? []
   const { rows } = await reads.query<PolicyRecord>(
     { tenant },
     `SELECT ${policyColumns} FROM recoveries.policy_heads h JOIN recoveries.policies p USING (tenant, name)
-     WHERE tenant = $1 AND p.version = h.version ORDER BY name LIMIT 1000`,
-    [tenant],
+     WHERE tenant = $1 AND p.version = h.version AND ($2::text IS NULL OR name > $2) ORDER BY name LIMIT $3`,
+    [tenant, after, limit + 1],
   )
-  return rows
+  return byId.page(rows, limit, ({ name }) => [name])
 }
 
-/** All versions of a policy, newest first; empty when there is none of this name. */
-export const policyVersions = async (reads: Reads, tenant: string, name: string): Promise<readonly PolicyRecord[]> => {
+const byVersion = keyset('integer')
+
+/** Versions of a policy, newest first; none when there is none of this name. */
+export const policyVersions = async (
+  reads: Reads,
+  tenant: string,
+  name: string,
+  { limit, cursor }: Paging,
+): Promise<Page<PolicyRecord>> => {
+  const [before = null] = byVersion.after(cursor) ?? []
   const { rows } = await reads.query<PolicyRecord>(
     { tenant },
     `SELECT ${policyColumns} FROM recoveries.policies p JOIN recoveries.policy_heads h USING (tenant, name)
-     WHERE tenant = $1 AND name = $2 ORDER BY p.version DESC LIMIT 1000`,
-    [tenant, name],
+     WHERE tenant = $1 AND name = $2 AND ($3::int IS NULL OR p.version < $3) ORDER BY p.version DESC LIMIT $4`,
+    [tenant, name, before, limit + 1],
   )
-  return rows
+  return byVersion.page(rows, limit, ({ version }) => [version])
 }

@@ -91,7 +91,7 @@ it('keeps incidents, their history, what was tried, and policies, each for its t
     expect((await listIncidents(reads, 'ten_a', { limit: 50 })).items).toHaveLength(6)
     expect((await listIncidents(reads, 'ten_a', { limit: 50, status: 'succeeded' })).items).toHaveLength(4)
     expect(await getIncident(reads, 'ten_b', 'run-0.1')).toMatchObject({ status: 'planned', plan: 1 })
-    expect(await listPolicies(reads, 'ten_a')).toHaveLength(2)
+    expect((await listPolicies(reads, 'ten_a', { limit: 10 })).items).toHaveLength(2)
     expect(await getIncident(reads, 'ten_a', 'odd.1')).toMatchObject({ status: 'escalated' })
   })
 
@@ -129,16 +129,26 @@ it('keeps incidents, their history, what was tried, and policies, each for its t
   ])
   expect(await recoveryStatistics(reads, 'ten_b', { since })).toEqual([])
   expect(
-    (await policyVersions(reads, 'ten_a', 'mine')).map(({ version, head, policy }) => [version, head, policy.models]),
+    (await policyVersions(reads, 'ten_a', 'mine', { limit: 10 })).items.map(({ version, head, policy }) => [
+      version,
+      head,
+      policy.models,
+    ]),
   ).toEqual([
     [2, 2, ['model-2']],
     [1, 2, ['model-1']],
   ])
-  expect(await policyVersions(reads, 'ten_b', 'mine')).toEqual([])
-  expect((await listPolicies(reads, 'ten_a')).map(({ name, retired }) => [name, retired])).toEqual([
-    ['gone', true],
-    ['mine', false],
-  ])
+  const first = await policyVersions(reads, 'ten_a', 'mine', { limit: 1 })
+  const second = await policyVersions(reads, 'ten_a', 'mine', { limit: 1, cursor: first.nextCursor })
+  expect([first, second].map(({ items }) => items.map(({ version }) => version))).toEqual([[2], [1]])
+  expect(second.nextCursor).toBeUndefined()
+  expect((await policyVersions(reads, 'ten_b', 'mine', { limit: 10 })).items).toEqual([])
+  expect((await listPolicies(reads, 'ten_a', { limit: 10 })).items.map(({ name, retired }) => [name, retired])).toEqual(
+    [
+      ['gone', true],
+      ['mine', false],
+    ],
+  )
 })
 
 it('is built anew from the log to the same content', async () => {

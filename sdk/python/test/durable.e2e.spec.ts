@@ -1,6 +1,5 @@
 import { eventually } from '@omium/dev/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { askedByTypeScript, type OpenApi, operationOf, operationsOf } from './operations.ts'
 import { followAndKill, isRecord, openStage, recordedTwice, repeated, type Stage } from './stage.ts'
 
 const target = 'durable:agents'
@@ -49,34 +48,6 @@ describe('a Python worker', () => {
     const { code } = await script.exited
     expect(script.output()).toContain('both clients work')
     expect(code).toBe(0)
-  }, 60_000)
-
-  it('has a call for each operation of the API in both Python clients, as the TypeScript client has', async () => {
-    const document = await fetch(`${stage.url}/openapi.json`)
-    // who may do what is administered by people: by the console and the command line
-    const administration =
-      /^[A-Z]+ \/v1\/(domains|invitations|me\/|members|privacy|service-tokens|sso|stream|tenants|tenant)\b|^DELETE \/v1\/me$/
-    const operations = operationsOf((await document.json()) as OpenApi).filter((name) => !administration.test(name))
-    const script = await stage.runScript('operations.py')
-    expect((await script.exited).code, script.output()).toBe(0)
-    const asked = { python: script.output().match(/^[A-Z]+ \/v1\/\S+/gm) ?? [], typescript: await askedByTypeScript() }
-    const leftOut = {
-      // it is for those who sign what they send, not for keys
-      python: ['POST /v1/hooks/{tenant}/{id}'],
-      typescript: [
-        'POST /v1/hooks/{tenant}/{id}',
-        // the worker's, which connects by itself
-        'POST /v1/workers/connect',
-        // a checkpointer's of LangGraph
-        'POST /v1/checkpoints/{thread}/{id}/writes',
-        // `checkpoints.list({ thread })` gives the same
-        'GET /v1/executions/{id}/checkpoints',
-      ],
-    }
-    for (const language of ['python', 'typescript'] as const) {
-      const found = asked[language].map((request) => operationOf(request, operations) ?? `unknown: ${request}`)
-      expect(new Set([...found, ...leftOut[language]]), language).toEqual(new Set(operations))
-    }
   }, 60_000)
 
   it('is replayed, rolled back and simulated like any other', async () => {

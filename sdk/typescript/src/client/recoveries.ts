@@ -58,8 +58,9 @@ export interface RecoveryPolicies {
 }
 
 export const recoveryPoliciesOf = (http: Http): RecoveryPolicies => ({
-  list: async () => (await http.call('GET /v1/recovery-policies', {})).items,
-  versions: async (name) => (await http.call('GET /v1/recovery-policies/{name}', { path: { name } })).items,
+  list: () => Array.fromAsync(pages(http, 'GET /v1/recovery-policies', { query: { limit: 200 } })),
+  versions: (name) =>
+    Array.fromAsync(pages(http, 'GET /v1/recovery-policies/{name}', { path: { name }, query: { limit: 200 } })),
   publish: (name, policy, options = {}) =>
     http.call('PUT /v1/recovery-policies/{name}', { path: { name }, body: { policy, ...options } }),
   retire: (name) => http.call('DELETE /v1/recovery-policies/{name}', { path: { name } }),

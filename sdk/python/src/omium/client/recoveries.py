@@ -250,12 +250,12 @@ class RecoveryPolicyCalls(Calls):
     @call
     def list(self) -> Flow[list[PolicyVersion]]:
         """The newest version of each."""
-        return _listed(self._api, "/v1/recovery-policies", {})
+        return _whole(self._api, "/v1/recovery-policies")
 
     @call
     def versions(self, name: str) -> Flow[list[PolicyVersion]]:
         """All versions, newest first. Raises OmiumError `not_found`."""
-        return _listed(self._api, _policy(name), {})
+        return _whole(self._api, _policy(name))
 
     @call
     def publish(
@@ -280,6 +280,18 @@ class RecoveryPolicyCalls(Calls):
 
 def _listed(api: Api, path: str, query: Query) -> Flow[Any]:
     return (yield from api.json(HttpRequest("GET", path, query=query)))["items"]
+
+
+def _whole(api: Api, path: str) -> Flow[Any]:
+    """All pages of a short list."""
+    found: list[JsonValue] = []
+    cursor: str | None = None
+    while True:
+        page = yield from api.json(HttpRequest("GET", path, query={"limit": 200, "cursor": cursor}))
+        found += page["items"]
+        cursor = page.get("nextCursor")
+        if cursor is None:
+            return found
 
 
 def _incident(id: str) -> str:
