@@ -18,7 +18,7 @@ type Stage = Awaited<ReturnType<typeof startStage>>
 let stages: Stage[]
 beforeAll(async () => {
   stages = await Promise.all(clientNames.map(startStage))
-}, 600_000)
+}, 120_000)
 afterAll(() => Promise.all((stages ?? []).map((stage) => stage.stop())))
 
 const stageOf = (client: string): Stage => {
@@ -59,7 +59,7 @@ it.concurrent.each(clientNames)(
       await network.close()
     }
   },
-  600_000,
+  180_000,
 )
 
 it('who waits for a result, or follows a run, goes on when the gateway is killed, and when it is replaced', async () => {
@@ -97,4 +97,4 @@ it('who waits for a result, or follows a run, goes on when the gateway is killed
     for (const wait of await Promise.allSettled(waits)) if (wait.status === 'fulfilled') await wait.value.close()
     await gateway.stop()
   }
-}, 600_000)
+}, 180_000)

@@ -59,12 +59,14 @@ export interface HttpRequest extends Omit<RequestOptions, 'onTry'> {
   idempotencyKey?: string
   /** of another server of the platform that takes the same credentials */
   baseUrl?: string
+  /** of what takes longer than most, where the client has no time limit */
+  usualTimeoutMs?: number
 }
 
 /** What an operation of the API takes. */
 export type Call<O extends keyof Operations> = Omit<Operations[O], 'answer' | 'query'> &
   (Operations[O] extends { query: infer Query } ? { query?: Query } : unknown) &
-  Pick<HttpRequest, 'signal' | 'timeoutMs' | 'maxTries'>
+  Pick<HttpRequest, 'signal' | 'timeoutMs' | 'usualTimeoutMs' | 'maxTries'>
 /** What it answers. */
 export type AnswerOf<O extends keyof Operations> = Operations[O]['answer']
 
@@ -232,7 +234,7 @@ export class Http {
         ...this.options.headers,
         ...request.headers,
       },
-      timeoutMs: request.timeoutMs ?? this.options.timeoutMs ?? defaultTimeoutMs,
+      timeoutMs: request.timeoutMs ?? this.options.timeoutMs ?? request.usualTimeoutMs ?? defaultTimeoutMs,
       signal: either(request.signal, this.signal),
     }
   }

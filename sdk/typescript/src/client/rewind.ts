@@ -100,6 +100,6 @@ export interface Replays {
 
 export const replaysOf = (http: Http, newReplayId: () => string): Replays => ({
   create: ({ id = newReplayId(), runs, from, budget, ...edits }) =>
-    http.call('POST /v1/replays', { body: { id, runs, from, budget, ...editsOf(edits) }, timeoutMs: 300_000 }),
-  report: (id) => http.call('GET /v1/replays/{id}', { path: { id }, timeoutMs: 120_000 }),
+    http.call('POST /v1/replays', { body: { id, runs, from, budget, ...editsOf(edits) }, usualTimeoutMs: 300_000 }),
+  report: (id) => http.call('GET /v1/replays/{id}', { path: { id }, usualTimeoutMs: 120_000 }),
 })

@@ -11,7 +11,7 @@ from ..json import JsonValue, dumps, plain_json
 from .flows import Calls, Composing, Flow, HttpRequest, Items, call, given, items, pages, segment
 
 # states of 50 MiB, in base64, over a slow line
-_TIMEOUT_S = 120.0
+_USUAL_TIMEOUT_S = 120.0
 
 Scalar: TypeAlias = str | int | float | bool | None
 CheckpointKind: TypeAlias = Literal["state", "run"]
@@ -255,15 +255,15 @@ class CheckpointCalls(Calls):
     @call
     def delete_thread(self, thread: str) -> Flow[ThreadReceipt]:
         """Deletes a thread with all its checkpoints."""
-        return self._api.json(HttpRequest("DELETE", _thread(thread), timeout_s=_TIMEOUT_S))
+        return self._api.json(HttpRequest("DELETE", _thread(thread), usual_timeout_s=_USUAL_TIMEOUT_S))
 
     def _get(self, thread: str, id: str, query: Mapping[str, str | None]) -> Flow[CheckpointDetail]:
-        return self._api.json(HttpRequest("GET", _path(thread, id), query=query, timeout_s=_TIMEOUT_S))
+        return self._api.json(HttpRequest("GET", _path(thread, id), query=query, usual_timeout_s=_USUAL_TIMEOUT_S))
 
     def _post(self, path: str, body: object, namespace: str | None = None) -> Flow[Any]:
         # states are plain by their types, and too large to be gone through
         query = {"namespace": namespace}
-        return self._api.json(HttpRequest("POST", path, cast(JsonValue, body), query, _TIMEOUT_S))
+        return self._api.json(HttpRequest("POST", path, cast(JsonValue, body), query, usual_timeout_s=_USUAL_TIMEOUT_S))
 
 
 class CheckpointFlows(CheckpointCalls, Composing):

@@ -36,6 +36,8 @@ class HttpRequest:
     query: Query = field(default_factory=dict[str, Any])
     timeout_s: float | None = None
     """the client's unless given"""
+    usual_timeout_s: float | None = None
+    """of what takes longer than most, where the client has none"""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     key: str = field(default_factory=lambda: new_id("cmd"))
     """the platform decides once about all requests under one key"""

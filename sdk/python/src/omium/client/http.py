@@ -112,7 +112,9 @@ class Http:
             content=content,
             headers=headers,
             timeout=next(
-                one for one in (request.timeout_s, self._options.timeout, _DEFAULT_TIMEOUT_S) if one is not None
+                one
+                for one in (request.timeout_s, self._options.timeout, request.usual_timeout_s, _DEFAULT_TIMEOUT_S)
+                if one is not None
             ),
         )
 

@@ -95,9 +95,9 @@ class ReplayCalls(Calls):
             **given(**{"from": first, "budget": caps or None}),
             **(edits.wire() if edits is not None else {}),
         }
-        return self._api.json(HttpRequest("POST", "/v1/replays", body, timeout_s=_CREATE_TIMEOUT_S))
+        return self._api.json(HttpRequest("POST", "/v1/replays", body, usual_timeout_s=_CREATE_TIMEOUT_S))
 
     @call
     def report(self, id: str) -> Flow[ReplayReport]:
         """How the runs of a replay compare with those of the past: outcome, cost, latency."""
-        return self._api.json(HttpRequest("GET", f"/v1/replays/{segment(id)}", timeout_s=_REPORT_TIMEOUT_S))
+        return self._api.json(HttpRequest("GET", f"/v1/replays/{segment(id)}", usual_timeout_s=_REPORT_TIMEOUT_S))
