@@ -120,6 +120,8 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
     if (request.caller && !reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
     done()
   })
+  // before everything that costs: pages of other origins do not hear why, only that it failed
+  const shed = installLoadShedding(plain, services.reads)
   await app.register(helmet, { contentSecurityPolicy: { directives: { defaultSrc: ["'none'"] } } })
   await app.register(cors, {
     origin: corsOrigins.length > 0 ? [...corsOrigins] : false,
@@ -129,8 +131,6 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
     maxAge: 600,
     strictPreflight: false,
   })
-  // after CORS: pages hear, too, that they should come again
-  const shed = installLoadShedding(plain, services.reads)
   await app.register(underPressure, {
     maxEventLoopDelay: mostEventLoopDelayMs,
     pressureHandler: (request, reply) => {
