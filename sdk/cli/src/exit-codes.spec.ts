@@ -20,6 +20,7 @@ it('so does omium help', async () => {
   const io = {
     out: (line: string) => lines.push(line),
     err: (line: string) => lines.push(line),
+    draw: (picture: string) => lines.push(picture),
     readStdin: async () => '',
     env: {},
     cwd: '/',

@@ -5,6 +5,7 @@ import { programOf } from './index.ts'
 const io = {
   out: () => undefined,
   err: () => undefined,
+  draw: () => undefined,
   readStdin: async () => '',
   env: {},
   cwd: '/',

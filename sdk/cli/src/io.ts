@@ -4,6 +4,8 @@ export interface Io {
   out(line: string): void
   /** a line beside the result: progress, prompts, errors */
   err(line: string): void
+  /** a picture beside the result, made by the command itself: it goes to the terminal as it is */
+  draw(picture: string): void
   readStdin(): Promise<string>
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
@@ -32,6 +34,7 @@ export const processIo = (): Io => {
   return {
     out: (line) => process.stdout.write(`${visible(line)}\n`),
     err: (line) => process.stderr.write(`${visible(line)}\n`),
+    draw: (picture) => process.stderr.write(`${picture}\n`),
     async readStdin() {
       let text = ''
       for await (const chunk of process.stdin) text += chunk

@@ -100,6 +100,7 @@ export const scriptedGateway = (): ScriptedGateway => {
     return main([...argv], {
       out: (line) => out.push(line),
       err: (line) => err.push(line),
+      draw: (picture) => err.push(picture),
       readStdin: async () => stdin,
       env: env ?? { OMIUM_URL: url, OMIUM_API_KEY: 'om_test_key' },
       cwd,

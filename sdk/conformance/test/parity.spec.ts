@@ -82,6 +82,7 @@ describe('omium', () => {
     await main(command.split(' '), {
       out: say,
       err: say,
+      draw: () => undefined,
       readStdin: async () => 'om_test_none',
       env: { OMIUM_URL: echo.url, OMIUM_API_KEY: 'om_test_none', OMIUM_HOME: cwd },
       cwd,

@@ -83,8 +83,11 @@ export const addMfaCommand = (program: Command, io: Io): void => {
       const { secret, uri, ceremony } = begun.parse(
         await client.request('POST', '/auth/factors/totp/begin', { body: {} }),
       )
-      if (io.interactive) io.err(`Read this with the app:\n\n${qrCode(io, uri)}\n\nor type the secret in: ${secret}\n`)
-      else io.err(uri)
+      if (io.interactive) {
+        io.err('Read this with the app:\n')
+        io.draw(qrCode(io, uri))
+        io.err(`\nor type the secret in: ${secret}\n`)
+      } else io.err(uri)
       const code = await readLine(io, 'Code that the app shows')
       const answer = await client.request('POST', '/auth/factors/totp', { body: { code, label, ceremony } })
       const { id, recoveryCodes, ...tokens } = added.parse(answer)

@@ -8,6 +8,7 @@ const scriptOf = async (shell: Shell): Promise<string> => {
   const io = {
     out: (line: string) => lines.push(line),
     err: (line: string) => lines.push(line),
+    draw: (picture: string) => lines.push(picture),
     readStdin: async () => '',
     env: {},
     cwd: '/',
