@@ -1,4 +1,5 @@
-import { listPolicies, type PolicyRecord, policyVersions } from '@omium/projection-recoveries'
+import { byId, type Page } from '@omium/projection-kit'
+import { byVersion, listPolicies, type PolicyRecord, policyVersions } from '@omium/projection-recoveries'
 import {
   aggregateKey,
   defaultRecoveryPolicy,
@@ -23,6 +24,8 @@ import { askerOf, commandIdOf } from '../requests.ts'
 import type { Services } from '../services.ts'
 
 const builtIn: RecoveryPolicyView = { name: 'default', version: 0, inForce: true, policy: defaultRecoveryPolicy }
+
+const answered = ({ items, ...rest }: Page<RecoveryPolicyView>) => ({ items: [...items], ...rest })
 
 /** the newest version of its policy is the one that counts, unless the policy is retired */
 const isInForce = (record: PolicyRecord): boolean => policyViewOf(record).inForce
@@ -53,11 +56,14 @@ export const recoveryPolicyRoutes =
       async (request) => {
         await recoveries.untilCurrent()
         const { tenant } = callerOf(request)
-        const { items, ...rest } = await listPolicies(reads, tenant, request.query)
+        const { limit, cursor } = request.query
+        const { items, ...rest } = await listPolicies(reads, tenant, { limit, cursor })
         const views = items.map(policyViewOf)
-        if (request.query.cursor) return { items: views, ...rest }
+        if (cursor) return { items: views, ...rest }
         const { items: own } = await policyVersions(reads, tenant, 'default', { limit: 1 })
-        return { items: own.some(isInForce) ? views : [builtIn, ...views], ...rest }
+        if (own.some(isInForce)) return { items: views, ...rest }
+        // the first of all, before every name
+        return answered(byId.page([builtIn, ...views], limit, (view) => [view === builtIn ? '' : view.name]))
       },
     )
 
@@ -77,14 +83,15 @@ export const recoveryPolicyRoutes =
         const { name } = request.params
         const { tenant } = callerOf(request)
         await recoveries.untilCurrent()
-        const { items, ...rest } = await policyVersions(reads, tenant, name, request.query)
+        const { limit, cursor } = request.query
+        const { items, ...rest } = await policyVersions(reads, tenant, name, { limit, cursor })
         const views = items.map(policyViewOf)
         if (name === 'default' && rest.nextCursor === undefined) {
           const [newest] = (await policyVersions(reads, tenant, name, { limit: 1 })).items
-          views.push({ ...builtIn, inForce: !(newest && isInForce(newest)) })
+          const oldest = { ...builtIn, inForce: !(newest && isInForce(newest)) }
+          return answered(byVersion.page([...views, oldest], limit, ({ version }) => [version]))
         }
-        if (views.length === 0 && !request.query.cursor)
-          throw new OmiumError('not_found', `there is no recovery policy ${name}`)
+        if (views.length === 0 && !cursor) throw new OmiumError('not_found', `there is no recovery policy ${name}`)
         return { items: views, ...rest }
       },
     )

@@ -1,6 +1,7 @@
 export { recoveriesProjection } from './definition.ts'
 export type { IncidentRow } from './incident-row.ts'
 export {
+  byVersion,
   type GroupRecord,
   getIncident,
   type HistoryRecord,

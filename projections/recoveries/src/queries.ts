@@ -183,7 +183,8 @@ export const listPolicies = async (
   return byId.page(rows, limit, ({ name }) => [name])
 }
 
-const byVersion = keyset('integer')
+/** how versions of a policy are listed, newest first */
+export const byVersion = keyset('integer')
 
 /** Versions of a policy, newest first; none when there is none of this name. */
 export const policyVersions = async (
