@@ -37,13 +37,21 @@ def calling(*calls: tuple[str, dict[str, Any]]) -> AIMessage:
 
 
 def using(tools: list[Any], *calls: tuple[str, dict[str, Any]], **options: Any) -> Agent[Any, Any]:
-    """A graph that makes these calls of these tools."""
+    """A graph that makes these calls of these tools, one after the other.
+
+    At the same time would be another matter: a crash behind the record of one finds the other in the midst of its work,
+    and an effect in the midst of its work waits for a person.
+    """
     graph = StateGraph(State)
-    graph.add_node("ask", lambda state: {"messages": [calling(*calls)]})
-    graph.add_node("tools", ToolNode(tools, **options))
-    graph.add_edge(START, "ask")
-    graph.add_edge("ask", "tools")
-    graph.add_edge("tools", END)
+    before = START
+    for turn, call in enumerate(calling(*calls).tool_calls):
+        asked = AIMessage("", tool_calls=[call])
+        graph.add_node(f"ask {turn}", lambda state, asked=asked: {"messages": [asked]})
+        graph.add_node(f"tools {turn}", ToolNode(tools, **options))
+        graph.add_edge(before, f"ask {turn}")
+        graph.add_edge(f"ask {turn}", f"tools {turn}")
+        before = f"tools {turn}"
+    graph.add_edge(before, END)
     return durable(graph.compile(), id="using")
 
 
