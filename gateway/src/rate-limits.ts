@@ -1,4 +1,5 @@
 import rateLimit, { normalizeIP, type RateLimitPluginOptions } from '@fastify/rate-limit'
+import { firstConnection } from '@omium/resilience'
 import { OmiumError } from '@omium/schemas'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Redis } from 'ioredis'
@@ -65,9 +66,11 @@ export const installRateLimits = async (
   const local = await limitersOn(app, rates, { cache: mostCountedHere })
   const shared = redis && (await limitersOn(app, rates, { redis, nameSpace: `omium:${prefix}:rate:` }))
 
+  const begun = redis && firstConnection(redis)
   const count = async (request: Counted, names: readonly (keyof Rates)[]) => {
     const ask = (limiters: Limiters) => Promise.all(names.map((name) => limiters[name]?.(request as FastifyRequest)))
     if (!shared) return ask(local)
+    if (names.includes('sensitive')) await begun
     try {
       if (redis.status !== 'ready') throw new Error('Redis is not connected')
       return await ask(shared)

@@ -1,4 +1,4 @@
-import { connectRedis } from '@omium/resilience'
+import { connectRedis, firstConnection } from '@omium/resilience'
 import { OmiumError } from '@omium/schemas'
 import type { AttemptLimit, AttemptLimits } from './ports.ts'
 
@@ -29,9 +29,6 @@ export const createLocalAttemptLimits = (nowMs: () => number): AttemptLimits => 
   }
 }
 
-/** how long the first attempts wait for the first connection */
-const firstConnectionMs = 1_000
-
 const script = `
 local count = redis.call('INCR', KEYS[1])
 if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
@@ -45,11 +42,7 @@ export const createRedisAttemptLimits = (
   onNotice: (message: string, error: unknown) => void,
 ): AttemptLimits => {
   const redis = connectRedis(url, (error) => onNotice('attempts to sign in cannot be counted for the moment', error))
-  // a gateway that has just started is about to be connected
-  const begun = new Promise<void>((resolve) => {
-    redis.once('ready', () => resolve())
-    setTimeout(resolve, firstConnectionMs).unref()
-  })
+  const begun = firstConnection(redis)
   return {
     take: async (key, { attempts, withinMs }) => {
       await begun

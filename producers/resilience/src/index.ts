@@ -1,6 +1,6 @@
 export { type Breaker, type BreakerOptions, type BreakerState, createBreaker } from './breaker.ts'
 export { createLru, type Lru } from './lru.ts'
 export { createOutsideCalls, type OutsideCalls, type OutsideCallsOptions } from './outside-calls.ts'
-export { connectRedis } from './redis.ts'
+export { connectRedis, firstConnection } from './redis.ts'
 export { createRetryBudget, type RetryBudget } from './retry-budget.ts'
 export { breakerCounts, breakerStates, watchBreaker } from './states.ts'

@@ -36,3 +36,14 @@ export const connectRedis = (url: string, onError: (error: unknown) => void): Re
   )
   return redis
 }
+
+/** how long what cannot be done without Redis waits for the first connection */
+const firstConnectionMs = 1_000
+
+/** Resolves once it is connected for the first time, or has had its time for that: a process that has just started is about to be. */
+export const firstConnection = (redis: Redis): Promise<void> =>
+  new Promise((resolve) => {
+    if (redis.status === 'ready') return resolve()
+    redis.once('ready', () => resolve())
+    setTimeout(resolve, firstConnectionMs).unref()
+  })
