@@ -5,7 +5,7 @@ import autocannon from 'autocannon'
 import { WebSocket } from 'ws'
 import type { Flags } from './flags.ts'
 import { openHeap, type ProcessHeap } from './live-heap.ts'
-import { type BenchProcess, startBenchStack, startBenchWorker } from './stack.ts'
+import { type BenchProcess, measuredGateway, startBenchStack, startBenchWorker, startMeasuredGateway } from './stack.ts'
 import { table } from './table.ts'
 
 /** requests a second that the paced row asks for, and how soon 99 of 100 have to be accepted */
@@ -137,14 +137,8 @@ export const benchGateway = async (flags: Flags, say: (line: string) => void): P
     // its agents stay known: runs are accepted and wait, and what is measured is not their work
     await worker.stop()
     const waiting = await client.start('bench-ten-steps', { start: 0 })
-    const gateway = stack.spawn('gateway-measured', 'gateway/src/main.ts', {
-      OMIUM_GATEWAY_PORT: '0',
-      OMIUM_LOG_LEVEL: 'info',
-      OMIUM_RATE_PER_KEY: '0',
-      OMIUM_RATE_PER_TENANT: '0',
-      OMIUM_RATE_PER_ADDRESS: '0',
-    })
-    const [, url = ''] = await gateway.line(/"url":"(http:[^"]+)"/)
+    const gateway = await startMeasuredGateway(stack)
+    const { url } = gateway
     const create = {
       url: `${url}/v1/executions`,
       apiKey,
@@ -166,7 +160,7 @@ export const benchGateway = async (flags: Flags, say: (line: string) => void): P
       rows.push(row)
       say(`${row.what}: ${row.perSecond}/s, p99 ${row.p99Ms} ms`)
     }
-    const heap = await openHeap(gateway.pid, stack.logOf('gateway-measured'))
+    const heap = await openHeap(gateway.pid, stack.logOf(measuredGateway))
     const idle = await measureIdle(gateway, heap, url, apiKey, waiting.id)
     heap.close()
     const row = rows.find(({ what }) => what === paced)

@@ -4,7 +4,7 @@ import autocannon from 'autocannon'
 import type { Flags } from './flags.ts'
 import { percentile } from './load.ts'
 import { residentMiB } from './measures.ts'
-import { startBenchStack, startBenchWorker } from './stack.ts'
+import { startBenchStack, startBenchWorker, startMeasuredGateway } from './stack.ts'
 import { table } from './table.ts'
 
 /** asked for, of what the platform can do */
@@ -116,15 +116,8 @@ export const benchOverload = async (flags: Flags, say: (line: string) => void): 
     const worker = await startBenchWorker(stack, 'worker')
     await (await omium({ url: platformUrl, apiKey }).start('bench-ten-steps', { start: 0 })).result()
     await worker.stop()
-    const gateway = stack.spawn('gateway-measured', 'gateway/src/main.ts', {
-      OMIUM_GATEWAY_PORT: '0',
-      OMIUM_LOG_LEVEL: 'info',
-      OMIUM_RATE_PER_KEY: '0',
-      OMIUM_RATE_PER_TENANT: '0',
-      OMIUM_RATE_PER_ADDRESS: '0',
-    })
-    const [, url = ''] = await gateway.line(/"url":"(http:[^"]+)"/)
-    const target = { url: `${url}/v1/executions`, apiKey }
+    const gateway = await startMeasuredGateway(stack)
+    const target = { url: `${gateway.url}/v1/executions`, apiKey }
     const memory = () => residentMiB(new Map([['gateway', gateway.pid]]))['gateway'] ?? 0
 
     await load('warm-up', target, flags.warmupMs, peakConnections)

@@ -1,6 +1,5 @@
-import { once } from 'node:events'
-import { type AddressInfo, createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { freePort } from '@omium/dev'
 import { omium } from '@omium/sdk'
 import { pacedSteps } from './agents.ts'
 import type { Flags } from './flags.ts'
@@ -218,15 +217,6 @@ const until = async (what: string, condition: () => boolean): Promise<void> => {
     if (performance.now() > deadline) throw new Error(`waited ${recoveryDeadlineMs} ms until ${what}, in vain`)
     await delay(5)
   }
-}
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 export const recoveryText = ({ fsync, sessionTimeoutMs, runsUnderLoad: runs, series }: RecoveryResult): string =>

@@ -175,3 +175,22 @@ export const startBenchWorker = async (
   }
   return { ...spawned, workerId }
 }
+
+export const measuredGateway = 'gateway-measured'
+
+/** Starts one more gateway, without limits of requests, at a port of its own. */
+export const startMeasuredGateway = async (
+  stack: BenchStack,
+  env: Record<string, string> = {},
+): Promise<BenchProcess & { readonly url: string }> => {
+  const spawned = stack.spawn(measuredGateway, 'gateway/src/main.ts', {
+    OMIUM_GATEWAY_PORT: '0',
+    OMIUM_LOG_LEVEL: 'info',
+    OMIUM_RATE_PER_KEY: '0',
+    OMIUM_RATE_PER_TENANT: '0',
+    OMIUM_RATE_PER_ADDRESS: '0',
+    ...env,
+  })
+  const [, url = ''] = await spawned.line(/"url":"(http:[^"]+)"/)
+  return { ...spawned, url }
+}

@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { apiKeyBytes, apiKeyIdBytes, formatApiKey } from '@omium/schemas'
 import { omium } from '@omium/sdk'
 import type { Flags } from './flags.ts'
-import { type BenchStack, startBenchStack, startBenchWorker } from './stack.ts'
+import { type BenchStack, startBenchStack, startBenchWorker, startMeasuredGateway } from './stack.ts'
 import { table } from './table.ts'
 import { type Comparison, compare } from './two-samples.ts'
 
@@ -251,17 +251,12 @@ export const benchTiming = async (flags: Flags, say: (line: string) => void): Pr
     say,
     onMail: ({ to, link }) => link !== undefined && mails.set(to, link),
   })
-  const off = { OMIUM_RATE_PER_KEY: '0', OMIUM_RATE_PER_TENANT: '0', OMIUM_RATE_PER_ADDRESS: '0' }
   try {
     await startBenchWorker(stack, 'worker')
-    const measured = stack.spawn('gateway-measured', 'gateway/src/main.ts', {
-      OMIUM_GATEWAY_PORT: '0',
-      OMIUM_LOG_LEVEL: 'info',
-      ...off,
+    const { url } = await startMeasuredGateway(stack, {
       OMIUM_RATE_SENSITIVE: '0',
       OMIUM_TRUSTED_PROXIES: '127.0.0.1',
     })
-    const [, url = ''] = await measured.line(/"url":"(http:[^"]+)"/)
     const gateway = connect(url)
     try {
       const pairs = await prepare(stack, gateway, { rounds, mails, say })

@@ -1,5 +1,6 @@
 export { type DevStatus, devLogs, devReset, devStatus, devStop, logNames } from './control.ts'
 export { defaultHome } from './layout.ts'
+export { freePort } from './ports.ts'
 export { ensurePython, type PythonEnvironment } from './python.ts'
 export { type ServiceSpec, services as platformServices } from './services.ts'
 export { type StackState, stackEnvironment } from './state.ts'

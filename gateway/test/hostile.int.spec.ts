@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { putTenants } from '@omium/access/testing'
 import { eventually, newApiKey, spawnService } from '@omium/dev/testing'
-import type { ExecutionEvent } from '@omium/schemas'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { type GatewayWorld, keyA, keyB, startGatewayWorld } from './gateway-world.ts'
+import { step } from './started-runs.ts'
 
 /** Peers that mean harm, or stop: bytes on the wire that no client would send, and readers that do not read. */
 const streamsPerTenant = 4
@@ -343,21 +343,6 @@ describe('who leaves before a stream begins', () => {
 })
 
 describe('a reader whose process is stopped', () => {
-  const step = (n: number): ExecutionEvent => ({
-    type: 'StepCompleted',
-    data: {
-      attempt: 1,
-      path: `step#${n}`,
-      name: 'step',
-      kind: 'step',
-      stepAttempt: 1,
-      requestHash: `h${n}`,
-      output: { inline: 'x'.repeat(60_000) },
-      startedAt: 1_700_000_000_000,
-      durationMs: 3,
-    },
-  })
-
   it('is dropped with a code, while others are served, and resumes without a gap or a repeat', async () => {
     const id = await start()
     await world.engine.write('ten_a', id, { type: 'ExecutionStarted', data: { attempt: 1, workerId: 'w' } })
@@ -375,7 +360,7 @@ describe('a reader whose process is stopped', () => {
     }
     let steps = 0
     while (steps < 500 && !(await isCut()))
-      for (let n = 0; n < 20; n++) await world.engine.write('ten_a', id, step(++steps))
+      for (let n = 0; n < 20; n++) await world.engine.write('ten_a', id, step(++steps, 'x'.repeat(60_000)))
     reader.resume()
     await reader.waitForLine(/^closed 4008 slow_reader$/m, 30_000)
     const seen = versionsOf(reader.output())

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import type { SessionCallers } from '@omium/access'
+import { freePort } from '@omium/dev'
 import {
   eventually,
   freshPrefix,
@@ -39,7 +40,6 @@ import { WebSocket } from 'ws'
 import { readConfig } from '../src/config.ts'
 import { startGateway } from '../src/gateway.ts'
 import { ScriptedEngine } from './scripted-engine.ts'
-import { freePort } from './sign-in/sso-world.ts'
 import { started } from './started-runs.ts'
 
 /**

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createBench, keyOf, step } from '../test/engine-bench.ts'
+import { childStart, createBench, keyOf, step } from '../test/engine-bench.ts'
 import { gatherMs } from './run-requests.ts'
 
 describe('children of a run', () => {
@@ -65,15 +65,7 @@ describe('children of a run', () => {
     await bench.start('parent')
     await bench.settle()
     bench.partition.held = []
-    worker.ask('parent', 1, {
-      type: 'child_start',
-      path: 'c#1',
-      requestHash: 'h',
-      childId: 'kid',
-      agentId: 'planner',
-      input: 1,
-      options: {},
-    })
+    worker.ask('parent', 1, childStart)
     await bench.settle()
     const [goOn] = bench.partition.held
     bench.partition.held = null
@@ -89,15 +81,7 @@ describe('children of a run', () => {
     const worker = bench.worker('w1')
     await bench.start('parent')
     await bench.settle()
-    worker.ask('parent', 1, {
-      type: 'child_start',
-      path: 'c#1',
-      requestHash: 'h',
-      childId: 'kid',
-      agentId: 'planner',
-      input: 1,
-      options: {},
-    })
+    worker.ask('parent', 1, childStart)
     await bench.settle()
     expect(bench.partition.sent).toMatchObject([{ type: 'StartExecution', aggregate: keyOf('kid') }])
     await bench.send(keyOf('parent'), { type: 'CancelExecution', data: {} })

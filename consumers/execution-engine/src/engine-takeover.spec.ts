@@ -1,6 +1,6 @@
 import type { JsonValue } from '@omium/schemas'
 import { describe, expect, it } from 'vitest'
-import { createBench, keyOf, step } from '../test/engine-bench.ts'
+import { childStart, createBench, keyOf, step } from '../test/engine-bench.ts'
 
 describe('a run that changes hands', () => {
   it('gives a lost run to another worker with its journal', async () => {
@@ -88,15 +88,7 @@ describe('a run that changes hands', () => {
     await former.start('asleep')
     await former.settle()
     worker.ask('busy', 1, step('a#1', 1))
-    worker.ask('busy', 1, {
-      type: 'child_start',
-      path: 'c#1',
-      requestHash: 'h',
-      childId: 'kid',
-      agentId: 'planner',
-      input: 1,
-      options: {},
-    })
+    worker.ask('busy', 1, childStart)
     worker.ask('asleep', 1, { type: 'timer_start', path: 't#1', requestHash: 'h', durationMs: 5000 })
     worker.ask('asleep', 1, { type: 'suspend', reason: 'waiting' })
     await former.settle()

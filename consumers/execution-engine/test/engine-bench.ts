@@ -145,3 +145,13 @@ export const step = (path: string, output: JsonValue, more: Record<string, unkno
   durationMs: 1,
   ...more,
 })
+
+export const childStart = {
+  type: 'child_start',
+  path: 'c#1',
+  requestHash: 'h',
+  childId: 'kid',
+  agentId: 'planner',
+  input: 1,
+  options: {},
+}

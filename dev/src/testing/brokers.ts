@@ -1,10 +1,5 @@
-import { rmSync } from 'node:fs'
 import { kafka } from '../components/kafka.ts'
-import { loadCredentials } from '../credentials.ts'
-import { makeLayout, toolsDir } from '../layout.ts'
-import { planPorts } from '../ports.ts'
-import { Supervisor } from '../supervisor.ts'
-import { temporaryHome } from '../temporary-home.ts'
+import { openOwnHome } from './own-home.ts'
 
 /** One broker of a cluster that a fault spec may hurt. */
 export interface BrokerHandle {
@@ -30,24 +25,7 @@ const ending = new Set<NodeJS.Signals>(['SIGKILL', 'SIGTERM', 'SIGINT'])
  * `afterAll`; it ends with the spec's process in any case.
  */
 export const startBrokers = async (count: 1 | 3 = 3): Promise<Cluster> => {
-  const home = temporaryHome('brokers')
-  const supervisor = new Supervisor()
-  supervisor.removeAtEnd(home)
-  const layout = makeLayout(home)
-  const { ports } = await planPorts(true)
-  const stop = async (): Promise<void> => {
-    await supervisor.discard()
-    rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
-  }
-  const context = {
-    layout,
-    tools: toolsDir(),
-    ports,
-    credentials: loadCredentials(layout.credentialsFile),
-    supervisor,
-    profile: 'test' as const,
-    progress: () => {},
-  }
+  const { context, stop } = await openOwnHome('brokers')
   try {
     const running = await kafka.start(context, count)
     return {

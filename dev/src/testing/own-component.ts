@@ -1,11 +1,6 @@
 import { execFileSync } from 'node:child_process'
-import { rmSync } from 'node:fs'
 import type { Component, RunningComponent } from '../components/component.ts'
-import { loadCredentials } from '../credentials.ts'
-import { makeLayout, toolsDir } from '../layout.ts'
-import { planPorts } from '../ports.ts'
-import { Supervisor } from '../supervisor.ts'
-import { temporaryHome } from '../temporary-home.ts'
+import { openOwnHome } from './own-home.ts'
 
 /** A service of the spec's own, to be killed and started again at the same address. Stop it in `afterAll`. */
 export interface OwnComponent {
@@ -29,20 +24,7 @@ const withChildren = (pid: number): number[] => {
 export const startOwn = async <R extends RunningComponent & { url: string }>(
   component: Component<R>,
 ): Promise<OwnComponent> => {
-  const home = temporaryHome(component.name)
-  const supervisor = new Supervisor()
-  supervisor.removeAtEnd(home)
-  const layout = makeLayout(home)
-  const { ports } = await planPorts(true)
-  const context = {
-    layout,
-    tools: toolsDir(),
-    ports,
-    credentials: loadCredentials(layout.credentialsFile),
-    supervisor,
-    profile: 'test' as const,
-    progress: () => {},
-  }
+  const { context, stop } = await openOwnHome(component.name)
   let running = await component.start(context)
   const signal = (name: NodeJS.Signals): void => {
     // the first of them makes no more while the others are signalled
@@ -58,9 +40,6 @@ export const startOwn = async <R extends RunningComponent & { url: string }>(
     restart: async () => {
       running = await component.start(context)
     },
-    stop: async () => {
-      await supervisor.discard()
-      rmSync(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
-    },
+    stop,
   }
 }

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createEndedSessions } from '@omium/access'
+import { freePort } from '@omium/dev'
 import {
   type CaughtMail,
   eventually,
@@ -26,14 +26,6 @@ import { openGatewayContext } from '../../src/context.ts'
 import { installProblems } from '../../src/problems.ts'
 import { startGithubStandIn } from './github-stand-in.ts'
 import { startOpenIdIssuer } from './openid-issuer.ts'
-
-const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
 
 const quiet = () => undefined
 

@@ -1,21 +1,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
-import { createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '@omium/dev'
 import { type CaughtMail, eventually, newApiKey, spawnService, startMailCatcher } from '@omium/dev/testing'
 import { identityProjection } from '@omium/projection-identity'
 import { createSamlIdp } from '@omium/sign-in/testing'
 import { openFrame } from '../frame.ts'
 import { startDnsServer } from './dns-server.ts'
 import { startOpenIdIssuer } from './openid-issuer.ts'
-
-export const freePort = (): Promise<number> =>
-  new Promise((resolve) => {
-    const server = createTcpServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
-  })
 
 /**
  * A whole gateway with the identity service, its read model, a DNS server, a mail server, an OpenID provider and a SAML identity

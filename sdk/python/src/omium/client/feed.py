@@ -8,7 +8,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from .flows import Api, Give, HttpRequest, Items, following
 from .messages import messages
-from .views import EventView
+from .views import EventHead, EventView
 
 _PAGE = 1000
 
@@ -37,17 +37,10 @@ class ChargeData(TypedDict):
     usage: ChargeUsage
 
 
-class ChargeView(TypedDict):
+class ChargeView(EventHead):
     """A step's event with what it used and cost, without what was asked or answered."""
 
-    id: str
-    type: str
-    version: int
-    time: str
-    actor: str
-    position: str
     data: ChargeData
-    commandId: NotRequired[str]
 
 
 class ChargeEvent(TypedDict):

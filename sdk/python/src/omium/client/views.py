@@ -70,15 +70,20 @@ class StepView(TypedDict):
     """a roll back made it void"""
 
 
-class EventView(TypedDict):
+class EventHead(TypedDict):
+    """What every event says beside its data."""
+
     id: str
     type: str
     version: int
     time: str
     actor: str
     position: str
-    data: JsonValue
     commandId: NotRequired[str]
+
+
+class EventView(EventHead):
+    data: JsonValue
 
 
 class DeltaView(TypedDict):
