@@ -17,7 +17,7 @@ from scripted_engine import KEY, Finished, ScriptedEngine
 SECRET = "very-secret-value-of-a-key"
 
 
-def until(check: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+def until(check: Callable[[], Any], what: str, seconds: float = 60) -> Any:
     deadline = time.monotonic() + seconds
     while not (found := check()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
@@ -74,11 +74,11 @@ class Stage:
             "PYTHONHASHSEED": "0",
             **self._environment,
         }
+        others = list(self.engine.sockets)
         worker = subprocess.Popen([*self._command, *options], env=environment, stderr=subprocess.PIPE, text=True)
         self.workers.append(worker)
         threading.Thread(target=self._read, args=(worker,), daemon=True).start()
-        connected = len(self.engine.sockets)
-        until(lambda: len(self.engine.sockets) > connected, "the worker connects", 120)
+        until(lambda: any(one not in others for one in list(self.engine.sockets)), "the worker connects", 120)
         self.hello = next(message for message in self.engine.messages if message["type"] == "hello")
         return worker
 

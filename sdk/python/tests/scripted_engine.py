@@ -221,14 +221,14 @@ class Finished:
         self._outcome = outcome
         self._ended.set()
 
-    def output(self, seconds: float = 10) -> JsonValue:
+    def output(self, seconds: float = 60) -> JsonValue:
         assert self._ended.wait(seconds), f"the run has not ended within {seconds} s"
         assert self._outcome is not None
         assert self._outcome.status == "completed", self._outcome
         return self._outcome.output
 
     def error(self) -> Failure:
-        assert self._ended.wait(20), "the run has not ended within 20 s"
+        assert self._ended.wait(60), "the run has not ended within 60 s"
         assert self._outcome is not None
         assert self._outcome.error is not None, self._outcome
         return self._outcome.error

@@ -12,6 +12,7 @@ import pytest
 
 from omium.client import AsyncClient
 from omium.client.checkpoints import NewCheckpoint
+from omium.worker import state_keeper
 from omium.worker.state_keeper import StateKeeper
 
 
@@ -50,7 +51,9 @@ class Gateway:
 
 
 @pytest.fixture
-def gateway() -> Iterator[Gateway]:
+def gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gateway]:
+    # all are stored, however busy the machine is
+    monkeypatch.setattr(state_keeper, "_CLOSE_WITHIN_S", 60)
     one = Gateway()
     yield one
     one.close()

@@ -92,7 +92,7 @@ def test_threads_of_a_crashed_attempt_end() -> None:
 
     assert run_agent(ending, crash_after=1, limit=20).output == "two done"
     assert made == ["one", "two"]
-    assert ended.wait(10)
+    assert ended.wait(30)
 
 
 def test_a_task_on_a_loop_of_its_own_is_ended_there() -> None:
@@ -119,4 +119,4 @@ def test_a_task_on_a_loop_of_its_own_is_ended_there() -> None:
         return "done"
 
     assert run_agent(sleeping, crash_after=1, limit=20).output == "done"
-    assert ended.wait(10)
+    assert ended.wait(30)

@@ -67,7 +67,7 @@ def cancelled_in_s(agent: Agent[Any, Any], given: Any, model: ScriptedModel) -> 
         began = time.monotonic()
         run.receive({"type": "stop", "reason": "cancelled", "executionId": "cancelled", "attempt": 1})
         while left := [task for task in run.activity.tasks if not task.done()]:
-            assert time.monotonic() - began < 10, left
+            assert time.monotonic() - began < 20, left
             await asyncio.sleep(0.01)
         took = time.monotonic() - began
         executing.cancel()

@@ -1,9 +1,9 @@
 """Real teams: every crash in turn, no recorded model or tool call made again."""
 
 import asyncio
+import itertools
 import json
 import logging
-import random
 import time
 from typing import Any
 
@@ -80,17 +80,19 @@ def test_a_simulated_run_makes_no_effect(model: ScriptedModel) -> None:
 
 
 def test_fan_in_is_in_the_order_of_the_journal(model: ScriptedModel) -> None:
-    draw = random.Random(7)
+    slow = ""
 
     def script(asked: dict[str, Any]) -> str | None:
         system = str(asked["messages"][0]["content"])
-        time.sleep(draw.random() / 50)
+        # both orders come to pass, whichever thread the machine favours
+        time.sleep(0.03 if system == f"You are the {slow}." else 0)
         return f"I am the {system[12:-1]}" if system.startswith("You are the ") else None
 
     model.script = script
     team = durable(graph(model, []), id="team")
     firsts: set[str] = set()
-    for crash in [*range(1, 7)] * 2:
+    for other, crash in itertools.product(("reader", "critic"), range(1, 7)):
+        slow = other
         run = run_agent(team, "tides", crash_after=crash, limit=20)
         assert set(run.executions.values()) == {1}
         said = [m["content"] for m in run.output["messages"] if m["content"] in ("I am the reader", "I am the critic")]
@@ -315,7 +317,7 @@ def test_what_cannot_run_is_a_coded_error(model: ScriptedModel) -> None:
 def test_a_cancelled_run_leaves_a_hanging_model_call_and_no_task(
     model: ScriptedModel, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert cancelled_in_s(durable(graph(model, []), id="team"), "hang", model) < 2
+    assert cancelled_in_s(durable(graph(model, []), id="team"), "hang", model) < 10
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 

@@ -78,7 +78,7 @@ def test_async_tools_and_tools_that_count(model: ScriptedModel) -> None:
 
 
 def test_parallel_tools_of_one_answer(model: ScriptedModel) -> None:
-    barrier = threading.Barrier(3, timeout=10)
+    barrier = threading.Barrier(3, timeout=20)
 
     @tool("wait")
     def wait(number: int) -> str:

@@ -173,14 +173,15 @@ def test_a_changed_graph_is_a_mismatch_and_never_a_live_call(model: ScriptedMode
 
 
 @pytest.mark.parametrize(
-    ("asked", "refused", "code"), [("say it", 413, "model_context_length"), ("hang", None, "timeout")]
+    ("asked", "refused", "within_s", "code"),
+    [("say it", 413, 15, "model_context_length"), ("hang", None, 0.3, "timeout")],
 )
 def test_a_failure_of_the_model_keeps_its_code(
-    model: ScriptedModel, asked: str, refused: int | None, code: str, monkeypatch: pytest.MonkeyPatch
+    model: ScriptedModel, asked: str, refused: int | None, within_s: float, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(LLM_RETRY, "maxAttempts", 1)
     model.script = lambda _: refused
-    llm = ChatOpenAI(model="scripted", base_url=model.base_url, api_key="x", timeout=0.3)  # type: ignore[arg-type]
+    llm = ChatOpenAI(model="scripted", base_url=model.base_url, api_key="x", timeout=within_s)  # type: ignore[arg-type]
 
     async def ask(state: State) -> dict[str, Any]:
         return {"plan": str((await llm.ainvoke(asked)).content)}

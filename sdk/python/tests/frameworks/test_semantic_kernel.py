@@ -1,9 +1,9 @@
 """Real agents, orchestrations and processes: every crash in turn, no recorded model or tool call made again."""
 
 import asyncio
+import itertools
 import json
 import logging
-import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -164,17 +164,20 @@ def test_steps_are_named_after_agents_and_functions(model: ScriptedModel) -> Non
 
 
 def test_concurrent_answers_are_in_the_order_of_the_journal(model: ScriptedModel) -> None:
-    draw = random.Random(7)
+    slow = ""
 
     def script(asked: dict[str, Any]) -> str:
-        time.sleep(draw.random() / 50)
-        return f"I am the {str(asked['messages'][0]['content'])[12:-1]}"
+        who = str(asked["messages"][0]["content"])[12:-1]
+        # more than one order comes to pass, whichever thread the machine favours
+        time.sleep(0.03 if who == slow else 0)
+        return f"I am the {who}"
 
     model.script = script
     members = [_agent(model, name) for name in ("reader", "critic", "writer")]
     team = durable(ConcurrentOrchestration(members=members), id="team")
     orders: set[tuple[str, ...]] = set()
-    for crash in [1, 2, 3] * 4:
+    for other, crash in itertools.product(("reader", "critic", "writer"), (1, 2, 3)):
+        slow = other
         run = run_agent(team, "tides", crash_after=crash)
         assert set(run.executions.values()) == {1}
         said = run.output["answer"]
@@ -405,7 +408,7 @@ def test_no_connection_leaves_the_machine(model: ScriptedModel, no_network: list
 def test_a_cancelled_run_leaves_a_hanging_model_call_and_no_task(
     model: ScriptedModel, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert cancelled_in_s(durable(_concurrent(model, []), id="team"), "hang", model) < 2
+    assert cancelled_in_s(durable(_concurrent(model, []), id="team"), "hang", model) < 10
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 

@@ -81,7 +81,7 @@ def run_agent(
     crash_after: CrashAfter = (),
     start_time: dt.datetime = _DEFAULT_START,
     execution_id: str = "test-run",
-    limit: float = 5.0,
+    limit: float = 20.0,
     journal: Sequence[JournalEntry] = (),
     overrides: RunOverrides | None = None,
     simulate_from: Sequence[Recording] | None = None,
