@@ -145,7 +145,7 @@ def test_a_refusal_is_final(gateway: Gateway) -> None:
 
 
 def test_an_unreachable_gateway_is_unavailable() -> None:
-    # nobody gets the port of a service that there is not
+    # no service of today has this port, and no program is given it
     with omium.Client(url="http://127.0.0.1:1", api_key="key") as client, pytest.raises(OmiumError) as refused:
         client.agents()
     assert (refused.value.code, refused.value.retryable) == ("unavailable", True)

@@ -15,6 +15,7 @@ import pytest
 from omium import Context, OmiumError, agent
 from omium.agent import AnyAgent
 from omium.client.checkpoints import NewCheckpoint
+from omium.json import request_hash_of
 from omium.llm.model import ChatRequest, Completion, LlmSettings
 from omium.llm.prices import default_prices
 from omium.protocol import JournalEntry, WorkerMessage
@@ -301,3 +302,102 @@ def test_does_nothing_when_the_next_recorded_result_is_not_asked_for(kind: str) 
     assert ended.error["data"]["path"] == "x#1"
     assert ended.error["data"]["actual"]["path"] == "a#1"
     assert ended.done == []
+
+
+class _StoppedClock(_Port):
+    """Time passes when the test says so."""
+
+    def __init__(self, executor: Executor) -> None:
+        super().__init__(executor)
+        self.time_ms = 0.0
+        self.graces: list[tuple[float, Callable[[], None]]] = []
+
+    def now(self) -> float:
+        return self.time_ms
+
+    def after(self, ms: float, callback: Callable[[], None]) -> Callable[[], None]:
+        self.graces.append((ms, callback))
+        return lambda: None
+
+    async def something_sent(self) -> None:
+        while not self.sent:  # noqa: ASYNC110 - by steps in threads, too
+            await asyncio.sleep(0.001)
+
+    async def grace_ends(self, late_ms: float = 0) -> None:
+        """The grace is over, and is noticed so much later."""
+        [(ms, callback)], self.graces = self.graces, []
+        self.time_ms += ms + late_ms
+        callback()
+        await _settled()
+
+
+async def _settled() -> None:
+    for _ in range(100):
+        await asyncio.sleep(0)
+
+
+async def _suspected(port: _StoppedClock, own: Callable[[], Any]) -> None:
+    """A replay that is suspected, as its code asks for another step while its own work goes on."""
+
+    @agent(id="own")
+    async def subject(_: None, ctx: Context) -> Any:
+        async def recorded() -> Any:
+            await own()
+            return await ctx.step("recorded", lambda: 1)
+
+        return await asyncio.gather(recorded(), ctx.step("next", lambda: 2))
+
+    ids: Any = {"executionId": "run", "attempt": 2}
+    run = Run({"type": "assign", **ids, "agentId": "own", "input": None, "journalEntries": 1}, subject, port)
+    entry = {
+        "path": "recorded#1",
+        "kind": "step",
+        "requestHash": request_hash_of({"kind": "step"}),
+        "status": "completed",
+    }
+    receive = cast("Callable[[Any], None]", run.receive)
+    receive({"type": "journal", **ids, "entries": [{**entry, "value": 1}], "last": True})
+    await _settled()
+
+
+def _on_a_stopped_clock(test: Callable[[_StoppedClock], Any]) -> None:
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as executor:
+            await test(_StoppedClock(executor))
+
+    with asyncio.Runner(loop_factory=StillLoop) as runner:
+        runner.run(main())
+
+
+def test_what_does_not_ask_in_time_for_what_is_recorded_is_a_mismatch() -> None:
+    async def test(port: _StoppedClock) -> None:
+        await _suspected(port, asyncio.Event().wait)
+        await port.grace_ends()
+        assert [one["error"]["code"] for one in port.sent] == ["replay_mismatch"]
+
+    _on_a_stopped_clock(test)
+
+
+def test_time_in_which_the_process_stood_still_is_not_held_against_the_code() -> None:
+    async def test(port: _StoppedClock) -> None:
+        own = asyncio.Event()
+        await _suspected(port, own.wait)
+        await port.grace_ends(late_ms=5000)
+        assert port.sent == []
+        own.set()
+        await port.something_sent()
+        assert [(one["type"], one.get("path")) for one in port.sent] == [("step_completed", "next#1")]
+
+    _on_a_stopped_clock(test)
+
+
+def test_code_that_goes_on_just_when_the_grace_ends_is_not_suspected() -> None:
+    async def test(port: _StoppedClock) -> None:
+        own = asyncio.Event()
+        await _suspected(port, own.wait)
+        own.set()
+        await port.grace_ends()
+        await port.something_sent()
+        assert [(one["type"], one.get("path")) for one in port.sent] == [("step_completed", "next#1")]
+
+    _on_a_stopped_clock(test)

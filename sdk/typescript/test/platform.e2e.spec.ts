@@ -78,7 +78,7 @@ beforeAll(async () => {
   host = worker({ agents: [child, everything, failing, poor], ...options })
   await host.start()
   await eventually(async () => (await client.agents()).some((one) => one.agent === 'sdk-everything'), {
-    timeoutMs: 15_000,
+    timeoutMs: 30_000,
   })
 })
 
@@ -97,7 +97,7 @@ test('a run uses everything that a context offers, and its events tell its whole
   await eventually(
     async () => (await run.steps()).some(({ path, status }) => path === 'approve#1' && status === 'pending'),
     {
-      timeoutMs: 15_000,
+      timeoutMs: 30_000,
     },
   )
   await run.approve('approve#1', 'approved', 'fine')

@@ -45,7 +45,7 @@ beforeAll(async () => {
     },
   })
   await host.start()
-  await eventually(async () => (await client.agents()).some((one) => one.agent === 'rw-moody'), { timeoutMs: 15_000 })
+  await eventually(async () => (await client.agents()).some((one) => one.agent === 'rw-moody'), { timeoutMs: 30_000 })
 })
 
 afterAll(async () => {

@@ -34,7 +34,7 @@ export class ScriptedEngine implements ExecutionHost {
   readonly executions = new Map<string, TestExecution>()
   readonly messages: WorkerMessage[] = []
   heartbeats = 0
-  connects = 0
+  connections = 0
   private readonly options: ScriptedEngineOptions
   private readonly http: Server
   private readonly sockets: WebSocketServer
@@ -45,7 +45,6 @@ export class ScriptedEngine implements ExecutionHost {
   constructor(options: ScriptedEngineOptions = {}) {
     this.options = options
     this.http = createServer((request, response) => {
-      this.connects += 1
       if (request.headers.authorization !== 'Bearer om_test_key') {
         response.writeHead(401, { 'content-type': 'application/problem+json' })
         const problem = { type: 'x', title: 'x', status: 401, detail: 'no', code: 'unauthenticated', retryable: false }
@@ -154,6 +153,7 @@ export class ScriptedEngine implements ExecutionHost {
   }
 
   private connected(socket: WebSocket): void {
+    this.connections += 1
     const session: Session = { socket, outbox: [], draining: false, executions: new Set() }
     socket.on('message', (data) => {
       for (const message of JSON.parse(data.toString()) as WorkerMessage[]) this.handle(session, message)
@@ -173,7 +173,8 @@ export class ScriptedEngine implements ExecutionHost {
     else this.messages.push(message)
     if (this.options.tap?.(message, session)) return
     if (message.type === 'hello') {
-      const { heartbeatIntervalMs = 250, leaseMs = 800 } = this.options
+      // no process stands still for so long, however busy its machine is
+      const { heartbeatIntervalMs = 250, leaseMs = 60_000 } = this.options
       this.send(session, { type: 'welcome', protocol: 1, sessionId: 'ses', heartbeatIntervalMs, leaseMs })
       this.sessions.add(session)
       const queue = this.queue

@@ -18,11 +18,11 @@ const host = worker({
   url: engine.url,
   apiKey: 'om_test_key',
   logger: pino({ level: 'silent' }),
-  stallTimeoutMs: 400,
+  stallTimeoutMs: 1000,
 })
 await host.start()
 // a while without a stall: the watch must not take that for one
 setTimeout(() => {
   process.stdout.write('stalling\n')
   void engine.run('run', endless, null)
-}, 1000)
+}, 1500)

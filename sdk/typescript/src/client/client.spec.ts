@@ -164,8 +164,10 @@ describe('the client', () => {
       },
     })
     const types: string[] = []
-    for await (const { type } of client.handle('run').events({ silenceMs: 30 })) types.push(type)
-    expect([types, connections]).toEqual([['ExecutionFailed'], 2])
+    for await (const { type } of client.handle('run').events({ silenceMs: 200 })) types.push(type)
+    expect(types).toEqual(['ExecutionFailed'])
+    // a busy machine may be late with the second answer, too
+    expect(connections).toBeGreaterThan(1)
   })
 
   it('stops asking for events of a run that there is not', async () => {
@@ -237,8 +239,8 @@ describe('the client', () => {
   })
 
   it('says what it could not reach', async () => {
-    const client = await clientOf({})
-    await gateway.close()
+    // no service of today has this port, and no program is given it
+    const client = omium({ url: 'http://127.0.0.1:2', apiKey: 'om_test_key' })
     await expect(client.handle('run').pause()).rejects.toMatchObject({
       code: 'unavailable',
       message: expect.stringContaining('ECONNREFUSED'),

@@ -14,6 +14,7 @@ import { Turns } from './turns.ts'
 
 const ids = { executionId: 'run', attempt: 2 }
 const log = pino({ level: 'silent' })
+const patiently = { timeout: 15_000 }
 const settle = async (): Promise<void> => {
   for (let i = 0; i < 10; i++) await new Promise((resolve) => setImmediate(resolve))
 }
@@ -92,7 +93,7 @@ describe('an effect in doubt', () => {
     const { receive, types } = begin(payer(ran, () => answer.promise))
     await settle()
     receive({ type: 'resolve', entry: { ...base, status: 'retrying', stepAttempt: 2, retryAt: 0 } })
-    await vi.waitFor(() => expect(types()).toEqual(['step_started']))
+    await vi.waitFor(() => expect(types()).toEqual(['step_started']), patiently)
     receive({ type: 'ack', seq: 1, idempotencyKey: 'idem' })
     answer.resolve({ status: 'completed', output: 'too late' })
     await settle()
@@ -108,13 +109,14 @@ describe('an effect in doubt', () => {
     const retrying: JournalEntry = { ...base, status: 'retrying', stepAttempt: 2, retryAt: 0 }
     receive({ type: 'resolve', entry: retrying })
     receive({ type: 'ack', seq: 1, entry: retrying })
-    await vi.waitFor(() => expect(types()).toEqual(['step_reconciled', 'step_started']))
+    await vi.waitFor(() => expect(types()).toEqual(['step_reconciled', 'step_started']), patiently)
     await settle()
     expect(types()).toEqual(['step_reconciled', 'step_started'])
   })
 
   it('that a person settles before the replay has come to it asks no reconciler', async () => {
     let asked = 0
+    const settled = Promise.withResolvers<void>()
     const subject = agent({
       id: 'payer',
       input: z.null(),
@@ -128,7 +130,7 @@ describe('an effect in doubt', () => {
           },
         })
         // still replaying while the effect is held: a recorded call has not been asked for yet
-        await new Promise((resolve) => setTimeout(resolve, 20))
+        await settled.promise
         await ctx.sleep(5)
         return paid
       },
@@ -143,7 +145,8 @@ describe('an effect in doubt', () => {
     const { sent, receive } = begin(subject, [timer, unknown])
     await settle()
     receive({ type: 'resolve', entry: { ...base, status: 'completed', value: 'by hand' } })
-    await vi.waitFor(() => expect(sent.at(-1)).toMatchObject({ type: 'complete', output: 'by hand' }))
+    settled.resolve()
+    await vi.waitFor(() => expect(sent.at(-1)).toMatchObject({ type: 'complete', output: 'by hand' }), patiently)
     expect(asked).toBe(0)
   })
 })

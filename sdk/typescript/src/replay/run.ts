@@ -354,9 +354,12 @@ export class Run implements CallHost, HostedRun {
     if (this.calls.size === 0 || this.cancelGrace) return
     const stuckAt = this.queue.released
     const askedThen = this.recorded.size
+    const since = this.port.now()
     this.cancelGrace = this.port.after(mismatchGraceMs, () => {
       this.cancelGrace = undefined
       if (this.closed) return
+      // the process stood still: what the code waits for may have come, and was not heard of yet
+      if (this.port.now() - since > 2 * mismatchGraceMs) return this.schedule()
       const { next } = this.queue
       const missing = next && !this.calls.has(next.path) ? this.recorded.get(next.path) : undefined
       const first = missing ?? (next ? undefined : this.recorded.values().next().value)

@@ -89,6 +89,8 @@ class Run:
         self._code_ended = False
         self._draining = False
         self._cancel_grace: Callable[[], None] | None = None
+        # how much was released when code that was suspected was spared
+        self._spared_at = -1
         self._root: asyncio.Task[None] | None = None
 
     @property
@@ -359,10 +361,20 @@ class Run:
             return
         stuck_at = self._released
         asked_then = len(self._recorded)
+        since = self.port.now()
+        grace_ms = self.agent.mismatch_grace_ms
 
         def judge() -> None:
             self._cancel_grace = None
             if self.closed:
+                return
+            # the process stood still: what the code waits for may have come, and was not heard of yet
+            late = self.port.now() - since > 2 * grace_ms
+            # the code goes on just now; one that spins is spared once
+            goes_on = not self.activity.still and self._spared_at != stuck_at
+            if late or goes_on:
+                self._spared_at = stuck_at
+                self.port.schedule(self)
                 return
             first = self._first_not_asked_for()
             asked = self._held[0][0] if self._held else next(iter(self._calls.values()), None)
@@ -372,7 +384,7 @@ class Run:
             else:
                 self.port.schedule(self)
 
-        self._cancel_grace = self.port.after(self.agent.mismatch_grace_ms, judge)
+        self._cancel_grace = self.port.after(grace_ms, judge)
 
     def _first_not_asked_for(self) -> JournalEntry | None:
         if not self._queue:
