@@ -22,7 +22,8 @@ const effect = agent({
       'pay',
       async ({ idempotencyKey, signal }) => {
         enter(`pay ${idempotencyKey}`)
-        await wait(1500)
+        // longer than whoever watches takes to let this process stand still
+        await wait(5000)
         enter(signal.aborted ? 'aborted' : 'not aborted')
         return 'paid'
       },

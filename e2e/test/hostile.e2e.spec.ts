@@ -47,7 +47,7 @@ const startHostile = async (): Promise<ServiceHandle> => {
 
 const isOffered = (agentId: string) =>
   eventually(async () => expect((await client.agents()).map((one) => one.agent)).toContain(agentId), {
-    timeoutMs: 15_000,
+    timeoutMs: 30_000,
   })
 
 beforeAll(async () => {
@@ -92,23 +92,23 @@ test.each([
       for await (const one of client.list({ parent: run.id })) return one
       throw new Error('no child yet')
     },
-    { timeoutMs: 15_000 },
+    { timeoutMs: 30_000 },
   )
   expect(kid.options).toMatchObject({ budgetMicroCredits: granted })
   await run.cancel()
-  await eventually(async () => expect((await client.get(kid.id)).status).toBe('cancelled'), { timeoutMs: 15_000 })
+  await eventually(async () => expect((await client.get(kid.id)).status).toBe('cancelled'), { timeoutMs: 30_000 })
 })
 
 test('a worker that stands still past its lease makes no effect twice, and its late result is refused', async () => {
   const first = await startHostile()
   await isOffered('effect')
   const run = await client.start('effect', null)
-  await eventually(() => expect(work()).toContainEqual(expect.stringMatching(/^pay idem_/)), { timeoutMs: 15_000 })
+  await eventually(() => expect(work()).toContainEqual(expect.stringMatching(/^pay idem_/)), { timeoutMs: 30_000 })
   first.pause()
   const second = await startHostile()
   expect(await run.result({ timeoutMs: 30_000 })).toEqual({ paid: 'was paid', attempt: 2 })
   first.resume()
-  await eventually(() => expect(work()).toContain('aborted'), { timeoutMs: 15_000 })
+  await eventually(() => expect(work()).toContain('aborted'), { timeoutMs: 30_000 })
   const [, , key] = [...work()][1]?.match(/^(pay) (.*)$/) ?? []
   expect(work()).toEqual(['before', `pay ${key}`, `reconcile ${key}`, 'aborted'])
   const events: { type: string; data: unknown }[] = []

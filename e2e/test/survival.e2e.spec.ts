@@ -51,7 +51,7 @@ test('every run ends with its result, and no recorded step is entered again, wha
     Array.from({ length: runs }, async (_, seed) => {
       const input = { seed, steps, stepMs: 100 }
       const run = await eventually(() => client().start('chores', input, { id: `chores-${seed}` }), {
-        timeoutMs: 15_000,
+        timeoutMs: 30_000,
       })
       return { id: run.id, seed }
     }),

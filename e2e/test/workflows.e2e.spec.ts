@@ -184,16 +184,16 @@ describe('a schedule', () => {
     const workflow = `slow-${overlap}`
     await stage.publish(workflow, { rest: { type: 'sleep', durationMs: 2200 } })
     await stage.good('PUT', `/v1/schedules/${overlap}`, { workflow, cron: '* * * * * *', overlap })
-    const ended = async () => (await stage.runs(workflow)).filter(({ endedAt }) => endedAt)
+    // a busy machine may be so late with the next moment that a run comes to its own end
+    const counts = ({ status, endedAt }: { status: string; endedAt?: string }) =>
+      overlap === 'cancel_previous' ? status === 'cancelled' : Boolean(endedAt)
+    const ended = async () => (await stage.runs(workflow)).filter(counts)
     await eventually(async () => (await ended()).length >= least, { timeoutMs: 40_000, intervalMs: 200 })
     await stage.good('POST', `/v1/schedules/${overlap}/pause`)
     const runs = [...(await stage.runs(workflow))].reverse()
     const firings = await stage.firings(overlap)
     await stage.good('DELETE', `/v1/schedules/${overlap}`)
-    if (overlap === 'cancel_previous') {
-      expect(runs.filter(({ status }) => status === 'cancelled').length).toBeGreaterThanOrEqual(least)
-      return
-    }
+    if (overlap === 'cancel_previous') return
     for (const [i, run] of runs.entries()) {
       const next = runs[i + 1]
       if (next) expect(Date.parse(next.requestedAt)).toBeGreaterThanOrEqual(Date.parse(run.endedAt))

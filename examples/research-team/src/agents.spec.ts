@@ -25,13 +25,16 @@ afterAll(async () => {
 
 const llm = (request: Parameters<ReturnType<typeof openAiCompatible>>[0]) =>
   openAiCompatible({ baseUrl: server.baseUrl, apiKey: 'local' })(request, {
-    signal: AbortSignal.timeout(5000),
+    signal: AbortSignal.timeout(15_000),
     onDelta: undefined,
   })
 
+// a team asks the model some thirty times, of a server that shares its process with other specs
+const options = { llm, limitMs: 15_000 }
+
 describe('the research team', () => {
   it('plans, researches in parallel, revises, writes and publishes once a human agrees', async () => {
-    const run = await testRun(researchTeam, { question, model: modelName }, { llm, approvals: true })
+    const run = await testRun(researchTeam, { question, model: modelName }, { ...options, approvals: true })
     expect(run.error).toBeUndefined()
     expect(run.output).toMatchObject({ status: 'published', approvedBy: 'test' })
     if (run.output.status !== 'published') throw new Error('not published')
@@ -43,17 +46,21 @@ describe('the research team', () => {
 
   it('publishes nothing when the human refuses', async () => {
     const approvals = { 'Publish this report?': { approved: false, comment: 'too long' } }
-    const run = await testRun(researchTeam, { question, model: modelName }, { llm, approvals, executionId: 'refused' })
+    const run = await testRun(
+      researchTeam,
+      { question, model: modelName },
+      { ...options, approvals, executionId: 'refused' },
+    )
     expect(run.output).toMatchObject({ status: 'rejected', comment: 'too long' })
     expect(run.executions['publish#1']).toBeUndefined()
   })
 
   it('runs no recorded step again after crashes', async () => {
-    const calm = await testRun(researchTeam, { question, model: modelName }, { llm, approvals: true })
+    const calm = await testRun(researchTeam, { question, model: modelName }, { ...options, approvals: true })
     const crashed = await testRun(
       researchTeam,
       { question, model: modelName },
-      { llm, approvals: true, crashAfter: [1, 4, 9, 15] },
+      { ...options, approvals: true, crashAfter: [1, 4, 9, 15] },
     )
     expect(crashed.attempts.length).toBeGreaterThan(1)
     expect(Object.values(crashed.executions).every((times) => times === 1)).toBe(true)

@@ -114,7 +114,7 @@ const main = async (): Promise<boolean> => {
     const watch = watchRun(client, run.id, onEvent)
     onModelCall = () => consider(watch)
     const output = await run.result({ timeoutMs: runTimeoutMs })
-    await Promise.race([watch.ended, delay(5000, undefined, { ref: false })])
+    await Promise.race([watch.ended, delay(30_000, undefined, { ref: false })])
     await killing
     if (!flags.calm && !kill) throw new Error('the run ended before a worker could be killed: lower --kill-after')
 
@@ -149,7 +149,7 @@ const main = async (): Promise<boolean> => {
 
 /** The workers announce their agents when they connect; until that is on the log and projected, a start is refused. */
 const startOnceRegistered = async <T>(start: () => Promise<T>): Promise<T> => {
-  const deadline = performance.now() + 10_000
+  const deadline = performance.now() + 60_000
   for (;;) {
     try {
       return await start()

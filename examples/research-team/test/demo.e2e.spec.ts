@@ -39,7 +39,7 @@ it('finishes its report although its worker is killed, and repeats no recorded s
   expect(() => process.kill(summary.killed.pid, 0)).toThrow()
   expect(summary.steps.recordedBeforeKill).toBeGreaterThanOrEqual(5)
   expect(summary.steps.replayed).toBeGreaterThan(0)
-  expect(summary.takeover?.firstStepAfterMs).toBeLessThan(5000)
+  expect(summary.takeover?.firstStepAfterMs).toBeLessThan(20_000)
   expect(summary.modelCalls?.received).toBe(
     (summary.modelCalls?.recorded ?? Number.NaN) + (summary.modelCalls?.unrecorded ?? Number.NaN),
   )

@@ -15,11 +15,11 @@ export interface WorkerProcess {
 }
 
 const hello = z.object({ workerId: z.string() })
-const startTimeoutMs = 15_000
+const startTimeoutMs = 60_000
 
 /**
  * Starts a worker in a process of its own, which ends when this one does.
- * @throws Error when it doesn't connect within 15 s, naming its log file
+ * @throws Error when it doesn't connect within a minute, naming its log file
  */
 export const startWorker = async (
   name: string,

@@ -72,7 +72,7 @@ export const watchRun = (
   return watch
 }
 
-const childAppearsWithinMs = 10_000
+const childAppearsWithinMs = 60_000
 
 /** A child is asked for by its parent's event, and exists for readers a moment later. */
 async function* eventsOf(client: Client, id: string): AsyncGenerator<EventView> {
