@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { buffer } from 'node:stream/consumers'
 
 /** What goes wrong, to which requests (`METHOD /path`, where `*` is one segment), how often. */
 export interface Trouble {
@@ -62,6 +63,8 @@ export const startNetwork = async (gatewayUrl: string): Promise<Network> => {
   }
 
   let ahead: Mishap[] = []
+  /** what was asked last is done: its answer comes late because of us, and not because the gateway still works on it */
+  let done = Promise.resolve()
 
   /** lets a change through, and does to its answer what is to become of it */
   const mistreat = (incoming: IncomingMessage, outgoing: ServerResponse, one: Sent): void => {
@@ -73,9 +76,13 @@ export const startNetwork = async (gatewayUrl: string): Promise<Network> => {
       outgoing.writeHead(mishap === 'busy' ? 429 : 503, { 'content-type': 'text/html', 'retry-after': '0' }).end('<h1>')
       return
     }
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const before = done
+    done = promise
     const onward = request({ host: gateway.hostname, port: gateway.port, method, path, headers }, (answer) => {
       const chunks: Buffer[] = []
       answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+      answer.once('close', resolve)
       answer.once('end', () => {
         const body = Buffer.concat(chunks)
         one.answer = { status: answer.statusCode ?? 502, text: body.toString() }
@@ -87,8 +94,15 @@ export const startNetwork = async (gatewayUrl: string): Promise<Network> => {
         outgoing.write(body.subarray(0, body.length / 2), () => socket.end())
       })
     })
-    onward.once('error', () => socket.destroy())
-    incoming.pipe(onward)
+    onward.once('error', () => {
+      resolve()
+      socket.destroy()
+    })
+    // read at once: whoever asked may be gone when it is passed on
+    Promise.all([buffer(incoming), before]).then(
+      ([body]) => onward.end(body),
+      (error: Error) => onward.destroy(error),
+    )
   }
 
   const pass = (incoming: IncomingMessage, outgoing: ServerResponse, trouble: Trouble | undefined): void => {
