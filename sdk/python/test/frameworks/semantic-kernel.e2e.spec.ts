@@ -36,5 +36,5 @@ it('waits for what a person says, whom another worker hears, and can be cancelle
   await asked('wait:resume:2#1')
   expect((await run.steps()).filter(({ kind }) => kind === 'llm').length).toBe(2)
   await run.cancel('enough')
-  await eventually(async () => (await run.get()).status === 'cancelled', { timeoutMs: 2000 })
+  await eventually(async () => (await run.get()).status === 'cancelled', { timeoutMs: 20_000 })
 }, 180_000)

@@ -1,3 +1,4 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { eventually } from '@omium/dev/testing'
 import type { EventView } from '@omium/schemas'
@@ -108,6 +109,19 @@ export const survivesEveryKill = async ({
   await Promise.allSettled(spares)
 }
 
+/** Process ids of what descends from a process now. */
+const processesBelow = (pid: string): string[] => {
+  try {
+    const children = readdirSync(`/proc/${pid}/task`)
+      .flatMap((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' '))
+      .filter(Boolean)
+    return children.flatMap((child) => [child, ...processesBelow(child)])
+  } catch {
+    // it has ended
+    return []
+  }
+}
+
 /** Follows a run to its end, kills the worker that holds it at the moment, and has another take its place. */
 const followAndKill = async (
   stage: Stage,
@@ -119,10 +133,13 @@ const followAndKill = async (
 ): Promise<EventView[]> => {
   let holder = ''
   let killed = false
+  let left: string[] = []
   const kill = async (): Promise<void> => {
     if (killed) return
     killed = true
-    await stage.workers.get(holder)?.kill('SIGKILL')
+    const worker = stage.workers.get(holder)
+    left = worker ? processesBelow(String(worker.pid)) : []
+    await worker?.kill('SIGKILL')
     stage.workers.delete(holder)
     replace()
   }
@@ -145,6 +162,8 @@ const followAndKill = async (
     // what became of an effect in doubt is looked up by a person: here in the log of the shop
     if (event.type === 'StepOutcomeUnknown') {
       const { path, idempotencyKey } = event.data as { path: string; idempotencyKey: string }
+      // the process of the lost attempt ends with its worker, but a moment later: until then the effect may still happen
+      await eventually(() => left.every((pid) => !existsSync(`/proc/${pid}/exe`)), { timeoutMs: 30_000 })
       const happened = stage.told(topic).some(({ effect }) => effect === idempotencyKey)
       await run.resolve(path, happened ? { status: 'completed', output: `ordered ${topic}` } : { status: 'retry' })
     }
