@@ -24,6 +24,9 @@ from ..replay.step_call import takes_info
 from .execution import Outcome, TestExecution
 from .virtual_clock import VirtualClock
 
+_REST_OF_THREADS_S = 0.1
+"""Real time in which nothing may happen before time jumps, where code runs in threads: one may be about to start another."""
+
 _silent = logging.getLogger("omium.testing")
 _silent.addHandler(logging.NullHandler())
 _silent.propagate = False
@@ -66,6 +69,8 @@ class TestEngine:
         self._executions: dict[str, TestExecution] = {}
         self._inbox: list[Callable[[], None]] = []
         self._mocked: set[asyncio.Task[None]] = set()
+        self._asleep_since: float | None = None
+        """real time"""
 
     async def execute(
         self, execution_id: str, agent: AnyAgent, given: JsonValue, signals: list[tuple[str, JsonValue]]
@@ -171,8 +176,10 @@ class TestEngine:
         for handle in inbox:
             handle()
         if inbox or self._inbox:
+            self._asleep_since = None
             return
         if not self.turns.empty:
+            self._asleep_since = None
             if self.turns.resting:
                 await asyncio.sleep(0.0005)
             return
@@ -181,8 +188,17 @@ class TestEngine:
             for run in self.runs.values()
         )
         if not asleep:
+            self._asleep_since = None
             await asyncio.sleep(0.0005)
-        elif self.clock.has_timers:
+            return
+        now = time.monotonic()
+        if self._asleep_since is None:
+            self._asleep_since = now
+        if now - self._asleep_since < _REST_OF_THREADS_S and any(run.activity.threaded for run in self.runs.values()):
+            await asyncio.sleep(0.0005)
+            return
+        self._asleep_since = None
+        if self.clock.has_timers:
             self.clock.advance()
         else:
             for execution in reversed(list(self._executions.values())):
