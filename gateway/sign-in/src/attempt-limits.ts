@@ -45,7 +45,7 @@ export const createRedisAttemptLimits = (
   const begun = firstConnection(redis)
   return {
     take: async (key, { attempts, withinMs }) => {
-      await begun
+      await begun()
       let waitMs: number
       try {
         waitMs = Number(await redis.eval(script, 1, `${prefix}:attempts:${key}`, attempts, withinMs))
