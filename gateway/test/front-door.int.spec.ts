@@ -477,7 +477,7 @@ describe('the process', () => {
 
   it('is ready only while the database answers', async () => {
     const ready = () => call('GET', '/ready', { key: null })
-    expect((await ready()).body).toEqual({ status: 'ready' })
+    await eventually(async () => expect((await ready()).body).toEqual({ status: 'ready' }))
     const name = new URL(world.env['OMIUM_DATABASE_URL'] ?? '').pathname.slice(1)
     const admin = new pg.Client({ connectionString: testStack().databaseUrl })
     await admin.connect()
@@ -486,7 +486,7 @@ describe('the process', () => {
       await admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name])
       await eventually(async () => expect((await ready()).status).toBe(503))
       await admin.query(`ALTER DATABASE ${pg.escapeIdentifier(name)} WITH ALLOW_CONNECTIONS true`)
-      await eventually(async () => expect((await ready()).status).toBe(200), { timeoutMs: 15_000 })
+      await eventually(async () => expect((await ready()).status).toBe(200), { timeoutMs: 30_000 })
     } finally {
       await admin.end()
     }
