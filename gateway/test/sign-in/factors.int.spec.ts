@@ -24,7 +24,7 @@ const at = (path: string): string => `${bench.url}${path}`
 const json = { accept: 'application/json' }
 const linkFor = async (browser: Browser, email: string, more: Record<string, string> = {}): Promise<string> => {
   const before = bench.mails.filter(({ to }) => to === email).length
-  await browser.visit(at('/auth/magic-links'), { form: { email, ...more } })
+  expect((await browser.visit(at('/auth/magic-links'), { form: { email, ...more } })).status).toBe(200)
   return bench.linkTo(email, before + 1)
 }
 const firstFactor = async (browser: Browser, email: string): Promise<Page> =>
