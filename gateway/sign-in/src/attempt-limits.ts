@@ -41,7 +41,8 @@ export const createRedisAttemptLimits = (
   prefix: string,
   onNotice: (message: string, error: unknown) => void,
 ): AttemptLimits => {
-  const redis = connectRedis(url, (error) => onNotice('attempts to sign in cannot be counted for the moment', error))
+  const onError = (error: unknown) => onNotice('attempts to sign in cannot be counted for the moment', error)
+  const redis = connectRedis(url, onError, { needed: true })
   const begun = firstConnection(redis)
   return {
     take: async (key, { attempts, withinMs }) => {

@@ -4,6 +4,7 @@ import { watchBreaker } from './states.ts'
 
 /** how long Redis may leave a command without an answer before it is as good as away, ms */
 const commandMs = 250
+/** and before its connection is given up: nobody waits for longer */
 const silentMs = 1_000
 const connectMs = 2_000
 const longestPauseMs = 2_000
@@ -13,11 +14,13 @@ const longestPauseMs = 2_000
  * takes anybody for silent. The client's own limit does not.
  */
 class ListeningRedis extends Redis {
+  answersWithinMs = commandMs
+
   override sendCommand(...[command, stream]: Parameters<Redis['sendCommand']>): unknown {
     const giveUp = () => {
       if (!command.isResolved) command.reject(new Error('Command timed out'))
     }
-    const timer = setTimeout(() => setImmediate(giveUp), commandMs)
+    const timer = setTimeout(() => setImmediate(giveUp), this.answersWithinMs)
     const settle = () => clearTimeout(timer)
     command.promise.then(settle, settle)
     return super.sendCommand(command, stream)
@@ -28,8 +31,13 @@ class ListeningRedis extends Redis {
  * A connection for limits, caches and live output. Nobody waits for Redis: what it cannot do now fails at once, and is done
  * without it. One that hangs is disconnected, and counts as away until it answers again: that is its breaker.
  * @param onError told once until it is back
+ * @param needed what is asked cannot be done without it, so it is waited for as long as the connection lasts
  */
-export const connectRedis = (url: string, onError: (error: unknown) => void): Redis => {
+export const connectRedis = (
+  url: string,
+  onError: (error: unknown) => void,
+  { needed = false }: { readonly needed?: boolean } = {},
+): Redis => {
   const redis = new ListeningRedis(url, {
     enableOfflineQueue: false,
     autoResubscribe: false,
@@ -39,6 +47,7 @@ export const connectRedis = (url: string, onError: (error: unknown) => void): Re
     socketTimeout: silentMs,
     retryStrategy: (times) => Math.min(longestPauseMs, 50 * 2 ** Math.min(times, 10)),
   })
+  if (needed) redis.answersWithinMs = silentMs
   let told = false
   redis.on('error', (error) => {
     if (!told) onError(error)

@@ -45,3 +45,20 @@ it('is not taken for silent because this process was busy itself when the answer
     redis.disconnect()
   }
 })
+
+it('that is slow is waited for by those who can do nothing without it', async () => {
+  const [hasty, patient] = [false, true].map((needed) => connectRedis(server.url, () => undefined, { needed }))
+  try {
+    for (const redis of [hasty, patient]) await eventually(() => expect(redis?.status).toBe('ready'))
+    await patient?.set('c', '1')
+    server.hang(true)
+    const asked = patient?.get('c')
+    await expect(hasty?.get('c')).rejects.toThrow('timed out')
+    server.hang(false)
+    expect(await asked).toBe('1')
+  } finally {
+    server.hang(false)
+    hasty?.disconnect()
+    patient?.disconnect()
+  }
+})
