@@ -30,3 +30,35 @@ it('a Redis that hangs is waited for once, then away until it answers again, and
   }
   await eventually(() => expect(breakerStates().has('redis')).toBe(false))
 })
+
+it('is not taken for silent because this process was busy itself when the answer came', async () => {
+  const redis = connectRedis(server.url, () => undefined)
+  try {
+    await eventually(() => expect(redis.status).toBe('ready'))
+    await redis.set('b', '1')
+    const asked = redis.get('b')
+    // it is on its way, then nothing here is done for longer than an answer may take
+    await new Promise(setImmediate)
+    for (const begunAt = performance.now(); performance.now() - begunAt < 600; );
+    expect(await asked).toBe('1')
+  } finally {
+    redis.disconnect()
+  }
+})
+
+it('that is slow is waited for by those who can do nothing without it', async () => {
+  const [hasty, patient] = [false, true].map((needed) => connectRedis(server.url, () => undefined, { needed }))
+  try {
+    for (const redis of [hasty, patient]) await eventually(() => expect(redis?.status).toBe('ready'))
+    await patient?.set('c', '1')
+    server.hang(true)
+    const asked = patient?.get('c')
+    await expect(hasty?.get('c')).rejects.toThrow('timed out')
+    server.hang(false)
+    expect(await asked).toBe('1')
+  } finally {
+    server.hang(false)
+    hasty?.disconnect()
+    patient?.disconnect()
+  }
+})
