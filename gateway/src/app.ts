@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
 import underPressure from '@fastify/under-pressure'
+import { closeWhenQuiet } from '@omium/resilience'
 import { OmiumError } from '@omium/schemas'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify'
 import { validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
@@ -96,7 +97,6 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
     routerOptions: { maxParamLength: 200 },
     trustProxy: trustedProxies.length > 0 ? [...trustedProxies] : false,
     // at the end requests in flight are answered, and those that still come over kept connections
-    forceCloseConnections: 'idle',
     return503OnClosing: false,
     clientErrorHandler: clientErrors.answer,
     frameworkErrors: (error, request, reply) => {
@@ -108,6 +108,7 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
   app.setValidatorCompiler(validatorCompiler)
   // answers are typed against their schemas; checking them again at run time would only cost
   app.setSerializerCompiler(() => JSON.stringify)
+  closeWhenQuiet(plain.server)
   installProblems(plain)
   installJsonBodies(plain)
 
@@ -120,8 +121,8 @@ export const buildApp = async (services: Services, loggerInstance: FastifyBaseLo
     if (request.caller && !reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
     done()
   })
-  // before everything that costs: pages of other origins do not hear why, only that it failed
-  const shed = installLoadShedding(plain, services.reads)
+  // before everything that costs
+  const shed = installLoadShedding(plain, services.reads, corsOrigins)
   await app.register(helmet, { contentSecurityPolicy: { directives: { defaultSrc: ["'none'"] } } })
   await app.register(cors, {
     origin: corsOrigins.length > 0 ? [...corsOrigins] : false,

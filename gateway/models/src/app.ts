@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type ApiKeys, installGuard, type Policies, type ServiceTokens } from '@omium/access'
 import { asUnavailable } from '@omium/projection-kit'
+import { closeWhenQuiet } from '@omium/resilience'
 import { OmiumError } from '@omium/schemas'
 import Fastify, {
   type FastifyBaseLogger,
@@ -52,8 +53,9 @@ export const buildApp = async (parts: AppParts, loggerInstance: FastifyBaseLogge
     trustProxy: parts.trustedProxies.length > 0 ? [...parts.trustedProxies] : false,
     genReqId: () => `req_${randomUUID()}`,
     routerOptions: { maxParamLength: 300 },
-    forceCloseConnections: 'idle',
   })
+  // a call that came too late is told so, and made elsewhere
+  closeWhenQuiet(app.server)
 
   const fail = (thrown: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const error = toOmiumError(asUnavailable(thrown))

@@ -1,4 +1,5 @@
 export { type Breaker, type BreakerOptions, type BreakerState, createBreaker } from './breaker.ts'
+export { closeWhenQuiet, type DrainBounds } from './drain.ts'
 export { createLru, type Lru } from './lru.ts'
 export { createOutsideCalls, type OutsideCalls, type OutsideCallsOptions } from './outside-calls.ts'
 export { connectRedis, firstConnection } from './redis.ts'
