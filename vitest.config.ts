@@ -16,6 +16,7 @@ export default defineConfig({
           testTimeout: 20_000,
           // one module graph for each worker, not for each file: specs of this kind leave nothing behind
           isolate: false,
+          setupFiles: ['dev/src/testing/seeded.ts'],
           sequence: { groupOrder: 0 },
         },
       },

@@ -1,5 +1,6 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs'
-import { open, watch } from 'node:fs/promises'
+import { on } from 'node:events'
+import { existsSync, readdirSync, rmSync, watch } from 'node:fs'
+import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { OmiumError } from '@omium/schemas'
@@ -91,9 +92,10 @@ export async function* devLogs(
     throw new OmiumError('not_found', `there is no log of ${name}; there are: ${logNames(home).join(', ') || 'none'}`)
   }
   const handle = await open(file)
+  // not that of node:fs/promises, which begins when it is first asked: what is written during the first read would be missed
+  const watcher = follow ? watch(file) : undefined
   try {
-    // the watch begins before the first read: a line written in between is not missed
-    const changes = follow ? watch(file, signal ? { signal } : {}) : undefined
+    const changes = watcher && on(watcher, 'change', signal ? { signal } : {})
     let rest = ''
     const chunk = Buffer.alloc(64 * 1024)
     const decoder = new TextDecoder()
@@ -112,6 +114,7 @@ export async function* devLogs(
   } catch (error) {
     if (!signal?.aborted) throw error
   } finally {
+    watcher?.close()
     await handle.close()
   }
 }

@@ -1,5 +1,9 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir, userInfo } from 'node:os'
+import { join } from 'node:path'
 import { OmiumError } from '@omium/schemas'
+import { identify, isRunning, type ProcessIdentity } from './process-identity.ts'
 
 /** Ports that a stack asks for first; a taken one moves. */
 const preferredPorts = {
@@ -47,13 +51,47 @@ const lowest = 20_000
 const highest = 32_000
 
 /**
- * A port of this machine's loopback addresses that nothing listens on.
+ * A file for each port that a process was given, with who that is. Seconds go by before something listens there; stacks that
+ * start at the same time would be given the same ports.
+ */
+const claims = join(tmpdir(), `omium-ports-${userInfo().uid}`)
+const claimed = new Set<string>()
+
+const claim = (port: number): boolean => {
+  const file = join(claims, String(port))
+  try {
+    writeFileSync(file, JSON.stringify(identify(process.pid)), { flag: 'wx', mode: 0o600 })
+  } catch {
+    if (isAbandoned(file)) rmSync(file, { force: true })
+    return false
+  }
+  if (claimed.size === 0) process.once('exit', giveBack)
+  claimed.add(file)
+  return true
+}
+
+const isAbandoned = (file: string): boolean => {
+  try {
+    return !isRunning(JSON.parse(readFileSync(file, 'utf8')) as ProcessIdentity)
+  } catch {
+    // being written, or gone again
+    return false
+  }
+}
+
+const giveBack = (): void => {
+  for (const file of claimed) rmSync(file, { force: true })
+}
+
+/**
+ * A port of this machine's loopback addresses that nothing listens on, and that nobody else is given while this process runs.
  * @throws OmiumError `unavailable` when a hundred tries find none
  */
-export const freePort = async (taken: ReadonlySet<number> = new Set()): Promise<number> => {
+export const freePort = async (): Promise<number> => {
+  mkdirSync(claims, { recursive: true, mode: 0o700 })
   for (let attempt = 0; attempt < 100; attempt++) {
     const port = lowest + Math.floor(Math.random() * (highest - lowest))
-    if (!taken.has(port) && (await canBind(port))) return port
+    if ((await canBind(port)) && claim(port)) return port
   }
   throw new OmiumError('unavailable', `no free port found on loopback between ${lowest} and ${highest}`)
 }
@@ -66,15 +104,13 @@ export interface PortPlan {
 
 /** A free port for each name: the preferred one where possible unless `isolated`, then always another. */
 export const planPorts = async (isolated: boolean): Promise<PortPlan> => {
-  const taken = new Set<number>()
   const ports: Partial<Record<PortName, number>> = {}
   const moved: PortName[] = []
   for (const name of Object.keys(preferredPorts) as PortName[]) {
     const preferred = preferredPorts[name]
     const free = !isolated && (await canBind(preferred))
-    const port = free ? preferred : await freePort(taken)
+    const port = free ? preferred : await freePort()
     if (!free && !isolated) moved.push(name)
-    taken.add(port)
     ports[name] = port
   }
   return { ports: ports as Record<PortName, number>, moved }

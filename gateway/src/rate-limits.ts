@@ -70,7 +70,7 @@ export const installRateLimits = async (
   const count = async (request: Counted, names: readonly (keyof Rates)[]) => {
     const ask = (limiters: Limiters) => Promise.all(names.map((name) => limiters[name]?.(request as FastifyRequest)))
     if (!shared) return ask(local)
-    if (names.includes('sensitive')) await begun
+    if (names.includes('sensitive')) await begun?.()
     try {
       if (redis.status !== 'ready') throw new Error('Redis is not connected')
       return await ask(shared)

@@ -13,6 +13,8 @@ const logger = createLogger('spec', 'trace', { write: (line) => void lines.push(
 
 let world: GatewayWorld
 let call: GatewayWorld['call']
+/** gives up soon what does not come */
+let hasty: GatewayWorld['gateway']
 let ways: { objects: Relay; redis: Relay }
 let counter = 0
 const newId = () => `door-${++counter}`
@@ -29,8 +31,10 @@ beforeAll(async () => {
   const limits = { headersMs: 1_500, requestMs: 5_000, bodyBytes: 10 * 1024 * 1024 }
   world = await startGatewayWorld({ env, limits, logger })
   ;({ call } = world)
+  hasty = await world.startOne({ commandTimeoutMs: 300 })
 })
 afterAll(async () => {
+  await hasty?.close()
   await world?.close()
   await ways?.objects.close()
   await ways?.redis.close()
@@ -243,6 +247,7 @@ describe('a request with an idempotency key', () => {
     world.engine.hold()
     const lost = await send(`/v1/executions/${id}/pause`, 'crash-1', undefined, { at: dying.url })
     expect([lost.status, lost.body.code]).toEqual([504, 'timeout'])
+    await eventually(() => expect(world.engine.commands.at(-1)).toMatchObject({ type: 'PauseExecution' }))
     await dying.close()
     world.engine.release()
     await eventually(async () => {
@@ -381,7 +386,7 @@ describe('the process', () => {
       traceparent: headers.traceparent,
     })
     world.engine.hold()
-    await call('POST', '/v1/executions', { headers, body: { agent: 'writer', input, id: newId() } })
+    await call('POST', '/v1/executions', { headers, body: { agent: 'writer', input, id: newId() }, at: hasty.url })
     world.engine.release()
     const line = lines.find((one) => one.includes('request failed') && one.includes('spec-traced-1'))
     expect(JSON.parse(line ?? '{}')).toMatchObject({ reqId: 'spec-traced-1', traceId })
@@ -405,7 +410,8 @@ describe('the process', () => {
     for (const place of places) await call(...place)
     // an error that is logged with all that is known about it
     world.engine.hold()
-    await call('POST', '/v1/executions', { body: { agent: 'writer', input: { topic: secret } } })
+    const failing = { body: { agent: 'writer', input: { topic: secret } }, at: hasty.url }
+    expect((await call('POST', '/v1/executions', failing)).status).toBe(504)
     world.engine.release()
     expect(lines.some((line) => line.includes('request failed'))).toBe(true)
     expect(lines.filter((line) => line.includes(secret))).toEqual([])
@@ -471,7 +477,7 @@ describe('the process', () => {
 
   it('is ready only while the database answers', async () => {
     const ready = () => call('GET', '/ready', { key: null })
-    expect((await ready()).body).toEqual({ status: 'ready' })
+    await eventually(async () => expect((await ready()).body).toEqual({ status: 'ready' }))
     const name = new URL(world.env['OMIUM_DATABASE_URL'] ?? '').pathname.slice(1)
     const admin = new pg.Client({ connectionString: testStack().databaseUrl })
     await admin.connect()
@@ -480,7 +486,7 @@ describe('the process', () => {
       await admin.query('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1', [name])
       await eventually(async () => expect((await ready()).status).toBe(503))
       await admin.query(`ALTER DATABASE ${pg.escapeIdentifier(name)} WITH ALLOW_CONNECTIONS true`)
-      await eventually(async () => expect((await ready()).status).toBe(200), { timeoutMs: 15_000 })
+      await eventually(async () => expect((await ready()).status).toBe(200), { timeoutMs: 30_000 })
     } finally {
       await admin.end()
     }

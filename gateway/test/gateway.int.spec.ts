@@ -12,6 +12,8 @@ let engine: GatewayWorld['engine']
 let pool: GatewayWorld['pool']
 let env: GatewayWorld['env']
 let call: GatewayWorld['call']
+/** gives up soon what does not come */
+let hasty: GatewayWorld['gateway']
 let newId: Starter['newId']
 let start: Starter['start']
 
@@ -19,8 +21,12 @@ beforeAll(async () => {
   world = await startGatewayWorld()
   ;({ gateway, engine, pool, env, call } = world)
   ;({ newId, start } = createStarter(call))
+  hasty = await world.startOne({ commandTimeoutMs: 300, limits: { readWaitMs: 300 } })
 })
-afterAll(() => world?.close())
+afterAll(async () => {
+  await hasty?.close()
+  await world?.close()
+})
 
 describe('starting an execution', () => {
   it('answers 201 with the position of the accepted event, which a read waits for', async () => {
@@ -75,7 +81,7 @@ describe('starting an execution', () => {
     engine.hold()
     const id = newId()
     const request = { body: { agent: 'writer', input, id } }
-    const { status, body } = await call('POST', '/v1/executions', request)
+    const { status, body } = await call('POST', '/v1/executions', { ...request, at: hasty.url })
     expect([status, body.code, body.retryable]).toEqual([504, 'timeout', true])
     engine.release()
     const again = await call('POST', '/v1/executions', request)
@@ -175,7 +181,7 @@ describe('bad requests', () => {
   })
 
   it('a position that is never reached is answered after a bounded wait', async () => {
-    const { status, body } = await call('GET', '/v1/executions?min_position=0:999999999')
+    const { status, body } = await call('GET', '/v1/executions?min_position=0:999999999', { at: hasty.url })
     expect([status, body.code]).toEqual([412, 'offset_not_reached'])
   })
 })

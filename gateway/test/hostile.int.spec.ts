@@ -6,7 +6,7 @@ import { eventually, newApiKey, spawnService } from '@omium/dev/testing'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { type GatewayWorld, keyA, keyB, startGatewayWorld } from './gateway-world.ts'
-import { step } from './started-runs.ts'
+import { largeSteps } from './started-runs.ts'
 
 /** Peers that mean harm, or stop: bytes on the wire that no client would send, and readers that do not read. */
 const streamsPerTenant = 4
@@ -16,7 +16,7 @@ let counter = 0
 const sockets = new Set<Socket | WebSocket>()
 
 beforeAll(async () => {
-  world = await startGatewayWorld({ limits: { heartbeatMs: 3_000, slowReaderMs: 500, streamsPerTenant } })
+  world = await startGatewayWorld({ limits: { heartbeatMs: 10_000, slowReaderMs: 500, streamsPerTenant } })
 }, 240_000)
 afterEach(async () => {
   for (const socket of sockets) socket instanceof WebSocket ? socket.terminate() : socket.destroy()
@@ -360,7 +360,7 @@ describe('a reader whose process is stopped', () => {
     }
     let steps = 0
     while (steps < 500 && !(await isCut()))
-      for (let n = 0; n < 20; n++) await world.engine.write('ten_a', id, step(++steps, 'x'.repeat(60_000)))
+      for (let n = 0; n < 2; n++, steps += 10) await world.engine.write('ten_a', id, ...largeSteps(steps + 1, 10))
     reader.resume()
     await reader.waitForLine(/^closed 4008 slow_reader$/m, 30_000)
     const seen = versionsOf(reader.output())

@@ -33,6 +33,9 @@ export const step = (n: number, output: unknown = { n }): ExecutionEvent => ({
     durationMs: 3,
   },
 })
+/** More than a reader who takes nothing can be given soon, and no more than one append may hold. */
+export const largeSteps = (from: number, count: number): ExecutionEvent[] =>
+  Array.from({ length: count }, (_, i) => step(from + i, 'x'.repeat(60_000)))
 export const charged = (n: number, costMicroCredits: number): ExecutionEvent => {
   const { type, data } = step(n, 'secret answer') as Extract<ExecutionEvent, { type: 'StepCompleted' }>
   const usage = { model: 'gpt-5', inputTokens: 10, outputTokens: n, costMicroCredits }

@@ -5,7 +5,7 @@ import type { ChargeView, EventView, Permission, StreamMessage, StreamRequest } 
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { type GatewayWorld, keyA, keyB, startGatewayWorld } from './gateway-world.ts'
-import { charged, completed, started, step } from './started-runs.ts'
+import { charged, completed, largeSteps, started, step } from './started-runs.ts'
 
 /** Subscriptions over WebSockets, against the real log and read model. */
 let world: GatewayWorld
@@ -389,7 +389,7 @@ describe('a connection', () => {
     slow.send({ type: 'subscribe', subscription: 'a', execution: id })
     await eventually(() => expect(slow.versions('a')).toEqual([1, 2]), patient)
     slow.socket.pause()
-    for (let n = 1; n <= 300; n++) await world.engine.write('ten_a', id, step(n, 'x'.repeat(60_000)))
+    for (let n = 1; n <= 300; n += 10) await world.engine.write('ten_a', id, ...largeSteps(n, 10))
     await eventually(async () => {
       const metrics = await (await fetch(`${world.gateway.url}/metrics`)).text()
       expect(metrics).toMatch(/omium_gateway_subscriptions 0/)

@@ -218,7 +218,8 @@ beforeAll(async () => {
   await eventually(
     async () => {
       const { items } = await good('GET', '/v1/recoveries')
-      expect(items.length).toBeGreaterThan(0)
+      // a person is asked, who says nothing
+      expect(items).toMatchObject([{ status: 'escalated' }])
       has('/v1/recoveries', items[0].id)
     },
     { timeoutMs: 60_000 },
@@ -228,6 +229,13 @@ beforeAll(async () => {
     await eventually(async () => expect((await good('GET', `/v1/executions/${id}`)).status).toBe('suspended'), {
       timeoutMs: 60_000,
     })
+  await eventually(
+    async () => {
+      const seen = await everythingOfTheirs()
+      expect(await everythingOfTheirs()).toEqual(seen)
+    },
+    { timeoutMs: 60_000 },
+  )
 })
 afterAll(async () => {
   await host?.stop()
@@ -309,14 +317,22 @@ describe("what is another tenant's", () => {
 
   it('is not found sooner or later than what does not exist', async () => {
     const times: Record<string, number[]> = { 'theirs-run': [], 'nobody-run': [] }
-    for (let i = 0; i < 40; i++)
-      for (const [id, taken] of Object.entries(times)) {
-        const begin = performance.now()
-        await call(ours, 'GET', `/v1/executions/${id}`)
-        taken.push(performance.now() - begin)
-      }
-    const [foreign, absent] = Object.values(times).map((taken) => taken.sort((a, b) => a - b)[20] as number)
-    expect(Math.abs((foreign as number) - (absent as number))).toBeLessThan(20)
+    // what else the machine does adds to some of them: the fastest tell what the answer itself takes, the more the better
+    await eventually(
+      async () => {
+        for (let i = 0; i < 40; i++)
+          for (const [id, taken] of Object.entries(times)) {
+            const begin = performance.now()
+            await call(ours, 'GET', `/v1/executions/${id}`)
+            taken.push(performance.now() - begin)
+          }
+        const [foreign = 0, absent = 0] = Object.values(times).map(
+          (taken) => taken.sort((a, b) => a - b)[Math.floor(taken.length / 10)],
+        )
+        expect(Math.abs(foreign - absent)).toBeLessThan(20)
+      },
+      { timeoutMs: 60_000 },
+    )
   })
 
   it('is not streamed: no run, no feed, no events, by neither kind of stream', async () => {

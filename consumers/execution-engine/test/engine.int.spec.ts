@@ -23,7 +23,7 @@ afterAll(async () => {
   await platform.close()
 })
 
-describe('a run on the real log', () => {
+describe('a run on the real log', { timeout: 120_000 }, () => {
   it('of ten steps is recorded step by step and completed', async () => {
     const w = worker(engine.url, { ten: countingScript(10) })
     await w.waitFor('welcome')
@@ -239,7 +239,7 @@ describe('a run on the real log', () => {
     })
     await second.waitFor('welcome')
     first.cut()
-    await platform.until(isOf('long-1', 'ExecutionCompleted'), 30_000)
+    await platform.until(isOf('long-1', 'ExecutionCompleted'))
     expect(second.ran).toEqual([])
     expect((await second.waitFor('assign')).journalEntries).toBe(10_000)
     second.cut()

@@ -86,7 +86,9 @@ export const openPlatform = async (): Promise<Platform> => {
           OMIUM_REDIS_URL: testStack().redisUrl,
           OMIUM_TOKEN_SECRET: tokenSecret,
           OMIUM_ENGINE_PORT: '0',
-          OMIUM_OWNER_SESSION_TIMEOUT_MS: '1500',
+          // however long a busy machine makes them stand still: engines keep partitions, and workers runs
+          OMIUM_OWNER_SESSION_TIMEOUT_MS: '30000',
+          OMIUM_WORKER_LEASE_MS: '5000',
           ...env,
         },
         { readyLine: /"msg":"ready"/, readyTimeoutMs: 90_000 },
@@ -119,7 +121,7 @@ export const openPlatform = async (): Promise<Platform> => {
         },
       })
     },
-    async until(fits, timeoutMs = 15_000) {
+    async until(fits, timeoutMs = 30_000) {
       const deadline = performance.now() + timeoutMs
       for (let from = 0; ; ) {
         for (; from < events.length; from++) {

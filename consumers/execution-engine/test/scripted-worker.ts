@@ -95,7 +95,7 @@ export class ScriptedWorker {
   async waitFor<T extends EngineMessage['type']>(
     type: T,
     fits: (message: Extract<EngineMessage, { type: T }>) => boolean = () => true,
-    timeoutMs = 10_000,
+    timeoutMs = 30_000,
   ): Promise<Extract<EngineMessage, { type: T }>> {
     const deadline = performance.now() + timeoutMs
     for (;;) {

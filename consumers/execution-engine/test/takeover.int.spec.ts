@@ -1,6 +1,11 @@
+import { eventually } from '@omium/dev/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type EngineProcess, isOf, openPlatform, type Platform } from './platform.ts'
 import { countingScript, ScriptedWorker } from './scripted-worker.ts'
+
+/** what the two that share the partitions have each */
+const half = 2
+const settings = { OMIUM_OWNER_SESSION_TIMEOUT_MS: '3000' }
 
 let platform: Platform
 let remaining: EngineProcess
@@ -9,23 +14,30 @@ beforeAll(async () => {
 })
 afterAll(() => platform.close())
 
-describe('two engines', () => {
+const owns = ({ service }: EngineProcess, count: number) =>
+  eventually(() => (service.output().match(/"msg":"a partition is owned"/g) ?? []).length >= count)
+
+describe('two engines', { timeout: 120_000 }, () => {
   it('share the partitions, and the runs of the one that is killed go on with the other', async () => {
-    const first = await platform.startEngine()
-    const second = await platform.startEngine()
+    const first = await platform.startEngine(settings)
+    await owns(first, 2 * half)
+    const second = await platform.startEngine(settings)
     remaining = second
-    const paced = { paced: countingScript(30, () => new Promise((resolve) => setTimeout(resolve, 20))) }
+    const killed = Promise.withResolvers<void>()
+    // in the middle of every run
+    const paced = { paced: countingScript(30, (_, step) => (step === 10 ? killed.promise : undefined)) }
     const atFirst = new ScriptedWorker(first.url, paced)
     const atSecond = new ScriptedWorker(second.url, paced)
     await Promise.all([atFirst.waitFor('welcome'), atSecond.waitFor('welcome')])
-    await second.service.waitForLine(/"msg":"a partition is owned"/)
+    await owns(second, half)
     const ids = Array.from({ length: 16 }, (_, i) => `paced-${i}`)
     for (const id of ids) await platform.start(id, 'paced')
     for (const id of ids) await platform.until(isOf(id, 'StepCompleted'))
 
     const killedAt = Date.now()
     await first.service.kill('SIGKILL')
-    for (const id of ids) await platform.until(isOf(id, 'ExecutionCompleted'), 30_000)
+    killed.resolve()
+    for (const id of ids) await platform.until(isOf(id, 'ExecutionCompleted'))
 
     const taken = ids.filter((id) => platform.of(id).some((event) => event.type === 'AttemptLost'))
     expect(taken.length).toBeGreaterThan(0)
@@ -49,23 +61,25 @@ describe('two engines', () => {
           : [],
       ),
     )
-    expect(resumedAt - killedAt).toBeLessThan(10_000)
+    expect(resumedAt - killedAt).toBeLessThan(20_000)
     atFirst.cut()
     atSecond.cut()
   })
 
   it('hand over within a moment when one is asked to end', async () => {
-    const leaving = await platform.startEngine()
-    const polite = { polite: countingScript(20, () => new Promise((resolve) => setTimeout(resolve, 20))) }
+    const leaving = await platform.startEngine(settings)
+    const left = Promise.withResolvers<void>()
+    const polite = { polite: countingScript(20, (_, step) => (step === 10 ? left.promise : undefined)) }
     const workers = [remaining, leaving].map(({ url }) => new ScriptedWorker(url, polite))
     await Promise.all(workers.map((worker) => worker.waitFor('welcome')))
-    await leaving.service.waitForLine(/"msg":"a partition is owned"/)
+    await owns(leaving, half)
     const ids = Array.from({ length: 16 }, (_, i) => `polite-${i}`)
     for (const id of ids) await platform.start(id, 'polite')
     for (const id of ids) await platform.until(isOf(id, 'StepCompleted'))
     const askedAt = Date.now()
     await leaving.service.stop()
     expect((await leaving.service.exited).code).toBe(0)
+    left.resolve()
     for (const id of ids) await platform.until(isOf(id, 'ExecutionCompleted'))
     const lost = platform.events.filter((event) => event.type === 'AttemptLost' && event.envelope.time >= askedAt)
     expect(lost.length).toBeGreaterThan(0)

@@ -63,7 +63,7 @@ it('runs good targets, tells what is wrong with bad ones, and brings back a work
   expect(metrics).toContain('target="pool_broken",status="refused"')
   expect(pool.output()).toContain("pool_broken can't be imported")
   expect(pool.output()).toMatch(/team\.yaml:3: agents: dictionary should have at least 1 item/)
-  const run = await eventually(() => client().start('pool.hello', 'Ada', { id: 'pool-ada' }), { timeoutMs: 15_000 })
+  const run = await eventually(() => client().start('pool.hello', 'Ada', { id: 'pool-ada' }), { timeoutMs: 30_000 })
   const step = await eventually(async () => {
     const found = (await run.steps()).find(({ path }) => path === 'pid#1')
     if (!found) throw new Error('the step is not recorded')
@@ -79,14 +79,14 @@ it('runs good targets, tells what is wrong with bad ones, and brings back a work
   expect(await (await fetch(`${healthUrl}/metrics`)).text()).toContain(
     'omium_python_pool_restarts{target="pool_agents"} 1',
   )
-}, 60_000)
+}, 150_000)
 
 it('drains on SIGTERM and ends with 0; its open run is finished by another pool', async () => {
   const run = await client().start('pool.hello', 'Linus', { id: 'pool-linus' })
-  await eventually(async () => expect((await run.get()).stepsCompleted).toBe(1), { timeoutMs: 15_000 })
+  await eventually(async () => expect((await run.get()).stepsCompleted).toBe(1), { timeoutMs: 30_000 })
   await pool.kill('SIGTERM')
   expect((await pool.exited).code).toBe(0)
   await startPool()
   await run.signal('go', null)
   expect(await run.result({ timeoutMs: 30_000 })).toMatchObject({ said: 'Hello, Linus!' })
-}, 60_000)
+}, 150_000)

@@ -47,7 +47,8 @@ beforeAll(async () => {
     expect(known).toEqual(expect.arrayContaining(faultyAgents.map(({ id }) => id)))
   }, patience)
   await client.recoveryPolicies.publish('quick', quickPolicy)
-  await client.recoveryPolicies.publish('impatient', { ...quickPolicy, stalls: { afterMs: 1500 } })
+  // longer than a busy machine takes to do anything for a run
+  await client.recoveryPolicies.publish('impatient', { ...quickPolicy, stalls: { afterMs: 5000 } })
 })
 
 afterAll(async () => {

@@ -4,7 +4,7 @@ import { type Cluster, eventually, spawnService, startBrokers } from '../testing
 
 const portOf = (address: string): number => Number(address.split(':')[1])
 
-describe('three brokers', () => {
+describe('three brokers', { timeout: 180_000 }, () => {
   let cluster: Cluster
   beforeAll(async () => {
     cluster = await startBrokers(3)
@@ -15,10 +15,10 @@ describe('three brokers', () => {
     const [first, second] = cluster.brokers
     const pid = second!.pid()
     await second!.kill('SIGKILL')
-    await eventually(async () => (await brokerCount(portOf(first!.address))) === 2, { timeoutMs: 20_000 })
+    await eventually(async () => (await brokerCount(portOf(first!.address))) === 2, { timeoutMs: 60_000 })
     await second!.restart()
     expect(second!.pid()).not.toBe(pid)
-    await eventually(async () => (await brokerCount(portOf(first!.address))) === 3, { timeoutMs: 20_000 })
+    await eventually(async () => (await brokerCount(portOf(first!.address))) === 3, { timeoutMs: 60_000 })
   })
 })
 

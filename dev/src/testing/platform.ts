@@ -31,6 +31,8 @@ export const platformOn = (
       OMIUM_S3_REGION: s3.region,
       OMIUM_TOPIC_PREFIX: own.topicPrefix,
       OMIUM_SCHEMA_PREFIX: schemaPrefix,
+      // workers of specs live beside much else: one that a busy machine makes stand still for a second keeps its runs
+      OMIUM_WORKER_LEASE_MS: '5000',
       ...env,
     },
   })

@@ -13,7 +13,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
   let platform: Promise<RunningStack> | undefined
   const server = createServer((_, response) => {
     const services = project.getProvidedContext().omiumStack
-    platform ??= platformOn(services, { databaseUrl: services.databaseUrl, topicPrefix: 'shared' })
+    // nobody kills its processes: however long a busy machine makes them stand still, they keep what they own
+    const env = { OMIUM_OWNER_SESSION_TIMEOUT_MS: '20000' }
+    platform ??= platformOn(services, { databaseUrl: services.databaseUrl, topicPrefix: 'shared' }, env)
     platform.then(
       ({ environment }) => response.end(JSON.stringify({ environment })),
       (error: unknown) => response.writeHead(500).end(String(error)),

@@ -74,10 +74,10 @@ export const spawnService = async (
       changed()
     })
   }
-  const process_: ManagedProcess = supervisor.adopt(child, { name: entry, logFile: '' })
+  const process_: ManagedProcess = supervisor.adopt(child, { name: entry, logFile: '', graceMs: 30_000 })
   void process_.exited.then(changed)
 
-  const waitForLine = (pattern: RegExp, timeoutMs = 15_000): Promise<RegExpExecArray> =>
+  const waitForLine = (pattern: RegExp, timeoutMs = 60_000): Promise<RegExpExecArray> =>
     new Promise((resolve_, reject) => {
       const finish = (act: () => void): void => {
         clearTimeout(timer)
@@ -113,7 +113,7 @@ export const spawnService = async (
     waitForLine,
   }
   try {
-    const timeoutMs = options.readyTimeoutMs ?? 20_000
+    const timeoutMs = options.readyTimeoutMs ?? 60_000
     if (options.readyLine) await waitForLine(options.readyLine, timeoutMs)
     if (options.readyUrl) await answers(options.readyUrl, handle, timeoutMs)
   } catch (error) {
@@ -126,9 +126,10 @@ export const spawnService = async (
 const answers = async (url: string, handle: ServiceHandle, timeoutMs: number): Promise<void> => {
   const deadline = performance.now() + timeoutMs
   for (;;) {
-    const response = await fetch(url, { signal: AbortSignal.timeout(2000) }).catch(() => undefined)
-    await response?.arrayBuffer()
-    if (response?.ok) return
+    const ready = await fetch(url, { signal: AbortSignal.timeout(2000) })
+      .then(async (response) => (await response.arrayBuffer()) && response.ok)
+      .catch(() => false)
+    if (ready) return
     if (handle.hasExited() || performance.now() > deadline) {
       const what = handle.hasExited() ? 'ended before it was ready' : `is not ready after ${timeoutMs} ms`
       throw new OmiumError(

@@ -70,7 +70,7 @@ describe('the test stack', () => {
   it('is a Redis that wants its password', async () => {
     const url = new URL(stack.redisUrl)
     const answer = (text: string): Promise<string> =>
-      exchange(Number(url.port), `${text}PING\r\n`, (got) => got.includes('\n'))
+      exchange(Number(url.port), `${text}PING\r\n`, (got) => got.includes('\n'), 30_000)
     expect(await answer('')).toMatch(/^-NOAUTH/)
     expect(await answer(`AUTH ${url.password}\r\n`)).toMatch(/^\+OK/)
   })

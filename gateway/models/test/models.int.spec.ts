@@ -4,6 +4,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { putTenants } from '@omium/access/testing'
+import { freePort } from '@omium/dev'
 import {
   eventually,
   freshDatabase,
@@ -66,8 +67,9 @@ class Gate {
       redis.on('error', () => socket.destroy())
       socket.on('close', () => redis.destroy())
     })
+    // no connection of anybody takes it while it is closed
+    this.port ||= await freePort()
     await new Promise<void>((resolve) => this.#server?.listen(this.port, '127.0.0.1', resolve))
-    this.port = (this.#server.address() as { port: number }).port
   }
 
   async close(): Promise<void> {
@@ -78,6 +80,8 @@ class Gate {
   }
 }
 
+/** longer than a request may take to be refused meanwhile */
+const resetMs = 2_000
 const target = (provider: string, model = 'gpt-4o') => ({ provider, model })
 const settings = () =>
   parseModelSettings(
@@ -96,11 +100,10 @@ const settings = () =>
         spare: { targets: [target('first'), target('second', 'claude-haiku-4-5')] },
         claude: { targets: [target('second', 'claude-haiku-4-5')] },
         gemini: { targets: [target('google', 'gemini-2.5-flash')] },
-        'hasty-*': {
-          targets: [{ provider: 'first' }],
-          timeouts: { firstByteMs: 150, idleMs: 150, totalMs: 1000 },
-          maxAnswerBytes: 4096,
-        },
+        // each is about one limit alone: on a busy machine a limit of time would be reached before the other one
+        'hasty-*': { targets: [{ provider: 'first' }], timeouts: { firstByteMs: 150 } },
+        'restless-*': { targets: [{ provider: 'first' }], timeouts: { idleMs: 150 } },
+        'terse-*': { targets: [{ provider: 'first' }], maxAnswerBytes: 4096 },
         narrow: { targets: [target('narrow')] },
         metered: { targets: [target('metered')] },
         away: { targets: [target('gone'), target('first')] },
@@ -109,7 +112,7 @@ const settings = () =>
       },
       limits: { tenants: { ten_b: { requestsPerMinute: 5 } } },
       retries: { max: 2, budgetPercent: 100, firstDelayMs: 5, maxDelayMs: 300 },
-      breaker: { minimumCalls: 4, resetMs: 300, windowMs: 10_000 },
+      breaker: { minimumCalls: 4, resetMs, windowMs: 60_000 },
     },
     'the spec',
   )
@@ -430,7 +433,7 @@ describe('a provider that fails', () => {
     const asked = first.seen.length
     const refused = await call({ model: 'fragile-d' })
     expect(refused.body.error).toMatchObject({ code: 'model_overloaded', retryable: true })
-    expect(refused.headers.get('retry-after-ms')).toBe('300')
+    expect(refused.headers.get('retry-after-ms')).toBe(String(resetMs))
     expect(first.seen.length).toBe(asked)
     first.play(completion('well again'))
     await eventually(async () => expect((await call({ model: 'fragile-d' })).status).toBe(200))
@@ -448,7 +451,7 @@ describe('a provider that fails', () => {
     ['answers with something else', 'fragile-f', json(200, { hello: 1 }), 'model_malformed'],
     [
       'answers endlessly',
-      'hasty-b',
+      'terse-a',
       (_, response) => void response.end(`{"a":"${'x'.repeat(8000)}"}`),
       'model_malformed',
     ],
@@ -470,24 +473,28 @@ describe('a provider that fails', () => {
   })
 
   it.each<[string, string, Answer, string]>([
-    ['breaks off', 'plain', drop(events([chunk({ content: 'he' })], { end: false, done: false })), 'model_overloaded'],
-    ['ends without an end', 'plain', events([chunk({ content: 'he' })], { done: false }), 'model_malformed'],
-    ['falls silent', 'hasty-c', events([chunk({ content: 'he' })], { end: false, done: false }), 'model_overloaded'],
+    [
+      'breaks off',
+      'fragile-i',
+      drop(events([chunk({ content: 'he' })], { end: false, done: false })),
+      'model_overloaded',
+    ],
+    ['ends without an end', 'fragile-j', events([chunk({ content: 'he' })], { done: false }), 'model_malformed'],
+    ['falls silent', 'restless-a', events([chunk({ content: 'he' })], { end: false, done: false }), 'model_overloaded'],
     [
       'says nonsense',
-      'plain',
+      'fragile-k',
       events([chunk({ content: 'he' }), '{"choices": [{'], { done: false }),
       'model_malformed',
     ],
     [
       'says that it fails',
-      'plain',
+      'fragile-l',
       events([chunk({ content: 'he' }), { error: { message: `x ${canary}`, code: 429 } }]),
       'model_rate_limited',
     ],
-    ['never ends', 'hasty-d', chatter, 'model_malformed'],
+    ['never ends', 'terse-b', chatter, 'model_malformed'],
   ])('in the middle of a stream and %s is an event of its own', async (_what, model, answer, code) => {
-    // each in a breaker window of its own would be slow: these few failures stay below its minimum together
     first.play(answer)
     const { status, text } = await call({ model, stream: true })
     expect(status).toBe(200)

@@ -41,11 +41,12 @@ export const createRedisAttemptLimits = (
   prefix: string,
   onNotice: (message: string, error: unknown) => void,
 ): AttemptLimits => {
-  const redis = connectRedis(url, (error) => onNotice('attempts to sign in cannot be counted for the moment', error))
+  const onError = (error: unknown) => onNotice('attempts to sign in cannot be counted for the moment', error)
+  const redis = connectRedis(url, onError, { needed: true })
   const begun = firstConnection(redis)
   return {
     take: async (key, { attempts, withinMs }) => {
-      await begun
+      await begun()
       let waitMs: number
       try {
         waitMs = Number(await redis.eval(script, 1, `${prefix}:attempts:${key}`, attempts, withinMs))

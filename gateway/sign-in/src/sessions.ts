@@ -55,9 +55,9 @@ export interface Sessions {
   refresh(refreshToken: string, correlationId: string): Promise<Tokens>
   /** @throws OmiumError `not_found` for a tenant that they are no member of */
   switchTenant(caller: Owner, tenant: string, correlationId: string): Promise<Tokens>
-  /** @throws OmiumError `not_found` for sessions of others */
   /** Changes something about the session's user, within it. @returns tokens that say what is so afterwards */
   change(caller: Owner, command: UserCommand, correlationId: string): Promise<Tokens>
+  /** @throws OmiumError `not_found` for sessions of others */
   end(caller: Owner, sessionId: string, correlationId: string): Promise<void>
   endAll(caller: Owner, correlationId: string): Promise<void>
   /** whose session a refresh token is for, so that who was away for longer than an access token lives can sign out */

@@ -125,7 +125,8 @@ export const privacyRoutes =
       },
       async (request) => {
         const { userId } = personOf(request)
-        await identity.untilCurrent(aggregateKey('user', platformTenant, userId))
+        // memberships and invitations are their tenants' to tell
+        await identity.untilCurrent()
         const user = await getUser(reads, userId)
         if (!user || user.erasedAt) throw new OmiumError('not_found', 'there is no such person any more')
         const [email, name, logins, memberships, invitations, sessions] = await Promise.all([

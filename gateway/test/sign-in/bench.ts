@@ -181,7 +181,7 @@ export const startBench = async ({ host = '127.0.0.1', notices = false }: BenchO
           if (!link) throw new Error(`no mail to ${email} yet`)
           return link
         },
-        { timeoutMs: 15_000 },
+        { timeoutMs: 30_000 },
       ),
     /** the identity service ends as if its machine had lost power, and another one takes over */
     replaceIdentity: async () => {

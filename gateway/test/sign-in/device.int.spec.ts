@@ -17,7 +17,7 @@ const at = (path: string): string => `${bench.url}${path}`
 const signedIn = async (email: string): Promise<Browser> => {
   const browser = new Browser()
   const before = bench.mails.filter(({ to }) => to === email).length
-  await browser.visit(at('/auth/magic-links'), { form: { email } })
+  expect((await browser.visit(at('/auth/magic-links'), { form: { email } })).status).toBe(200)
   expect((await browser.visit(await bench.linkTo(email, before + 1))).status).toBe(200)
   return browser
 }

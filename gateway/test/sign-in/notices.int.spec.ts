@@ -19,7 +19,7 @@ const post = async (browser: Browser, path: string, json: unknown = {}) => {
 }
 const signedIn = async (email: string): Promise<Browser> => {
   const browser = new Browser()
-  await browser.visit(at('/auth/magic-links'), { form: { email } })
+  expect((await browser.visit(at('/auth/magic-links'), { form: { email } })).status).toBe(200)
   expect((await browser.visit(await bench.linkTo(email))).status).toBe(200)
   return browser
 }

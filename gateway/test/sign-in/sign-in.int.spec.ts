@@ -33,7 +33,7 @@ const whoami = async (browser: Browser): Promise<Me> =>
 
 const signInByMail = async (browser: Browser, email: string): Promise<Me> => {
   const before = bench.mails.filter(({ to }) => to === email).length
-  await askForLink(browser, email)
+  expect((await askForLink(browser, email)).status).toBe(200)
   expect((await browser.visit(await bench.linkTo(email, before + 1))).status).toBe(200)
   return whoami(browser)
 }

@@ -35,7 +35,7 @@ export const ssoFlows = (worldOf: () => SsoWorld) => {
 
   /** @param nth of how many mails to this address it is */
   const signInByMail = async (browser: Browser, email: string, nth = 1) => {
-    await browser.visit(at('/auth/magic-links'), { form: { email } })
+    expect((await browser.visit(at('/auth/magic-links'), { form: { email } })).status).toBe(200)
     expect((await browser.visit(await worldOf().linkTo(email, nth))).status).toBe(200)
     return whoami(browser)
   }

@@ -73,7 +73,7 @@ export const startSsoWorld = async () => {
           if (!link) throw new Error(`no mail to ${email} yet`)
           return link
         },
-        { timeoutMs: 15_000 },
+        { timeoutMs: 30_000 },
       ),
     close: async () => {
       await frame.close()

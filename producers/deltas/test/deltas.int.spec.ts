@@ -1,4 +1,5 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { freePort } from '@omium/dev'
 import { eventually, freshPrefix, testStack } from '@omium/dev/testing'
 import type { DeltaView } from '@omium/schemas'
 import { afterEach, beforeEach, expect, it } from 'vitest'
@@ -22,7 +23,7 @@ const openGate = (port: number): Promise<void> => {
     redis.on('error', () => socket.destroy())
     socket.on('close', () => redis.destroy())
   })
-  return new Promise((resolve) => gate.listen(port, '127.0.0.1', resolve))
+  return new Promise((resolve, reject) => gate.once('error', reject).listen(port, '127.0.0.1', resolve))
 }
 const portOf = (): number => (gate.address() as { port: number }).port
 const closeGate = async (): Promise<void> => {
@@ -32,7 +33,8 @@ const closeGate = async (): Promise<void> => {
 }
 
 beforeEach(async () => {
-  await openGate(0)
+  // not one that the system gives: while the gate is closed, somebody's outgoing connection could take it
+  await openGate(await freePort())
   const url = new URL(testStack().redisUrl)
   url.hostname = '127.0.0.1'
   url.port = String(portOf())
@@ -80,6 +82,7 @@ it('is dropped while Redis is away, and goes on when it is back', async () => {
   subscriber.subscribe('ten_a', 'run', (one) => heard.push(one))
   await untilHeard(heard, 'before')
   const port = portOf()
+  errors.length = 0
   await closeGate()
   for (let i = 0; i < 5_000; i++) publisher.publish('ten_a', 'run', delta('lost'))
   const later: DeltaView[] = []

@@ -21,7 +21,8 @@ beforeAll(async () => {
   })
   await new Promise<void>((resolve) => server.bind(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
-  proof = createDomainProof({ servers: [`127.0.0.1:${port}`], timeoutMs: 100 })
+  // each try at the dead one takes so long, and so may the answers of the other
+  proof = createDomainProof({ servers: [`127.0.0.1:${port}`], timeoutMs: 1_000 })
 })
 afterAll(() => {
   proof.close()

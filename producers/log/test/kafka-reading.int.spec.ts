@@ -74,7 +74,7 @@ describe('reading from Kafka', () => {
     const request = {
       groupId: `${topic}.group`,
       topics: [topic],
-      sessionTimeoutMs: 2000,
+      sessionTimeoutMs: 30_000,
       onLost: () => {},
     }
     let assigned = false
@@ -116,7 +116,8 @@ describe('reading from Kafka', () => {
     const joined = await log.joinGroup({
       groupId: `${topic}.slow`,
       topics: [topic],
-      sessionTimeoutMs: 1000,
+      // a busy machine may stand still for a second or two, and may fall out of the group for that
+      sessionTimeoutMs: 5000,
       onAssigned: (_partitions, assigned) => {
         member = assigned
       },
@@ -128,8 +129,8 @@ describe('reading from Kafka', () => {
         lost++
       },
     })
-    // every 200 ms one: after twelve, more than two sessions have gone by
-    await eventually(() => rule.hits >= 12, { timeoutMs: 20_000 })
+    // one every second: after eight, more than a session has gone by
+    await eventually(() => rule.hits >= 8)
     finish()
     await member?.commit(topic, 0, 1)
     expect(await joined.committed(topic, 0)).toBe(1)

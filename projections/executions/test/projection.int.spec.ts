@@ -381,7 +381,8 @@ describe('rebuild and verify', () => {
     const writer = (async () => {
       while (writing) {
         writeRuns(log, `during-${wave++}`, 5, 2)
-        await new Promise((resolve) => setTimeout(resolve, 5))
+        // no further ahead than any machine can follow
+        await caughtUp(log, 2)
       }
     })()
     const verified = await verify({ definition: executionsProjection, log: log.log, pool })

@@ -145,7 +145,7 @@ export class Installation {
   letters = () => this.log.records('sim.dead-letters', 0)
 
   async eventually(what: string, condition: () => boolean): Promise<void> {
-    const until = performance.now() + 5_000
+    const until = performance.now() + 15_000
     while (!condition()) {
       if (performance.now() > until) throw new Error(`not in time: ${what}; notices: ${this.notices.join('; ')}`)
       await new Promise((resolve) => setTimeout(resolve, 1))
