@@ -348,7 +348,8 @@ async def _suspected(port: _StoppedClock, own: Callable[[], Any]) -> None:
         return await asyncio.gather(recorded(), ctx.step("next", lambda: 2))
 
     ids: Any = {"executionId": "run", "attempt": 2}
-    run = Run({"type": "assign", **ids, "agentId": "own", "input": None, "journalEntries": 1}, subject, port)
+    assign: Any = {"type": "assign", **ids, "agentId": "own", "input": None, "journalEntries": 1}
+    run = Run(assign, subject, cast("Any", port))
     entry = {
         "path": "recorded#1",
         "kind": "step",

@@ -122,7 +122,7 @@ def test_marks_only_steps_that_take_long(stage: Stage) -> None:
             until(lambda: ("slow#1", False) in marks(), "a marker")
 
         # a busy machine may make some of them slow, not all
-        for _ in range(20):
+        for _number in range(20):
             await ctx.step("quick", lambda: 1)
         await ctx.step("slow", marked)
         return "done"
